@@ -1,0 +1,149 @@
+"""Observation, Action, Policy: where everything that decides meets everything that runs it.
+
+The same policy object runs in the simulator, in experiments and beside a real server. Users are
+rows; the server of a user is an index in a column; one call decides for all servers that are due.
+"""
+
+from abc import abstractmethod
+from typing import ClassVar, Self
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+
+from isma.world.scenario import Scenario, Visibility
+
+
+class Infrastructure(eqx.Module):
+    """What every server knows of the operator's network: public, and no news about any user."""
+
+    server_hz: Float[Array, "servers"]
+    """CPU clock f^e."""
+    decision_period_s: Float[Array, "servers"]
+    """Decision period D."""
+    hops: Float[Array, "servers servers"]
+    """Hops d from a base station (row) to a server (column)."""
+    backhaul_rate_bps: Float[Array, ""]
+    """Rate R^f of a hop."""
+    bandwidth_hz: Float[Array, ""]
+    """Radio band B of a user."""
+    power_w: Float[Array, ""]
+    """Transmit power p of a user."""
+    noise_w: Float[Array, ""]
+    """Noise power N0 over the band."""
+
+
+class Requests(eqx.Module):
+    """The fixed part of the users' task requests T_i."""
+
+    data_bits: Float[Array, "users"]
+    """Data size c."""
+    cycles: Float[Array, "users"]
+    """CPU cycles f^r."""
+    local_hz: Float[Array, "users"]
+    """The user's own CPU clock f^L."""
+    deadline_s: Float[Array, "users"]
+    """Longest delay allowed, δmax."""
+
+
+class News(eqx.Module):
+    """The last broadcast that each server (row) has heard from each server (column)."""
+
+    remaining_hz: Float[Array, "servers servers"]
+    """Remaining computing resources F."""
+    price_s: Float[Array, "servers servers"]
+    """Seconds of delay that one more unit of that server's CPU share would save (0: none asked)."""
+    age_s: Float[Array, "servers servers"]
+    """Time since it was sent."""
+
+
+class Observation(eqx.Module):
+    """What the deciding servers see now; rows of users that none of them may see are zero."""
+
+    infrastructure: Infrastructure
+    requests: Requests
+    gain: Float[Array, "users"]
+    """Channel gain g to the attached base station."""
+    station: Int[Array, "users"]
+    """Attached base station."""
+    host: Int[Array, "users"]
+    """Server that hosts the user's service."""
+    visible: Bool[Array, "users"]
+    """Users in some deciding server's view: the union of the sets U^l."""
+    decides: Bool[Array, "users"]
+    """Users whose action takes effect: newcomers and the users of a server that is due."""
+    acting: Bool[Array, "servers"]
+    """Servers that decide now."""
+    news: News
+    position_m: Float[Array, "users 2"] | None
+    """Where the users are, if the scenario lets requests carry it."""
+    visibility: Visibility = eqx.field(static=True)
+    """Who sees whom: rows may be combined only as `pool` allows."""
+
+    @property
+    def num_pools(self) -> int:
+        """Number of pools that `pool` distinguishes."""
+        users, servers = self.host.shape[0], self.acting.shape[0]
+        return users if self.visibility is Visibility.USER else servers
+
+    def pool(self, target: Int[Array, "users"]) -> Int[Array, "users"]:
+        """The CPU that a user bound for `target` shares, as far as its decision maker can tell.
+
+        Rows with the same pool share one server's CPU and may be weighed against each other;
+        `num_pools` stands for a server outside the decision maker's sight (or an unseen user).
+        """
+        users = jnp.arange(self.host.shape[0])
+        match self.visibility:
+            case Visibility.FULL:
+                inside, pool = self.visible, target
+            case Visibility.SERVER:
+                inside, pool = self.visible & (target == self.host), self.host
+            case Visibility.USER:
+                inside, pool = self.visible & (target == self.host), users
+        return jnp.where(inside, pool, self.num_pools)
+
+
+class Action(eqx.Module):
+    """What is decided for each user, and what each server says of itself."""
+
+    server: Int[Array, "users"]
+    """Server that is to host the service, a(IP)."""
+    offload_ratio: Float[Array, "users"]
+    """Offloaded part of each task, a(η), on the grid 0, 0.1, ..., 1."""
+    cpu_share: Float[Array, "users"]
+    """Requested part of that server's CPU, a(f^e), in [0, 1]."""
+    price_s: Float[Array, "servers"]
+    """Price that acting servers broadcast from now on; 0 for policies that have none."""
+
+
+class Memory(eqx.Module):
+    """All that a policy remembers. Rows of users travel with the service; nothing else crosses."""
+
+    per_server: PyTree
+    """Leaves with a leading axis of servers."""
+    per_user: PyTree
+    """Leaves with a leading axis of users; their bytes are counted in a migration."""
+
+    @classmethod
+    def none(cls) -> Self:
+        """The memory of a policy that remembers nothing."""
+        return cls(None, None)
+
+
+class Policy(eqx.Module):
+    """Decides for every server that is due, from what those servers see and remember."""
+
+    visibility: ClassVar[Visibility | None] = None
+    """The view that it needs; None takes the scenario's. A policy that needs `full` is a reference."""
+    publishes_price: ClassVar[bool] = False
+    """Whether its servers add a price to their broadcasts."""
+
+    def init(self, scenario: Scenario, key: PRNGKeyArray) -> Memory:
+        """The memory before the first decision of an episode in `scenario`."""
+        return Memory.none()
+
+    @abstractmethod
+    def act(
+        self, memory: Memory, observation: Observation, key: PRNGKeyArray
+    ) -> tuple[Action, Memory]:
+        """Decide for all acting servers at once; rows that do not decide are ignored."""

@@ -1,0 +1,41 @@
+"""Everything that can go wrong by a user's hand, as one tree.
+
+    IsmaError
+    ├── ScenarioError   a preset, a scenario file or one of its fields
+    ├── DataError       a trace, a site table or a graph that cannot be used
+    ├── PolicyError     a policy's name or option
+    └── RunError        a run folder, an output path, a full disk
+
+A message states the rule, the value and the way out.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class IsmaError(Exception):
+    """A mistake that the person at the keyboard can mend: printed as one line, never a traceback."""
+
+
+class ScenarioError(IsmaError):
+    """A preset, a scenario file or one of its fields is wrong."""
+
+
+class DataError(IsmaError):
+    """A trace, a site table or a graph cannot be used."""
+
+
+class PolicyError(IsmaError):
+    """A policy's name or one of its options is wrong."""
+
+
+class RunError(IsmaError):
+    """A run's folder cannot be written, read or resumed."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Say that `name` is not a known `kind`, with the nearest known one and then all of them."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"unknown {kind} {name!r}: {hint}one of {', '.join(names)}"

@@ -1,0 +1,190 @@
+"""CPU shares and offload ratios from one price per server, on the grid of ratios.
+
+A user that would pay λ seconds of delay for the whole of a server's CPU takes, at offload ratio η,
+the share φ = min(√(η a / λ), η a / ((1 - η) t^L - η τ), 1): past the second term its local part
+decides (docs/allocation.md). It takes the ratio with the least t + λ φ, and λ is the price at
+which the shares of a server sum to one.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from isma import delay
+from isma.contract import Infrastructure, Observation, Requests
+from isma.planning.pools import Pools
+
+RATIOS = tuple(step / 10 for step in range(11))
+"""The offload ratios that the paper allows (section II.A.2)."""
+
+_SEARCH_STEPS = 12
+_PRICE_SPAN = 1e-2
+_FILL_STEPS = 4
+_SMALLEST_SHARE = 1e-6
+
+
+class Offer(eqx.Module):
+    """What a server would mean for a user's tasks; a further axis of servers may follow."""
+
+    local_s: Float[Array, "..."]
+    """Time of a task done wholly by the user itself, t^L = f^r / f^L."""
+    transfer_s: Float[Array, "..."]
+    """Time to bring all its data to the server, τ = c (1 / R^w + d / R^f)."""
+    work_s: Float[Array, "..."]
+    """Time of all its cycles on the whole server, a = f^r / f^e."""
+
+
+class Response(eqx.Module):
+    """What a user takes at a price."""
+
+    offload_ratio: Float[Array, "..."]
+    cpu_share: Float[Array, "..."]
+    time_s: Float[Array, "..."]
+    """Completion time with that ratio and share."""
+    cost_s: Float[Array, "..."]
+    """Completion time and what the share costs the others: t + λ φ."""
+
+
+class Split(eqx.Module):
+    """How the users of each pool share its server."""
+
+    offload_ratio: Float[Array, "users"]
+    cpu_share: Float[Array, "users"]
+    time_s: Float[Array, "users"]
+    price_s: Float[Array, "pools"]
+    """λ: what one more unit of that server's CPU would save all its users together, in seconds."""
+
+
+def offers(observation: Observation) -> Offer:
+    """Every user's offer from every server, for its present gain and station."""
+    infrastructure, requests = observation.infrastructure, observation.requests
+    rate_bps = uplink_rate_bps(infrastructure, observation.gain)
+    hops = infrastructure.hops[observation.station]
+    return Offer(
+        local_s=local_s(requests, observation.visible)[:, None],
+        transfer_s=delay.uplink_time_s(requests.data_bits, 1.0, rate_bps)[:, None]
+        + delay.backhaul_time_s(requests.data_bits[:, None], 1.0, hops, infrastructure.backhaul_rate_bps),
+        work_s=requests.cycles[:, None] / infrastructure.server_hz,
+    )
+
+
+def at(offer: Offer, server: Array) -> Offer:
+    """The offer of one server for each user."""
+    column = server[:, None]
+    return Offer(
+        offer.local_s[:, 0],
+        jnp.take_along_axis(offer.transfer_s, column, axis=1)[:, 0],
+        jnp.take_along_axis(offer.work_s, column, axis=1)[:, 0],
+    )
+
+
+def uplink_rate_bps(infrastructure: Infrastructure, gain: Float[Array, "users"]) -> Float[Array, "users"]:
+    """Uplink rate of each user at its present gain; unseen users (gain 0) get a harmless 1 bit/s."""
+    rate = delay.uplink_rate_bps(
+        infrastructure.bandwidth_hz, infrastructure.power_w, gain, infrastructure.noise_w
+    )
+    return jnp.maximum(rate, 1.0)
+
+
+def local_s(requests: Requests, visible: Bool[Array, "users"]) -> Float[Array, "users"]:
+    """Time of a wholly local task; 0 for unseen users."""
+    return jnp.where(visible, requests.cycles / jnp.where(visible, requests.local_hz, 1), 0)
+
+
+def respond(offer: Offer, price_s: Float[Array, "..."]) -> Response:
+    """The ratio and share that cost a user least at a price; staying local costs no share."""
+    local, transfer, work = offer.local_s, offer.transfer_s, offer.work_s
+    shape = jnp.broadcast_shapes(local.shape, transfer.shape, work.shape, price_s.shape)
+    best = Response(*(jnp.broadcast_to(value, shape) for value in (0.0 * local, 0.0 * local, local, local)))
+    inverse_price = 1 / jnp.maximum(price_s, 1e-20)
+    # The grid is unrolled so that all of it becomes one elementwise loop over users.
+    for ratio in RATIOS[1:]:
+        share = _share(offer, ratio, jnp.sqrt(ratio * work * inverse_price))
+        time = jnp.maximum((1 - ratio) * local, ratio * transfer + ratio * work / share)
+        cost = time + price_s * share
+        better = cost < best.cost_s
+        choose = lambda new, old, better=better: jnp.where(better, new, old)  # noqa: E731
+        best = Response(
+            choose(ratio, best.offload_ratio),
+            choose(share, best.cpu_share),
+            choose(time, best.time_s),
+            choose(cost, best.cost_s),
+        )
+    return best
+
+
+def best_ratio(offer: Offer, cpu_share: Float[Array, "..."]) -> Response:
+    """The ratio that finishes a user's tasks soonest with a given share; it costs nothing."""
+    zero = 0.0 * (offer.local_s + cpu_share)
+    best = Response(zero, zero + cpu_share, zero + offer.local_s, zero + offer.local_s)
+    for ratio in RATIOS[1:]:
+        time = completion_s(offer, ratio, jnp.maximum(cpu_share, _SMALLEST_SHARE))
+        better = time < best.time_s
+        time = jnp.where(better, time, best.time_s)
+        best = Response(jnp.where(better, ratio, best.offload_ratio), best.cpu_share, time, time)
+    return best
+
+
+def completion_s(
+    offer: Offer, ratio: Float[Array, "..."] | float, share: Float[Array, "..."]
+) -> Float[Array, "..."]:
+    """Completion time of a task, equation (6), at an offload ratio and a share above 0."""
+    edge = ratio * offer.transfer_s + ratio * offer.work_s / share
+    return jnp.maximum((1 - ratio) * offer.local_s, edge)
+
+
+def split(offer: Offer, pools: Pools) -> Split:
+    """Share each pool's server among its users so that their times sum to the least.
+
+    First the price is sought at which the users' own choices of ratio and share fit; then, with
+    those ratios, the whole CPU is filled exactly.
+    """
+    price = _search(offer, pools)
+    choice = respond(offer, pools.spread(price, jnp.inf))
+    share = _fill(offer, choice, pools)
+    time = jnp.where(
+        choice.offload_ratio > 0,
+        completion_s(offer, choice.offload_ratio, jnp.maximum(share, _SMALLEST_SHARE)),
+        offer.local_s,
+    )
+    return Split(choice.offload_ratio, share, time, price)
+
+
+def _share(offer: Offer, ratio: Float[Array, "..."] | float, wanted: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The wanted share, no more than brings the edge branch down to the local one, and at most 1."""
+    slack = (1 - ratio) * offer.local_s - ratio * offer.transfer_s
+    enough = jnp.where(slack > 0, ratio * offer.work_s / jnp.maximum(slack, 1e-20), 1.0)
+    return jnp.clip(jnp.minimum(wanted, enough), _SMALLEST_SHARE, 1.0)
+
+
+def _search(offer: Offer, pools: Pools) -> Float[Array, "pools"]:
+    """The least price found, in seconds, at which the pool's users ask for no more than its CPU.
+
+    Bisection, because the ratios' steps make the demand jump. It stops at a hundredth of the price
+    that is always enough: below, CPU is so plentiful that its price decides nothing.
+    """
+    # At λ = (Σ √a)² no choice of ratios asks for more than the whole.
+    high = jnp.maximum(pools.sum(jnp.sqrt(offer.work_s)) ** 2, 1e-12)
+    low = high * _PRICE_SPAN
+    for _ in range(_SEARCH_STEPS):
+        middle = jnp.sqrt(low * high)
+        fits = pools.sum(respond(offer, pools.spread(middle, jnp.inf)).cpu_share) <= 1
+        low, high = jnp.where(fits, low, middle), jnp.where(fits, middle, high)
+    return high
+
+
+def _fill(offer: Offer, choice: Response, pools: Pools) -> Float[Array, "users"]:
+    """Hand out the whole of each server at fixed ratios: φ = min(√(η a) x, enough, 1), Σ φ = 1.
+
+    Σ φ is concave in x, so Newton's steps from below stay below: the sum never exceeds one.
+    """
+    inside = (choice.offload_ratio > 0) & (pools.pool < pools.num_pools)
+    pull = jnp.where(inside, jnp.sqrt(choice.offload_ratio * offer.work_s), 0)
+    most = jnp.where(inside, _share(offer, choice.offload_ratio, jnp.inf * jnp.ones_like(pull)), 0)
+    level = 1 / jnp.maximum(pools.sum(pull), 1e-12)
+    for _ in range(_FILL_STEPS):
+        share = jnp.minimum(pull * pools.spread(level), most)
+        slope = pools.sum(jnp.where(share < most, pull, 0))
+        level = level + jnp.where(slope > 0, (1 - pools.sum(share)) / jnp.maximum(slope, 1e-12), 0)
+    share = jnp.minimum(pull * pools.spread(level), most)
+    return share / jnp.maximum(1, pools.spread(pools.sum(share), 1.0))

@@ -1,0 +1,38 @@
+"""What the rules share: the split of a server's own CPU, and the request sent with a leaving user."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from isma.contract import Action, Observation
+from isma.planning.allocation import Offer, Split, at, respond, split
+from isma.planning.pools import Pools
+
+
+def shared_out(
+    observation: Observation, offer: Offer, target: Int[Array, "users"]
+) -> tuple[Action, Split]:
+    """Best ratio and priced share for every user that is to be served at `target`.
+
+    A server divides its CPU among those who stay. For one that leaves it asks what that user would
+    take at home's price: it knows no better of a server whose users it cannot see.
+    """
+    pools = Pools(observation.pool(target), observation.num_pools)
+    theirs = at(offer, target)
+    stays = split(theirs, pools)
+    home = Pools(observation.pool(observation.host), observation.num_pools)
+    leaves = respond(theirs, home.spread(stays.price_s, 1.0))
+    inside = pools.pool < pools.num_pools
+    choose = lambda new, old: jnp.where(inside, new, old)  # noqa: E731
+    action = Action(
+        server=target,
+        offload_ratio=choose(stays.offload_ratio, leaves.offload_ratio),
+        cpu_share=choose(stays.cpu_share, leaves.cpu_share),
+        price_s=jnp.zeros_like(observation.infrastructure.server_hz),
+    )
+    return action, stays
+
+
+def equal_share(observation: Observation) -> Float[Array, "users"]:
+    """One over the number of users that the decision maker sees at home: 1 for a lonely one."""
+    home = Pools(observation.pool(observation.host), observation.num_pools)
+    return 1 / jnp.maximum(home.spread(home.sum(observation.visible.astype(float))), 1)

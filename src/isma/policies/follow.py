@@ -1,0 +1,52 @@
+"""Rules that look at the radio alone: stay, follow, follow when it is worth two hops."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from isma.contract import Action, Memory, Observation, Policy
+from isma.errors import PolicyError
+from isma.planning.allocation import offers
+from isma.policies.base import shared_out
+
+
+class Stay(Policy):
+    """Never migrates: a service stays where its user first asked."""
+
+    def act(
+        self, memory: Memory, observation: Observation, key: PRNGKeyArray
+    ) -> tuple[Action, Memory]:
+        """Share out every server among the users it has."""
+        return shared_out(observation, offers(observation), observation.host)[0], memory
+
+
+class Nearest(Policy):
+    """Follows the radio: a service moves to the server at its user's base station."""
+
+    def act(
+        self, memory: Memory, observation: Observation, key: PRNGKeyArray
+    ) -> tuple[Action, Memory]:
+        """Send every user to the server at its station."""
+        return shared_out(observation, offers(observation), observation.station)[0], memory
+
+
+class Threshold(Policy):
+    """Follows the radio with hysteresis: moves once the user is some hops away from its server."""
+
+    hops: int = eqx.field(static=True, default=2)
+    """Distance, in backhaul hops, from which a service follows."""
+
+    def __check_init__(self) -> None:
+        """Refuse a distance at which the rule is another one."""
+        if self.hops < 1:
+            raise PolicyError(f"threshold: hops must be at least 1, got {self.hops}")
+
+    def act(
+        self, memory: Memory, observation: Observation, key: PRNGKeyArray
+    ) -> tuple[Action, Memory]:
+        """Send the users that have come too far to the server at their station."""
+        distance = observation.infrastructure.hops[observation.station, observation.host]
+        target: Int[Array, "users"] = jnp.where(
+            distance >= self.hops, observation.station, observation.host
+        )
+        return shared_out(observation, offers(observation), target)[0], memory

@@ -1,0 +1,54 @@
+"""What servers tell each other: remaining CPU and a price, with age, delay and loss."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from isma.contract import News
+from isma.simulator.params import Params
+from isma.simulator.state import Draws, Heard, State, Underway
+
+
+def remaining_hz(params: Params, load: Float[Array, "servers"]) -> Float[Array, "servers"]:
+    """F of every server, in Hz, from the shares requested from it (docs/readings.md)."""
+    clock_hz = params.infrastructure.server_hz
+    if params.shape.literal_remaining:
+        return clock_hz * (1 - jnp.minimum(load, 1))
+    return clock_hz / (1 + load)
+
+
+def broadcast(params: Params, state: State, draws: Draws) -> tuple[Heard, Underway | None]:
+    """Send what is due at this tick and hand over what arrives in it."""
+    remaining = remaining_hz(params, state.placement.load)
+    price = state.placement.price_s
+    underway = state.underway
+    sent_tick = state.tick
+    if underway is not None:
+        slot = state.tick % params.shape.history_ticks
+        underway = Underway(
+            underway.remaining_hz.at[slot].set(remaining), underway.price_s.at[slot].set(price)
+        )
+        sent_tick = state.tick - params.delay_ticks
+        slot = sent_tick % params.shape.history_ticks
+        remaining, price = underway.remaining_hz[slot], underway.price_s[slot]
+    arrives = (sent_tick >= 0) & (sent_tick % params.broadcast_ticks == 0)
+    if draws.heard is not None:
+        arrives = arrives & (draws.heard >= params.loss_ratio)
+    old = state.heard
+    heard = Heard(
+        jnp.where(arrives, remaining, old.remaining_hz),
+        jnp.where(arrives, price, old.price_s),
+        jnp.where(arrives, sent_tick, old.sent_tick),
+    )
+    return heard, underway
+
+
+def news(params: Params, state: State) -> News:
+    """What each server has last heard; of itself it knows the present."""
+    servers = params.shape.num_servers
+    own = jnp.eye(servers, dtype=bool)
+    age = jnp.where(own, 0, state.tick - state.heard.sent_tick)
+    return News(
+        remaining_hz=jnp.where(own, remaining_hz(params, state.placement.load), state.heard.remaining_hz),
+        price_s=jnp.where(own, state.placement.price_s, state.heard.price_s),
+        age_s=age * params.tick_s,
+    )

@@ -1,0 +1,145 @@
+"""Params: a scenario as arrays. A number may change without compiling anything again."""
+
+import math
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from isma.contract import Infrastructure
+from isma.errors import ScenarioError
+from isma.units import db_to_ratio
+from isma.world import backhaul, sites, traces
+from isma.world.scenario import Remaining, Scenario, Trace, Visibility
+
+
+class Shape(eqx.Module):
+    """What the compiled program depends on: sizes and switches."""
+
+    num_users: int = eqx.field(static=True)
+    num_servers: int = eqx.field(static=True)
+    tasks_per_tick: int = eqx.field(static=True)
+    """Most tasks that a user can emit in a tick."""
+    history_ticks: int = eqx.field(static=True)
+    """Broadcasts under way that are kept."""
+    lossy: bool = eqx.field(static=True)
+    """Whether broadcasts can be lost, so that every listener has news of its own."""
+    literal_remaining: bool = eqx.field(static=True)
+    observe_position: bool = eqx.field(static=True)
+    visibility: Visibility = eqx.field(static=True)
+
+
+class Params(eqx.Module):
+    """The world's constants, the same for every seed."""
+
+    infrastructure: Infrastructure
+    site_m: Float[Array, "servers 2"]
+    coverage_radius_m: Float[Array, ""]
+    period_ticks: Int[Array, "servers"]
+    slots_per_tick: Int[Array, ""]
+    tick_s: Float[Array, ""]
+    gain_at_1m: Float[Array, ""]
+    loss_exponent: Float[Array, ""]
+    min_distance_m: Float[Array, ""]
+    step_m: Float[Array, ""]
+    """Way that a user goes in a tick."""
+    turn_std_rad: Float[Array, ""]
+    """Standard deviation of a heading's change in a tick."""
+    track_m: Float[Array, "samples users 2"] | None
+    """Positions at every tick, where users follow a trace."""
+    broadcast_ticks: Int[Array, ""]
+    delay_ticks: Int[Array, ""]
+    loss_ratio: Float[Array, ""]
+    interval_slots: Int[Array, "2"]
+    data_bits: Float[Array, "2"]
+    cycles: Float[Array, "2"]
+    local_hz: Float[Array, "2"]
+    shape: Shape
+
+
+def build(scenario: Scenario) -> Params:
+    """Lay a scenario out as arrays. Raises ScenarioError or DataError where it cannot be."""
+    layout = sites.layout(scenario.sites)
+    num_servers = len(layout.ids)
+    clock_hz = _per_server("servers.clock_hz", scenario.servers.clock_hz, num_servers)
+    period_s = _per_server("servers.decision_period_s", scenario.servers.decision_period_s, num_servers)
+    hops = backhaul.hop_counts(scenario.backhaul, layout, scenario.sites.coverage_radius_m)
+    radio, time, tasks = scenario.radio, scenario.time, scenario.tasks
+    track_m = _track(scenario, layout)
+    speed_mps, turn_std = _steady(scenario)
+    return Params(
+        infrastructure=Infrastructure(
+            server_hz=jnp.asarray(clock_hz),
+            decision_period_s=jnp.asarray(period_s),
+            hops=jnp.asarray(hops, float),
+            backhaul_rate_bps=jnp.asarray(scenario.backhaul.rate_bps),
+            bandwidth_hz=jnp.asarray(radio.bandwidth_hz),
+            power_w=jnp.asarray(radio.power_w),
+            noise_w=jnp.asarray(radio.noise_w),
+        ),
+        site_m=jnp.asarray(layout.position_m),
+        coverage_radius_m=jnp.asarray(scenario.sites.coverage_radius_m),
+        period_ticks=jnp.asarray(np.round(period_s / time.tick_s), jnp.int32),
+        slots_per_tick=jnp.asarray(time.slots_per_tick, jnp.int32),
+        tick_s=jnp.asarray(time.tick_s),
+        gain_at_1m=jnp.asarray(db_to_ratio(3 * radio.loss_per_decade_db - radio.loss_at_1km_db)),
+        loss_exponent=jnp.asarray(radio.loss_per_decade_db / 10),
+        min_distance_m=jnp.asarray(radio.min_distance_m),
+        step_m=jnp.asarray(speed_mps * time.tick_s),
+        turn_std_rad=jnp.asarray(turn_std * math.sqrt(time.tick_s)),
+        track_m=None if track_m is None else jnp.asarray(track_m),
+        broadcast_ticks=jnp.asarray(max(1, round(scenario.broadcast.period_s / time.tick_s)), jnp.int32),
+        delay_ticks=jnp.asarray(_delay_ticks(scenario), jnp.int32),
+        loss_ratio=jnp.asarray(scenario.broadcast.loss_ratio),
+        interval_slots=jnp.asarray([round(end / time.slot_s) for end in tasks.interval_s], jnp.int32),
+        data_bits=jnp.asarray(tasks.data_bits, float),
+        cycles=jnp.asarray(tasks.cycles, float),
+        local_hz=jnp.asarray(scenario.users.local_hz, float),
+        shape=_shape(scenario, num_servers, track_m),
+    )
+
+
+def _shape(scenario: Scenario, num_servers: int, track_m: np.ndarray | None) -> Shape:
+    shortest_slots = round(scenario.tasks.interval_s[0] / scenario.time.slot_s)
+    delay_ticks = _delay_ticks(scenario)
+    num_users = scenario.users.count if track_m is None else track_m.shape[1]
+    assert num_users is not None  # validated: a count or a trace
+    return Shape(
+        num_users=num_users,
+        num_servers=num_servers,
+        tasks_per_tick=-(-scenario.time.slots_per_tick // shortest_slots),
+        history_ticks=0 if delay_ticks == 0 else 2 ** delay_ticks.bit_length(),
+        lossy=scenario.broadcast.loss_ratio > 0,
+        literal_remaining=scenario.broadcast.remaining is Remaining.LITERAL,
+        observe_position=scenario.observe_position,
+        visibility=scenario.visibility,
+    )
+
+
+def _delay_ticks(scenario: Scenario) -> int:
+    return math.ceil(scenario.broadcast.delay_s / scenario.time.tick_s - 1e-9)
+
+
+def _steady(scenario: Scenario) -> tuple[float, float]:
+    motion = scenario.mobility
+    return (0.0, 0.0) if isinstance(motion, Trace) else (motion.speed_mps, motion.turn_std_rad_per_sqrt_s)
+
+
+def _track(scenario: Scenario, layout: sites.Layout) -> np.ndarray | None:
+    """Positions at every tick's beginning and at the run's end, from the scenario's trace."""
+    if not isinstance(scenario.mobility, Trace):
+        return None
+    if layout.projection is None:
+        raise ScenarioError('sites.kind must be "file" when users follow a trace, got "hexagonal"')
+    time = scenario.time
+    found = traces.trajectories(
+        scenario.mobility, layout.projection, time.duration_s, time.tick_s, scenario.users.count
+    )
+    return found.position_m
+
+
+def _per_server(name: str, value: float | tuple[float, ...], num_servers: int) -> np.ndarray:
+    if isinstance(value, tuple) and len(value) != num_servers:
+        raise ScenarioError(f"{name} must have one value or one for each of {num_servers} servers, got {len(value)}")
+    return np.broadcast_to(np.asarray(value, float), (num_servers,))

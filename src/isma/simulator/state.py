@@ -1,0 +1,162 @@
+"""State: everything that changes in one world, explicit; and Draws, all its randomness."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from isma.contract import Requests
+from isma.simulator.params import Params
+from isma.world import mobility
+
+
+class Emission(eqx.Module):
+    """When a user emits tasks: at `first_slot` and every `interval_slots` from then on."""
+
+    first_slot: Int[Array, "users"]
+    interval_slots: Int[Array, "users"]
+
+
+class Motion(eqx.Module):
+    """Where users are at the beginning of a tick."""
+
+    position_m: Float[Array, "users 2"]
+    heading_rad: Float[Array, "users"]
+
+
+class Placement(eqx.Module):
+    """What the decisions have settled: who is served where, and with how much."""
+
+    host: Int[Array, "users"]
+    """Hosting server; before a user's first task, the server at its station."""
+    offload_ratio: Float[Array, "users"]
+    requested_share: Float[Array, "users"]
+    granted_share: Float[Array, "users"]
+    """The request, scaled down where a server's requests exceed 1."""
+    load: Float[Array, "servers"]
+    """Sum of the shares requested from a server."""
+    price_s: Float[Array, "servers"]
+
+
+class Heard(eqx.Module):
+    """Broadcast values with their sending tick; one row a listener, or one for all of them."""
+
+    remaining_hz: Float[Array, "listeners servers"]
+    price_s: Float[Array, "listeners servers"]
+    sent_tick: Int[Array, "listeners servers"]
+
+
+class Underway(eqx.Module):
+    """Broadcasts of the last ticks, in a ring, for those that arrive late."""
+
+    remaining_hz: Float[Array, "history servers"]
+    price_s: Float[Array, "history servers"]
+
+
+class State(eqx.Module):
+    """One world between two ticks."""
+
+    tick: Int[Array, ""]
+    requests: Requests
+    emission: Emission
+    phase_ticks: Int[Array, "servers"]
+    """Server l decides at ticks that equal its phase, modulo its period."""
+    motion: Motion
+    station: Int[Array, "users"]
+    placement: Placement
+    heard: Heard
+    underway: Underway | None
+
+
+class Draws(eqx.Module):
+    """The randomness of one tick, drawn before it: inject other arrays to replay another world."""
+
+    turn: Float[Array, "users"]
+    """Standard normal: how far headings turn."""
+    heard: Float[Array, "servers servers"] | None
+    """Uniform in [0, 1): a broadcast (column) reaches a listener (row) if not below the loss ratio."""
+    policy_key: PRNGKeyArray
+
+
+def reset(params: Params, key: PRNGKeyArray) -> State:
+    """Draw a new world: users, their tasks, starting points, and the servers' phases."""
+    shape = params.shape
+    keys = jax.random.split(key, 8)
+    users = (shape.num_users,)
+    requests = _requests(params, keys[0], keys[1], keys[2])
+    interval = params.interval_slots
+    longest_slots = jnp.max(params.period_ticks) * params.slots_per_tick
+    emission = Emission(
+        first_slot=jax.random.randint(keys[3], users, 0, longest_slots),
+        interval_slots=jax.random.randint(keys[4], users, interval[0], interval[1] + 1),
+    )
+    motion = Motion(
+        position_m=(
+            mobility.uniform_start(keys[5], shape.num_users, params.site_m, params.coverage_radius_m)
+            if params.track_m is None
+            else params.track_m[0]
+        ),
+        heading_rad=jax.random.uniform(keys[6], users, maxval=2 * jnp.pi),
+    )
+    station = mobility.nearest_site(motion.position_m, params.site_m)
+    return State(
+        tick=jnp.zeros((), jnp.int32),
+        requests=requests,
+        emission=emission,
+        phase_ticks=jax.random.randint(keys[7], (shape.num_servers,), 0, params.period_ticks),
+        motion=motion,
+        station=station,
+        placement=_nothing_placed(params, station),
+        heard=_nothing_heard(params),
+        underway=_nothing_underway(params),
+    )
+
+
+def draw(params: Params, key: PRNGKeyArray, tick: Int[Array, ""]) -> Draws:
+    """The randomness of a tick: a function of the world's key and the tick alone."""
+    turn_key, heard_key, policy_key = jax.random.split(jax.random.fold_in(key, tick), 3)
+    shape = params.shape
+    servers = (shape.num_servers, shape.num_servers)
+    return Draws(
+        turn=jax.random.normal(turn_key, (shape.num_users,)),
+        heard=jax.random.uniform(heard_key, servers) if shape.lossy else None,
+        policy_key=policy_key,
+    )
+
+
+def _requests(params: Params, *keys: PRNGKeyArray) -> Requests:
+    def within(key: PRNGKeyArray, ends: Float[Array, "2"]) -> Float[Array, "users"]:
+        unit = jax.random.uniform(key, (params.shape.num_users,), ends.dtype)
+        return ends[0] + (ends[1] - ends[0]) * unit
+
+    data_bits, cycles, local_hz = (
+        within(key, ends)
+        for key, ends in zip(keys, (params.data_bits, params.cycles, params.local_hz), strict=True)
+    )
+    return Requests(data_bits, cycles, local_hz, deadline_s=cycles / local_hz)
+
+
+def _nothing_placed(params: Params, station: Int[Array, "users"]) -> Placement:
+    no_share = jnp.zeros_like(params.site_m, shape=(params.shape.num_users,))
+    none = jnp.zeros_like(params.infrastructure.server_hz)
+    return Placement(station, no_share, no_share, no_share, load=none, price_s=none)
+
+
+def _nothing_heard(params: Params) -> Heard:
+    """Before its first broadcast a server is known by its clock, which is public."""
+    listeners = params.shape.num_servers if params.shape.lossy else 1
+    rows = (listeners, params.shape.num_servers)
+    clock_hz = jnp.broadcast_to(params.infrastructure.server_hz, rows)
+    return Heard(clock_hz, jnp.zeros_like(clock_hz), jnp.zeros(rows, jnp.int32))
+
+
+def _nothing_underway(params: Params) -> Underway | None:
+    if params.shape.history_ticks == 0:
+        return None
+    none = jnp.zeros_like(params.site_m, shape=(params.shape.history_ticks, params.shape.num_servers))
+    return Underway(none, none)
+
+
+def active(params: Params, state: State) -> Bool[Array, "users"]:
+    """Users that have emitted their first task by the end of the current tick."""
+    return state.emission.first_slot < (state.tick + 1) * params.slots_per_tick

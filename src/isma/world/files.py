@@ -1,0 +1,141 @@
+"""Scenario files: presets and TOML, overridden from the command line, written back unchanged in value."""
+
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import BaseModel, ValidationError
+
+from isma.errors import ScenarioError, unknown
+from isma.world.scenario import Scenario, Steady, Trace
+
+IMPORTED = {
+    "san-francisco": "isma scenario import cabspotting TRACE.tar.gz --sites CELLS.csv --out sf.toml",
+}
+"""Presets made of data that the package may not carry, and the command that makes each."""
+
+
+def preset_names() -> list[str]:
+    """Names of the presets in the package."""
+    folder = resources.files("isma.world") / "presets"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Scenario:
+    """Load a preset by name or a scenario from a TOML file, with fields overridden by dotted name.
+
+    Relative paths in a file are taken from the file's folder. Raises ScenarioError.
+    """
+    text, label, folder = _read(source)
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{label}: not a TOML file: {error}") from None
+    for field, value in (overrides or {}).items():
+        _put(tree, full_name(field), value)
+    return validate(_with_paths(tree, folder), label)
+
+
+def override(scenario: Scenario, overrides: Mapping[str, Any]) -> Scenario:
+    """A copy of `scenario` with fields replaced by dotted name, validated again."""
+    tree = scenario.model_dump()
+    for field, value in overrides.items():
+        _put(tree, full_name(field), value)
+    return validate(tree, scenario.name)
+
+
+def validate(tree: Mapping[str, Any], label: str) -> Scenario:
+    """Build a scenario from nested tables; what is wrong is said with its dotted name."""
+    try:
+        return Scenario.model_validate(tree)
+    except ValidationError as error:
+        raise ScenarioError(f"{label}: {_first(error)}") from None
+
+
+def dumps(scenario: Scenario) -> str:
+    """Write a scenario as TOML in SI units; `load` gives the same scenario back."""
+    return tomli_w.dumps(scenario.model_dump(mode="json", exclude_none=True))
+
+
+def field_names() -> list[str]:
+    """Every field's dotted name, as overrides take it."""
+    return sorted({name for model in (Steady, Trace) for name in _walk(Scenario, "", model)})
+
+
+def full_name(field: str) -> str:
+    """Complete a field's name: `speed_mps` is `mobility.speed_mps` where that is the only one."""
+    names = field_names()
+    if field in names:
+        return field
+    ends = [name for name in names if name.rsplit(".", 1)[-1] == field]
+    if len(ends) == 1:
+        return ends[0]
+    if ends:
+        raise ScenarioError(f"field {field!r} must be written in full: one of {', '.join(ends)}")
+    raise ScenarioError(unknown("field", field, names))
+
+
+def _read(source: str | Path) -> tuple[str, str, Path]:
+    path, name = Path(source), str(source)
+    if name in preset_names():
+        return (resources.files("isma.world") / "presets" / f"{name}.toml").read_text(), name, Path.cwd()
+    if name in IMPORTED and not path.exists():
+        raise ScenarioError(f"preset {name!r} is made from data that you import: {IMPORTED[name]}")
+    if path.suffix == "" and not path.exists():
+        raise ScenarioError(unknown("scenario", name, [*preset_names(), *IMPORTED]) + ", or a TOML file")
+    try:
+        return path.read_text(), str(path), path.absolute().parent
+    except FileNotFoundError:
+        raise ScenarioError(f"{path}: no such file; presets are {', '.join(preset_names())}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise ScenarioError(f"{path}: cannot be read: {reason}") from None
+
+
+def _put(tree: dict[str, Any], field: str, value: Any) -> None:
+    *sections, leaf = field.split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise ScenarioError(f"{section} must be a section, got {tree!r}")
+    tree[leaf] = value
+
+
+def _with_paths(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
+    for section in tree.values():
+        if isinstance(section, dict) and isinstance(section.get("file"), str):
+            section["file"] = str(folder / section["file"])
+    return tree
+
+
+def _walk(model: type[BaseModel], prefix: str, mobility: type[BaseModel]) -> list[str]:
+    names: list[str] = []
+    for name, info in model.model_fields.items():
+        section = mobility if name == "mobility" else info.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            names += _walk(section, f"{prefix}{name}.", mobility)
+        else:
+            names.append(prefix + name)
+    return names
+
+
+def _first(error: ValidationError) -> str:
+    """One line for the first thing wrong: the field, the rule, the value."""
+    detail = error.errors(include_url=False)[0]
+    path = [str(part) for part in detail["loc"] if part not in ("steady", "trace") and "[" not in str(part)]
+    names = [part for part in path if not part.isdigit() and part not in ("float", "tuple", "constrained-float")]
+    where, value = ".".join(names), detail.get("input")
+    kind, rule = detail["type"], detail["msg"].removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        siblings = [n for n in field_names() if n.rsplit(".", 1)[0] == where.rsplit(".", 1)[0]]
+        return unknown("field", where, siblings or list(Scenario.model_fields))
+    if kind == "missing":
+        return f"{where} must be given"
+    if kind == "value_error" and isinstance(value, dict | BaseModel):
+        return f"{where}.{rule}" if where and not rule.startswith(where) else rule
+    if kind != "value_error":
+        rule = rule.replace("Input should be", "must be")
+    return f"{where} {rule}, got {value!r}"

@@ -1,0 +1,127 @@
+"""GPS jumps: the largest set of a user's fixes that one vehicle could have driven."""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+EARTH_RADIUS_M = 6_371_008.8
+"""Mean radius."""
+
+
+def drivable(
+    user: Int[np.ndarray, "fixes"],
+    time_s: Float[np.ndarray, "fixes"],
+    latitude: Float[np.ndarray, "fixes"],
+    longitude: Float[np.ndarray, "fixes"],
+    max_speed_mps: float,
+) -> Bool[np.ndarray, "fixes"]:
+    """Mark the fixes to keep; fixes come ordered by user and time.
+
+    Two fixes of a user fit when the straight way between them takes at most `max_speed_mps`. By the
+    triangle inequality fitting passes on (if a fits b and b a later c, then a fits c), so what is
+    kept is a longest chain of fitting fixes: as many as possible, and of equally long chains the one
+    with the shortest way. One bad fix therefore costs itself alone, also where it is the first.
+    A fix that fits all others is in every longest chain; only the stretches between such fixes,
+    which jumps make, are searched.
+    """
+    place_m = _place_m(latitude, longitude)
+    fits_all = ~_in_conflict(user, time_s, place_m, max_speed_mps)
+    keep = fits_all.copy()
+    for first, last in _stretches(user, fits_all):
+        # The fixes before and after fit all of the stretch: they only tell the shortest way.
+        before = first - 1 if first > 0 and user[first - 1] == user[first] else first
+        after = last + 1 if last < len(user) and user[min(last, len(user) - 1)] == user[first] else last
+        chain = _longest_chain(time_s[before:after], place_m[before:after], max_speed_mps)
+        keep[before + chain] = True
+    return keep
+
+
+def _place_m(
+    latitude: Float[np.ndarray, "fixes"], longitude: Float[np.ndarray, "fixes"]
+) -> Float[np.ndarray, "fixes 3"]:
+    """Points on a sphere: their straight distance keeps the triangle inequality everywhere."""
+    north, east = np.radians(latitude), np.radians(longitude)
+    across = np.cos(north)
+    return EARTH_RADIUS_M * np.stack(
+        [across * np.cos(east), across * np.sin(east), np.sin(north)], axis=-1
+    )
+
+
+def _in_conflict(
+    user: Int[np.ndarray, "fixes"],
+    time_s: Float[np.ndarray, "fixes"],
+    place_m: Float[np.ndarray, "fixes 3"],
+    max_speed_mps: float,
+) -> Bool[np.ndarray, "fixes"]:
+    """Mark the fixes that do not fit some other fix of their user.
+
+    Two such fixes always have a step that does not fit between them, and are closer in time than
+    it takes to cross the whole place: so few pairs need a look.
+    """
+    conflict = np.zeros(len(user), dtype=bool)
+    if len(user) < 2:
+        return conflict
+    crossing_s = np.linalg.norm(np.ptp(place_m, axis=0)) / max_speed_mps
+    broken = (user[1:] == user[:-1]) & ~_fit(time_s, place_m, max_speed_mps, 1)
+    breaks = np.flatnonzero(broken)
+    following = np.append(breaks, len(user))[np.searchsorted(breaks, np.arange(len(user)))]
+    near = following < len(user) - 1
+    near[near] &= user[following[near]] == user[near]
+    near[near] &= time_s[following[near]] - time_s[near] <= crossing_s
+    first, lag = np.flatnonzero(near), 0
+    while len(first):
+        lag += 1
+        first = first[first + lag < len(user)]
+        second = first + lag
+        possible = (user[second] == user[first]) & (time_s[second] - time_s[first] <= crossing_s)
+        first, second = first[possible], second[possible]
+        way_m = np.linalg.norm(place_m[second] - place_m[first], axis=-1)
+        bad = way_m > max_speed_mps * (time_s[second] - time_s[first])
+        conflict[first[bad]] = conflict[second[bad]] = True
+    return conflict
+
+
+def _fit(
+    time_s: Float[np.ndarray, "fixes"],
+    place_m: Float[np.ndarray, "fixes 3"],
+    max_speed_mps: float,
+    lag: int,
+) -> Bool[np.ndarray, "pairs"]:
+    way_m = np.linalg.norm(place_m[lag:] - place_m[:-lag], axis=-1)
+    return way_m <= max_speed_mps * (time_s[lag:] - time_s[:-lag])
+
+
+def _stretches(
+    user: Int[np.ndarray, "fixes"], fits_all: Bool[np.ndarray, "fixes"]
+) -> list[tuple[int, int]]:
+    """Runs, each of one user, of fixes that do not fit all: first, and one past the last."""
+    doubtful = np.flatnonzero(~fits_all)
+    if not len(doubtful):
+        return []
+    apart = (np.diff(doubtful) > 1) | (np.diff(user[doubtful]) != 0)
+    starts = np.concatenate([[0], np.flatnonzero(apart) + 1])
+    ends = np.append(starts[1:], len(doubtful)) - 1
+    return [(int(doubtful[a]), int(doubtful[b]) + 1) for a, b in zip(starts, ends, strict=True)]
+
+
+def _longest_chain(
+    time_s: Float[np.ndarray, "fixes"], place_m: Float[np.ndarray, "fixes 3"], max_speed_mps: float
+) -> Int[np.ndarray, "kept"]:
+    """Indices of the longest chain of fitting fixes, of equals the one with the shortest way."""
+    count = len(time_s)
+    length = np.ones(count, dtype=np.int64)
+    way_m = np.zeros(count)
+    previous = np.full(count, -1)
+    for fix in range(1, count):
+        step_m = np.linalg.norm(place_m[:fix] - place_m[fix], axis=-1)
+        fits = np.flatnonzero(step_m <= max_speed_mps * (time_s[fix] - time_s[:fix]))
+        if len(fits):
+            total_m = way_m[fits] + step_m[fits]
+            best = fits[np.lexsort((total_m, -length[fits]))[0]]
+            length[fix], previous[fix] = length[best] + 1, best
+            way_m[fix] = way_m[best] + step_m[best]
+    fix = int(np.lexsort((way_m, -length))[0])
+    chain = []
+    while fix >= 0:
+        chain.append(fix)
+        fix = int(previous[fix])
+    return np.array(chain[::-1])

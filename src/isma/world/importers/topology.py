@@ -1,0 +1,98 @@
+"""Sites from a topology's nodes: Latitude and Longitude in GraphML, pos = [lon, lat] in JSON."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+
+from isma.errors import DataError
+from isma.world.backhaul import some
+from isma.world.sites import LATITUDE_NAMES, LONGITUDE_NAMES, SiteTable, checked
+
+SPREAD_DEG = 0.001
+"""Radius, in degrees of latitude (some 110 m), of the circle on which nodes of one place are set."""
+
+
+@dataclass(frozen=True)
+class PlacedNodes:
+    """The nodes of a topology that can be sites."""
+
+    table: SiteTable
+    """A site for each node with coordinates, its id the node's."""
+    moved: tuple[str, ...]
+    """Nodes that shared their place with others and were set on a small circle around it."""
+    transit: tuple[str, ...]
+    """Nodes without coordinates: no sites, but traffic still passes through them."""
+
+
+def sites_of(graph: nx.Graph, path: Path) -> PlacedNodes:
+    """Make sites of a topology's nodes with coordinates. Raises DataError when there are none.
+
+    Coordinates of published topologies are rounded (to a kilometre, say), so nodes of one town may
+    share them; sites may not, so such nodes are set apart on a circle of `SPREAD_DEG`.
+    """
+    found = {node: _degrees(values, f"{path}: node {node}") for node, values in graph.nodes(data=True)}
+    placed = {node: place for node, place in found.items() if place is not None}
+    if not placed:
+        attributes = sorted({str(name) for _, values in graph.nodes(data=True) for name in values})
+        raise DataError(
+            f"{path}: nodes must carry Latitude and Longitude, or pos = [lon, lat]; "
+            f"their attributes are {', '.join(attributes) or 'none'}"
+        )
+    sharing = Counter(placed.values())
+    turn = Counter[tuple[float, float]]()
+    latitude, longitude, moved = [], [], []
+    for node, (north, east) in placed.items():
+        count = sharing[north, east]
+        if count > 1:
+            angle = 2 * math.pi * turn[north, east] / count
+            turn[north, east] += 1
+            moved.append(node)
+            across = max(math.cos(math.radians(north)), 1e-3)
+            north, east = north + SPREAD_DEG * math.sin(angle), east + SPREAD_DEG * math.cos(angle) / across
+        latitude.append(north)
+        longitude.append(east)
+    table = checked(list(placed), latitude, longitude, [f"{path}: node {node}" for node in placed])
+    return PlacedNodes(table, tuple(moved), tuple(node for node in found if node not in placed))
+
+
+def describe(nodes: PlacedNodes) -> list[str]:
+    """What was made of the nodes, as lines of text."""
+    lines = [f"{len(nodes.table.ids):,} sites from the topology's nodes"]
+    if nodes.moved:
+        lines.append(
+            f"{len(nodes.moved):,} nodes share a place and were set on a circle of "
+            f"{SPREAD_DEG:g} degrees around it: {some(nodes.moved)}"
+        )
+    if nodes.transit:
+        lines.append(
+            f"{len(nodes.transit):,} nodes without coordinates are no sites, traffic passes through "
+            f"them: {some(nodes.transit)}"
+        )
+    return lines
+
+
+def _degrees(values: Mapping[str, Any], where: str) -> tuple[float, float] | None:
+    """Latitude and longitude of a node; None where it has none."""
+    if values.get("pos") is not None:
+        pos = values["pos"]
+        if not isinstance(pos, list | tuple) or len(pos) != 2:
+            raise DataError(f"{where}: pos must be [longitude, latitude], got {pos!r}")
+        return _number(pos[1], where, "latitude"), _number(pos[0], where, "longitude")
+    folded = {str(name).casefold(): value for name, value in values.items()}
+    north = next((folded[name] for name in LATITUDE_NAMES if name in folded), None)
+    east = next((folded[name] for name in LONGITUDE_NAMES if name in folded), None)
+    if north is None or east is None:
+        return None
+    return _number(north, where, "latitude"), _number(east, where, "longitude")
+
+
+def _number(value: object, where: str, what: str) -> float:
+    try:
+        return float(value)  # pyright: ignore[reportArgumentType]
+    except (TypeError, ValueError):
+        raise DataError(f"{where}: {what} must be a number of degrees, got {value!r}") from None

@@ -1,0 +1,68 @@
+"""How users move: steadily with slowly turning headings, reflected at the border of the coverage."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+_CANDIDATES = 64
+"""Points drawn for each user's start: the chance that none is in a cell of its own is 10^-50."""
+
+
+def uniform_start(
+    key: PRNGKeyArray, num_users: int, site_m: Float[Array, "servers 2"], radius_m: Float[Array, ""]
+) -> Float[Array, "users 2"]:
+    """Draw positions, in metres, uniformly over the union of the stations' discs.
+
+    A point drawn in a random disc counts only where that disc's station is the nearest, which
+    makes overlaps no likelier than the rest. (Sites much denser than their radius may exhaust the
+    draws; the last point then counts, still inside the union.)
+    """
+    which, angle, distance = jax.random.split(key, 3)
+    shape = (num_users, _CANDIDATES)
+    site = jax.random.randint(which, shape, 0, site_m.shape[0])
+    theta = jax.random.uniform(angle, shape, maxval=2 * jnp.pi)
+    radius = radius_m * jnp.sqrt(jax.random.uniform(distance, shape))
+    point = site_m[site] + radius[..., None] * jnp.stack([jnp.cos(theta), jnp.sin(theta)], -1)
+    first = jnp.argmax(nearest_site(point, site_m) == site, axis=1)
+    return jnp.take_along_axis(point, first[:, None, None], axis=1)[:, 0]
+
+
+def nearest_site(
+    position_m: Float[Array, "... 2"], site_m: Float[Array, "servers 2"]
+) -> Array:
+    """Index of the station nearest to each position: the one with the strongest signal."""
+    return jnp.argmin(_squared_distance(position_m, site_m), axis=-1).astype(jnp.int32)
+
+
+def advance(
+    position_m: Float[Array, "users 2"],
+    heading_rad: Float[Array, "users"],
+    turn_rad: Float[Array, "users"],
+    step_m: Float[Array, ""],
+    site_m: Float[Array, "servers 2"],
+    radius_m: Float[Array, ""],
+) -> tuple[Float[Array, "users 2"], Float[Array, "users"]]:
+    """Turn by `turn_rad`, go `step_m` metres, and reflect at the border of the union of discs.
+
+    A user that would leave the disc of its nearest station is mirrored at that disc's rim, and its
+    heading at the rim's tangent.
+    """
+    heading = heading_rad + turn_rad
+    direction = jnp.stack([jnp.cos(heading), jnp.sin(heading)], -1)
+    ahead = position_m + step_m * direction
+    squared = _squared_distance(ahead, site_m)
+    centre = site_m[jnp.argmin(squared, axis=-1)]
+    outward = ahead - centre
+    distance = jnp.sqrt(jnp.min(squared, axis=-1))
+    normal = outward / jnp.maximum(distance, 1e-9)[:, None]
+    outside = distance > radius_m
+    mirrored = ahead - 2 * (distance - radius_m)[:, None] * normal
+    # Mirroring a direction at angle θ on a tangent whose normal has angle ν gives 2ν + π - θ.
+    reflected = 2 * jnp.arctan2(normal[:, 1], normal[:, 0]) + jnp.pi - heading
+    position = jnp.where(outside[:, None], mirrored, ahead)
+    return position, jnp.where(outside, reflected, heading)
+
+
+def _squared_distance(position_m: Float[Array, "... 2"], site_m: Float[Array, "servers 2"]) -> Array:
+    offset = position_m[..., None, :] - site_m
+    return offset[..., 0] ** 2 + offset[..., 1] ** 2

@@ -1,0 +1,300 @@
+"""A scenario: everything that a world is made from, as frozen and validated data.
+
+Each field's docstring is its documentation; a number may be given with a unit (`"15.95 GHz"`).
+The values and their sources are those of the paper (section IV) unless a docstring says otherwise.
+"""
+
+import math
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from isma import units
+
+
+def _number(table: dict[str, float]) -> BeforeValidator:
+    return BeforeValidator(lambda value: units.quantity(value, table))
+
+
+def _bounds(table: dict[str, float]) -> BeforeValidator:
+    """A range `[low, high]`; a single value stands for both ends."""
+
+    def parse(value: object) -> object:
+        ends = value if isinstance(value, list | tuple) else [value, value]
+        if len(ends) != 2:
+            raise ValueError("must be one value or a range [low, high]")
+        return tuple(units.quantity(end, table) for end in ends)
+
+    return BeforeValidator(parse)
+
+
+def _each(value: float | tuple[float, ...]) -> tuple[float, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _ordered(name: str, ends: tuple[float, float]) -> None:
+    if ends[0] > ends[1]:
+        raise ValueError(f"{name} must be [low, high] with low at most high, got [{ends[0]:g}, {ends[1]:g}]")
+
+
+def _whole_number(name: str, value: float, unit_name: str, unit: float) -> None:
+    """Raise unless `value` is a whole positive multiple of `unit` (or zero), to rounding."""
+    multiple = value / unit
+    if not math.isclose(multiple, round(multiple), rel_tol=1e-6, abs_tol=1e-9) or (value > 0 and multiple < 0.5):
+        raise ValueError(f"{name} must be a whole multiple of {unit_name} ({unit:g}), got {value:g}")
+
+
+def _file_given(kind: str, file: Path | None) -> None:
+    if kind == "file" and file is None:
+        raise ValueError('file must be given when kind is "file"')
+
+
+Positive = Field(gt=0)
+NotNegative = Field(ge=0)
+Ratio = Annotated[float, Field(ge=0, le=1), _number(units.RATIO)]
+Seconds = Annotated[float, _number(units.SECONDS)]
+Hertz = Annotated[float, Positive, _number(units.HERTZ)]
+Watts = Annotated[float, Positive, _number(units.WATTS)]
+Metres = Annotated[float, Positive, _number(units.METRES)]
+MetresPerSecond = Annotated[float, NotNegative, _number(units.METRES_PER_S)]
+BitsPerSecond = Annotated[float, Positive, _number(units.BITS_PER_S)]
+Ends = tuple[Annotated[float, Positive], Annotated[float, Positive]]
+SecondsRange = Annotated[Ends, _bounds(units.SECONDS)]
+HertzRange = Annotated[Ends, _bounds(units.HERTZ)]
+BitsRange = Annotated[Ends, _bounds(units.BITS)]
+CyclesRange = Annotated[Ends, _bounds(units.CYCLES)]
+
+
+class Visibility(StrEnum):
+    """Whose requests a decision may see."""
+
+    USER = "user"
+    """Every user decides alone, from its own request and its host's news."""
+    SERVER = "server"
+    """A server sees the users that it hosts: the paper's partial observation."""
+    FULL = "full"
+    """Everybody sees everything: for references and bounds."""
+
+
+class Remaining(StrEnum):
+    """What a server broadcasts as its remaining computing resources F."""
+
+    NEWCOMER = "newcomer"
+    """f^e / (1 + Σ requested shares): what a newcomer who asks for everything would get."""
+    LITERAL = "literal"
+    """f^e (1 - Σ granted shares): zero nearly always, since nobody leaves CPU unused."""
+
+
+class Section(BaseModel):
+    """A part of a scenario: frozen, complete, and closed to unknown fields."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class Time(Section):
+    """How long a run is and how finely it advances."""
+
+    duration_s: Annotated[Seconds, Positive] = 600.0
+    """Length of a run."""
+    warmup_s: Annotated[Seconds, NotNegative] = 60.0
+    """What is discarded at its beginning."""
+    tick_s: Annotated[Seconds, Positive] = 0.1
+    """Step of motion, broadcasts and decisions; tasks keep their own slots."""
+    slot_s: Annotated[Seconds, Positive] = 0.001
+    """Slot in which a task is emitted."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        _whole_number("tick_s", self.tick_s, "slot_s", self.slot_s)
+        _whole_number("duration_s", self.duration_s, "tick_s", self.tick_s)
+        _whole_number("warmup_s", self.warmup_s, "tick_s", self.tick_s)
+        if self.warmup_s >= self.duration_s:
+            raise ValueError(f"warmup_s must be below duration_s ({self.duration_s:g}), got {self.warmup_s:g}")
+        if self.duration_s / self.slot_s >= 2**31:
+            raise ValueError(f"duration_s must be below 2^31 slots ({2**31 * self.slot_s:g} s), got {self.duration_s:g}")
+        return self
+
+    @property
+    def num_ticks(self) -> int:
+        """Ticks in a run."""
+        return round(self.duration_s / self.tick_s)
+
+    @property
+    def warmup_ticks(self) -> int:
+        """Ticks that are discarded."""
+        return round(self.warmup_s / self.tick_s)
+
+    @property
+    def slots_per_tick(self) -> int:
+        """Slots in a tick."""
+        return round(self.tick_s / self.slot_s)
+
+
+class Sites(Section):
+    """Where the base stations stand; an edge server is co-located with each."""
+
+    kind: Literal["hexagonal", "file"] = "hexagonal"
+    """`hexagonal`: `count` neighbouring cells around a centre; `file`: a table of real sites."""
+    count: Annotated[int, Positive] = 6
+    """Stations of a hexagonal layout; ignored for a file."""
+    coverage_radius_m: Metres = 1000.0
+    """Radius of a station's coverage; hexagonal neighbours stand √3 times that apart."""
+    file: Path | None = None
+    """CSV with columns site_id, latitude, longitude (WGS84 degrees)."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        _file_given(self.kind, self.file)
+        return self
+
+
+class Backhaul(Section):
+    """The links between sites; hops are counted along shortest paths."""
+
+    kind: Literal["neighbours", "delaunay", "file"] = "neighbours"
+    """`neighbours`: sites at most 1.1 times the hexagonal spacing apart; `delaunay`: edges of the
+    Delaunay triangulation up to `max_link_m`, joined to one network; `file`: GraphML or node-link JSON."""
+    rate_bps: BitsPerSecond = 500e6
+    """Rate of a hop (DRACM, arXiv 2012.08679)."""
+    max_link_m: Metres = 6000.0
+    """Longest Delaunay edge that is a link."""
+    file: Path | None = None
+    """GraphML or node-link JSON whose nodes are the sites."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        _file_given(self.kind, self.file)
+        return self
+
+
+class Servers(Section):
+    """The edge servers and when they decide."""
+
+    clock_hz: Hertz | tuple[Hertz, ...] = 15.95e9
+    """CPU clock f^e: one for all servers or one for each."""
+    decision_period_s: Annotated[Seconds, Positive] | tuple[Annotated[Seconds, Positive], ...] = 2.0
+    """Decision period D: one for all servers or one for each; every server has a phase of its own."""
+
+
+class Users(Section):
+    """The mobile users."""
+
+    count: Annotated[int, Positive] | None = 40
+    """How many; with a trace, at most that many of those in it (none given: all)."""
+    local_hz: HertzRange = (150e6, 150e6)
+    """A user's own CPU clock f^L, uniform in the range."""
+
+
+class Tasks(Section):
+    """The component tasks; a user's values are drawn once and stay."""
+
+    interval_s: SecondsRange = (0.05, 0.2)
+    """Time between two tasks of a user, uniform, in whole slots."""
+    data_bits: BitsRange = (1.6e6, 24e6)
+    """Data size c, uniform (200 KB to 3 MB)."""
+    cycles: CyclesRange = (6e9, 9e10)
+    """CPU cycles f^r, uniform."""
+
+
+class Radio(Section):
+    """The uplink, after JTORA (arXiv 1705.00704): PL = 140.7 + 36.7 log10(d_km) dB."""
+
+    bandwidth_hz: Hertz = 20e6
+    """Band B of each user."""
+    power_w: Watts = 0.1
+    """Transmit power p (20 dBm)."""
+    noise_w: Watts = 1e-13
+    """Noise power N0 over that band (-100 dBm)."""
+    loss_at_1km_db: float = 140.7
+    """Path loss at one kilometre."""
+    loss_per_decade_db: Annotated[float, Positive] = 36.7
+    """Path loss added by each factor of ten in distance."""
+    min_distance_m: Metres = 10.0
+    """Shortest distance that counts."""
+
+
+class Steady(Section):
+    """Motion at a fixed speed whose heading turns slowly at random, reflected at the border."""
+
+    kind: Literal["steady"] = "steady"
+    speed_mps: MetresPerSecond = 120 / 3.6
+    """Speed of every user."""
+    turn_std_rad_per_sqrt_s: Annotated[float, NotNegative] = 0.1
+    """Standard deviation of the heading's change after one second; it grows with √t."""
+
+
+class Trace(Section):
+    """Motion along recorded fixes, linear between them."""
+
+    kind: Literal["trace"] = "trace"
+    file: Path
+    """Parquet with columns user_id, time_s (UNIX), latitude, longitude, as the importers write it."""
+    start: datetime | None = None
+    """First moment of the run, with its time zone; none given: the file's first fix."""
+    max_gap_s: Annotated[Seconds, Positive] = 300.0
+    """A user takes part if none of its gaps in the run's window is longer."""
+
+    @model_validator(mode="after")
+    def _zoned(self) -> Self:
+        if self.start is not None and self.start.tzinfo is None:
+            raise ValueError(f"start must carry a time zone (2008-05-31T18:00:00Z), got {self.start.isoformat()}")
+        return self
+
+
+class Broadcast(Section):
+    """What servers tell each other about themselves: nothing about any user."""
+
+    period_s: Annotated[Seconds, Positive] = 0.1
+    """Time between two broadcasts; at least one tick."""
+    delay_s: Annotated[Seconds, NotNegative] = 0.0
+    """How late a broadcast arrives, rounded up to ticks."""
+    loss_ratio: Ratio = 0.0
+    """Share of broadcasts that a listener misses, independently."""
+    remaining: Remaining = Remaining.NEWCOMER
+    """How F is reckoned."""
+
+
+class Scenario(Section):
+    """A whole world as data: what `isma compare` takes."""
+
+    name: str = "unnamed"
+    """How reports call it."""
+    description: str = ""
+    """One sentence for `isma scenario list`."""
+    time: Time = Time()
+    sites: Sites = Sites()
+    backhaul: Backhaul = Backhaul()
+    servers: Servers = Servers()
+    users: Users = Users()
+    tasks: Tasks = Tasks()
+    radio: Radio = Radio()
+    mobility: Annotated[Steady | Trace, Field(discriminator="kind")] = Steady()
+    broadcast: Broadcast = Broadcast()
+    visibility: Visibility = Visibility.SERVER
+    """Whose requests a decision may see."""
+    observe_position: bool = False
+    """Whether requests carry the user's position (ETSI MEC 013); the paper's do not."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for period_s in _each(self.servers.decision_period_s):
+            _whole_number("servers.decision_period_s", period_s, "time.tick_s", self.time.tick_s)
+        if self.broadcast.period_s > self.time.tick_s:
+            _whole_number("broadcast.period_s", self.broadcast.period_s, "time.tick_s", self.time.tick_s)
+        for name in ("interval_s", "data_bits", "cycles"):
+            _ordered(f"tasks.{name}", getattr(self.tasks, name))
+        _ordered("users.local_hz", self.users.local_hz)
+        if self.tasks.interval_s[0] < self.time.slot_s:
+            raise ValueError(
+                f"tasks.interval_s must be at least time.slot_s ({self.time.slot_s:g}), got {self.tasks.interval_s[0]:g}"
+            )
+        if self.mobility.kind == "steady" and self.users.count is None:
+            raise ValueError("users.count must be given when users do not come from a trace")
+        if self.sites.kind == "file" and self.backhaul.kind == "neighbours":
+            raise ValueError('backhaul.kind must be "delaunay" or "file" for sites from a file, got "neighbours"')
+        return self

@@ -1,0 +1,202 @@
+"""Recorded motion: the trace file, and the trajectories of the users who have fixes throughout."""
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from jaxtyping import Float
+from pyarrow import parquet
+
+from isma.errors import DataError, RunError, ScenarioError
+from isma.world import scenario
+from isma.world.sites import Projection
+
+COLUMNS = ("user_id", "time_s", "latitude", "longitude")
+"""Columns of a trace file: text, UNIX seconds, and WGS84 degrees."""
+_MINUTE_S = 60.0
+_EDGE_S = 1e-3  # a window's ends pass through text, which may round them
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """Where users are at each sample of a run."""
+
+    user_ids: tuple[str, ...]
+    """Sorted."""
+    position_m: Float[np.ndarray, "samples users 2"]
+    """Metres east and north, in the frame of the sites."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of time and how many users a trace follows through it."""
+
+    start: datetime
+    """Its first moment, UTC."""
+    num_users: int
+    """Users with fixes throughout."""
+
+
+def trajectories(
+    trace: scenario.Trace,
+    projection: Projection | None,
+    duration_s: float,
+    sample_s: float,
+    limit: int | None,
+) -> Trajectories:
+    """Positions every `sample_s` from the trace's start through `duration_s`, both ends included.
+
+    A user takes part when it has fixes on or beyond both ends and no gap that reaches into the
+    window is longer than `max_gap_s`; between fixes it moves straight and evenly. The first `limit`
+    users by id are taken. Raises DataError or ScenarioError when there is none.
+    """
+    if projection is None:
+        raise ScenarioError('sites.kind must be "file" when mobility.kind is "trace": fixes are in degrees')
+    frame = read(trace.file)
+    start_s = frame["time_s"].min() if trace.start is None else trace.start.timestamp()
+    user_ids = covering(frame, start_s, duration_s, trace.max_gap_s)
+    if not user_ids:
+        raise _nobody(frame, trace, start_s, duration_s)
+    chosen = user_ids[:limit]
+    time_s = start_s + np.arange(round(duration_s / sample_s) + 1) * sample_s
+    position_m = np.empty((len(time_s), len(chosen), 2))
+    fixes_of_user = frame[frame["user_id"].isin(chosen)].groupby("user_id", sort=True)
+    for column, (_, fixes) in enumerate(fixes_of_user):
+        fix_m = projection.to_metres(fixes["latitude"].to_numpy(), fixes["longitude"].to_numpy())
+        for axis in range(2):
+            position_m[:, column, axis] = np.interp(time_s, fixes["time_s"], fix_m[:, axis])
+    return Trajectories(chosen, position_m)
+
+
+def covering(
+    frame: pd.DataFrame, start_s: float, duration_s: float, max_gap_s: float
+) -> tuple[str, ...]:
+    """Users, by id, with fixes throughout the window that starts at UNIX time `start_s`."""
+    runs = _runs(frame, max_gap_s)
+    inside = (runs["first_s"] <= start_s + _EDGE_S) & (
+        runs["last_s"] >= start_s + duration_s - _EDGE_S
+    )
+    return tuple(sorted(runs.loc[inside, "user_id"]))
+
+
+def best_window(frame: pd.DataFrame, duration_s: float, max_gap_s: float) -> Window | None:
+    """The window of `duration_s` through which most users have fixes; the earliest of equals.
+
+    It starts on a whole minute, unless nobody is followed from one; None when nobody is at all.
+    """
+    runs = _runs(frame, max_gap_s)
+    earliest_s = runs["first_s"].to_numpy()
+    latest_s = runs["last_s"].to_numpy() - duration_s
+    long_enough = latest_s >= earliest_s - _EDGE_S
+    if not long_enough.any():
+        return None
+    earliest_s, latest_s = np.sort(earliest_s[long_enough]), np.sort(latest_s[long_enough])
+    minutes = np.arange(
+        math.ceil(earliest_s[0] / _MINUTE_S), math.floor(latest_s[-1] / _MINUTE_S) + 1
+    )
+    for start_s in (minutes * _MINUTE_S, earliest_s):
+        begun = np.searchsorted(earliest_s, start_s + _EDGE_S, side="right")
+        over = np.searchsorted(latest_s, start_s - _EDGE_S, side="left")
+        followed = begun - over
+        if len(followed) and followed.max() > 0:
+            best = int(followed.argmax())
+            return Window(datetime.fromtimestamp(float(start_s[best]), UTC), int(followed[best]))
+    return None
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read a trace file, ordered by user and time. Raises DataError for what is none."""
+    try:
+        frame = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such trace; make one with isma scenario import") from None
+    except (OSError, pa.ArrowException) as error:
+        reason = getattr(error, "strerror", None) or "it is no parquet file, or a damaged one"
+        raise DataError(
+            f"{path}: a trace must be a parquet file as isma scenario import writes it: {reason}"
+        ) from None
+    return _checked(frame, str(path)).sort_values(["user_id", "time_s"], ignore_index=True)
+
+
+def dumps(frame: pd.DataFrame) -> bytes:
+    """Make the bytes of a trace file; the same frame makes the same bytes."""
+    table = pa.Table.from_pandas(
+        _checked(frame, "trace")[list(COLUMNS)],
+        schema=pa.schema(
+            [("user_id", pa.string()), *((name, pa.float64()) for name in COLUMNS[1:])]
+        ),
+        preserve_index=False,
+    )
+    buffer = BytesIO()
+    parquet.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def write(frame: pd.DataFrame, path: Path) -> None:
+    """Write a trace file. Raises RunError when the place cannot be written."""
+    content = dumps(frame)
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise RunError(f"{path}: the trace cannot be written: {error.strerror}") from None
+
+
+def utc_text(time_s: float) -> str:
+    """A UNIX time as people read it."""
+    return datetime.fromtimestamp(time_s, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _checked(frame: pd.DataFrame, label: str) -> pd.DataFrame:
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    if missing:
+        raise DataError(
+            f"{label}: a trace must have the columns {', '.join(COLUMNS)}, missing "
+            f"{', '.join(missing)}; its columns are {', '.join(map(str, frame.columns))}"
+        )
+    if frame.empty:
+        raise DataError(f"{label}: a trace must hold fixes, got none")
+    if frame["user_id"].isna().any():
+        raise DataError(f"{label}: user_id must be given in every row, got nothing in some")
+    for name in COLUMNS[1:]:
+        if not pd.api.types.is_numeric_dtype(frame[name]):
+            raise DataError(f"{label}: {name} must be numbers, got {frame[name].dtype}")
+        bad = ~np.isfinite(frame[name].to_numpy(np.float64))
+        if bad.any():
+            row = int(bad.argmax())
+            raise DataError(f"{label}: row {row}: {name} must be finite, got {frame[name].iloc[row]}")
+    types = {"user_id": str, **dict.fromkeys(COLUMNS[1:], np.float64)}
+    return frame.astype(types)
+
+
+def _runs(frame: pd.DataFrame, max_gap_s: float) -> pd.DataFrame:
+    """Stretches without a gap: user_id, first_s, last_s; the frame ordered by user and time."""
+    user, time_s = frame["user_id"].to_numpy(), frame["time_s"].to_numpy()
+    begins = np.ones(len(frame), dtype=bool)
+    begins[1:] = (user[1:] != user[:-1]) | (np.diff(time_s) > max_gap_s)
+    first = np.flatnonzero(begins)
+    last = np.append(first[1:], len(frame)) - 1
+    return pd.DataFrame({"user_id": user[first], "first_s": time_s[first], "last_s": time_s[last]})
+
+
+def _nobody(
+    frame: pd.DataFrame, trace: scenario.Trace, start_s: float, duration_s: float
+) -> ScenarioError | DataError:
+    """Say what the window holds, what the file holds, and which window would do."""
+    time_s = frame["time_s"]
+    fixes = int(time_s.between(start_s, start_s + duration_s).sum())
+    said = (
+        f"{trace.file}: no user has fixes throughout the {duration_s:g} s from {utc_text(start_s)} "
+        f"without a gap above {trace.max_gap_s:g} s (mobility.max_gap_s); that window has {fixes:,} "
+        f"fixes, the file runs from {utc_text(time_s.min())} to {utc_text(time_s.max())}"
+    )
+    best = best_window(frame, duration_s, trace.max_gap_s)
+    if best is None:
+        return DataError(f"{said}; lower time.duration_s or raise mobility.max_gap_s")
+    return ScenarioError(
+        f"{said}; set mobility.start to {utc_text(best.start.timestamp())} ({best.num_users} users)"
+    )
