@@ -4,6 +4,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
 
@@ -38,7 +39,7 @@ def hop_counts(
     graph = _graph(backhaul, layout, coverage_radius_m)
     count = len(layout.ids)
     transit = [node for node in graph if not isinstance(node, int)]
-    adjacency = nx.to_scipy_sparse_array(graph, nodelist=[*range(count), *transit], weight=None)
+    adjacency = nx.to_scipy_sparse_array(graph, nodelist=[*range(count), *transit])
     hops = csgraph.shortest_path(adjacency, directed=False, unweighted=True)[:count, :count]
     if not np.isfinite(hops).all():
         raise _not_connected(backhaul, layout, hops)
@@ -61,9 +62,7 @@ def joining_links(backhaul: scenario.Backhaul, layout: Layout) -> list[Link]:
     ]
 
 
-def delaunay_links(
-    position_m: Float[np.ndarray, "servers 2"], max_link_m: float
-) -> list[Link]:
+def delaunay_links(position_m: Float[np.ndarray, "servers 2"], max_link_m: float) -> list[Link]:
     """Edges of the Delaunay triangulation up to `max_link_m`, and the shortest that join the rest.
 
     Sites on one line are linked along it.
@@ -139,7 +138,7 @@ def _along_line(position_m: Float[np.ndarray, "servers 2"]) -> set[Link]:
     centred = position_m - position_m.mean(axis=0)
     direction = np.linalg.svd(centred, full_matrices=False)[2][0]
     order = np.argsort(centred @ direction, kind="stable").tolist()
-    return {(min(a, b), max(a, b)) for a, b in zip(order, order[1:], strict=False)}
+    return {(min(a, b), max(a, b)) for a, b in pairwise(order)}
 
 
 def _from_json(text: str, path: Path) -> nx.Graph:
@@ -208,4 +207,6 @@ def _not_connected(
     rule = f"backhaul is not connected: sites {lost} cannot be reached"
     if backhaul.kind == "file":
         return DataError(f"{backhaul.file}: {rule}; add links to them, or take the sites out")
-    return ScenarioError(f'{rule}; raise sites.coverage_radius_m, or set backhaul.kind to "delaunay"')
+    return ScenarioError(
+        f'{rule}; raise sites.coverage_radius_m, or set backhaul.kind to "delaunay"'
+    )

@@ -26,7 +26,7 @@ LONGITUDE_NAMES = ("longitude", "lon", "lng", "long")
 
 @dataclass(frozen=True)
 class Projection:
-    """Turns WGS84 degrees into metres east and north of a centre, and back (azimuthal equidistant)."""
+    """Turns WGS84 degrees into metres around a centre and back (azimuthal equidistant)."""
 
     latitude: float
     """Degrees north of the centre."""
@@ -83,7 +83,7 @@ def layout(sites: scenario.Sites) -> Layout:
 
 
 def hexagonal(count: int, spacing_m: float) -> Float[np.ndarray, "servers 2"]:
-    """Points of a triangular lattice around the origin, ring by ring: neighbours `spacing_m` apart."""
+    """Points of a triangular lattice, ring by ring around the origin, `spacing_m` apart."""
     corner = [(1, 0), (0, 1), (-1, 1), (-1, 0), (0, -1), (1, -1)]
     axial, ring = [(0, 0)], 0
     while len(axial) < count:

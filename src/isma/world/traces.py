@@ -56,32 +56,38 @@ def trajectories(
     users by id are taken. Raises DataError or ScenarioError when there is none.
     """
     if projection is None:
-        raise ScenarioError('sites.kind must be "file" when mobility.kind is "trace": fixes are in degrees')
+        raise ScenarioError(
+            'sites.kind must be "file" when mobility.kind is "trace": fixes are in degrees'
+        )
     frame = read(trace.file)
-    start_s = frame["time_s"].min() if trace.start is None else trace.start.timestamp()
-    user_ids = covering(frame, start_s, duration_s, trace.max_gap_s)
-    if not user_ids:
-        raise _nobody(frame, trace, start_s, duration_s)
-    chosen = user_ids[:limit]
+    start_s = float(values(frame, "time_s").min())
+    if trace.start is not None:
+        start_s = trace.start.timestamp()
+    chosen = covering(frame, start_s, duration_s, trace.max_gap_s, str(trace.file))[:limit]
     time_s = start_s + np.arange(round(duration_s / sample_s) + 1) * sample_s
     position_m = np.empty((len(time_s), len(chosen), 2))
-    fixes_of_user = frame[frame["user_id"].isin(chosen)].groupby("user_id", sort=True)
-    for column, (_, fixes) in enumerate(fixes_of_user):
-        fix_m = projection.to_metres(fixes["latitude"].to_numpy(), fixes["longitude"].to_numpy())
+    fixes_of_user = dict(iter(frame.groupby("user_id", sort=False)))
+    for column, user_id in enumerate(chosen):
+        fixes = fixes_of_user[user_id]
+        fix_m = projection.to_metres(values(fixes, "latitude"), values(fixes, "longitude"))
         for axis in range(2):
-            position_m[:, column, axis] = np.interp(time_s, fixes["time_s"], fix_m[:, axis])
+            position_m[:, column, axis] = np.interp(time_s, values(fixes, "time_s"), fix_m[:, axis])
     return Trajectories(chosen, position_m)
 
 
 def covering(
-    frame: pd.DataFrame, start_s: float, duration_s: float, max_gap_s: float
+    frame: pd.DataFrame, start_s: float, duration_s: float, max_gap_s: float, label: str
 ) -> tuple[str, ...]:
-    """Users, by id, with fixes throughout the window that starts at UNIX time `start_s`."""
-    runs = _runs(frame, max_gap_s)
-    inside = (runs["first_s"] <= start_s + _EDGE_S) & (
-        runs["last_s"] >= start_s + duration_s - _EDGE_S
-    )
-    return tuple(sorted(runs.loc[inside, "user_id"]))
+    """Users, by id, with fixes throughout the window that starts at UNIX time `start_s`.
+
+    The frame is ordered by user and time. Raises DataError or ScenarioError, naming the trace by
+    `label`, when there is none.
+    """
+    user, first_s, last_s = _runs(frame, max_gap_s)
+    inside = (first_s <= start_s + _EDGE_S) & (last_s >= start_s + duration_s - _EDGE_S)
+    if not inside.any():
+        raise _nobody(frame, start_s, duration_s, max_gap_s, label)
+    return tuple(sorted(user[inside].tolist()))
 
 
 def best_window(frame: pd.DataFrame, duration_s: float, max_gap_s: float) -> Window | None:
@@ -89,9 +95,8 @@ def best_window(frame: pd.DataFrame, duration_s: float, max_gap_s: float) -> Win
 
     It starts on a whole minute, unless nobody is followed from one; None when nobody is at all.
     """
-    runs = _runs(frame, max_gap_s)
-    earliest_s = runs["first_s"].to_numpy()
-    latest_s = runs["last_s"].to_numpy() - duration_s
+    _, earliest_s, last_s = _runs(frame, max_gap_s)
+    latest_s = last_s - duration_s
     long_enough = latest_s >= earliest_s - _EDGE_S
     if not long_enough.any():
         return None
@@ -146,6 +151,11 @@ def write(frame: pd.DataFrame, path: Path) -> None:
         raise RunError(f"{path}: the trace cannot be written: {error.strerror}") from None
 
 
+def values(frame: pd.DataFrame, name: str) -> Float[np.ndarray, "fixes"]:
+    """A column of numbers as an array."""
+    return np.asarray(frame[name], dtype=np.float64)
+
+
 def utc_text(time_s: float) -> str:
     """A UNIX time as people read it."""
     return datetime.fromtimestamp(time_s, UTC).isoformat().replace("+00:00", "Z")
@@ -160,41 +170,45 @@ def _checked(frame: pd.DataFrame, label: str) -> pd.DataFrame:
         )
     if frame.empty:
         raise DataError(f"{label}: a trace must hold fixes, got none")
-    if frame["user_id"].isna().any():
+    if pd.isna(np.asarray(frame["user_id"], dtype=object)).any():
         raise DataError(f"{label}: user_id must be given in every row, got nothing in some")
     for name in COLUMNS[1:]:
         if not pd.api.types.is_numeric_dtype(frame[name]):
             raise DataError(f"{label}: {name} must be numbers, got {frame[name].dtype}")
-        bad = ~np.isfinite(frame[name].to_numpy(np.float64))
+        column = values(frame, name)
+        bad = ~np.isfinite(column)
         if bad.any():
             row = int(bad.argmax())
-            raise DataError(f"{label}: row {row}: {name} must be finite, got {frame[name].iloc[row]}")
+            raise DataError(f"{label}: row {row}: {name} must be finite, got {column[row]}")
     types = {"user_id": str, **dict.fromkeys(COLUMNS[1:], np.float64)}
     return frame.astype(types)
 
 
-def _runs(frame: pd.DataFrame, max_gap_s: float) -> pd.DataFrame:
-    """Stretches without a gap: user_id, first_s, last_s; the frame ordered by user and time."""
-    user, time_s = frame["user_id"].to_numpy(), frame["time_s"].to_numpy()
+def _runs(
+    frame: pd.DataFrame, max_gap_s: float
+) -> tuple[np.ndarray, Float[np.ndarray, "runs"], Float[np.ndarray, "runs"]]:
+    """Stretches without a gap: user, first and last moment; the frame ordered by user and time."""
+    user, time_s = np.asarray(frame["user_id"], dtype=object), values(frame, "time_s")
     begins = np.ones(len(frame), dtype=bool)
     begins[1:] = (user[1:] != user[:-1]) | (np.diff(time_s) > max_gap_s)
     first = np.flatnonzero(begins)
     last = np.append(first[1:], len(frame)) - 1
-    return pd.DataFrame({"user_id": user[first], "first_s": time_s[first], "last_s": time_s[last]})
+    return user[first], time_s[first], time_s[last]
 
 
 def _nobody(
-    frame: pd.DataFrame, trace: scenario.Trace, start_s: float, duration_s: float
+    frame: pd.DataFrame, start_s: float, duration_s: float, max_gap_s: float, label: str
 ) -> ScenarioError | DataError:
     """Say what the window holds, what the file holds, and which window would do."""
-    time_s = frame["time_s"]
-    fixes = int(time_s.between(start_s, start_s + duration_s).sum())
+    time_s = values(frame, "time_s")
+    first_s, last_s = float(time_s.min()), float(time_s.max())
+    fixes = int(((time_s >= start_s) & (time_s <= start_s + duration_s)).sum())
     said = (
-        f"{trace.file}: no user has fixes throughout the {duration_s:g} s from {utc_text(start_s)} "
-        f"without a gap above {trace.max_gap_s:g} s (mobility.max_gap_s); that window has {fixes:,} "
-        f"fixes, the file runs from {utc_text(time_s.min())} to {utc_text(time_s.max())}"
+        f"{label}: no user has fixes throughout the {duration_s:g} s from {utc_text(start_s)} "
+        f"without a gap above {max_gap_s:g} s (mobility.max_gap_s); that window has {fixes:,} "
+        f"fixes, the file runs from {utc_text(first_s)} to {utc_text(last_s)}"
     )
-    best = best_window(frame, duration_s, trace.max_gap_s)
+    best = best_window(frame, duration_s, max_gap_s)
     if best is None:
         return DataError(f"{said}; lower time.duration_s or raise mobility.max_gap_s")
     return ScenarioError(

@@ -22,7 +22,7 @@ _DAMAGED = "the archive is cut short or damaged: fetch it again"
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Read a folder or a tar archive of cab files into columns user_id, time_s, latitude, longitude.
+    """Read a folder or a tar archive of cab files: user_id, time_s, latitude, longitude.
 
     Nothing is unpacked to disk. Raises DataError with the file, the line and the reason.
     """
@@ -79,7 +79,7 @@ def _ended(archive: tarfile.TarFile, path: Path) -> None:
     if file is None:
         return
     whole_block = file.tell() == archive.offset + tarfile.BLOCKSIZE
-    if not whole_block or file.read().strip(b"\0"):
+    if not whole_block or file.read(-1).strip(b"\0"):
         raise DataError(f"{path}: {_DAMAGED}")
 
 

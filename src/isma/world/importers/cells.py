@@ -1,8 +1,8 @@
 """A check of cleaned fixes against the cells that really served the users, minute by minute."""
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from zlib import error as ZlibError
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from scipy.spatial import KDTree
 from isma.errors import DataError, ScenarioError
 from isma.world.backhaul import some
 from isma.world.sites import Layout
+from isma.world.traces import values
 
 SLOT_COLUMN = "unix_time"
 """The column of the slots' times; every other column is a user."""
@@ -41,7 +42,7 @@ class Agreement:
             f"nearest site is the recorded cell in {self.same_ratio:.1%} of {self.slots:,} "
             f"user-minutes of {self.users:,} users",
             f"hand-overs per active user-hour: {self.recorded_handovers_per_hour:.2f} recorded, "
-            f"{self.trace_handovers_per_hour:.2f} by the trace, over {self.active_hours:,.0f} hours",
+            f"{self.trace_handovers_per_hour:.2f} by the trace ({self.active_hours:,.0f} hours)",
         ]
 
 
@@ -54,8 +55,8 @@ def agreement(
 ) -> Agreement:
     """Compare a clean trace's nearest sites with a table of serving cells (0: not active).
 
-    A user's slot is compared when a cell is recorded and the trace, read `offset_s` after the slot's
-    time, has a position between two fixes at most `max_gap_s` apart. Raises DataError with reason.
+    A user's slot is compared when a cell is recorded and the trace, read `offset_s` after the
+    slot's time, has a position between two fixes at most `max_gap_s` apart. Raises DataError.
     """
     if layout.projection is None:
         raise ScenarioError('sites.kind must be "file" to compare with recorded cells')
@@ -69,7 +70,7 @@ def agreement(
     nearest = KDTree(layout.position_m)
     pairs = []
     for name, fixes in fixes_of_user.items():
-        cell = recorded[name].to_numpy()
+        cell = np.asarray(recorded[name])
         known, position_m = _at(fixes, layout, slot_s + offset_s, max_gap_s)
         compared = np.flatnonzero((cell >= 0) & known)
         site = nearest.query(position_m[compared])[1]
@@ -78,19 +79,28 @@ def agreement(
 
 
 def _compared(
-    pairs: list[Int[np.ndarray, "slots 3"]], slot_s: Float[np.ndarray, "times"], path: Path
+    pairs: list[Int[np.ndarray, "_ 3"]], slot_s: Float[np.ndarray, "times"], path: Path
 ) -> Agreement:
     """Count over users' triples of slot, recorded site and nearest site."""
     total = sum(len(pair) for pair in pairs)
     if total == 0:
-        raise DataError(f"{path}: must record cells while the trace has fixes, no minute is in both")
+        raise DataError(
+            f"{path}: must record cells while the trace has fixes, no minute is in both"
+        )
     same = sum(int((pair[:, 1] == pair[:, 2]).sum()) for pair in pairs)
     follows = [np.diff(pair[:, 0]) == 1 for pair in pairs]
-    hours = sum(
-        float(np.diff(slot_s[pair[:, 0]])[step].sum()) for pair, step in zip(pairs, follows, strict=True)
-    ) / _HOUR_S
+    hours = (
+        sum(
+            float(np.diff(slot_s[pair[:, 0]])[step].sum())
+            for pair, step in zip(pairs, follows, strict=True)
+        )
+        / _HOUR_S
+    )
     changes = [
-        sum(int(((np.diff(pair[:, column]) != 0) & step).sum()) for pair, step in zip(pairs, follows, strict=True))
+        sum(
+            int(((np.diff(pair[:, column]) != 0) & step).sum())
+            for pair, step in zip(pairs, follows, strict=True)
+        )
         for column in (1, 2)
     ]
     rates = [count / hours if hours else 0.0 for count in changes]
@@ -103,11 +113,13 @@ def _at(
 ) -> tuple[Bool[np.ndarray, "times"], Float[np.ndarray, "times 2"]]:
     """Whether a user's place is known at each time, and where it then is."""
     assert layout.projection is not None
-    fix_s = fixes["time_s"].to_numpy()
-    fix_m = layout.projection.to_metres(fixes["latitude"].to_numpy(), fixes["longitude"].to_numpy())
+    fix_s = values(fixes, "time_s")
+    fix_m = layout.projection.to_metres(values(fixes, "latitude"), values(fixes, "longitude"))
     after = np.clip(np.searchsorted(fix_s, time_s), 1, len(fix_s) - 1)
     known = (
-        (time_s >= fix_s[0]) & (time_s <= fix_s[-1]) & (fix_s[after] - fix_s[after - 1] <= max_gap_s)
+        (time_s >= fix_s[0])
+        & (time_s <= fix_s[-1])
+        & (fix_s[after] - fix_s[after - 1] <= max_gap_s)
     )
     return known, np.stack([np.interp(time_s, fix_s, fix_m[:, axis]) for axis in range(2)], axis=-1)
 
@@ -118,22 +130,24 @@ def _read(path: Path, layout: Layout) -> tuple[Float[np.ndarray, "times"], pd.Da
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:
         raise DataError(f"{path}: no such table of cells") from None
-    except (EOFError, ZlibError, OSError, ValueError) as error:
+    except (EOFError, zlib.error, OSError, ValueError) as error:
         raise DataError(f"{path}: a table of cells must be a whole CSV file: {error}") from None
     if SLOT_COLUMN not in table.columns or table.shape[1] < 2 or table.empty:
         raise DataError(
             f"{path}: must have a column {SLOT_COLUMN} and one for each user, and rows; "
             f"its columns are {some(map(str, table.columns))}, its rows {len(table)}"
         )
-    slot_s = pd.to_numeric(table.pop(SLOT_COLUMN), errors="coerce").to_numpy(np.float64)
+    slot_s = np.asarray(pd.to_numeric(table.pop(SLOT_COLUMN), errors="coerce"), dtype=np.float64)
     if not np.isfinite(slot_s).all():
         row = int((~np.isfinite(slot_s)).argmax())
         raise DataError(f"{path}: line {row + 2}: {SLOT_COLUMN} must be UNIX seconds")
-    codes, cells = pd.factorize(table.to_numpy().ravel())
+    codes, cells = pd.factorize(np.asarray(table, dtype=object).ravel())
     index = {name: site for site, name in enumerate(layout.ids)} | {"0": -1, "": -1}
     unknown = [str(cell) for cell in cells if cell not in index]
     if unknown:
-        raise DataError(f"{path}: recorded cells must be sites (0: not active), got {some(unknown)}")
+        raise DataError(
+            f"{path}: recorded cells must be sites (0: not active), got {some(unknown)}"
+        )
     site = np.array([index[cell] for cell in cells])[codes].reshape(table.shape)
     order = np.argsort(slot_s, kind="stable")
     return slot_s[order], pd.DataFrame(site[order], columns=table.columns)

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from isma.errors import DataError
 from isma.world.importers.jumps import EARTH_RADIUS_M, drivable
 from isma.world.sites import SiteTable
-from isma.world.traces import COLUMNS
+from isma.world.traces import COLUMNS, values
 
 MAX_SPEED_MPS = 50.0
 """Faster than a cab drives: a step above it is a GPS jump."""
@@ -117,73 +117,82 @@ class CleaningReport:
 
 
 def clean(
-    frame: pd.DataFrame, box: Box = EARTH, max_speed_mps: float = MAX_SPEED_MPS
+    frame: pd.DataFrame,
+    box: Box = EARTH,
+    max_speed_mps: float = MAX_SPEED_MPS,
+    label: str = "trace",
 ) -> tuple[pd.DataFrame, CleaningReport]:
     """Order a trace by user and time and drop what cannot be true, counting each fix by reason.
 
     Dropped are, in this order: rows with a value missing or unreadable; fixes outside `box`; exact
     duplicates; of fixes that one vehicle below `max_speed_mps` could not all have made, as few as
-    possible (see `jumps.drivable`), which also leaves one position at a time; and users who are left
-    with a single fix. The order of rows does not matter, and a clean trace comes back as it is.
-    Raises DataError when nothing is left.
+    possible (see `jumps.drivable`), which also leaves one position at a time; and users who are
+    left with a single fix. The order of rows does not matter; a clean trace comes back as it is.
+    Raises DataError, naming the trace by `label`, when nothing is left.
     """
     dropped = dict.fromkeys(Reason, 0)
     fixes = _numbers(frame)
-    readable = fixes["user_id"].notna() & np.isfinite(fixes[list(COLUMNS[1:])]).all(axis=1)
-    fixes = _keep(fixes, readable.to_numpy(), Reason.UNREADABLE, dropped)
-    inside = box.holds(fixes["latitude"].to_numpy(), fixes["longitude"].to_numpy())
-    fixes = _keep(fixes, inside, Reason.OUT_OF_RANGE, dropped)
-    fixes = _in_order(fixes)
-    fixes = _keep(fixes, ~fixes.duplicated().to_numpy(), Reason.DUPLICATE, dropped)
+    read_users = _num_users(fixes)
+    fixes = _keep(fixes, _readable(fixes), Reason.UNREADABLE, dropped)
+    inside = box.holds(values(fixes, "latitude"), values(fixes, "longitude"))
+    fixes = _in_order(_keep(fixes, inside, Reason.OUT_OF_RANGE, dropped))
+    once = ~np.asarray(fixes.duplicated())
+    fixes = _keep(fixes, once, Reason.DUPLICATE, dropped)
     fixes = _without_jumps(fixes, max_speed_mps, dropped)
-    several = fixes["user_id"].duplicated(keep=False).to_numpy()
+    several = np.asarray(fixes.duplicated("user_id", keep=False))
     fixes = _keep(fixes, several, Reason.LONELY, dropped)
     report = CleaningReport(
-        read_fixes=len(frame),
-        read_users=int(frame["user_id"].nunique()),
-        kept_fixes=len(fixes),
-        kept_users=int(fixes["user_id"].nunique()),
-        dropped=dropped,
-        box=box,
-        max_speed_mps=max_speed_mps,
+        len(frame), read_users, len(fixes), _num_users(fixes), dropped, box, max_speed_mps
     )
     if fixes.empty:
         raise DataError(
-            f"no fix of {len(frame):,} can be used: {report.lines()[1]}; check that the trace is of "
-            "the sites' region and that latitude and longitude are not in each other's place"
+            f"{label}: no fix of {len(frame):,} can be used: {report.lines()[1]}; check that the "
+            "trace is of the sites' region and that latitude and longitude are not swapped"
         )
     return fixes, report
 
 
 def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    fixes = frame[list(COLUMNS)].copy()
-    named = fixes["user_id"].notna()
-    fixes["user_id"] = fixes["user_id"].astype(str).where(named)
-    fixes.loc[fixes["user_id"] == "", "user_id"] = None
+    """The columns of a trace, with NaN and None for what cannot be read."""
+    ids = np.asarray(frame["user_id"], dtype=object)
+    named = ~np.asarray(pd.isna(ids)) & (ids != "")
+    texts = [str(name) if given else None for name, given in zip(ids, named, strict=True)]
+    columns: dict[str, np.ndarray] = {"user_id": np.array(texts, dtype=object)}
     for name in COLUMNS[1:]:
-        fixes[name] = pd.to_numeric(fixes[name], errors="coerce").astype(np.float64)
-    return fixes
+        columns[name] = np.asarray(pd.to_numeric(frame[name], errors="coerce"), dtype=np.float64)
+    return pd.DataFrame(columns)
+
+
+def _readable(fixes: pd.DataFrame) -> Bool[np.ndarray, "fixes"]:
+    readable = ~np.asarray(pd.isna(np.asarray(fixes["user_id"], dtype=object)))
+    for name in COLUMNS[1:]:
+        readable &= np.isfinite(values(fixes, name))
+    return readable
+
+
+def _num_users(fixes: pd.DataFrame) -> int:
+    return len(fixes["user_id"].dropna().unique())
 
 
 def _keep(
     fixes: pd.DataFrame, mask: Bool[np.ndarray, "fixes"], reason: Reason, dropped: dict[Reason, int]
 ) -> pd.DataFrame:
     dropped[reason] += int(len(mask) - mask.sum())
-    return fixes if mask.all() else fixes[mask].reset_index(drop=True)
+    return fixes if mask.all() else fixes.iloc[np.flatnonzero(mask)].reset_index(drop=True)
 
 
 def _in_order(fixes: pd.DataFrame) -> pd.DataFrame:
     """Order by user, time and place, so that the rows' own order is of no matter."""
     user, _ = pd.factorize(fixes["user_id"], sort=True)
-    values = (fixes[name].to_numpy() for name in ("longitude", "latitude", "time_s"))
-    return fixes.iloc[np.lexsort((*values, user))].reset_index(drop=True)
+    keys = (values(fixes, name) for name in ("longitude", "latitude", "time_s"))
+    return fixes.iloc[np.lexsort((*keys, user))].reset_index(drop=True)
 
 
 def _without_jumps(
     fixes: pd.DataFrame, max_speed_mps: float, dropped: dict[Reason, int]
 ) -> pd.DataFrame:
     user, _ = pd.factorize(fixes["user_id"])
-    time_s, latitude, longitude = (fixes[name].to_numpy() for name in COLUMNS[1:])
+    time_s, latitude, longitude = (values(fixes, name) for name in COLUMNS[1:])
     keep = drivable(user, time_s, latitude, longitude, max_speed_mps)
     kept_moments = pd.MultiIndex.from_arrays([user[keep], time_s[keep]])
     lost_moments = pd.MultiIndex.from_arrays([user[~keep], time_s[~keep]])

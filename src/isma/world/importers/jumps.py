@@ -18,8 +18,8 @@ def drivable(
 
     Two fixes of a user fit when the straight way between them takes at most `max_speed_mps`. By the
     triangle inequality fitting passes on (if a fits b and b a later c, then a fits c), so what is
-    kept is a longest chain of fitting fixes: as many as possible, and of equally long chains the one
-    with the shortest way. One bad fix therefore costs itself alone, also where it is the first.
+    kept is a longest chain of fitting fixes: as many as possible, and of equally long chains the
+    one with the shortest way. One bad fix therefore costs itself alone, also where it is the first.
     A fix that fits all others is in every longest chain; only the stretches between such fixes,
     which jumps make, are searched.
     """
@@ -29,7 +29,9 @@ def drivable(
     for first, last in _stretches(user, fits_all):
         # The fixes before and after fit all of the stretch: they only tell the shortest way.
         before = first - 1 if first > 0 and user[first - 1] == user[first] else first
-        after = last + 1 if last < len(user) and user[min(last, len(user) - 1)] == user[first] else last
+        after = (
+            last + 1 if last < len(user) and user[min(last, len(user) - 1)] == user[first] else last
+        )
         chain = _longest_chain(time_s[before:after], place_m[before:after], max_speed_mps)
         keep[before + chain] = True
     return keep
@@ -108,17 +110,23 @@ def _longest_chain(
 ) -> Int[np.ndarray, "kept"]:
     """Indices of the longest chain of fitting fixes, of equals the one with the shortest way."""
     count = len(time_s)
+    crossing_s = np.linalg.norm(np.ptp(place_m, axis=0)) / max_speed_mps
+    # Fixes further apart in time than a crossing always fit. So of those, the last one before is on
+    # a longer chain than any a crossing older than itself: none of these can be the best.
+    near = np.searchsorted(time_s, time_s - crossing_s)
+    oldest = np.where(near > 0, near[np.maximum(near - 1, 0)], 0)
     length = np.ones(count, dtype=np.int64)
     way_m = np.zeros(count)
     previous = np.full(count, -1)
     for fix in range(1, count):
-        step_m = np.linalg.norm(place_m[:fix] - place_m[fix], axis=-1)
-        fits = np.flatnonzero(step_m <= max_speed_mps * (time_s[fix] - time_s[:fix]))
+        start = int(oldest[fix])
+        step_m = np.linalg.norm(place_m[start:fix] - place_m[fix], axis=-1)
+        fits = np.flatnonzero(step_m <= max_speed_mps * (time_s[fix] - time_s[start:fix]))
         if len(fits):
-            total_m = way_m[fits] + step_m[fits]
+            total_m, fits = way_m[start + fits] + step_m[fits], start + fits
             best = fits[np.lexsort((total_m, -length[fits]))[0]]
             length[fix], previous[fix] = length[best] + 1, best
-            way_m[fix] = way_m[best] + step_m[best]
+            way_m[fix] = way_m[best] + step_m[best - start]
     fix = int(np.lexsort((way_m, -length))[0])
     chain = []
     while fix >= 0:

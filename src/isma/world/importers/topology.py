@@ -14,7 +14,7 @@ from isma.world.backhaul import some
 from isma.world.sites import LATITUDE_NAMES, LONGITUDE_NAMES, SiteTable, checked
 
 SPREAD_DEG = 0.001
-"""Radius, in degrees of latitude (some 110 m), of the circle on which nodes of one place are set."""
+"""Radius, in degrees of latitude (some 110 m), of the circle for nodes of one place."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ def sites_of(graph: nx.Graph, path: Path) -> PlacedNodes:
     Coordinates of published topologies are rounded (to a kilometre, say), so nodes of one town may
     share them; sites may not, so such nodes are set apart on a circle of `SPREAD_DEG`.
     """
-    found = {node: _degrees(values, f"{path}: node {node}") for node, values in graph.nodes(data=True)}
+    found = {
+        node: _degrees(values, f"{path}: node {node}") for node, values in graph.nodes(data=True)
+    }
     placed = {node: place for node, place in found.items() if place is not None}
     if not placed:
         attributes = sorted({str(name) for _, values in graph.nodes(data=True) for name in values})
@@ -53,7 +55,10 @@ def sites_of(graph: nx.Graph, path: Path) -> PlacedNodes:
             turn[north, east] += 1
             moved.append(node)
             across = max(math.cos(math.radians(north)), 1e-3)
-            north, east = north + SPREAD_DEG * math.sin(angle), east + SPREAD_DEG * math.cos(angle) / across
+            north, east = (
+                north + SPREAD_DEG * math.sin(angle),
+                east + SPREAD_DEG * math.cos(angle) / across,
+            )
         latitude.append(north)
         longitude.append(east)
     table = checked(list(placed), latitude, longitude, [f"{path}: node {node}" for node in placed])
@@ -70,8 +75,8 @@ def describe(nodes: PlacedNodes) -> list[str]:
         )
     if nodes.transit:
         lines.append(
-            f"{len(nodes.transit):,} nodes without coordinates are no sites, traffic passes through "
-            f"them: {some(nodes.transit)}"
+            f"{len(nodes.transit):,} nodes without coordinates are no sites, traffic passes "
+            f"through them: {some(nodes.transit)}"
         )
     return lines
 

@@ -1,0 +1,196 @@
+"""Scenarios made of small files: what is written, that it loads, and what is refused."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import networkx as nx
+import numpy as np
+import pytest
+
+from isma.errors import DataError, IsmaError, RunError, ScenarioError
+from isma.world import backhaul, files, sites, traces
+from isma.world.importers import csv_traces, output
+from isma.world.importers.make import ImportResult, import_scenario
+
+NOON_S = datetime(2020, 1, 1, 12, tzinfo=UTC).timestamp()
+SITES = "cell_id,latitude,longitude\n1,0,0\n2,0,0.05\n3,0.05,0\n"
+
+
+def cab_folder(folder: Path) -> Path:
+    """Two cabs with a fix a minute for three hours, one an hour later, one with a jump."""
+    place = folder / "cabs"
+    place.mkdir()
+    for name, begin_min in (("x", 0), ("y", 60)):
+        fixes = [
+            (9.0 if (name, minute) == ("x", 30) else 0.0, minute * 1e-4, minute)
+            for minute in range(begin_min, begin_min + 181)
+        ]
+        lines = [f"{north} {east:.6f} 0 {NOON_S + 60 * m:.0f}" for north, east, m in fixes]
+        (place / f"new_{name}.txt").write_text("\n".join(reversed(lines)) + "\n")
+    return place
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder with cabs and sites."""
+    cab_folder(tmp_path)
+    (tmp_path / "cells.csv").write_text(SITES)
+    (tmp_path / "out").mkdir()
+    return tmp_path
+
+
+def make(data: Path, **given: object) -> ImportResult:
+    asked = {"kind": "cabspotting", "source": data / "cabs", "out": data / "out" / "sf.toml"}
+    return import_scenario(**{**asked, "sites": data / "cells.csv", **given})  # type: ignore[arg-type]
+
+
+def test_cabs_and_towers_become_a_scenario(data: Path):
+    result = make(data)
+    assert [path.name for path in result.paths] == ["sf.trace.parquet", "sf.sites.csv", "sf.toml"]
+    assert sorted(path.name for path in (data / "out").iterdir()) == sorted(
+        path.name for path in result.paths
+    )
+    world, paper = files.load(data / "out" / "sf.toml"), files.load("paper")
+    assert world.name == "san-francisco"
+    assert world.time.duration_s == 7200
+    assert (world.time.warmup_s, world.time.tick_s, world.broadcast.period_s) == (60, 1, 1)
+    assert world.servers.decision_period_s == 2
+    assert (world.tasks, world.radio, world.servers) == (paper.tasks, paper.radio, paper.servers)
+    assert world.users.local_hz == (150e6, 150e6)
+    assert (world.backhaul.kind, world.backhaul.max_link_m) == ("delaunay", 6000)
+    assert world.backhaul.rate_bps == 500e6
+    assert "\ncount" not in (data / "out" / "sf.toml").read_text()
+    # Both cabs have fixes from 13:00 to 15:00 only.
+    assert world.mobility.kind == "trace"
+    assert world.mobility.start == datetime(2020, 1, 1, 13, tzinfo=UTC)
+    layout = sites.layout(world.sites)
+    moving = traces.trajectories(world.mobility, layout.projection, 7200.0, 1.0, None)
+    assert moving.user_ids == ("x", "y")
+    assert moving.position_m.shape == (7201, 2, 2)
+    assert np.isfinite(moving.position_m).all()
+    assert backhaul.hop_counts(world.backhaul, layout, 1.0).max() == 2
+
+
+def test_the_report_says_what_was_done_and_stands_in_the_file(data: Path):
+    lines = make(data).lines
+    assert lines[0] == "3 sites"
+    assert lines[2] == "361 fixes of 2 users kept of 362 fixes of 2 users read"
+    assert lines[3].startswith("dropped 1 out of range (-0.27..0.32 north")
+    assert lines[4].startswith("2 users from 2020-01-01T13:00:00Z for 7200 s: the window through")
+    text = (data / "out" / "sf.toml").read_text()
+    assert all(f"# {line}\n" in text for line in lines)
+    assert "# From the folder cabs.\n# From cells.csv, sha256 " in text
+    assert str(data) not in text
+
+
+def test_the_same_data_make_the_same_files(data: Path):
+    first = [path.read_bytes() for path in make(data).paths]
+    assert [path.read_bytes() for path in make(data).paths] == first
+
+
+def test_start_duration_and_backhaul_may_be_given(data: Path):
+    nx.write_graphml(nx.Graph([("1", "2"), ("2", "3")]), data / "line.graphml")
+    start = datetime.fromisoformat("2020-01-01T14:30:00+01:00")
+    result = make(data, start=start, duration_s=300.0, backhaul=data / "line.graphml")
+    assert "sf.backhaul.graphml" in [path.name for path in result.paths]
+    world = files.load(data / "out" / "sf.toml")
+    assert (world.time.duration_s, world.time.warmup_s) == (300, 30)
+    assert world.mobility.kind == "trace"
+    assert world.mobility.start == start
+    assert world.backhaul.file == data / "out" / "sf.backhaul.graphml"
+    hops = backhaul.hop_counts(world.backhaul, sites.layout(world.sites), 1.0)
+    assert hops.tolist() == [[0, 1, 2], [1, 0, 1], [2, 1, 0]]
+
+
+def test_recorded_cells_are_compared(data: Path):
+    rows = "".join(f"{NOON_S + 60 * minute:.0f},1,2\n" for minute in range(60, 120))
+    (data / "recorded.csv").write_text("unix_time,x,y\n" + rows)
+    lines = make(data, cells=data / "recorded.csv").lines
+    assert "nearest site is the recorded cell in 50.0% of 120 user-minutes of 2 users" in lines
+    assert any(line.startswith("hand-overs per active user-hour: 0.00 recorded") for line in lines)
+
+
+def test_a_csv_becomes_a_scenario(data: Path):
+    rows = [f"{user},{NOON_S + 60 * m:.0f},0,{m * 1e-4}\n" for m in range(20) for user in "ab"]
+    (data / "t.csv").write_text("who,time,lat,lon\n" + "".join(rows))
+    columns = csv_traces.Columns(user_id="who")
+    make(data, kind="csv", source=data / "t.csv", columns=columns, duration_s=600.0)
+    world = files.load(data / "out" / "sf.toml")
+    assert world.name == "sf"
+    assert world.description.startswith(
+        "2 users of t.csv among 3 real sites, 600 s from 2020-01-01"
+    )
+
+
+@pytest.mark.parametrize("kind", ["graphml", "node-link"])
+def test_a_topology_becomes_a_scenario(tmp_path: Path, kind: str):
+    graph = nx.Graph([(0, 1), (1, 2), (2, 3)])
+    places = {0: (0.0, 0.0), 1: (0.01, 0.0), 3: (0.5, 0.0)}  # node 2 is nowhere
+    for node, (north, east) in places.items():
+        graph.nodes[node].update({"Latitude": north, "Longitude": east})
+    source = tmp_path / ("net.graphml" if kind == "graphml" else "net.json")
+    if kind == "graphml":
+        nx.write_graphml(graph, source)
+    else:
+        source.write_text(json.dumps(nx.node_link_data(graph, edges="links")))
+    result = import_scenario(kind, source, tmp_path / "town.toml", duration_s=120.0)
+    world, paper = files.load(tmp_path / "town.toml"), files.load("paper")
+    layout = sites.layout(world.sites)
+    assert layout.ids == ("0", "1", "3")
+    hops = backhaul.hop_counts(world.backhaul, layout, 1.0)
+    assert hops.tolist() == [[0, 1, 3], [1, 0, 2], [3, 2, 0]]
+    assert (world.name, world.mobility, world.users) == ("town", paper.mobility, paper.users)
+    assert world.time.duration_s == 120
+    said = "\n".join(result.lines)
+    assert "1 nodes without coordinates are no sites" in said
+    assert "1 sites have no neighbour within reach" in said
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        ({"kind": "cabspoting"}, ScenarioError, "did you mean 'cabspotting'"),
+        ({"out": Path("sf")}, RunError, "must be called NAME.toml"),
+        ({"sites": None}, ScenarioError, "sites must be given with cabspotting"),
+        ({"kind": "graphml"}, ScenarioError, "sites must not be given with graphml"),
+        ({"start": datetime(2020, 1, 1)}, ScenarioError, "start must carry a time zone"),
+        (
+            {"start": datetime(2020, 1, 1, tzinfo=UTC)},
+            ScenarioError,
+            "set mobility.start to 2020-01",
+        ),
+        ({"duration_s": 1e6}, DataError, "lower time.duration_s"),
+        ({"duration_s": -1.0}, ScenarioError, "duration_s must be positive"),
+        ({"duration_s": 99.5}, ScenarioError, "duration_s must be a whole multiple of tick_s"),
+        ({"columns": csv_traces.Columns()}, ScenarioError, "columns must not be given"),
+        ({"source": Path("none")}, DataError, "no such archive"),
+        ({"out": Path("/nowhere/sf.toml")}, RunError, "no such folder"),
+    ],
+)
+def test_what_cannot_be_made_is_one_line_and_leaves_nothing(
+    data: Path, given: dict[str, object], error: type[IsmaError], said: str
+):
+    with pytest.raises(error) as caught:
+        make(data, **given)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert list((data / "out").iterdir()) == []
+
+
+def test_an_input_is_not_written_over(data: Path):
+    own = data / "out" / "sf.sites.csv"
+    own.write_text(SITES)
+    with pytest.raises(RunError, match=r"sf.sites.csv: is read and would be written over"):
+        make(data, sites=own)
+    assert own.read_text() == SITES
+
+
+def test_an_interrupt_leaves_nothing(data: Path, monkeypatch: pytest.MonkeyPatch):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(output, "_move_in", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        make(data)
+    assert list((data / "out").iterdir()) == []
