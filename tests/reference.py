@@ -112,8 +112,6 @@ class View:
     positions_m: list[Point]
     stations: list[int]
     hosts: list[int]
-    due: list[bool]
-    newcomers: list[bool]
     news: News
 
 
@@ -137,9 +135,9 @@ class Tick:
     granted: list[float]
     loads: list[float]
     prices: list[float]
-    due: list[bool]
     acting: list[bool]
     newcomers: list[bool]
+    deciding: list[bool]
     migrations: list[bool]
     handovers: list[bool]
     overloaded: list[bool]
@@ -184,7 +182,7 @@ def local(tick: int, view: View) -> Action:
     """The rule that offloads nothing, moves no service, asks for no share and for no price."""
     del tick
     zeros = [0.0] * len(view.hosts)
-    return Action(list(view.hosts), zeros, zeros, [0.0] * len(view.due))
+    return Action(list(view.hosts), zeros, zeros, [0.0] * len(view.news.price))
 
 
 def nearest(world: World, point: Point) -> int:
@@ -257,11 +255,13 @@ def _tick(world: World, state: _State, draws: Draws, rule: Rule, tick: int) -> T
     for host, new in zip(state.hosts, newcomers, strict=True):
         acting[host] = acting[host] or new
 
-    before = View(
-        list(state.positions_m), list(state.stations), list(state.hosts), due, newcomers, news
-    )
+    deciding = [
+        new or (birth < tick and due[host])
+        for new, birth, host in zip(newcomers, births, state.hosts, strict=True)
+    ]
+    before = View(list(state.positions_m), list(state.stations), list(state.hosts), news)
     action = rule(tick, before)
-    _act(state, before, action, births, tick)
+    _act(state, deciding, [birth <= tick for birth in births], action)
     for server, acts in enumerate(acting):
         if acts:
             state.prices[server] = action.price[server]
@@ -288,9 +288,9 @@ def _tick(world: World, state: _State, draws: Draws, rule: Rule, tick: int) -> T
         granted=granted,
         loads=list(state.loads),
         prices=list(state.prices),
-        due=due,
         acting=acting,
         newcomers=newcomers,
+        deciding=deciding,
         migrations=migrations,
         handovers=[a != b for a, b in zip(state.stations, before.stations, strict=True)],
         overloaded=[load > 1.0 + 1e-5 for load in state.loads],
@@ -301,16 +301,15 @@ def _tick(world: World, state: _State, draws: Draws, rule: Rule, tick: int) -> T
     )
 
 
-def _act(state: _State, before: View, action: Action, births: list[int], tick: int) -> None:
-    """Step 3: whom the action reaches, and the loads that follow."""
-    for i, birth in enumerate(births):
-        if before.newcomers[i] or (birth < tick and before.due[before.hosts[i]]):
+def _act(state: _State, deciding: list[bool], born: list[bool], action: Action) -> None:
+    """Step 3: the action reaches those who decide, and the loads follow."""
+    state.loads = [0.0 for _ in state.loads]
+    for i in range(len(deciding)):
+        if deciding[i]:
             state.hosts[i] = action.server[i]
             state.ratios[i] = action.offload_ratio[i]
             state.requests[i] = action.cpu_share[i]
-    state.loads = [0.0 for _ in state.loads]
-    for i, birth in enumerate(births):
-        if birth <= tick:
+        if born[i]:
             state.loads[state.hosts[i]] += state.requests[i]
 
 

@@ -1,0 +1,1 @@
+"""Makes this folder importable: the reference simulator is a helper of several tests."""

@@ -1,0 +1,349 @@
+"""The simulator against a second one that was written from the specification alone."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference
+from jaxtyping import Array, Float, PyTree
+from side_by_side import (
+    CASES,
+    NUM_TICKS,
+    Scripted,
+    make_draws,
+    make_params,
+    make_scenario,
+    make_script,
+    new_world,
+    plain,
+    run_reference,
+    run_simulator,
+    world_of,
+)
+
+from isma.contract import Memory
+from isma.policies.follow import Nearest
+from isma.policies.plain import Local
+from isma.simulator import params as parameters
+from isma.simulator.params import Params
+from isma.simulator.rollout import run_chunk
+from isma.simulator.state import Draws, State, draw, reset
+from isma.simulator.step import Outcome, step
+from isma.world import scenario as described
+from isma.world.files import load
+from isma.world.scenario import Scenario
+
+TOLERANCE = 1e-7
+"""Both run in double precision: what is left is the order of additions, on paths that bounce."""
+
+
+@pytest.fixture
+def double() -> Iterator[None]:
+    with jax.enable_x64(True):
+        yield
+
+
+def compact(times_s: np.ndarray) -> list[list[float]]:
+    return [row[~np.isnan(row)].tolist() for row in np.asarray(times_s)]
+
+
+def assert_close(name: str, actual: object, expected: object) -> None:
+    np.testing.assert_allclose(actual, expected, TOLERANCE, 1e-7, err_msg=name)
+
+
+def assert_same_times(expected: list[reference.Task], num_users: int, times_s: np.ndarray) -> None:
+    for user, row in enumerate(compact(times_s)):
+        assert_close("time", row, [task.completion_s for task in expected if task.user == user])
+    assert len(times_s) == num_users
+
+
+def assert_same_tick(expected: reference.Tick, state: State, outcome: Outcome) -> None:
+    """Everything that a tick leaves behind."""
+    placement, motion, heading = state.placement, state.motion, np.asarray(expected.headings_rad)
+    assert_same_times(expected.tasks, len(expected.hosts), outcome.completion_time_s)
+    assert_close("position", motion.position_m, expected.positions_m)
+    assert_close("heading", np.exp(1j * motion.heading_rad), np.exp(1j * heading))
+    assert_close("station", state.station, expected.stations)
+    assert_close("host", placement.host, expected.hosts)
+    assert_close("ratio", placement.offload_ratio, expected.offload_ratios)
+    assert_close("request", placement.requested_share, expected.requests)
+    assert_close("granted", placement.granted_share, expected.granted)
+    assert_close("load", placement.load, expected.loads)
+    assert_close("price", placement.price_s, expected.prices)
+    assert_close("migrations", outcome.migrations, sum(expected.migrations))
+    assert_close("handovers", outcome.handovers, sum(expected.handovers))
+    assert_close("overloaded", outcome.overloaded, sum(expected.overloaded))
+    others = ~np.eye(len(expected.loads), dtype=bool)
+    for name, heard, table in (
+        ("heard F", state.heard.remaining_hz, expected.news.remaining_hz),
+        ("heard price", state.heard.price_s, expected.news.price),
+    ):
+        everyone = np.broadcast_to(heard, others.shape)
+        assert_close(name, everyone[others], np.asarray(table)[others])
+
+
+def assert_same_view(
+    world: reference.World, view: reference.View, tick: reference.Tick, memory: Memory
+) -> None:
+    """What the acting servers were shown: news, and their own users, born by now."""
+    servers, users = memory.per_server, memory.per_user
+    for server in np.flatnonzero(tick.acting):
+        assert_close("news F", servers["news_hz"][server], view.news.remaining_hz[server])
+        assert_close("news price", servers["news_price_s"][server], view.news.price[server])
+        assert_close("news age", servers["news_age_s"][server], view.news.age_s[server])
+    for user, (station, host) in enumerate(zip(view.stations, view.hosts, strict=True)):
+        if tick.acting[host] and users["times_decided"][user] > 0:
+            distance_m = np.hypot(
+                *np.subtract(view.positions_m[user], world.servers[station].site_m)
+            )
+            gain = reference.channel_gain(world.radio, float(distance_m))
+            assert_close("gain", users["gain"][user] / gain, 1)
+            assert_close("attached", users["station"][user], station)
+            assert_close("hosted", users["host"][user], host)
+
+
+def assert_same_run(
+    world: reference.World, script: list[Scripted], draws: list[Draws], params: Params, state: State
+) -> reference.Result:
+    result, views = run_reference(world, script, draws)
+    run = run_simulator(params, state, script, draws)
+    times_acted, times_decided = np.zeros(len(world.servers)), np.zeros(len(world.users))
+    for tick, view, (state, memory, outcome) in zip(result.ticks, views, run, strict=True):
+        assert_same_tick(tick, state, outcome)
+        assert_same_view(world, view, tick, memory)
+        times_acted += tick.acting
+        times_decided += tick.deciding
+        assert_close("acted", memory.per_server["times_acted"], times_acted)
+        assert_close("decided", memory.per_user["times_decided"], times_decided)
+    return result
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_scripted_worlds_agree(name: str, double: None) -> None:
+    case = CASES[name]
+    results = []
+    for seed in range(6):
+        rng = np.random.default_rng([seed, len(name)])
+        scenario = make_scenario(case, rng)
+        params = make_params(case, scenario, rng)
+        state = new_world(params, jax.random.key(seed))
+        script, draws = make_script(case, rng, NUM_TICKS), make_draws(case, rng, NUM_TICKS)
+        world = world_of(scenario, params, state)
+        results.append(assert_same_run(world, script, draws, params, state))
+    ticks = [tick for result in results for tick in result.ticks]
+    happened = {
+        "newcomer after the first tick": any(
+            any(t.newcomers) for r in results for t in r.ticks[1:]
+        ),
+        "task": any(tick.tasks for tick in ticks),
+        "overload": any(any(tick.overloaded) for tick in ticks),
+        "migration": any(any(tick.migrations) for tick in ticks),
+        "handover": any(any(tick.handovers) for tick in ticks),
+    }
+    rare = {"overload", "migration", "handover"} if case.servers == 1 else set()
+    assert all(happened[event] for event in happened.keys() - rare), happened
+
+
+def two_by_two() -> tuple[Scenario, Params, State]:
+    """Two users and two servers, worked out by hand in `test_world_by_hand`."""
+    scenario = Scenario(
+        time=described.Time(duration_s=10, warmup_s=0, tick_s=1, slot_s=0.1),
+        sites=described.Sites(count=2, coverage_radius_m=600),
+        backhaul=described.Backhaul(rate_bps=1e6),
+        servers=described.Servers(clock_hz=(1e9, 2e9), decision_period_s=2),
+        users=described.Users(count=2),
+        tasks=described.Tasks(interval_s=(1, 1)),
+        radio=described.Radio(
+            bandwidth_hz=1e6,
+            power_w="20 dBm",
+            noise_w="-100 dBm",
+            loss_at_1km_db=120,
+            loss_per_decade_db=20,
+        ),
+        mobility=described.Steady(speed_mps=100, turn_std_rad_per_sqrt_s=0),
+        broadcast=described.Broadcast(period_s=1, delay_s=1),
+    )
+    params = eqx.tree_at(
+        lambda p: (p.site_m, p.infrastructure.hops),
+        parameters.build(scenario),
+        (jnp.array([[0.0, 0.0], [1000.0, 0.0]]), jnp.array([[0.0, 1.0], [2.0, 0.0]])),
+    )
+    state = eqx.tree_at(
+        lambda s: (
+            *(s.requests.data_bits, s.requests.cycles, s.requests.local_hz),
+            *(s.emission.first_slot, s.phase_ticks, s.motion.position_m, s.motion.heading_rad),
+            *(s.station, s.placement.host),
+        ),
+        new_world(params, jax.random.key(0)),
+        (
+            *(jnp.array([1e6, 2e6]), jnp.array([1e9, 2e9]), jnp.array([1e8, 2e8])),
+            *(jnp.array([5, 12]), jnp.array([0, 1])),
+            *(jnp.array([[450.0, 0.0], [1000.0, 450.0]]), jnp.array([0.0, jnp.pi / 2])),
+            *(jnp.array([0, 1], jnp.int32), jnp.array([0, 1], jnp.int32)),
+        ),
+    )
+    return scenario, params, state
+
+
+def by_hand(*rows: tuple[tuple[float, ...], ...]) -> list[Scripted]:
+    """Each row: servers, ratios and shares of both users, then both prices."""
+    both = lambda values, kind=float: jnp.array([values, values], kind)  # noqa: E731
+    return [
+        Scripted(both(server, jnp.int32), both(ratio), both(share), jnp.array(price))
+        for server, ratio, share, price in rows
+    ]
+
+
+def test_world_by_hand(double: None) -> None:
+    """A tick is 1 s of 10 slots; server 0 is due at ticks 0 and 2, server 1 at 1 and 3.
+
+    Loss 120 dB at 1 km, 20 dB a decade, 0.1 W, 1e-13 W: SNR = (1000 / d)²,
+    R = 1e6 log2(1 + SNR). A hop takes 1 s a Mbit; two hops from station 1 to server 0, one back.
+
+    User 0 (1e6 bit, 1e9 cycles, 1e8 Hz; tasks at slots 5, 15, ...) walks from x = 450 to the
+    right, 100 m a tick; at 550 m it is nearer to station 1 (1000, 0).
+    User 1 (2e6 bit, 2e9 cycles, 2e8 Hz; tasks at slots 12, 22, ...) walks from (1000, 450) up to
+    550; at 650 it would be 50 m past the border, so it stands at 550 again, and goes down.
+
+    Tick 0: user 0 is new; server 0 takes it, η = 1, share 0.8.
+      d = 500, SNR 4, R = 2.321928e6: t = 0.430677 + 0 + 1 / 0.8 = 1.680677
+    Tick 1: user 1 is new; server 1 sends it to server 0 (no migration), η = 1, share 0.6.
+      Load 1.4: granted 0.8 / 1.4 = 0.571429 and 0.6 / 1.4 = 0.428571.
+      User 0, now at station 1, d = 400, SNR 6.25, R = 2.857981e6:
+        t = 0.349897 + 2 + 1 / 0.571429 = 4.099897
+      User 1, d = 550, SNR 3.305785, R = 2.106276e6:
+        t = 2 / 2.106276 + 2 · 2 + 2 / 0.428571 = 0.949543 + 4 + 4.666667 = 9.616210
+    Tick 2: server 0 moves user 0 to server 1, η = 0.9, share 0.5; user 1 stays with η = 0, 0.2.
+      User 0, d = 300, SNR 11.111111, R = 3.598260e6:
+        t = max(1, 0.9 / 3.598260 + 0 + 0.9 / (2 · 0.5)) = 0.250121 + 0.9 = 1.150121
+      User 1: 2e9 / 2e8 = 10
+    Tick 3: server 1 gives user 0 η = 0.1, share 1: 0.9 · 10 = 9. User 1's host is not due: 10.
+
+    A broadcast takes a tick. Server 1 hears at tick 1 that server 0 was idle at tick 0; at tick
+    3 that at the beginning of tick 2 its load was 1.4: F = 1e9 / 2.4, price 3. Server 0 hears at
+    tick 2 that server 1 was idle at tick 1, at price 0 (it asked 5 only in that tick).
+    """
+    scenario, params, state = two_by_two()
+    script = by_hand(
+        ((0, 1), (1.0, 0.5), (0.8, 0.5), (3.0, 7.0)),
+        ((1, 0), (0.3, 1.0), (0.1, 0.6), (8.0, 5.0)),
+        ((1, 0), (0.9, 0.0), (0.5, 0.2), (4.0, 9.0)),
+        ((1, 1), (0.1, 0.7), (1.0, 0.7), (2.0, 6.0)),
+    )
+    draws = [Draws(jnp.ones(2), None, jax.random.key(0))] * 4
+    result = assert_same_run(world_of(scenario, params, state), script, draws, params, state)
+    run = run_simulator(params, state, script, draws)
+    assert_by_hand(result, run)
+
+
+def assert_by_hand(result: reference.Result, run: list[tuple[State, Memory, Outcome]]) -> None:
+    """The figures worked out in `test_world_by_hand`."""
+    times = [[[1.680677], []], [[4.099897], [9.616210]], [[1.150121], [10]], [[9], [10]]]
+    for tick, (_, _, outcome) in enumerate(run):
+        for user, expected in enumerate(times[tick]):
+            found = [task.completion_s for task in result.ticks[tick].tasks if task.user == user]
+            assert found == pytest.approx(expected, abs=1e-6)
+            assert compact(outcome.completion_time_s)[user] == pytest.approx(expected, abs=1e-6)
+    assert [int(outcome.migrations) for *_, outcome in run] == [0, 0, 1, 0]
+    assert [int(outcome.handovers) for *_, outcome in run] == [1, 0, 0, 0]
+    assert [int(outcome.overloaded) for *_, outcome in run] == [0, 1, 0, 0]
+    states = [state for state, *_ in run]
+    np.testing.assert_allclose(
+        [state.placement.load for state in states], [[0.8, 0], [1.4, 0], [0.2, 0.5], [0.2, 1]]
+    )
+    assert [s.placement.price_s.tolist() for s in states] == [[3, 0], [3, 5], [4, 5], [4, 6]]
+    heights_m = [float(s.motion.position_m[1, 1]) for s in states]
+    assert heights_m == pytest.approx([550, 550, 450, 350])
+    seen = [memory.per_server for _, memory, _ in run]
+    np.testing.assert_allclose(seen[1]["news_hz"][1], [1e9, 2e9])
+    np.testing.assert_allclose(seen[3]["news_hz"][1], [1e9 / 2.4, 2e9 / 1.5])
+    np.testing.assert_allclose(seen[3]["news_price_s"][1], [3, 5])
+    np.testing.assert_allclose(seen[3]["news_age_s"][1], [1, 0])
+    np.testing.assert_allclose(seen[2]["news_hz"][0], [1e9 / 2.4, 2e9])
+    np.testing.assert_allclose(seen[2]["news_price_s"][0], [3, 0])
+
+
+def test_new_worlds_are_drawn_as_specified() -> None:
+    """Two discs of radius R whose centres are √3 R apart share 0.1812 R² of 6.1020 R²: 2.97 %.
+
+    Drawing a disc first and a point in it would put 5.77 % of the users there.
+    """
+    case = replace(CASES["pair"], users=4)
+    scenario = make_scenario(case, np.random.default_rng(0))
+    params = parameters.build(scenario)
+    keys = jax.random.split(jax.random.key(0), 1000)
+    states = eqx.filter_jit(jax.vmap(reset, in_axes=(None, 0)))(params, keys)
+    emission, requests = states.emission, states.requests
+    for drawn, low, high in (
+        (emission.first_slot, 0, max(params.period_ticks) * params.slots_per_tick - 1),
+        (emission.interval_slots, params.interval_slots[0], params.interval_slots[1]),
+        (states.phase_ticks[:, 0], 0, params.period_ticks[0] - 1),
+        (states.phase_ticks[:, 1], 0, params.period_ticks[1] - 1),
+    ):
+        values, counts = np.unique(drawn, return_counts=True)
+        np.testing.assert_array_equal(values, np.arange(low, high + 1))
+        expected = drawn.size / len(values)
+        np.testing.assert_allclose(counts, expected, atol=5 * np.sqrt(expected))
+    np.testing.assert_allclose(requests.deadline_s, requests.cycles / requests.local_hz, 1e-6)
+
+    offset_m = np.asarray(states.motion.position_m)[:, :, None] - np.asarray(params.site_m)
+    inside = np.hypot(*np.moveaxis(offset_m, -1, 0)) <= params.coverage_radius_m * (1 + 1e-6)
+    assert inside.any(axis=-1).all()
+    both, count = inside.all(axis=-1).mean(), inside[..., 0].size
+    assert both == pytest.approx(0.0297, abs=4 * np.sqrt(0.0297 / count))
+
+
+def test_local_rule_agrees_over_a_rollout(double: None) -> None:
+    case = CASES["late_and_lossy"]
+    rng = np.random.default_rng(0)
+    scenario = make_scenario(case, rng)
+    params = make_params(case, scenario, rng)
+    state, key = new_world(params, jax.random.key(1)), jax.random.key(2)
+    end, _, outcome = run_chunk(params, Local(), state, Memory.none(), key, NUM_TICKS)
+    draws = [draw(params, key, jnp.asarray(tick, jnp.int32)) for tick in range(NUM_TICKS)]
+    world = world_of(scenario, params, state)
+    result = reference.simulate(world, plain(draws), reference.local, NUM_TICKS)
+    times_s = np.asarray(outcome.completion_time_s)
+    for tick, expected in enumerate(result.ticks):
+        assert_same_times(expected.tasks, case.users, times_s[tick])
+    handovers = [sum(tick.handovers) for tick in result.ticks]
+    assert_close("handovers", outcome.handovers, handovers)
+    assert_close("migrations", outcome.migrations, np.zeros(NUM_TICKS))
+    last = jax.tree.map(lambda leaf: leaf[-1], outcome)
+    assert_same_tick(result.ticks[-1], jax.tree.map(np.asarray, end), last)
+    mean_s = np.nanmean(np.nanmean(times_s, axis=(0, 2)))
+    assert_close("mean", mean_s, reference.user_mean_s(result, case.users, 0))
+
+
+def mean_time_s(params: Params, state: State, draws: Draws) -> Float[Array, ""]:
+    """The paper's objective (7) over one run of the nearest server."""
+
+    @eqx.filter_jit
+    def run(params: Params, state: State, draws: Draws) -> Float[Array, "ticks users tasks"]:
+        def one(carry: PyTree, drawn: Draws) -> tuple[PyTree, Array]:
+            state, memory, outcome = step(params, Nearest(), *carry, drawn)
+            return (state, memory), outcome.completion_time_s
+
+        return jax.lax.scan(one, (state, Memory.none()), draws)[1]
+
+    return jnp.nanmean(jnp.nanmean(run(params, state, draws), axis=(0, 2)))
+
+
+def test_single_precision_is_enough() -> None:
+    """The same world and draws; a user at a cell's border may be attached otherwise."""
+    params = parameters.build(load("paper"))
+    state = new_world(params, jax.random.key(0))
+    ticks = jnp.arange(600, dtype=jnp.int32)
+    drawn = eqx.filter_jit(jax.vmap(draw, in_axes=(None, None, 0)))
+    draws = drawn(params, jax.random.key(1), ticks)
+    single = mean_time_s(params, state, draws)
+    assert single.dtype == jnp.float32
+    with jax.enable_x64(True):
+        wide = lambda leaf: leaf.astype(float) if eqx.is_inexact_array(leaf) else leaf  # noqa: E731
+        twice = mean_time_s(*jax.tree.map(wide, (params, state, draws)))
+        assert twice.dtype == jnp.float64
+    assert float(single) == pytest.approx(float(twice), rel=1e-3)
