@@ -138,8 +138,13 @@ class Policy(eqx.Module):
     publishes_price: ClassVar[bool] = False
     """Whether its servers add a price to their broadcasts."""
 
-    def init(self, scenario: Scenario, key: PRNGKeyArray) -> Memory:
-        """The memory before the first decision of an episode in `scenario`."""
+    def init(
+        self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
+    ) -> Memory:
+        """The memory before the first decision of an episode in `scenario`.
+
+        Sizes are given because a scenario may take its users and sites from files.
+        """
         return Memory.none()
 
     @abstractmethod

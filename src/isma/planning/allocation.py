@@ -133,6 +133,20 @@ def completion_s(
     return jnp.maximum((1 - ratio) * offer.local_s, edge)
 
 
+def joining(offer: Offer, price_s: Float[Array, "..."]) -> Response:
+    """What it adds to everybody's times, in seconds, when a user joins a server at price λ.
+
+    While no share is capped the times on a server sum to Σ η τ + (Σ √(η a))², and its price is the
+    square of that second sum. One more user therefore costs η τ + η a + 2 √(λ η a): the cost at
+    price λ of an offer whose transfer is longer by a. The share is that after all are re-split.
+    """
+    longer = Offer(offer.local_s, offer.transfer_s + offer.work_s, offer.work_s)
+    taken = respond(longer, price_s)
+    pull = jnp.sqrt(taken.offload_ratio * offer.work_s)
+    share = pull / jnp.maximum(jnp.sqrt(price_s) + pull, 1e-12)
+    return Response(taken.offload_ratio, share, taken.time_s, taken.cost_s)
+
+
 def split(offer: Offer, pools: Pools) -> Split:
     """Share each pool's server among its users so that their times sum to the least.
 

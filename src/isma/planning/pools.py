@@ -37,3 +37,10 @@ class Pools(eqx.Module):
     def spread(self, value: Float[Array, "pools"], other: float = 0.0) -> Float[Array, "users"]:
         """Each member's pool's value; `other` for users that belong to none."""
         return jnp.where(self.pool < self.num_pools, value[jnp.minimum(self.pool, self.num_pools - 1)], other)
+
+    def winner(self, value: Float[Array, "users"]) -> Bool[Array, "users"]:
+        """The member with the greatest value of each pool, the first among equals; none at -inf."""
+        best = (value > -jnp.inf) & (value >= self.spread(self.max(value), jnp.inf))
+        rank = jnp.arange(value.shape[0], dtype=value.dtype)
+        ahead = self.spread(-self.max(jnp.where(best, -rank, -jnp.inf)), -1.0)
+        return best & (rank == ahead)

@@ -32,7 +32,10 @@ def shared_out(
     return action, stays
 
 
-def equal_share(observation: Observation) -> Float[Array, "users"]:
-    """One over the number of users that the decision maker sees at home: 1 for a lonely one."""
-    home = Pools(observation.pool(observation.host), observation.num_pools)
-    return 1 / jnp.maximum(home.spread(home.sum(observation.visible.astype(float))), 1)
+def believed_load(observation: Observation) -> Float[Array, "servers servers"]:
+    """Sum of the shares requested from each server (column), as each server (row) has heard it.
+
+    F = f^e / (1 + load); with the literal F = f^e (1 - load) this overstates a load below one.
+    """
+    server_hz = observation.infrastructure.server_hz
+    return server_hz / jnp.maximum(observation.news.remaining_hz, 1e-6 * server_hz) - 1

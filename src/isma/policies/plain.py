@@ -6,7 +6,7 @@ from jaxtyping import PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation, Policy
 from isma.planning.allocation import at, best_ratio, offers
-from isma.policies.base import equal_share
+from isma.policies.base import believed_load
 
 
 class Local(Policy):
@@ -22,7 +22,10 @@ class Local(Policy):
 
 
 class Random(Policy):
-    """Any server, equal shares, and the offload ratio that is best with them."""
+    """Any server, equal shares: everyone asks for everything, and the host divides.
+
+    The offload ratio is the best for F of that server: what one who asks for everything gets.
+    """
 
     def act(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
@@ -30,7 +33,8 @@ class Random(Policy):
         """Draw a server for every user, uniformly."""
         servers = observation.acting.shape[0]
         target = jax.random.randint(key, observation.host.shape, 0, servers)
-        share = equal_share(observation)
-        best = best_ratio(at(offers(observation), target), share)
+        load = believed_load(observation)[observation.host, target]
+        others = load - (target == observation.host)
+        best = best_ratio(at(offers(observation), target), 1 / (1 + jnp.maximum(others, 0)))
         no_price = jnp.zeros_like(observation.infrastructure.server_hz)
-        return Action(target, best.offload_ratio, best.cpu_share, no_price), memory
+        return Action(target, best.offload_ratio, jnp.ones_like(load), no_price), memory

@@ -8,7 +8,7 @@ import math
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -109,7 +109,7 @@ class Time(Section):
     """Slot in which a task is emitted."""
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _whole(self) -> "Time":
         _whole_number("tick_s", self.tick_s, "slot_s", self.slot_s)
         _whole_number("duration_s", self.duration_s, "tick_s", self.tick_s)
         _whole_number("warmup_s", self.warmup_s, "tick_s", self.tick_s)
@@ -148,7 +148,7 @@ class Sites(Section):
     """CSV with columns site_id, latitude, longitude (WGS84 degrees)."""
 
     @model_validator(mode="after")
-    def _complete(self) -> Self:
+    def _complete(self) -> "Sites":
         _file_given(self.kind, self.file)
         return self
 
@@ -167,7 +167,7 @@ class Backhaul(Section):
     """GraphML or node-link JSON whose nodes are the sites."""
 
     @model_validator(mode="after")
-    def _complete(self) -> Self:
+    def _complete(self) -> "Backhaul":
         _file_given(self.kind, self.file)
         return self
 
@@ -184,7 +184,7 @@ class Servers(Section):
 class Users(Section):
     """The mobile users."""
 
-    count: Annotated[int, Positive] | None = 40
+    count: Annotated[int, Positive] | None = None
     """How many; with a trace, at most that many of those in it (none given: all)."""
     local_hz: HertzRange = (150e6, 150e6)
     """A user's own CPU clock f^L, uniform in the range."""
@@ -240,7 +240,7 @@ class Trace(Section):
     """A user takes part if none of its gaps in the run's window is longer."""
 
     @model_validator(mode="after")
-    def _zoned(self) -> Self:
+    def _zoned(self) -> "Trace":
         if self.start is not None and self.start.tzinfo is None:
             raise ValueError(f"start must carry a time zone (2008-05-31T18:00:00Z), got {self.start.isoformat()}")
         return self
@@ -281,7 +281,7 @@ class Scenario(Section):
     """Whether requests carry the user's position (ETSI MEC 013); the paper's do not."""
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _fits(self) -> "Scenario":
         for period_s in _each(self.servers.decision_period_s):
             _whole_number("servers.decision_period_s", period_s, "time.tick_s", self.time.tick_s)
         if self.broadcast.period_s > self.time.tick_s:

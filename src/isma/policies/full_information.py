@@ -1,0 +1,65 @@
+"""The reference that sees everything: what decisions could reach if nothing were hidden."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from isma.contract import Action, Memory, Observation, Policy
+from isma.planning.allocation import Offer, offers
+from isma.planning.assignment import Improved, improve
+from isma.policies.base import shared_out
+from isma.world.scenario import Scenario, Visibility
+
+
+class FullInformation(Policy):
+    """Myopic optimum with every user visible, on each server's own schedule: not a policy to run.
+
+    All servers follow one plan for the whole city, which every decision improves by local search
+    from where it stands, from a shaken copy, and at first from the nearest servers; a decision
+    carries out what the plan says of the users that are due.
+    """
+
+    visibility: ClassVar[Visibility | None] = Visibility.FULL
+    steps: int = eqx.field(static=True, default=3)
+    """Most improvements of the plan in one decision."""
+    checks: int = eqx.field(static=True, default=4)
+    """Moves, and as many swaps, that are judged exactly for each improvement."""
+    margin: float = eqx.field(static=True, default=0.003)
+    """Part of the total that each change of the plan must save."""
+    shaken: int = eqx.field(static=True, default=3)
+    """Users that are sent somewhere at random in the shaken copy."""
+
+    def init(self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray) -> Memory:
+        """No plan yet."""
+        return Memory(None, jnp.full((num_users,), -1, jnp.int32))
+
+    def act(
+        self, memory: Memory, observation: Observation, key: PRNGKeyArray
+    ) -> tuple[Action, Memory]:
+        """Improve the plan, and carry out the part of it that is due."""
+        offer = offers(observation)
+        plan = jnp.where(memory.per_user >= 0, memory.per_user, observation.station)
+        starts = jnp.stack([plan, self._shake(plan, offer, key)])
+        found: Improved = jax.vmap(
+            lambda start: improve(offer, start, observation.visible, self.steps, self.checks, self.margin)
+        )(starts)
+        better = found.total_s[1] < found.total_s[0] * (1 - self.shaken * self.margin)
+        plan = jnp.where(better, found.target[1], found.target[0])
+        target = jnp.where(observation.decides, plan, observation.host)
+        action, _ = shared_out(observation, offer, target)
+        return action, Memory(None, plan)
+
+    def _shake(
+        self, plan: Int[Array, "users"], offer: Offer, key: PRNGKeyArray
+    ) -> Int[Array, "users"]:
+        users, servers = offer.transfer_s.shape
+        who, where = jax.random.split(key)
+        user = jax.random.randint(who, (self.shaken,), 0, users)
+        to = jax.random.randint(where, (self.shaken,), 0, servers, plan.dtype)
+        return plan.at[user].set(to)
+
+
+

@@ -1,0 +1,42 @@
+"""Greed: each server moves the user that would gain most by another server's remaining CPU."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
+
+from isma.contract import Action, Memory, Observation, Policy
+from isma.planning.allocation import at, best_ratio, offers, respond, split
+from isma.planning.pools import Pools
+from isma.policies.base import believed_load, shared_out
+
+
+class Greedy(Policy):
+    """Moves a user where it finishes soonest, as far as the last broadcast of F tells.
+
+    F says how much CPU is requested of a server, not by how many. A user asks there for the share
+    that it would take at home's price, and expects it scaled down by what F says is asked already.
+    One user a decision: more would all run to the same server on the same news.
+    """
+
+    margin: float = eqx.field(static=True, default=0.02)
+    """A move must save this part of the user's time."""
+
+    def act(
+        self, memory: Memory, observation: Observation, key: PRNGKeyArray
+    ) -> tuple[Action, Memory]:
+        """Move the user with the most to gain, then share out home among the others."""
+        offer = offers(observation)
+        home = Pools(observation.pool(observation.host), observation.num_pools)
+        stays = split(at(offer, observation.host), home)
+        asked = respond(offer, home.spread(stays.price_s, 1.0)[:, None]).cpu_share
+        load = believed_load(observation)[observation.host]
+        granted = asked / jnp.maximum(1, load + asked)
+        servers = jnp.arange(load.shape[1])
+        elsewhere = servers != observation.host[:, None]
+        time_s = jnp.where(elsewhere, best_ratio(offer, granted).time_s, jnp.inf)
+        gain = stays.time_s * (1 - self.margin) - jnp.min(time_s, axis=1)
+        wins = home.winner(jnp.where(observation.decides & (gain > 0), gain, -jnp.inf))
+        target = jnp.where(wins, jnp.argmin(time_s, axis=1), observation.host)
+        return shared_out(observation, offer, target)[0], memory
+
+
