@@ -6,41 +6,60 @@ is inside the minimum). Without queues or migration costs no action reaches into
 mean of these bounds over time is a bound for a whole run.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from isma.planning.allocation import Offer, respond
 
-_STEPS = 500
 _FIRST_BLUR = 0.1
 _LAST_BLUR = 1e-4
 _GAIN = 0.3
 
 
-def decision_bound_s(offer: Offer, counted: Bool[Array, "users"]) -> Float[Array, ""]:
-    """Lower bound of the mean completion time over the `counted` users, in seconds.
+class Bound(NamedTuple):
+    """A lower bound and the prices that prove it."""
+
+    mean_s: Float[Array, ""]
+    """No decision reaches a mean completion time below this one, in seconds."""
+    price_s: Float[Array, "servers"]
+
+
+def first_prices_s(offer: Offer, counted: Bool[Array, "users"]) -> Float[Array, "servers"]:
+    """Prices to start from: those at which the users spread evenly over the servers."""
+    work = jnp.where(counted[:, None], jnp.sqrt(offer.work_s), 0)
+    return jnp.maximum((jnp.sum(work, axis=0) / offer.work_s.shape[1]) ** 2, 1e-9)
+
+
+def decision_bound(
+    offer: Offer,
+    counted: Bool[Array, "users"],
+    price_s: Float[Array, "servers"],
+    steps: int,
+    first_blur: float = _FIRST_BLUR,
+) -> Bound:
+    """Lower bound of the mean completion time over the `counted` users, from prices to start with.
 
     The best prices differ so little that a user's cheapest server flips at each step. So users
     first spread over servers by a softmin whose temperature (a part of the mean cost) falls as the
     prices follow the demand. The value is always that of the exact dual, and the best one counts:
     stopping early costs tightness, never validity.
     """
-    work = jnp.where(counted[:, None], jnp.sqrt(offer.work_s), 0)
-    servers = offer.work_s.shape[1]
-    start = jnp.log(jnp.maximum((jnp.sum(work, axis=0) / servers) ** 2, 1e-9))
-    number = jnp.maximum(jnp.sum(counted), 1)
 
-    def improve(step: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        log_price, best = carry
-        blur = _FIRST_BLUR * (_LAST_BLUR / _FIRST_BLUR) ** (step / _STEPS)
+    def improve(step: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        log_price, best, best_log_price = carry
+        blur = first_blur * (_LAST_BLUR / first_blur) ** (step / steps)
         value, demand = _dual(offer, counted, jnp.exp(log_price), blur)
+        best_log_price = jnp.where(value > best, log_price, best_log_price)
         size = _GAIN * jnp.minimum(1.0, 10 * blur)
         log_price = log_price + size * jnp.log(jnp.clip(demand, 0.1, 10.0))
-        return log_price, jnp.maximum(best, value)
+        return log_price, jnp.maximum(best, value), best_log_price
 
-    _, best = jax.lax.fori_loop(0, _STEPS, improve, (start, jnp.zeros_like(start[0])))
-    return best / number
+    start = jnp.log(price_s)
+    _, best, log_price = jax.lax.fori_loop(0, steps, improve, (start, jnp.zeros_like(start[0]), start))
+    return Bound(best / jnp.maximum(jnp.sum(counted), 1), jnp.exp(log_price))
 
 
 def _dual(

@@ -78,6 +78,12 @@ def who_decides(params: Params, state: State) -> Deciding:
     return Deciding(due | welcomes, newcomer, newcomer | (settled & due[host]))
 
 
+def everyone(params: Params, state: State) -> Deciding:
+    """As if every server were due: for timing, for bounds and for looking at a state."""
+    known = active(params, state)
+    return Deciding(jnp.ones_like(state.phase_ticks, bool), jnp.zeros_like(known), known)
+
+
 def observe(params: Params, state: State, deciding: Deciding, visibility: Visibility) -> Observation:
     """What the acting servers see: their own users' requests, and the last news of each other."""
     known = active(params, state)

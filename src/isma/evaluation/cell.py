@@ -1,0 +1,230 @@
+"""One cell of a comparison: one policy in one world of one scenario, run and measured."""
+
+import io
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from isma.contract import Policy
+from isma.errors import PolicyError, RunError
+from isma.simulator.params import Params
+from isma.simulator.rollout import run_chunk
+from isma.simulator.state import State, reset
+from isma.simulator.step import Outcome
+from isma.world.scenario import Scenario
+
+BINS_PER_DECADE = 200
+DECADES = (-5, 6)
+NUM_BINS = BINS_PER_DECADE * (DECADES[1] - DECADES[0])
+_CHUNK_TICKS = 100
+_CHUNK_TASKS = 4_000_000
+_DEADLINE_SLACK = 1e-5
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a run has left behind; times in seconds, after the warm-up unless said otherwise."""
+
+    user_time_s: Float[np.ndarray, "users"]
+    """Sum of a user's completion times."""
+    user_tasks: Int[np.ndarray, "users"]
+    missed: Int[np.ndarray, "users"]
+    """Tasks that missed their deadline."""
+    histogram: Int[np.ndarray, "bins"]
+    """Tasks by completion time: `BINS_PER_DECADE` bins a decade from 10^`DECADES[0]` s."""
+    chunk_end_s: Float[np.ndarray, "chunks"]
+    """End of each interval of the timeline, the warm-up included."""
+    chunk_mean_s: Float[np.ndarray, "chunks"]
+    chunk_migrations: Int[np.ndarray, "chunks"]
+    chunk_handovers: Int[np.ndarray, "chunks"]
+    chunk_overloaded: Float[np.ndarray, "chunks"]
+    """Share of server-ticks in which more than the whole CPU was requested."""
+    migrations: Int[np.ndarray, ""]
+    handovers: Int[np.ndarray, ""]
+    overloaded: Int[np.ndarray, ""]
+    server_users: Float[np.ndarray, "servers"]
+    server_requested: Float[np.ndarray, "servers"]
+    server_granted: Float[np.ndarray, "servers"]
+    position_m: Float[np.ndarray, "chunks users 2"]
+    """Where users are at each chunk's end."""
+    station: Int[np.ndarray, "users"]
+    host: Int[np.ndarray, "users"]
+    offload_ratio: Float[np.ndarray, "users"]
+    granted_share: Float[np.ndarray, "users"]
+    task_sample: Float[np.ndarray, "sample 8"]
+    """time_s, user, station, host, offload_ratio, granted_share, completion_time_s, deadline_s."""
+    wall_s: Float[np.ndarray, ""]
+
+    @property
+    def mean_s(self) -> float:
+        """The paper's objective (7): each user's mean over its tasks, then the mean over users."""
+        return float(np.mean(self.user_mean_s))
+
+    @property
+    def user_mean_s(self) -> Float[np.ndarray, "users"]:
+        """Each user's mean completion time."""
+        return self.user_time_s / np.maximum(self.user_tasks, 1)
+
+    @property
+    def task_mean_s(self) -> float:
+        """Mean over all tasks."""
+        return float(self.user_time_s.sum() / self.user_tasks.sum())
+
+    def save(self, path: Path) -> None:
+        """Write atomically: a cell's file is whole or absent."""
+        buffer = io.BytesIO()
+        np.savez(buffer, **{field.name: getattr(self, field.name) for field in fields(self)})
+        write_atomically(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: Path) -> "Cell | None":
+        """The cell in that file; None if it is absent or damaged, so that it is run again."""
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return cls(**{field.name: stored[field.name] for field in fields(cls)})
+        except (OSError, ValueError, KeyError, EOFError):
+            return None
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Put a file in place at once; a failure leaves what was there. Raises RunError."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def run(
+    scenario: Scenario, params: Params, policy: Policy, seed: int, on_ticks: Callable[[int], None]
+) -> Cell:
+    """Run one world to its end. `on_ticks` hears how many ticks each chunk did, and may raise to stop."""
+    shape, span = params.shape, scenario.time
+    world_key, memory_key = jax.random.split(jax.random.key(seed))
+    state = _reset(params, world_key)
+    memory = policy.init(scenario, shape.num_users, shape.num_servers, memory_key)
+    tally = _Tally(scenario, params, state)
+    chunk = chunk_ticks(params)
+    for first in range(0, span.num_ticks, chunk):
+        state, memory, outcome = run_chunk(params, policy, state, memory, world_key, chunk)
+        count = min(chunk, span.num_ticks - first)
+        tally.add(first, jax.tree.map(lambda leaf, n=count: np.asarray(leaf[:n]), outcome), state)
+        on_ticks(count)
+    return tally.cell()
+
+
+def chunk_ticks(params: Params) -> int:
+    """Ticks that run as one program: what its outcomes take in memory stays bounded."""
+    shape = params.shape
+    return int(np.clip(_CHUNK_TASKS // (shape.num_users * shape.tasks_per_tick), 1, _CHUNK_TICKS))
+
+
+_reset = jax.jit(reset)
+
+
+class _Tally:
+    """Adds up a run in double precision, chunk by chunk."""
+
+    def __init__(self, scenario: Scenario, params: Params, state: State) -> None:
+        users = params.shape.num_users
+        self._warmup, self._tick_s = scenario.time.warmup_ticks, scenario.time.tick_s
+        self._servers = params.shape.num_servers
+        self._deadline_s = np.asarray(state.requests.deadline_s, float)
+        self._time, self._tasks = np.zeros(users), np.zeros(users, int)
+        self._missed, self._histogram = np.zeros(users, int), np.zeros(NUM_BINS, int)
+        self._counts = np.zeros(3, int)
+        self._timeline: list[tuple[float, ...]] = []
+        self._load: list[np.ndarray] = []
+        self._positions: list[np.ndarray] = []
+        self._sample: list[np.ndarray] = []
+        self._last = state
+        self._began = time.perf_counter()
+
+    def add(self, first: int, outcome: Outcome, state: State) -> None:
+        time_s = np.asarray(outcome.completion_time_s, float)
+        emitted = ~np.isnan(time_s)
+        _finite(time_s, emitted)
+        counted = emitted[max(0, self._warmup - first) :]
+        after = np.where(counted, time_s[max(0, self._warmup - first) :], 0.0)
+        self._time += after.sum((0, 2))
+        self._tasks += counted.sum((0, 2))
+        self._missed += (after > self._deadline_s[:, None] * (1 + _DEADLINE_SLACK)).sum((0, 2))
+        self._histogram += _histogram(after[counted])
+        per_tick = np.stack([outcome.migrations, outcome.handovers, outcome.overloaded], 1)
+        self._counts += per_tick[max(0, self._warmup - first) :].sum(0)
+        self._note(first, time_s, emitted, per_tick, state)
+
+    def _note(
+        self, first: int, time_s: np.ndarray, emitted: Bool[np.ndarray, "..."], per_tick: np.ndarray, state: State
+    ) -> None:
+        ticks = len(time_s)
+        end_s = (first + ticks) * self._tick_s
+        mean_s = float(time_s[emitted].mean()) if emitted.any() else float("nan")
+        migrations, handovers, overloaded = per_tick.sum(0)
+        self._timeline.append((end_s, mean_s, migrations, handovers, overloaded / (ticks * self._servers)))
+        placement = state.placement
+        host = np.asarray(placement.host)
+        if first >= self._warmup:
+            users = np.bincount(host, minlength=self._servers)
+            granted = np.bincount(host, np.asarray(placement.granted_share, float), self._servers)
+            self._load.append(np.stack([users, np.asarray(placement.load, float), granted]))
+            self._sample.append(self._tasks_of(end_s - self._tick_s, time_s[-1], emitted[-1], state))
+        self._positions.append(np.asarray(state.motion.position_m))
+        self._last = state
+
+    def _tasks_of(self, start_s: float, time_s: np.ndarray, emitted: np.ndarray, state: State) -> np.ndarray:
+        user, number = np.nonzero(emitted)
+        placement = state.placement
+        columns = (state.station, placement.host, placement.offload_ratio, placement.granted_share)
+        return np.stack(
+            [
+                np.full(len(user), start_s),
+                user,
+                *(np.asarray(column, float)[user] for column in columns),
+                time_s[user, number],
+                self._deadline_s[user],
+            ],
+            axis=1,
+        )
+
+    def cell(self) -> Cell:
+        timeline = np.asarray(self._timeline)
+        load = np.mean(self._load, 0) if self._load else np.full((3, self._servers), np.nan)
+        placement = self._last.placement
+        return Cell(
+            self._time,
+            self._tasks,
+            self._missed,
+            self._histogram,
+            timeline[:, 0],
+            timeline[:, 1],
+            timeline[:, 2].astype(int),
+            timeline[:, 3].astype(int),
+            timeline[:, 4],
+            *(np.asarray(count) for count in self._counts),
+            *load,
+            np.stack(self._positions),
+            np.asarray(self._last.station),
+            *(np.asarray(v) for v in (placement.host, placement.offload_ratio, placement.granted_share)),
+            np.concatenate(self._sample) if self._sample else np.zeros((0, 8)),
+            np.asarray(time.perf_counter() - self._began),
+        )
+
+
+def _histogram(time_s: np.ndarray) -> np.ndarray:
+    place = (np.log10(np.maximum(time_s, 1e-12)) - DECADES[0]) * BINS_PER_DECADE
+    return np.bincount(np.clip(place, 0, NUM_BINS - 1).astype(int), minlength=NUM_BINS)
+
+
+def _finite(time_s: np.ndarray, emitted: np.ndarray) -> None:
+    if not np.all(np.isfinite(time_s[emitted])):
+        raise PolicyError("a task never finishes: the policy offloads it and asks for no CPU share")

@@ -1,0 +1,168 @@
+"""Compare policies: every policy in the same worlds, cell by cell, stopped and taken up without loss."""
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from isma.contract import Policy
+from isma.errors import RunError
+from isma.evaluation import bound, cell, output, timing
+from isma.evaluation.cell import Cell, write_atomically
+from isma.evaluation.plan import CellKey, Plan, Point
+from isma.simulator.params import Params, build
+
+_WORKERS = 2
+
+
+class Stopped(Exception):
+    """Raised inside a cell when the comparison is being stopped."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a comparison stands."""
+
+    done_ticks: int
+    total_ticks: int
+    label: str
+
+
+Report = Callable[[Progress], None]
+
+
+def compare(plan: Plan, out: Path, on_progress: Report = lambda progress: None) -> Path:
+    """Run what is not yet in the folder, write all tables there, and give the folder back.
+
+    A folder that holds another run is refused. Ctrl-C keeps every finished cell, and the same call
+    goes on from there. Raises IsmaError.
+    """
+    policies = plan.made()
+    points = plan.points()
+    _claim(plan, out)
+    work = _Work(plan, out, points, policies, on_progress)
+    cells = work.run()
+    bounds = work.bounds()
+    on_progress(Progress(work.total_ticks, work.total_ticks, "timing decisions"))
+    params = work.params(0)
+    timings = {name: timing.decision_ms(points[0].scenario, params, policy) for name, policy in policies.items()}
+    output.write_tables(plan, points, policies, params, cells, bounds, timings, out)
+    return out
+
+
+def _claim(plan: Plan, out: Path) -> None:
+    """Take a new folder, or one that holds this very run."""
+    config = out / "config.toml"
+    if config.exists():
+        if config.read_text() != plan.dumps():
+            raise RunError(f"{out} holds another run; give another folder with --out, or remove that one")
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(f"{out} is not empty and holds no run; give another folder with --out")
+    write_atomically(config, plan.dumps().encode())
+
+
+class _Work:
+    """The cells of a comparison, on a few threads (compiled programs run outside the interpreter)."""
+
+    def __init__(
+        self, plan: Plan, out: Path, points: list[Point], policies: Mapping[str, Policy], report: Report
+    ) -> None:
+        self._plan, self._out, self._points, self._policies = plan, out, points, policies
+        self._report, self._lock, self._stop = report, threading.Lock(), threading.Event()
+        self._params: dict[int, Params] = {}
+        self._done = 0
+        self._keys = list(plan.cells())
+        self.total_ticks = sum(points[key.point].scenario.time.num_ticks for key in self._keys)
+
+    def params(self, point: int) -> Params:
+        """A point's arrays, built once; points that differ in numbers share a compiled program."""
+        with self._lock:
+            if point not in self._params:
+                self._params[point] = build(self._points[point].scenario)
+            return self._params[point]
+
+    def run(self) -> dict[CellKey, Cell]:
+        """Every cell, from its file or run now."""
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            waiting = {key: pool.submit(self._one, key) for key in self._keys}
+            self._finish(list(waiting.values()))
+        return {key: future.result() for key, future in waiting.items()}
+
+    def bounds(self) -> dict[tuple[int, int], float]:
+        """The lower bound of every world."""
+        worlds = sorted({(key.point, key.seed) for key in self._keys})
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            waiting = {world: pool.submit(self._bound, *world) for world in worlds}
+            self._finish(list(waiting.values()))
+        return {world: future.result() for world, future in waiting.items()}
+
+    def _finish(self, futures: list[Future]) -> None:
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+            for future in futures:
+                if future.done() and future.exception() is not None:
+                    raise future.exception() or Stopped
+        except BaseException:
+            self._stop.set()
+            for future in futures:
+                future.cancel()
+            raise
+
+    def _path(self, key: CellKey) -> Path:
+        name = f"{self._plan.digest()}-{key.point}-{key.policy}-{key.seed}".replace("/", "_").replace(":", "_")
+        return self._out / "cells" / f"{name}.npz"
+
+    def _one(self, key: CellKey) -> Cell:
+        scenario = self._points[key.point].scenario
+        found = Cell.load(self._path(key))
+        if found is not None:
+            self._advance(scenario.time.num_ticks, f"{key.policy}, seed {key.seed}")
+            return found
+        made = cell.run(
+            scenario,
+            self.params(key.point),
+            self._policies[key.policy],
+            key.seed,
+            lambda ticks: self._advance(ticks, f"{key.policy}, seed {key.seed}"),
+        )
+        made.save(self._path(key))
+        self._log(key, made)
+        return made
+
+    def _bound(self, point: int, seed: int) -> float:
+        self._advance(0, f"bound, seed {seed}")
+        path = self._out / "cells" / f"{self._plan.digest()}-{point}-bound-{seed}.json"
+        if path.exists():
+            return json.loads(path.read_text())
+        value = bound.world_bound_s(self._points[point].scenario, self.params(point), seed)
+        write_atomically(path, json.dumps(value).encode())
+        return value
+
+    def _advance(self, ticks: int, label: str) -> None:
+        if self._stop.is_set():
+            raise Stopped
+        with self._lock:
+            self._done += ticks
+            self._report(Progress(self._done, self.total_ticks, label))
+
+    def _log(self, key: CellKey, made: Cell) -> None:
+        ticks, users = self._points[key.point].scenario.time.num_ticks, len(made.user_tasks)
+        line = {
+            "point": dict(self._points[key.point].values),
+            "policy": key.policy,
+            "seed": key.seed,
+            "mean_s": made.mean_s,
+            "wall_s": float(made.wall_s),
+            "user_steps_per_s": ticks * users / float(made.wall_s),
+        }
+        with self._lock:
+            try:
+                with (self._out / "metrics.jsonl").open("a") as log:
+                    log.write(json.dumps(line, default=str) + "\n")
+            except OSError as error:
+                raise RunError(f"{self._out / 'metrics.jsonl'}: cannot be written: {error.strerror}") from None
+
+

@@ -1,0 +1,25 @@
+"""Which figures a run gets, in the order in which a reader wants them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from isma.evaluation.figures import city, delay, distribution, load, phase, style, timeline, vary
+from isma.evaluation.figures.drawing import Drawing, Figure, save
+from isma.evaluation.tables import Run
+
+_PAGES: tuple[Callable[[Run], Drawing | None], ...] = (
+    vary.draw,
+    phase.draw,
+    delay.draw,
+    distribution.draw,
+    timeline.draw,
+    load.draw,
+    city.draw,
+)
+
+
+def draw_all(run: Run, folder: Path) -> list[Figure]:
+    """Draw every figure that the run has the tables for and save it under `folder/figures`."""
+    with style.theme():
+        drawings = [page(run) for page in _PAGES]
+        return [save(drawing, folder / "figures") for drawing in drawings if drawing is not None]

@@ -1,0 +1,110 @@
+"""A run in time: the mean delay, and how often services and radios move."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
+
+from isma.evaluation import quantities
+from isma.evaluation.figures import style
+from isma.evaluation.figures.drawing import Drawing, blank
+from isma.evaluation.figures.points import at_point
+from isma.evaluation.tables import Run, averages, numbers, of_policy
+
+_MOST_INTERVALS = 50
+_UNEVEN = 12.0
+
+Curve = tuple[np.ndarray, np.ndarray]
+
+
+def draw(run: Run) -> Drawing | None:
+    """Two panels over time, all seeds together: mean delay, and migrations beside hand-overs."""
+    point = run.points[0]
+    table = run.at(run.timeline, point)
+    if table.empty:
+        return None
+    canvas = blank(5.6)
+    above, below = canvas.subplots(2, 1, sharex=True)
+    rows = run.standing(point)
+    far = style.far(run, point)
+    unit, scale = quantities.time_unit([row.mean_s for row in rows])
+    delays = {row.policy: _course(table, row.policy, "mean_s", 1 / scale) for row in rows}
+    _lines(run, above, {policy: curve for policy, curve in delays.items() if policy not in far})
+    style.title(above, "Mean completion time", style.beyond(run, far))
+    above.set_ylabel(f"mean ({unit})")
+    _moves(run, below, table, [row.policy for row in rows])
+    below.set_xlabel("time since the start (s)")
+    times = numbers(table, "time_s")
+    if times.max() > times.min():
+        below.set_xlim(times.min(), times.max())
+    text = (
+        f"The run in time{at_point(run, point)}, averaged over seeds. Above: the mean completion "
+        "time of the tasks of each interval. Below: how often services move to another server, "
+        "with the radio hand-overs, which no policy decides, as a dotted line for comparison."
+    )
+    return Drawing("timeline", "How the run went", text, canvas)
+
+
+def _course(table: pd.DataFrame, policy: str, column: str, factor: float) -> Curve:
+    """A policy's column over time: the mean over seeds, intervals joined where they are many."""
+    every = np.unique(numbers(table, "time_s"))
+    rows = of_policy(table, policy)
+    times = numbers(rows, "time_s")
+    joined = np.searchsorted(every, times) // max(1, -(-len(every) // _MOST_INTERVALS))
+    _, middle_s = averages(joined, times)
+    return middle_s, factor * averages(joined, numbers(rows, column))[1]
+
+
+def _moves(run: Run, axes: Axes, table: pd.DataFrame, order: Sequence[str]) -> None:
+    times = np.unique(numbers(table, "time_s"))
+    users = max(1, len(np.unique(numbers(run.users, "user"))))
+    rate = 3600 / float(np.median(np.diff(times))) / users if len(times) > 1 else 1.0
+    curves = {policy: _course(table, policy, "migrations", rate) for policy in order}
+    curves = {policy: curve for policy, curve in curves.items() if len(curve[0])}
+    time_s, handovers = _course(table, str(table["policy"].iloc[0]), "handovers", rate)
+    usual = [float(np.nanmean(values)) for _, values in curves.values()]
+    small = max(float(np.median(usual)), float(np.nanmean(handovers)), 1e-9)
+    if max(usual) > _UNEVEN * small:
+        axes.set_yscale("symlog", linthresh=2 * small, linscale=2.0)
+    axes.plot(time_s, handovers, color=style.INK, linestyle=style.DOTTED, linewidth=1.5)
+    highest = max(
+        float(np.nanmax(values)) for values in (handovers, *(v for _, v in curves.values()))
+    )
+    axes.set_ylim(0, 1.08 * highest or 1.0)
+    radio = style.Look(style.INK, "", style.DOTTED)
+    _lines(run, axes, curves, [(float(handovers[-1]), "hand-overs", radio)])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: quantities.plain(value)))
+    style.title(axes, "Migrations", "dotted: radio hand-overs")
+    axes.set_ylabel("per user and hour" if len(times) > 1 else "in the interval, all users")
+
+
+def _lines(
+    run: Run,
+    axes: Axes,
+    curves: Mapping[str, Curve],
+    more: Sequence[tuple[float, str, style.Look]] = (),
+) -> None:
+    """A line for each policy, named where it ends."""
+    looks, shown = style.looks(run), quantities.names(run.policies)
+    ends = list(more)
+    for policy, (time_s, values) in reversed(list(curves.items())):
+        if not np.isfinite(values).any():
+            continue
+        look = looks[policy]
+        single = len(values) == 1
+        axes.plot(
+            time_s,
+            values,
+            color=look.colour,
+            linestyle=look.dashes,
+            linewidth=look.width,
+            marker=look.marker if single else "",
+        )
+        ends.append((float(values[np.isfinite(values)][-1]), shown[policy], look))
+    if axes.get_yscale() == "linear":
+        axes.yaxis.set_major_locator(style.round_steps(5))
+    axes.margins(x=0)
+    axes.grid(axis="y")
+    style.label_ends(axes, ends)

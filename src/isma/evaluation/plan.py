@@ -1,0 +1,131 @@
+"""What a comparison consists of: its points, policies and seeds, and the folder that holds it."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from isma.contract import Policy
+from isma.errors import PolicyError, RunError
+from isma.policies import registry
+from isma.world import files
+from isma.world.scenario import Scenario
+
+MOST_VARIED = 2
+
+
+@dataclass(frozen=True)
+class Point:
+    """One setting of the varied fields."""
+
+    values: Mapping[str, Any]
+    scenario: Scenario
+
+
+@dataclass(frozen=True)
+class CellKey:
+    """Names a cell: which point, policy and seed."""
+
+    point: int
+    policy: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is needed to run a comparison again."""
+
+    scenario: Scenario
+    policies: tuple[str, ...]
+    seeds: tuple[int, ...]
+    vary: Mapping[str, tuple[Any, ...]]
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be compared, before anything runs."""
+        if not self.policies:
+            raise PolicyError("policies must name at least one, got none")
+        if len(set(self.policies)) < len(self.policies):
+            raise PolicyError(f"policies must differ, got {', '.join(self.policies)}")
+        if not self.seeds:
+            raise RunError("seeds must be at least 1, got 0")
+        if len(self.vary) > MOST_VARIED:
+            raise RunError(f"at most {MOST_VARIED} fields can be varied at once, got {len(self.vary)}")
+
+    def points(self) -> list[Point]:
+        """Every combination of the varied fields' values."""
+        found = []
+        for values in itertools.product(*self.vary.values()):
+            chosen = dict(zip(self.vary, values, strict=True))
+            found.append(Point(chosen, files.override(self.scenario, chosen) if chosen else self.scenario))
+        return found
+
+    def cells(self) -> Iterator[CellKey]:
+        """Every cell, all policies of a world side by side before the next world."""
+        for point in range(len(self.points())):
+            for seed, policy in itertools.product(self.seeds, self.policies):
+                yield CellKey(point, policy, seed)
+
+    def made(self) -> dict[str, Policy]:
+        """The policies by name. Raises PolicyError."""
+        return {name: registry.get(name) for name in self.policies}
+
+    def dumps(self) -> str:
+        """The text of `config.toml`: the scenario, and a table `[run]`."""
+        run = {
+            "policies": list(self.policies),
+            "seeds": list(self.seeds),
+            "command": self.command(),
+            "vary": {field: list(values) for field, values in self.vary.items()},
+        }
+        return files.dumps(self.scenario) + "\n" + tomli_w.dumps({"run": run})
+
+    def command(self) -> str:
+        """The command that makes this run again, from its folder."""
+        return "isma compare config.toml"
+
+    def digest(self) -> str:
+        """A short name for this plan as run by this code: cells of another are never reused."""
+        return hashlib.sha256((self.dumps() + code_digest()).encode()).hexdigest()[:8]
+
+
+def vary_from(text: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """Read `FIELD=v1,v2,…` as typed, one for each varied field."""
+    varied: dict[str, tuple[Any, ...]] = {}
+    for item in text:
+        field, equals, values = item.partition("=")
+        if not equals or not values:
+            raise RunError(f"--vary is written FIELD=v1,v2,..., got {item!r}")
+        name = files.full_name(field.strip())
+        if name in varied:
+            raise RunError(f"--vary names {name} twice")
+        parts = [scalar(part) for part in values.split(",")]
+        if len(set(map(str, parts))) < len(parts):
+            raise RunError(f"--vary {name}: values must differ, got {values}")
+        varied[name] = tuple(parts)
+    return varied
+
+
+def scalar(text: str) -> Any:
+    """A value as typed on the command line: number, boolean, list in brackets, or text."""
+    text = text.strip()
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+@cache
+def code_digest() -> str:
+    """A digest of the package's sources."""
+    digest = hashlib.sha256()
+    root = Path(str(resources.files("isma")))
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,312 @@
+"""The report of a run: one page that opens offline, with findings, tables and figures."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+from pydantic import BaseModel
+
+from isma.errors import RunError
+from isma.evaluation import figures, quantities, tables, words
+from isma.evaluation.figures import style
+from isma.evaluation.standing import COLUMNS, Gap, Standing
+from isma.evaluation.tables import Point, Run
+from isma.world.scenario import Scenario, Steady, Trace
+
+_THEME = {
+    style.INK: "var(--ink)",
+    style.MUTED: "var(--muted)",
+    style.RULE: "var(--rule)",
+    style.PAPER: "var(--paper)",
+}
+_DROPPED = re.compile(
+    r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", re.DOTALL
+)
+_PATH = re.compile(r' d="[^"]*"')
+_LONG_NUMBER = re.compile(r"(\d+\.\d{2})\d+")
+_SIZE = re.compile(r'(<svg[^>]*?) width="[^"]*"| height="[^"]*pt"| xmlns(?::xlink)?="[^"]*"')
+
+
+@dataclass(frozen=True)
+class Value:
+    """A cell of a table: what is read, what it is sorted by, and a smaller second line."""
+
+    text: str
+    order: float | str
+    more: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A policy's row of the summary table."""
+
+    policy: str
+    colour: str
+    reference: bool
+    best: bool
+    cells: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A field of the scenario beside the package's default."""
+
+    field: str
+    value: str
+    default: str
+    meaning: str
+    changed: bool
+    """Whether it differs from the default."""
+
+
+def write(run_folder: Path) -> Path:
+    """Draw a run's figures and write its `report.html`; RunError where that cannot be done."""
+    run = Run.load(run_folder)
+    drawn = figures.draw_all(run, run_folder)
+    path = run_folder / "report.html"
+    tables.put(path, render(run, drawn).encode())
+    return path
+
+
+def render(run: Run, drawn: list[figures.Figure]) -> str:
+    """The page as text; the same tables give the same page."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("isma.evaluation"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    said = words.findings(run)
+    cautions = [text for text in said if text.startswith(words.CAUTION)]
+    settings = _settings(run)
+    return environment.get_template("report.html.j2").render(
+        run=run,
+        cards=_cards(run),
+        findings=[_marked(text) for text in said if text not in cautions],
+        cautions=[_marked(text.removeprefix(words.CAUTION)) for text in cautions],
+        headers=_headers(run),
+        rows=[row for point in run.points for row in _rows(run, point)],
+        winners=_winners(run) if run.vary else None,
+        figures=[(figure, _inline(figure)) for figure in drawn],
+        changed=[setting for setting in settings if setting.changed],
+        settings=settings,
+        glossary=COLUMNS,
+        command=str(run.config["run"].get("command", "")),
+    )
+
+
+def _marked(text: str) -> Markup:
+    """A sentence with its backticks as code, everything else escaped."""
+    parts = [
+        Markup("<code>{}</code>").format(part) if index % 2 else escape(part)
+        for index, part in enumerate(text.split("`"))
+    ]
+    return Markup("").join(parts)
+
+
+def _cards(run: Run) -> list[tuple[str, str, str]]:
+    """The run in a few numbers: what it is called, the value, and a word on it."""
+    first = run.standing(run.points[0])[0]
+    worlds = quantities.number(first.seeds, 9)
+    size = ("Worlds", worlds, f"seeds, intervals over {first.unit}s")
+    ranked = run.ranked(run.points[0])
+    if run.vary:
+        points = ("Points", f"{len(run.points)}", " × ".join(run.vary))
+        return [points, ("Policies", f"{len(run.policies)}", ""), size]
+    if not ranked:
+        return [size]
+    best = ranked[0]
+    cards = [("Fastest", best.policy, f"{quantities.duration(best.mean_s)} on average")]
+    if len(ranked) > 1:
+        lead = quantities.percent(ranked[1].above_best_ratio)
+        cards.append(("Ahead by", lead, f"of {ranked[1].policy}"))
+    if math.isfinite(best.above_bound_ratio):
+        bound = f"of {quantities.duration(best.bound_s)}"
+        cards.append(("Above the bound", quantities.percent(best.above_bound_ratio), bound))
+    return [*cards, size]
+
+
+def _headers(run: Run) -> list[tuple[str, str, str]]:
+    """Heading, unit and column of the summary table, varied fields first."""
+    unit, _ = _time_unit(run)
+    return [
+        *[(quantities.stem(field), "", field) for field in run.vary],
+        ("Mean", unit, "mean_s"),
+        ("Above best", "paired", "above_best_ratio"),
+        ("Above bound", "", "above_bound_ratio"),
+        ("Median", unit, "p50_s"),
+        ("95 %", unit, "p95_s"),
+        ("99 %", unit, "p99_s"),
+        ("Late", "of tasks", "deadline_miss_ratio"),
+        ("Migrations", "per user, hour", "migrations_per_user_hour"),
+        ("Overload", "of server-ticks", "overload_ratio"),
+        ("Signalling", "KB/s", "signalling_bytes_per_s"),
+        ("Decision", "ms, p50 / p99", "decision_ms_p99"),
+    ]
+
+
+def _rows(run: Run, point: Point) -> list[Row]:
+    looks = style.looks(run)
+    best = next((row.policy for row in run.ranked(point)), None)
+    _, scale = _time_unit(run)
+    fields = zip(run.vary, point, strict=True)
+    at = tuple(Value(quantities.setting(field, value), value) for field, value in fields)
+    return [
+        Row(
+            policy=row.policy,
+            colour=looks[row.policy].colour,
+            reference=row.reference,
+            best=row.policy == best,
+            cells=(*at, *_cells(row, scale, row.policy == best)),
+        )
+        for row in run.standing(point)
+    ]
+
+
+def _cells(row: Standing, scale: float, best: bool) -> tuple[Value, ...]:
+    def time(seconds: float, more: str = "") -> Value:
+        return Value(quantities.number(seconds / scale), _order(seconds), more)
+
+    def share(ratio: float) -> Value:
+        return Value(quantities.percent(ratio), _order(ratio))
+
+    low, high = row.mean_s_low / scale, row.mean_s_high / scale
+    wide = f"{quantities.number(low)} to {quantities.number(high)}" if math.isfinite(low) else ""
+    fast, slow = (quantities.number(ms, 2) for ms in (row.decision_ms_p50, row.decision_ms_p99))
+    return (
+        time(row.mean_s, wide),
+        _above(row.above_best, best),
+        share(row.above_bound_ratio),
+        time(row.p50_s),
+        time(row.p95_s),
+        time(row.p99_s),
+        share(row.deadline_miss_ratio),
+        _plain(row.migrations_per_user_hour),
+        share(row.overload_ratio),
+        _plain(row.signalling_bytes_per_s / 1000),
+        Value(f"{fast} / {slow}", _order(row.decision_ms_p99)),
+    )
+
+
+def _above(gap: Gap, best: bool) -> Value:
+    if best:
+        return Value("best", 0.0)
+    more = quantities.percent_span(gap.low, gap.high) if math.isfinite(gap.low) else ""
+    if gap.low <= 0 <= gap.high:
+        more += ", chance"
+    return Value(quantities.percent(gap.ratio, signed=True), _order(gap.ratio), more)
+
+
+def _plain(value: float) -> Value:
+    return Value(quantities.number(value, 2 if abs(value) < 10 else 3), _order(value))
+
+
+def _order(value: float) -> float:
+    """What a cell is sorted by: unknown values last."""
+    return float(value) if math.isfinite(value) else math.inf
+
+
+def _winners(run: Run) -> list[tuple[list[str], list[str]]]:
+    """For each point its fields' values, then winner, mean, runner-up, lead and what it means."""
+    found: list[tuple[list[str], list[str]]] = []
+    for point in run.points:
+        ranked = run.ranked(point)
+        if not ranked:
+            continue
+        at = [quantities.setting(f, v) for f, v in zip(run.vary, point, strict=True)]
+        best = ranked[0]
+        told = [best.policy, quantities.duration(best.mean_s), "–", "–", "–"]
+        if len(ranked) > 1:
+            gap = ranked[1].above_best
+            sure = "more than chance" if gap.certain else "chance"
+            told[2:] = [ranked[1].policy, quantities.percent(gap.ratio), sure]
+            if math.isnan(gap.low):
+                told[-1] = "unknown"
+        found.append((at, [*told, quantities.percent(best.above_bound_ratio)]))
+    return found
+
+
+def _time_unit(run: Run) -> tuple[str, float]:
+    """The unit of all times in the table."""
+    return quantities.time_unit(tables.numbers(run.summary, "mean_s").tolist())
+
+
+def _inline(figure: figures.Figure) -> Markup:
+    """A figure's SVG for the page: nothing outside, names of its own, the colours of the theme."""
+    try:
+        svg = figure.svg_path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"{figure.svg_path}: cannot be read: {error.strerror}") from None
+    svg = _SIZE.sub(lambda match: match.group(1) or "", _DROPPED.sub("", svg))
+    svg = _PATH.sub(lambda path: _LONG_NUMBER.sub(r"\1", path.group()), svg)
+    svg = re.sub(r'\bid="', f'id="{figure.name}-', svg)
+    svg = re.sub(r'(?:xlink:)?href="#', f'href="#{figure.name}-', svg).replace(
+        "url(#", f"url(#{figure.name}-"
+    )
+    for colour, name in _THEME.items():
+        svg = svg.replace(colour, name)
+    label = escape(figure.title)
+    head = f'<svg role="img" aria-label="{label}" aria-describedby="{figure.name}-caption"'
+    return Markup(svg.strip().replace("<svg", head, 1))
+
+
+def _settings(run: Run) -> list[Setting]:
+    """Every field of the run's scenario beside the package's default."""
+    given = _flat({key: value for key, value in run.config.items() if key != "run"})
+    kind = Trace if given.get("mobility.kind") == "trace" else Steady
+    meanings = _meanings(Scenario, "", kind)
+    defaults = _flat(Scenario.model_construct().model_dump(mode="json"))
+    settings = []
+    for field in [*meanings, *(name for name in given if name not in meanings)]:
+        if field in ("name", "description"):
+            continue
+        default = defaults.get(field)
+        value = given.get(field, default)
+        varied = field in run.vary
+        shown = quantities.setting(field, value)
+        if varied:
+            shown = ", ".join(quantities.setting(field, level) for level in run.levels(field))
+        settings.append(
+            Setting(
+                field=field,
+                value=shown,
+                default=quantities.setting(field, default),
+                meaning=" ".join(meanings.get(field, "").split()),
+                changed=varied or not _same(value, default),
+            )
+        )
+    return settings
+
+
+def _meanings(model: type[BaseModel], prefix: str, mobility: type[BaseModel]) -> dict[str, str]:
+    """The docstring of every field, by dotted name."""
+    found: dict[str, str] = {}
+    for name, info in model.model_fields.items():
+        part = mobility if name == "mobility" else info.annotation
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            found |= _meanings(part, f"{prefix}{name}.", mobility)
+        else:
+            found[prefix + name] = info.description or ""
+    return found
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        inner = isinstance(value, Mapping)
+        flat |= _flat(value, f"{prefix}{key}.") if inner else {prefix + key: value}
+    return flat
+
+
+def _same(value: Any, default: Any) -> bool:
+    if isinstance(value, list) and isinstance(default, list):
+        return len(value) == len(default) and all(map(_same, value, default))
+    if isinstance(value, int | float) and isinstance(default, int | float):
+        return math.isclose(value, default, rel_tol=1e-9)
+    return value == default

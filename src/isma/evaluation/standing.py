@@ -1,0 +1,81 @@
+"""A row of `summary.csv` as values with names: what a policy did at one point."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+def _column(meaning: str) -> Any:
+    return dataclasses.field(metadata={"meaning": meaning})
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What one policy did at one point; each field is the column of its name."""
+
+    policy: str = _column("the policy, as it was named on the command line")
+    reference: bool = _column(
+        "true for policies that see what no policy may see: nobody can run them"
+    )
+    mean_s: float = _column(
+        "each user's mean completion time, averaged over users, then over seeds"
+    )
+    mean_s_low: float = _column("lower end of the 95 % interval of mean_s over worlds")
+    mean_s_high: float = _column("upper end of the 95 % interval of mean_s over worlds")
+    above_best_ratio: float = _column(
+        "distance to the best policy that is not a reference, paired: "
+        "every policy met the same worlds; this one says who is better"
+    )
+    above_best_low: float = _column("lower end of its 95 % interval")
+    above_best_high: float = _column("upper end of its 95 % interval")
+    task_mean_s: float = _column("mean completion time over all tasks")
+    p50_s: float = _column("half of all tasks were faster")
+    p95_s: float = _column("95 % of all tasks were faster")
+    p99_s: float = _column("99 % of all tasks were faster")
+    deadline_miss_ratio: float = _column("share of tasks slower than wholly local")
+    migrations_per_user_hour: float = _column("moves of a service to another server")
+    handovers_per_user_hour: float = _column("changes of a user's base station")
+    overload_ratio: float = _column(
+        "share of server-ticks in which more than the whole CPU was requested"
+    )
+    signalling_bytes_per_s: float = _column(
+        "broadcasts and what travels with migrations, all servers together"
+    )
+    decision_ms_p50: float = _column("median wall time of one call that decides for all servers")
+    decision_ms_p99: float = _column("99 % of these calls were faster")
+    bound_s: float = _column("lower bound of any policy's mean")
+    above_bound_ratio: float = _column("distance of mean_s to the bound")
+    seeds: float = _column("how many worlds were simulated")
+    unit: str = _column("what the intervals are over: seeds, or the users of one trace")
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """Take the columns of a row of the summary."""
+        return cls(**{name: row[name] for name in COLUMNS})
+
+    @property
+    def above_best(self) -> "Gap":
+        """How much longer it takes than the best policy there."""
+        return Gap(self.above_best_ratio, self.above_best_low, self.above_best_high)
+
+
+COLUMNS: Mapping[str, str] = {
+    field.name: field.metadata["meaning"] for field in dataclasses.fields(Standing)
+}
+"""Columns of `summary.csv` and what they mean."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How much longer one policy takes than another, as a ratio with its paired 95 % interval."""
+
+    ratio: float
+    low: float
+    """NaN, as `high`, where one unit alone gives no interval."""
+    high: float
+
+    @property
+    def certain(self) -> bool:
+        """Whether the other one is faster by more than chance."""
+        return self.low > 0

@@ -1,0 +1,40 @@
+"""Intervals: Student's t, paired wherever two policies met the same worlds."""
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+CONFIDENCE = 0.95
+
+
+def interval(values: Float[np.ndarray, "units"]) -> tuple[float, float]:
+    """The 95 % interval of the mean of independent units; NaN at both ends for fewer than two."""
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * stats.sem(values)
+    mean = float(np.mean(values))
+    return mean - float(half), mean + float(half)
+
+
+def paired_ratio(
+    values: Float[np.ndarray, "units"], base: Float[np.ndarray, "units"]
+) -> tuple[float, float, float]:
+    """How far the mean of `values` is above that of `base`, as a ratio, with its 95 % interval.
+
+    The differences of each unit are divided by the base's mean, so that what units have in common
+    cancels.
+    """
+    relative = (values - base) / np.mean(base)
+    return float(np.mean(relative)), *interval(relative)
+
+
+def percentile(
+    histogram: Float[np.ndarray, "bins"], low_s: Float[np.ndarray, "bins"], high_s: Float[np.ndarray, "bins"], part: float
+) -> float:
+    """The time below which a part of all tasks lies, interpolated geometrically within its bin."""
+    total = np.cumsum(histogram)
+    rank = part * total[-1]
+    index = int(np.searchsorted(total, rank))
+    before = total[index - 1] if index else 0
+    within = (rank - before) / max(histogram[index], 1)
+    return float(low_s[index] * (high_s[index] / low_s[index]) ** within)

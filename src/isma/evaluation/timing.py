@@ -1,0 +1,44 @@
+"""How long a decision takes: one compiled call that decides for all servers at once."""
+
+import time
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from isma.contract import Action, Memory, Observation, Policy
+from isma.evaluation.cell import chunk_ticks
+from isma.simulator.params import Params
+from isma.simulator.rollout import run_chunk
+from isma.simulator.state import reset
+from isma.simulator.step import everyone, observe
+from isma.world.scenario import Scenario
+
+_LONGEST_S = 1.0
+_MOST_CALLS, _FEWEST_CALLS = 200, 5
+
+
+def decision_ms(scenario: Scenario, params: Params, policy: Policy) -> tuple[float, float]:
+    """Median and 99th percentile of the wall time of `act` with every server due, in ms."""
+    key = jax.random.key(0)
+    shape = params.shape
+    memory = policy.init(scenario, shape.num_users, shape.num_servers, key)
+    state = jax.jit(reset)(params, key)
+    state, memory, _ = run_chunk(params, policy, state, memory, key, chunk_ticks(params))
+    visibility = policy.visibility or params.shape.visibility
+    observation = observe(params, state, everyone(params, state), visibility)
+    jax.block_until_ready(_act(policy, memory, observation, key))
+    spent: list[float] = []
+    while len(spent) < _FEWEST_CALLS or (sum(spent) < _LONGEST_S and len(spent) < _MOST_CALLS):
+        began = time.perf_counter()
+        jax.block_until_ready(_act(policy, memory, observation, jax.random.fold_in(key, len(spent))))
+        spent.append(time.perf_counter() - began)
+    return float(np.percentile(spent, 50) * 1e3), float(np.percentile(spent, 99) * 1e3)
+
+
+@eqx.filter_jit
+def _act(
+    policy: Policy, memory: Memory, observation: Observation, key: PRNGKeyArray
+) -> tuple[Action, Memory]:
+    return policy.act(memory, observation, key)
