@@ -1,1 +1,1 @@
-"""."""
+"""Speed, with a peer beside it."""

@@ -1,1 +1,1 @@
-"""."""
+"""Lower bounds: how good anyone could be."""

@@ -1,1 +1,1 @@
-"""."""
+"""Comparisons: cells, tables, figures, findings, the report."""

@@ -90,6 +90,10 @@ class Plan:
         """The command that makes this run again, from its folder."""
         return "isma compare config.toml"
 
+    def folder_name(self) -> str:
+        """Where the run goes unless told: the same command finds its folder again."""
+        return f"{self.scenario.name}-{hashlib.sha256(self.dumps().encode()).hexdigest()[:6]}"
+
     def digest(self) -> str:
         """A short name for this plan as run by this code: cells of another are never reused."""
         return hashlib.sha256((self.dumps() + code_digest()).encode()).hexdigest()[:8]

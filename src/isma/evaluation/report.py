@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from isma.errors import RunError
 from isma.evaluation import figures, quantities, tables, words
 from isma.evaluation.figures import style
-from isma.evaluation.standing import COLUMNS, Gap, Standing
+from isma.evaluation.score import COLUMNS, Gap, Score
 from isma.evaluation.tables import Point, Run
 from isma.world.scenario import Scenario, Steady, Trace
 
@@ -27,6 +27,7 @@ _THEME = {
 _DROPPED = re.compile(
     r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", re.DOTALL
 )
+_FROM_FOLDER = "isma compare config.toml"
 _PATH = re.compile(r' d="[^"]*"')
 _LONG_NUMBER = re.compile(r"(\d+\.\d{2})\d+")
 _SIZE = re.compile(r'(<svg[^>]*?) width="[^"]*"| height="[^"]*pt"| xmlns(?::xlink)?="[^"]*"')
@@ -97,6 +98,7 @@ def render(run: Run, drawn: list[figures.Figure]) -> str:
         changed=[setting for setting in settings if setting.changed],
         settings=settings,
         glossary=COLUMNS,
+        from_folder=_FROM_FOLDER,
         command=str(run.config["run"].get("command", "")),
     )
 
@@ -114,7 +116,7 @@ def _cards(run: Run) -> list[tuple[str, str, str]]:
     """The run in a few numbers: what it is called, the value, and a word on it."""
     first = run.standing(run.points[0])[0]
     worlds = quantities.number(first.seeds, 9)
-    size = ("Worlds", worlds, f"seeds, intervals over {first.unit}s")
+    size = ("Seeds", worlds, f"intervals over {first.unit}s")
     ranked = run.ranked(run.points[0])
     if run.vary:
         points = ("Points", f"{len(run.points)}", " × ".join(run.vary))
@@ -169,7 +171,7 @@ def _rows(run: Run, point: Point) -> list[Row]:
     ]
 
 
-def _cells(row: Standing, scale: float, best: bool) -> tuple[Value, ...]:
+def _cells(row: Score, scale: float, best: bool) -> tuple[Value, ...]:
     def time(seconds: float, more: str = "") -> Value:
         return Value(quantities.number(seconds / scale), _order(seconds), more)
 

@@ -10,10 +10,10 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from isma.errors import RunError
-from isma.evaluation.standing import COLUMNS, Gap, Standing
+from isma.evaluation.score import COLUMNS, Gap, Score
+from isma.evaluation.statistics import paired_ratio
 
 _TEXT = {"policy", "unit"}
 _FLAGS = {"reference"}
@@ -146,12 +146,12 @@ class Run:
             keep &= np.asarray(frame[field]) == value
         return frame.take(np.flatnonzero(keep))
 
-    def standing(self, point: Point) -> list[Standing]:
+    def standing(self, point: Point) -> list[Score]:
         """What every policy did at one point, fastest first, references among them."""
-        rows = [Standing.of(row) for row in records(self.at(self.summary, point))]
+        rows = [Score.of(row) for row in records(self.at(self.summary, point))]
         return sorted(rows, key=lambda row: row.mean_s)
 
-    def ranked(self, point: Point) -> list[Standing]:
+    def ranked(self, point: Point) -> list[Score]:
         """What the policies did that are not references, best first."""
         return [row for row in self.standing(point) if not row.reference]
 
@@ -165,7 +165,9 @@ class Run:
             for rows in (of_policy(table, name) for name in (policy, base))
         ]
         shared = sorted(set(means[0]) & set(means[1]))
-        return _paired(*(np.array([mean[key] for key in shared]) for mean in means))
+        if not shared:
+            return Gap(float("nan"), float("nan"), float("nan"))
+        return Gap(*paired_ratio(*(np.array([mean[key] for key in shared]) for mean in means)))
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -208,18 +210,6 @@ def put(path: Path, data: bytes) -> None:
             raise
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
-
-
-def _paired(values: np.ndarray, base: np.ndarray) -> Gap:
-    """Mean difference over the mean of `base`, with Student's t over the pairs."""
-    if len(base) == 0 or base.mean() == 0:
-        return Gap(float("nan"), float("nan"), float("nan"))
-    ratio = float((values - base).mean() / base.mean())
-    if len(base) < 2:
-        return Gap(ratio, float("nan"), float("nan"))
-    error = (values - base).std(ddof=1) / np.sqrt(len(base)) / base.mean()
-    half = float(stats.t.ppf(0.975, len(base) - 1) * error)
-    return Gap(ratio, ratio - half, ratio + half)
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -280,7 +270,7 @@ def _typed(frame: pd.DataFrame, name: str, path: Path) -> Any:
         return pd.to_numeric(column.replace("", np.nan))
     except (ValueError, TypeError):
         if not known:
-            return column.astype(str)
+            return column
         raise RunError(f"{path}: {name} must hold numbers, got something else") from None
 
 
@@ -300,4 +290,9 @@ def _settle_vary(frames: dict[str, pd.DataFrame], vary: Sequence[str]) -> None:
         varied = [frame for name, frame in frames.items() if name not in _POINTLESS]
         if not all(pd.api.types.is_numeric_dtype(frame[field]) for frame in varied):
             for frame in varied:
-                frame[field] = frame[field].astype(str)
+                frame[field] = [_as_text(value) for value in frame[field]]
+
+
+def _as_text(value: object) -> str:
+    """A value as `summary.csv` has it: a range comes back from parquet as an array."""
+    return str(value.tolist() if isinstance(value, np.ndarray) else value)

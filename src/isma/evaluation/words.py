@@ -10,7 +10,7 @@ from itertools import groupby
 
 from isma.evaluation import quantities
 from isma.evaluation.quantities import duration, number, percent, percent_span
-from isma.evaluation.standing import Gap, Standing
+from isma.evaluation.score import Gap, Score
 from isma.evaluation.tables import Point, Run
 
 CAUTION = "Caution: "
@@ -46,7 +46,7 @@ def _at_one_point(run: Run, point: Point) -> list[str]:
     return said + _moves(ranked)
 
 
-def _first(best: Standing) -> str:
+def _first(best: Score) -> str:
     text = f"`{best.policy}` is fastest: a task takes {duration(best.mean_s)} on average"
     if not (math.isfinite(best.mean_s_low) and math.isfinite(best.mean_s_high)):
         return f"{text}."
@@ -55,7 +55,7 @@ def _first(best: Standing) -> str:
     return f"{text} (95 % interval over {over} {span})."
 
 
-def _lead(ranked: list[Standing]) -> list[str]:
+def _lead(ranked: list[Score]) -> list[str]:
     """How far the runner-up is, and whether that is more than chance."""
     if len(ranked) < 2:
         return ["No other policy was run, so there is nothing to compare it with."]
@@ -75,7 +75,7 @@ def _lead(ranked: list[Standing]) -> list[str]:
     return [f"{lead}: not more than chance, so either may be the better one.{also}"]
 
 
-def _beside_nearest(run: Run, point: Point, ranked: list[Standing]) -> list[str]:
+def _beside_nearest(run: Run, point: Point, ranked: list[Score]) -> list[str]:
     """The rule of common sense: what it costs, and who loses to it."""
     order = [row.policy for row in ranked]
     if _NEAREST not in order:
@@ -95,7 +95,7 @@ def _beside_nearest(run: Run, point: Point, ranked: list[Standing]) -> list[str]
     return said
 
 
-def _losing(ranked: list[Standing]) -> list[str]:
+def _losing(ranked: list[Score]) -> list[str]:
     """Policies that are slower than `nearest` although they are more than a rule."""
     nearest = [row.mean_s for row in ranked if row.policy == _NEAREST]
     return [
@@ -105,7 +105,7 @@ def _losing(ranked: list[Standing]) -> list[str]:
     ]
 
 
-def _references(run: Run, point: Point, best: Standing) -> list[str]:
+def _references(run: Run, point: Point, best: Score) -> list[str]:
     """How far the best policy is from those that nobody can run."""
     said = []
     for row in run.standing(point):
@@ -121,7 +121,7 @@ def _references(run: Run, point: Point, best: Standing) -> list[str]:
     return said
 
 
-def _bound(best: Standing) -> list[str]:
+def _bound(best: Score) -> list[str]:
     above = best.above_bound_ratio
     if not (math.isfinite(above) and math.isfinite(best.bound_s)):
         return []
@@ -136,7 +136,7 @@ def _bound(best: Standing) -> list[str]:
     ]
 
 
-def _without_offloading(ranked: list[Standing]) -> list[str]:
+def _without_offloading(ranked: list[Score]) -> list[str]:
     local = [row.mean_s for row in ranked if row.policy == _LOCAL]
     if not local or len(ranked) < 2:
         return []
@@ -147,7 +147,7 @@ def _without_offloading(ranked: list[Standing]) -> list[str]:
     return [f"Without offloading (`{_LOCAL}`) a task takes {duration(local[0])}, {how}."]
 
 
-def _moves(ranked: list[Standing]) -> list[str]:
+def _moves(ranked: list[Score]) -> list[str]:
     best = ranked[0]
     moves, radio = best.migrations_per_user_hour, best.handovers_per_user_hour
     if not math.isfinite(moves):
@@ -223,7 +223,7 @@ def _who_wins(run: Run, winners: dict[Point, str]) -> str:
     return f"The winner changes along {field}: {_joined(parts)}."
 
 
-def _references_over(run: Run, ranked: dict[Point, list[Standing]]) -> list[str]:
+def _references_over(run: Run, ranked: dict[Point, list[Score]]) -> list[str]:
     """How far the winners are from those that nobody can run."""
     above: dict[str, list[float]] = {}
     for point, rows in ranked.items():
@@ -260,14 +260,16 @@ def _cautions(run: Run) -> list[str]:
     rows = _able(run)
     said = []
     by_seed = any(row.unit != "user" for row in rows)
+    on_trace = run.config.get("mobility", {}).get("kind") == "trace"
     seeds = min((int(row.seeds) for row in rows if math.isfinite(row.seeds)), default=0)
-    if by_seed and seeds < 2:
+    if seeds < 2 and not on_trace:
+        what = "no interval" if by_seed else "intervals over the users of that one world"
         said.append(
-            f"{CAUTION}{'one seed' if seeds == 1 else 'too few seeds'} gives no interval; any "
-            "difference may be chance. Run at least two seeds, better eight."
+            f"{CAUTION}one seed gives {what}; in another world the order may differ. Run at least "
+            "two seeds, better eight."
         )
     wide = _widest(rows)
-    if wide is not None:
+    if wide is not None and (seeds > 1 or on_trace):
         policy, half = wide
         if by_seed:
             needed = math.ceil(seeds * (half / _PRECISE) ** 2)
@@ -281,11 +283,11 @@ def _cautions(run: Run) -> list[str]:
     return said
 
 
-def _able(run: Run) -> list[Standing]:
+def _able(run: Run) -> list[Score]:
     return [row for point in run.points for row in run.ranked(point)]
 
 
-def _widest(rows: list[Standing]) -> tuple[str, float] | None:
+def _widest(rows: list[Score]) -> tuple[str, float] | None:
     """The policy whose paired interval is too wide for what it has to tell apart."""
     widest: tuple[str, float] | None = None
     for row in rows:
@@ -308,7 +310,7 @@ def _certainty(gap: Gap) -> str:
     return f" ({percent_span(gap.low, gap.high)}{chance})"
 
 
-def _unknown(ranked: list[Standing]) -> str:
+def _unknown(ranked: list[Score]) -> str:
     one = all(row.seeds == 1 and row.unit == "seed" for row in ranked)
     return f"{'with one seed' if one else 'without an interval'} nobody can say if that is chance"
 

@@ -1,1 +1,1 @@
-"""."""
+"""Parts of decisions: pools, CPU allocation, moves, assignments."""

@@ -7,6 +7,7 @@ which the shares of a server sum to one.
 """
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -17,7 +18,8 @@ from isma.planning.pools import Pools
 RATIOS = tuple(step / 10 for step in range(11))
 """The offload ratios that the paper allows (section II.A.2)."""
 
-_SEARCH_STEPS = 12
+_SECTIONS = 8
+_CUTS = 4
 _PRICE_SPAN = 1e-2
 _FILL_STEPS = 4
 _SMALLEST_SHARE = 1e-6
@@ -174,17 +176,23 @@ def _share(offer: Offer, ratio: Float[Array, "..."] | float, wanted: Float[Array
 def _search(offer: Offer, pools: Pools) -> Float[Array, "pools"]:
     """The least price found, in seconds, at which the pool's users ask for no more than its CPU.
 
-    Bisection, because the ratios' steps make the demand jump. It stops at a hundredth of the price
-    that is always enough: below, CPU is so plentiful that its price decides nothing.
+    The ratios' steps make the demand jump, so the bracket is cut and never extrapolated: into
+    `_SECTIONS` at a time, which is one wide evaluation where bisection is three narrow ones. It ends at
+    a hundredth of the price that is always enough: below, CPU is too plentiful to have a price.
     """
     # At λ = (Σ √a)² no choice of ratios asks for more than the whole.
-    high = jnp.maximum(pools.sum(jnp.sqrt(offer.work_s)) ** 2, 1e-12)
-    low = high * _PRICE_SPAN
-    for _ in range(_SEARCH_STEPS):
-        middle = jnp.sqrt(low * high)
-        fits = pools.sum(respond(offer, pools.spread(middle, jnp.inf)).cpu_share) <= 1
-        low, high = jnp.where(fits, low, middle), jnp.where(fits, middle, high)
-    return high
+    enough = jnp.maximum(pools.sum(jnp.sqrt(offer.work_s)) ** 2, 1e-12)[:, None]
+    columns = Offer(offer.local_s[:, None], offer.transfer_s[:, None], offer.work_s[:, None])
+    inner = jnp.arange(1, _SECTIONS) / _SECTIONS
+
+    def cut(step: Array, low: Array) -> Array:
+        width = _SECTIONS ** -step.astype(low.dtype)
+        price = enough * _PRICE_SPAN ** (1 - low - width * inner)
+        demand = pools.sum(respond(columns, pools.spread(price, jnp.inf)).cpu_share)
+        return low + width / _SECTIONS * jnp.sum(demand > 1, axis=1, keepdims=True)
+
+    low = jax.lax.fori_loop(0, _CUTS, cut, jnp.zeros_like(enough))
+    return (enough * _PRICE_SPAN ** (1 - low - 1 / _SECTIONS**_CUTS))[:, 0]
 
 
 def _fill(offer: Offer, choice: Response, pools: Pools) -> Float[Array, "users"]:

@@ -56,9 +56,9 @@ def best_moves(
         to = jnp.argmin(goes, axis=1).astype(search.target.dtype)
         gain = stays - jnp.min(goes, axis=1) - least_gain
         wins = maker.winner(jnp.where(movable & ~search.moved & (gain > 0), gain, -jnp.inf))
-        pull = search.pull - _table(jnp.where(wins[:, None] & at_home, own_pull, 0), maker)
+        pull = search.pull - maker.sum(jnp.where(wins[:, None] & at_home, own_pull, 0))
         arrives = wins[:, None] & (to[:, None] == servers)
-        pull = pull + _table(jnp.where(arrives, jnp.sqrt(joined.offload_ratio * offer.work_s), 0), maker)
+        pull = pull + maker.sum(jnp.where(arrives, jnp.sqrt(joined.offload_ratio * offer.work_s), 0))
         share = jnp.where(wins, _at(joined.cpu_share, to), search.share)
         target = jnp.where(wins, to, search.target)
         return Search(
@@ -81,10 +81,6 @@ def _pull(offer: Offer, pull: Float[Array, "users servers"]) -> Float[Array, "us
     here = jnp.isfinite(pull)
     taken = joining(offer, jnp.where(here, pull, 0) ** 2)
     return jnp.where(here, jnp.minimum(jnp.sqrt(taken.offload_ratio * offer.work_s), pull), 0)
-
-
-def _table(value: Float[Array, "users servers"], maker: Pools) -> Float[Array, "makers servers"]:
-    return jax.vmap(maker.sum, in_axes=1, out_axes=1)(value)
 
 
 def _at(value: Float[Array, "users servers"], server: Int[Array, "users"]) -> Float[Array, "users"]:

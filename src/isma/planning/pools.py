@@ -22,10 +22,10 @@ class Pools(eqx.Module):
     def _member(self) -> Bool[Array, "users pools"]:
         return self.pool[:, None] == jnp.arange(self.num_pools)
 
-    def sum(self, value: Float[Array, "users"]) -> Float[Array, "pools"]:
+    def sum(self, value: Float[Array, "users ..."]) -> Float[Array, "pools ..."]:
         """Sum of the members' values."""
         if self._dense:
-            return jnp.sum(jnp.where(self._member(), value[:, None], 0), axis=0)
+            return jnp.tensordot(self._member().astype(value.dtype), value, axes=(0, 0))
         return jax.ops.segment_sum(value, self.pool, self.num_pools)
 
     def max(self, value: Float[Array, "users"]) -> Float[Array, "pools"]:
@@ -34,9 +34,10 @@ class Pools(eqx.Module):
             return jnp.max(jnp.where(self._member(), value[:, None], -jnp.inf), axis=0)
         return jax.ops.segment_max(value, self.pool, self.num_pools)
 
-    def spread(self, value: Float[Array, "pools"], other: float = 0.0) -> Float[Array, "users"]:
+    def spread(self, value: Float[Array, "pools ..."], other: float = 0.0) -> Float[Array, "users ..."]:
         """Each member's pool's value; `other` for users that belong to none."""
-        return jnp.where(self.pool < self.num_pools, value[jnp.minimum(self.pool, self.num_pools - 1)], other)
+        inside = (self.pool < self.num_pools).reshape(-1, *(1,) * (value.ndim - 1))
+        return jnp.where(inside, value[jnp.minimum(self.pool, self.num_pools - 1)], other)
 
     def winner(self, value: Float[Array, "users"]) -> Bool[Array, "users"]:
         """The member with the greatest value of each pool, the first among equals; none at -inf."""

@@ -1,1 +1,1 @@
-"""."""
+"""One module a policy; the registry names them."""

@@ -1,1 +1,1 @@
-"""."""
+"""How the world moves: state, step, observation, rollout."""

@@ -111,7 +111,8 @@ def settle(
 ) -> Placement:
     """Let an action take effect where it may, then scale the requests of overloaded servers."""
     takes = deciding.decides
-    host = jnp.where(takes, jnp.clip(action.server, 0, params.shape.num_servers - 1), placement.host)
+    server = jnp.clip(action.server, 0, params.shape.num_servers - 1).astype(placement.host.dtype)
+    host = jnp.where(takes, server, placement.host)
     ratio = jnp.where(takes, jnp.clip(action.offload_ratio, 0, 1), placement.offload_ratio)
     request = jnp.where(takes, jnp.clip(action.cpu_share, 0, 1), placement.requested_share)
     request = jnp.where(known, request, 0)

@@ -1,1 +1,1 @@
-"""."""
+"""The city as data: sites, backhaul, mobility, radio, scenarios, importers."""

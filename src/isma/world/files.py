@@ -18,6 +18,10 @@ IMPORTED = {
 """Presets made of data that the package may not carry, and the command that makes each."""
 
 
+RUN = "run"
+"""The table of a run's `config.toml` that is not part of its scenario (isma.evaluation.plan)."""
+
+
 def preset_names() -> list[str]:
     """Names of the presets in the package."""
     folder = resources.files("isma.world") / "presets"
@@ -34,9 +38,20 @@ def load(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Scen
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"{label}: not a TOML file: {error}") from None
+    tree.pop(RUN, None)
     for field, value in (overrides or {}).items():
         _put(tree, full_name(field), value)
     return validate(_with_paths(tree, folder), label)
+
+
+def run_table(source: str | Path) -> Mapping[str, Any] | None:
+    """The table `[run]` of a run's `config.toml`; None for any other scenario. Raises ScenarioError."""
+    text, label, _ = _read(source)
+    try:
+        found = tomllib.loads(text).get(RUN)
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{label}: not a TOML file: {error}") from None
+    return found if isinstance(found, dict) else None
 
 
 def override(scenario: Scenario, overrides: Mapping[str, Any]) -> Scenario:

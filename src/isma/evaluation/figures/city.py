@@ -56,7 +56,7 @@ def draw(run: Run) -> Drawing | None:
         f"The first seed's last moment{at_point(run, point)}. A user (dot) has the colour of the "
         "server (square) that hosts its service and a line to it; a hollow dot offloads nothing. "
         "Squares grow with the users they host. Grey lines are the backhaul, faint ones the paths "
-        "of the last five minutes. Neighbouring servers differ in colour; farther off, colours recur."
+        "of the last five minutes. Neighbouring servers differ in colour; farther off, they recur."
     )
     return Drawing("map", "Where services are", text, canvas)
 
@@ -106,9 +106,7 @@ def _panel(run: Run, axes: Axes, rows: pd.DataFrame, colours: dict[int, str]) ->
     axes.set_aspect("equal")
     axes.grid(linewidth=0.5)
     servers = numbers(run.sites, "server").astype(int).tolist()
-    site = {
-        s: (float(x), float(y)) for s, (x, y) in zip(servers, _places_km(run.sites), strict=True)
-    }
+    site = dict(zip(servers, map(tuple, _places_km(run.sites).tolist()), strict=True))
     crowded = len(site) > _MOST_NUMBERED
     _trail(run, axes)
     links = [np.array([site[a], site[b]]) for a, b in _pairs(run.links) if a in site and b in site]

@@ -10,7 +10,7 @@ from isma.evaluation import quantities
 from isma.evaluation.figures import style
 from isma.evaluation.figures.drawing import Drawing, blank
 from isma.evaluation.figures.points import at_point
-from isma.evaluation.standing import Standing
+from isma.evaluation.score import Score
 from isma.evaluation.tables import Run
 
 
@@ -43,7 +43,7 @@ def draw(run: Run) -> Drawing:
     return Drawing("delay", "Who is fastest", text, canvas)
 
 
-def _means(run: Run, axes: Axes, rows: list[Standing], far: Mapping[str, float]) -> None:
+def _means(run: Run, axes: Axes, rows: list[Score], far: Mapping[str, float]) -> None:
     unit, scale = quantities.time_unit([row.mean_s for row in rows])
     bound = rows[0].bound_s / scale
     spans = {
@@ -63,7 +63,7 @@ def _means(run: Run, axes: Axes, rows: list[Standing], far: Mapping[str, float])
     axes.set_xlabel(f"mean ({unit})")
 
 
-def _distances(run: Run, axes: Axes, rows: list[Standing], far: Mapping[str, float]) -> None:
+def _distances(run: Run, axes: Axes, rows: list[Score], far: Mapping[str, float]) -> None:
     spans = {
         row.policy: (
             100 * row.above_best.ratio,
@@ -84,7 +84,7 @@ def _distances(run: Run, axes: Axes, rows: list[Standing], far: Mapping[str, flo
     axes.set_xlabel("per cent of the best policy's mean")
 
 
-def _best(rows: list[Standing]) -> str | None:
+def _best(rows: list[Score]) -> str | None:
     """The fastest policy that is not a reference."""
     return next((row.policy for row in rows if not row.reference), None)
 

@@ -64,12 +64,13 @@ def draw(run: Run) -> Drawing | None:
 
 def _share_done(rows: pd.DataFrame) -> Curve:
     """Times, and the share of tasks done by each; empty where there are no tasks."""
-    order = np.argsort(numbers(rows, "high_s"), kind="stable")
-    tasks = numbers(rows, "tasks")[order]
+    order = np.argsort(numbers(rows, "low_s"), kind="stable")
+    low_s, high_s, tasks = (numbers(rows, name)[order] for name in ("low_s", "high_s", "tasks"))
     if tasks.sum() <= 0:
         return np.zeros(0), np.zeros(0)
-    time_s = np.concatenate([numbers(rows, "low_s")[order][:1], numbers(rows, "high_s")[order]])
-    done = np.concatenate([[0.0], np.cumsum(tasks)]) / tasks.sum()
+    after = np.cumsum(tasks)
+    time_s = np.stack([low_s, high_s], axis=1).ravel()
+    done = np.stack([after - tasks, after], axis=1).ravel() / after[-1]
     keep = (time_s > 0) & np.isfinite(time_s)
     return time_s[keep], done[keep]
 

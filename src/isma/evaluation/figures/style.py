@@ -104,7 +104,8 @@ def theme() -> Iterator[None]:
         "figure.constrained_layout.w_pad": 0.08,
         "figure.constrained_layout.h_pad": 0.08,
     }
-    with matplotlib.rc_context({**base, **ours}):
+    every: dict[Any, Any] = {**base, **ours}
+    with matplotlib.rc_context(every):
         yield
 
 

@@ -1,1 +1,1 @@
-"""."""
+"""Scenarios from data that people bring: traces, sites, topologies."""

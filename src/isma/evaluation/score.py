@@ -11,7 +11,7 @@ def _column(meaning: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Score:
     """What one policy did at one point; each field is the column of its name."""
 
     policy: str = _column("the policy, as it was named on the command line")
@@ -61,7 +61,7 @@ class Standing:
 
 
 COLUMNS: Mapping[str, str] = {
-    field.name: field.metadata["meaning"] for field in dataclasses.fields(Standing)
+    field.name: field.metadata["meaning"] for field in dataclasses.fields(Score)
 }
 """Columns of `summary.csv` and what they mean."""
 
