@@ -1,0 +1,44 @@
+# Two commands do all on a fresh machine with Python 3.11 or later: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-slow check format bench clean
+
+# The main job: every rule on the paper's world, and a report worth reading.
+demo: .venv/base
+	$(BIN)/isma compare paper --policies local,stay,nearest,greedy,price,full-information --seeds 3 --out runs/demo
+	@echo "open runs/demo/report.html"
+
+test: check
+	$(BIN)/pytest -n 2 --dist loadfile
+
+# Minutes each: trainings, reduced reproductions, long soaks.
+test-slow: .venv/dev
+	$(BIN)/pytest -m slow
+
+# Format, lint, types, layers.
+check: .venv/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+format: .venv/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/base
+	$(BIN)/isma bench simulator
+
+.venv/base: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("isma needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/dev: .venv/base
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv runs
