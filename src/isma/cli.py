@@ -11,8 +11,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from isma import api, units
+from isma.benchmarks import simulator
 from isma.errors import IsmaError, RunError, ScenarioError
+from isma.evaluation.compare import Progress as Standing
+from isma.evaluation.plan import scalar, vary_from
+from isma.evaluation.tables import Point, Run
+from isma.evaluation.words import findings
+from isma.policies import registry
+from isma.simulator.params import build
 from isma.world import files
+from isma.world.importers.csv_traces import Columns
+from isma.world.importers.make import import_scenario
+from isma.world.scenario import Scenario
 
 app = typer.Typer(
     help="When, where and how a mobile user's service moves between edge servers.",
@@ -20,20 +31,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-scenario_app = typer.Typer(help="Look at scenarios, check them, make them from data.", no_args_is_help=True)
+scenario_app = typer.Typer(
+    help="Look at scenarios, check them, make them from data.", no_args_is_help=True
+)
 bench_app = typer.Typer(help="Speed, with a peer beside it in the same run.", no_args_is_help=True)
 app.add_typer(scenario_app, name="scenario")
 app.add_typer(bench_app, name="bench")
 
-_UsageError = typer.BadParameter.__mro__[2]
-"""What typer raises for a wrong command line; it gives this base no public name."""
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
 
 ScenarioArgument = Annotated[str, typer.Argument(help="a preset's name or a TOML file")]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="override a field of the scenario")
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="override a field of the scenario"),
 ]
 
 
@@ -41,8 +53,8 @@ def main() -> None:
     """Run the command line; a user's mistake is one line on stderr and a status that is not 0."""
     try:
         status = app(standalone_mode=False) or 0
-    except _UsageError as error:
-        _fail(f"{error.format_message()} (isma --help tells more)")
+    except typer.TyperException as error:
+        _fail(f"{getattr(error, 'format_message', error.__str__)()} (isma --help tells more)")
         status = 2
     except IsmaError as error:
         _fail(str(error))
@@ -61,19 +73,25 @@ def compare(
     scenario: ScenarioArgument,
     policies: Annotated[
         str | None,
-        typer.Option(help="names separated by commas, with options as threshold:hops=3, or package.module:Class"),
+        typer.Option(
+            help="names separated by commas, with options as threshold:hops=3, or package.module:Class"
+        ),
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="worlds to run each policy in [default: 5]")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="worlds to run each policy in [default: 5]")
+    ] = None,
     vary: Annotated[
-        list[str] | None, typer.Option(metavar="FIELD=v1,v2,...", help="run at several values of a field; at most twice")
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD=v1,v2,...", help="run at several values of a field; at most twice"
+        ),
     ] = None,
     set_: SetOption = None,
-    out: Annotated[Path | None, typer.Option(help="folder to write [default: runs/NAME-DIGEST]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder to write [default: runs/NAME-DIGEST]")
+    ] = None,
 ) -> None:
     """Simulate, tabulate, draw, explain: which policy serves this city's users best, and by how much."""
-    from isma.evaluation.plan import vary_from
-    from isma.policies import registry
-
     loaded = files.load(scenario, _overrides(set_))
     again = files.run_table(scenario) or {}
     names = policies.split(",") if policies is not None else again.get("policies", registry.DEFAULT)
@@ -84,17 +102,20 @@ def compare(
     _compare(loaded, [name.strip() for name in names], list(worlds), varied, out)
 
 
-def _compare(loaded, policies: list[str], seeds: list[int], vary: dict, out: Path | None) -> None:  # noqa: ANN001
-    from isma import api
-    from isma.evaluation.compare import Progress as Standing
-    from isma.evaluation.words import findings
-
+def _compare(
+    loaded: Scenario, policies: list[str], seeds: list[int], vary: dict, out: Path | None
+) -> None:
     console = Console(stderr=True)
     with _bar(console) as bar:
         task = bar.add_task("laying out the city", total=None)
 
         def show(standing: Standing) -> None:
-            bar.update(task, completed=standing.done_ticks, total=standing.total_ticks, description=standing.label)
+            bar.update(
+                task,
+                completed=standing.done_ticks,
+                total=standing.total_ticks,
+                description=standing.label,
+            )
 
         run = api.compare(loaded, policies, seeds, vary, out, show)
     for point in run.points:
@@ -102,18 +123,38 @@ def _compare(loaded, policies: list[str], seeds: list[int], vary: dict, out: Pat
     out_console = Console(width=None if sys.stdout.isatty() else 100)
     for sentence in findings(run):
         out_console.print(f"- {sentence}", markup=False, highlight=False)
-    out_console.print(f"\n{run.folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+    out_console.print(
+        f"\n{run.folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True
+    )
 
 
 def _bar(console: Console) -> Progress:
-    columns = (TextColumn("{task.description:32.32}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True)
+    columns = (
+        TextColumn("{task.description:32.32}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+    )
+    return Progress(
+        *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True
+    )
 
 
-def _print_summary(run, point: tuple) -> None:  # noqa: ANN001
-    title = ", ".join(f"{field} = {value}" for field, value in zip(run.vary, point, strict=True)) or run.name
+def _print_summary(run: Run, point: Point) -> None:
+    title = (
+        ", ".join(f"{field} = {value}" for field, value in zip(run.vary, point, strict=True))
+        or run.name
+    )
     table = Table(title=title, title_justify="left")
-    heads = ("policy", "mean s", "95 % interval", "above best", "p95 s", "moves/user/h", "overload", "above bound")
+    heads = (
+        "policy",
+        "mean s",
+        "95 % interval",
+        "above best",
+        "p95 s",
+        "moves/user/h",
+        "overload",
+        "above bound",
+    )
     for head in heads:
         table.add_column(head, justify="left" if head == "policy" else "right", no_wrap=True)
     for row in run.standing(point):
@@ -148,8 +189,6 @@ def show(name: ScenarioArgument, set_: SetOption = None) -> None:
 @scenario_app.command()
 def check(file: ScenarioArgument, set_: SetOption = None) -> None:
     """Whether a scenario can be run, its data included; what it holds, in a line."""
-    from isma.simulator.params import build
-
     loaded = files.load(file, _overrides(set_))
     shape = build(loaded).shape
     typer.echo(
@@ -163,25 +202,46 @@ def import_(
     kind: Annotated[str, typer.Argument(help="cabspotting, csv, graphml or node-link")],
     source: Annotated[Path, typer.Argument(help="the trace or the topology")],
     out: Annotated[Path, typer.Option(help="scenario file to write; its tables go beside it")],
-    sites: Annotated[Path | None, typer.Option(help="CSV of sites with id, latitude, longitude")] = None,
-    backhaul: Annotated[Path | None, typer.Option(help="GraphML or node-link JSON whose nodes are the sites")] = None,
-    start: Annotated[str | None, typer.Option(help="first moment, as 2008-05-31T18:00:00Z [default: the busiest]")] = None,
-    duration: Annotated[str | None, typer.Option(help="length of the run, as 7200 or '2 h'")] = None,
-    columns: Annotated[str | None, typer.Option(help="the CSV's columns: id,time,latitude,longitude")] = None,
-    cells: Annotated[Path | None, typer.Option(help="recorded serving cells to compare with (cell_of_cab.csv.gz)")] = None,
+    sites: Annotated[
+        Path | None, typer.Option(help="CSV of sites with id, latitude, longitude")
+    ] = None,
+    backhaul: Annotated[
+        Path | None, typer.Option(help="GraphML or node-link JSON whose nodes are the sites")
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(help="first moment, as 2008-05-31T18:00:00Z [default: the busiest]"),
+    ] = None,
+    duration: Annotated[
+        str | None, typer.Option(help="length of the run, as 7200 or '2 h'")
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="the CSV's columns: id,time,latitude,longitude")
+    ] = None,
+    cells: Annotated[
+        Path | None,
+        typer.Option(help="recorded serving cells to compare with (cell_of_cab.csv.gz)"),
+    ] = None,
 ) -> None:
     """Make a scenario from real traces, sites and topologies; say what was dropped and why."""
-    from isma.world.importers.csv_traces import Columns
-    from isma.world.importers.make import import_scenario
-
     named = None
     if columns is not None:
         parts = [part.strip() for part in columns.split(",")]
         if len(parts) != 4:
-            raise ScenarioError(f"--columns must name four columns (id,time,latitude,longitude), got {columns!r}")
+            raise ScenarioError(
+                f"--columns must name four columns (id,time,latitude,longitude), got {columns!r}"
+            )
         named = Columns(*parts)
     result = import_scenario(
-        kind, source, out, sites, backhaul, _moment(start), _seconds(duration), columns=named, cells=cells
+        kind,
+        source,
+        out,
+        sites,
+        backhaul,
+        _moment(start),
+        _seconds(duration),
+        columns=named,
+        cells=cells,
     )
     for line in result.lines:
         typer.echo(line)
@@ -194,8 +254,6 @@ def bench_simulator(
     json: Annotated[bool, typer.Option("--json", help="figures as JSON")] = False,
 ) -> None:
     """Simulated user-steps a second on `paper`: one world, a batch, long runs, and a NumPy loop."""
-    from isma.benchmarks import simulator
-
     with _bar(Console(stderr=True)) as bar:
         task = bar.add_task("warming up", total=None)
         figures = simulator.measure(lambda label: bar.update(task, description=label))
@@ -203,8 +261,6 @@ def bench_simulator(
 
 
 def _overrides(texts: list[str] | None) -> dict:
-    from isma.evaluation.plan import scalar
-
     overrides = {}
     for text in texts or []:
         field, equals, value = text.partition("=")
@@ -220,15 +276,15 @@ def _moment(text: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ScenarioError(f"--start must be a moment like 2008-05-31T18:00:00Z, got {text!r}") from None
+        raise ScenarioError(
+            f"--start must be a moment like 2008-05-31T18:00:00Z, got {text!r}"
+        ) from None
     if moment.tzinfo is None:
         raise ScenarioError(f"--start must carry a time zone (2008-05-31T18:00:00Z), got {text!r}")
     return moment
 
 
 def _seconds(text: str | None) -> float | None:
-    from isma import units
-
     if text is None:
         return None
     try:

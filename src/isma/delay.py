@@ -14,7 +14,9 @@ def local_time_s(cycles: Real, offload_ratio: Real, local_hz: Real) -> Float[Arr
     return jnp.asarray(cycles * (1 - offload_ratio) / local_hz)
 
 
-def uplink_rate_bps(bandwidth_hz: Real, power_w: Real, gain: Real, noise_w: Real) -> Float[Array, "..."]:
+def uplink_rate_bps(
+    bandwidth_hz: Real, power_w: Real, gain: Real, noise_w: Real
+) -> Float[Array, "..."]:
     """Shannon capacity of the radio link, R^w = B log2(1 + p g / N0), in bit/s (2)."""
     return jnp.asarray(bandwidth_hz * jnp.log1p(power_w * gain / noise_w) / jnp.log(2.0))
 

@@ -96,8 +96,12 @@ def _nearest(world: World) -> np.ndarray:
 
 def _move(world: World, random: np.random.Generator) -> None:
     params = world.params
-    heading = world.heading + float(params.turn_std_rad) * random.standard_normal(len(world.heading))
-    ahead = world.position_m + float(params.step_m) * np.stack([np.cos(heading), np.sin(heading)], 1)
+    heading = world.heading + float(params.turn_std_rad) * random.standard_normal(
+        len(world.heading)
+    )
+    ahead = world.position_m + float(params.step_m) * np.stack(
+        [np.cos(heading), np.sin(heading)], 1
+    )
     squared = ((ahead[:, None] - world.site_m) ** 2).sum(-1)
     outward = ahead - world.site_m[squared.argmin(1)]
     distance = np.sqrt(squared.min(1))
@@ -161,7 +165,9 @@ def _split(world: World, target: np.ndarray, seen: np.ndarray) -> tuple[np.ndarr
     servers = len(world.clock_hz)
     rate = _rate_bps(world, world.position_m, world.station)
     local = world.cycles / world.local_hz
-    per_hop = world.hops[world.station, target] / float(world.params.infrastructure.backhaul_rate_bps)
+    per_hop = world.hops[world.station, target] / float(
+        world.params.infrastructure.backhaul_rate_bps
+    )
     transfer, work = world.data_bits * (1 / rate + per_hop), world.cycles / world.clock_hz[target]
     stays = seen & (target == world.host)
     weight = stays.astype(float)

@@ -58,7 +58,9 @@ def decision_bound(
         return log_price, jnp.maximum(best, value), best_log_price
 
     start = jnp.log(price_s)
-    _, best, log_price = jax.lax.fori_loop(0, steps, improve, (start, jnp.zeros_like(start[0]), start))
+    _, best, log_price = jax.lax.fori_loop(
+        0, steps, improve, (start, jnp.zeros_like(start[0]), start)
+    )
     return Bound(best / jnp.maximum(jnp.sum(counted), 1), jnp.exp(log_price))
 
 

@@ -45,9 +45,9 @@ class Cell:
     chunk_handovers: Int[np.ndarray, "chunks"]
     chunk_overloaded: Float[np.ndarray, "chunks"]
     """Share of server-ticks in which more than the whole CPU was requested."""
-    migrations: Int[np.ndarray, ""]
-    handovers: Int[np.ndarray, ""]
-    overloaded: Int[np.ndarray, ""]
+    migrations: np.int64
+    handovers: np.int64
+    overloaded: np.int64
     server_users: Float[np.ndarray, "servers"]
     server_requested: Float[np.ndarray, "servers"]
     server_granted: Float[np.ndarray, "servers"]
@@ -164,24 +164,35 @@ class _Tally:
         self._note(first, time_s, emitted, per_tick, state)
 
     def _note(
-        self, first: int, time_s: np.ndarray, emitted: Bool[np.ndarray, "..."], per_tick: np.ndarray, state: State
+        self,
+        first: int,
+        time_s: np.ndarray,
+        emitted: Bool[np.ndarray, "..."],
+        per_tick: np.ndarray,
+        state: State,
     ) -> None:
         ticks = len(time_s)
         end_s = (first + ticks) * self._tick_s
         mean_s = float(time_s[emitted].mean()) if emitted.any() else float("nan")
         migrations, handovers, overloaded = per_tick.sum(0)
-        self._timeline.append((end_s, mean_s, migrations, handovers, overloaded / (ticks * self._servers)))
+        self._timeline.append(
+            (end_s, mean_s, migrations, handovers, overloaded / (ticks * self._servers))
+        )
         placement = state.placement
         host = np.asarray(placement.host)
         if first >= self._warmup:
             users = np.bincount(host, minlength=self._servers)
             granted = np.bincount(host, np.asarray(placement.granted_share, float), self._servers)
             self._load.append(np.stack([users, np.asarray(placement.load, float), granted]))
-            self._sample.append(self._tasks_of(end_s - self._tick_s, time_s[-1], emitted[-1], state))
+            self._sample.append(
+                self._tasks_of(end_s - self._tick_s, time_s[-1], emitted[-1], state)
+            )
         self._positions.append(np.asarray(state.motion.position_m))
         self._last = state
 
-    def _tasks_of(self, start_s: float, time_s: np.ndarray, emitted: np.ndarray, state: State) -> np.ndarray:
+    def _tasks_of(
+        self, start_s: float, time_s: np.ndarray, emitted: np.ndarray, state: State
+    ) -> np.ndarray:
         user, number = np.nonzero(emitted)
         placement = state.placement
         columns = (state.station, placement.host, placement.offload_ratio, placement.granted_share)
@@ -201,22 +212,28 @@ class _Tally:
         load = np.mean(self._load, 0) if self._load else np.full((3, self._servers), np.nan)
         placement = self._last.placement
         return Cell(
-            self._time,
-            self._tasks,
-            self._missed,
-            self._histogram,
-            timeline[:, 0],
-            timeline[:, 1],
-            timeline[:, 2].astype(int),
-            timeline[:, 3].astype(int),
-            timeline[:, 4],
-            *(np.asarray(count) for count in self._counts),
-            *load,
-            np.stack(self._positions),
-            np.asarray(self._last.station),
-            *(np.asarray(v) for v in (placement.host, placement.offload_ratio, placement.granted_share)),
-            np.concatenate(self._sample) if self._sample else np.zeros((0, 8)),
-            np.asarray(time.perf_counter() - self._began),
+            user_time_s=self._time,
+            user_tasks=self._tasks,
+            missed=self._missed,
+            histogram=self._histogram,
+            chunk_end_s=timeline[:, 0],
+            chunk_mean_s=timeline[:, 1],
+            chunk_migrations=timeline[:, 2].astype(int),
+            chunk_handovers=timeline[:, 3].astype(int),
+            chunk_overloaded=timeline[:, 4],
+            migrations=self._counts[0],
+            handovers=self._counts[1],
+            overloaded=self._counts[2],
+            server_users=load[0],
+            server_requested=load[1],
+            server_granted=load[2],
+            position_m=np.stack(self._positions),
+            station=np.asarray(self._last.station),
+            host=np.asarray(placement.host),
+            offload_ratio=np.asarray(placement.offload_ratio),
+            granted_share=np.asarray(placement.granted_share),
+            task_sample=np.concatenate(self._sample) if self._sample else np.zeros((0, 8)),
+            wall_s=np.asarray(time.perf_counter() - self._began),
         )
 
 

@@ -17,7 +17,7 @@ from isma.simulator.params import Params, build
 _WORKERS = 2
 
 
-class Stopped(Exception):
+class _StopError(Exception):
     """Raised inside a cell when the comparison is being stopped."""
 
 
@@ -47,7 +47,10 @@ def compare(plan: Plan, out: Path, on_progress: Report = lambda progress: None) 
     bounds = work.bounds()
     on_progress(Progress(work.total_ticks, work.total_ticks, "timing decisions"))
     params = work.params(0)
-    timings = {name: timing.decision_ms(points[0].scenario, params, policy) for name, policy in policies.items()}
+    timings = {
+        name: timing.decision_ms(points[0].scenario, params, policy)
+        for name, policy in policies.items()
+    }
     output.write_tables(plan, points, policies, params, cells, bounds, timings, out)
     return out
 
@@ -57,7 +60,9 @@ def _claim(plan: Plan, out: Path) -> None:
     config = out / "config.toml"
     if config.exists():
         if config.read_text() != plan.dumps():
-            raise RunError(f"{out} holds another run; give another folder with --out, or remove that one")
+            raise RunError(
+                f"{out} holds another run; give another folder with --out, or remove that one"
+            )
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out} is not empty and holds no run; give another folder with --out")
@@ -68,7 +73,12 @@ class _Work:
     """The cells of a comparison, on a few threads (compiled programs run outside the interpreter)."""
 
     def __init__(
-        self, plan: Plan, out: Path, points: list[Point], policies: Mapping[str, Policy], report: Report
+        self,
+        plan: Plan,
+        out: Path,
+        points: list[Point],
+        policies: Mapping[str, Policy],
+        report: Report,
     ) -> None:
         self._plan, self._out, self._points, self._policies = plan, out, points, policies
         self._report, self._lock, self._stop = report, threading.Lock(), threading.Event()
@@ -104,7 +114,7 @@ class _Work:
             wait(futures, return_when=FIRST_EXCEPTION)
             for future in futures:
                 if future.done() and future.exception() is not None:
-                    raise future.exception() or Stopped
+                    raise future.exception() or _StopError
         except BaseException:
             self._stop.set()
             for future in futures:
@@ -112,7 +122,9 @@ class _Work:
             raise
 
     def _path(self, key: CellKey) -> Path:
-        name = f"{self._plan.digest()}-{key.point}-{key.policy}-{key.seed}".replace("/", "_").replace(":", "_")
+        name = f"{self._plan.digest()}-{key.point}-{key.policy}-{key.seed}".replace(
+            "/", "_"
+        ).replace(":", "_")
         return self._out / "cells" / f"{name}.npz"
 
     def _one(self, key: CellKey) -> Cell:
@@ -143,7 +155,7 @@ class _Work:
 
     def _advance(self, ticks: int, label: str) -> None:
         if self._stop.is_set():
-            raise Stopped
+            raise _StopError
         with self._lock:
             self._done += ticks
             self._report(Progress(self._done, self.total_ticks, label))
@@ -163,6 +175,6 @@ class _Work:
                 with (self._out / "metrics.jsonl").open("a") as log:
                     log.write(json.dumps(line, default=str) + "\n")
             except OSError as error:
-                raise RunError(f"{self._out / 'metrics.jsonl'}: cannot be written: {error.strerror}") from None
-
-
+                raise RunError(
+                    f"{self._out / 'metrics.jsonl'}: cannot be written: {error.strerror}"
+                ) from None

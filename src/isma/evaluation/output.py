@@ -1,8 +1,9 @@
 """The tables of a run's folder (docs/run-folder.md), made from its cells."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +54,9 @@ def write_tables(
             bounds={seed: value for (place, seed), value in bounds.items() if place == index},
             references=references,
             timings=timings,
-            message_bytes={name: _message_bytes(plan, point, params, p) for name, p in policies.items()},
+            message_bytes={
+                name: _message_bytes(plan, point, params, p) for name, p in policies.items()
+            },
             edges_s=_EDGES_S,
         )
         rows += [{**point.values, **row} for row in summary_rows(standing)]
@@ -73,12 +76,18 @@ def _message_bytes(plan: Plan, point: Point, params: Params, policy: Policy) -> 
     With a service go its user's id and request (five numbers) and the policy's memory of it.
     """
     shape = params.shape
-    memory = policy.init(point.scenario, shape.num_users, shape.num_servers, jax.random.key(plan.seeds[0]))
-    remembered = sum(jnp.asarray(leaf).nbytes for leaf in jax.tree.leaves(memory.per_user)) / shape.num_users
+    memory = policy.init(
+        point.scenario, shape.num_users, shape.num_servers, jax.random.key(plan.seeds[0])
+    )
+    remembered = (
+        sum(jnp.asarray(leaf).nbytes for leaf in jax.tree.leaves(memory.per_user)) / shape.num_users
+    )
     return 4 + 8 + 4 * (1 + policy.publishes_price), 4 + 5 * 4 + remembered
 
 
-def _seeds(points: Sequence[Point], cells: Cells, bounds: Mapping[tuple[int, int], float]) -> pd.DataFrame:
+def _seeds(
+    points: Sequence[Point], cells: Cells, bounds: Mapping[tuple[int, int], float]
+) -> pd.DataFrame:
     rows = []
     for key, made in cells.items():
         time = points[key.point].scenario.time
@@ -153,7 +162,7 @@ def _load(points: Sequence[Point], cells: Cells) -> pd.DataFrame:
         },
     )
     by = [*points[0].values, "policy", "server"]
-    return frame.groupby(by, sort=False, as_index=False).mean()
+    return pd.DataFrame(frame.groupby(by, sort=False, as_index=False).mean())
 
 
 def _tasks(points: Sequence[Point], cells: Cells) -> pd.DataFrame:
@@ -162,20 +171,28 @@ def _tasks(points: Sequence[Point], cells: Cells) -> pd.DataFrame:
     frame = _stacked(
         points,
         cells,
-        lambda key, made: {"seed": key.seed, **dict(zip(_TASK_COLUMNS, made.task_sample[::every].T, strict=True))},
+        lambda key, made: {
+            "seed": key.seed,
+            **dict(zip(_TASK_COLUMNS, made.task_sample[::every].T, strict=True)),
+        },
     )
     whole = ["user", "station", "host"]
-    return frame.astype({name: "int32" for name in whole})
+    return frame.astype(dict.fromkeys(whole, "int32"))
 
 
 def _map(plan: Plan, point: Point, cells: Cells, out: Path) -> None:
     """Sites and links, and where users were: the first seed of the first point."""
     layout = sites.layout(point.scenario.sites)
     place = dict(zip(("x_m", "y_m"), layout.position_m.T, strict=True))
-    _csv(out / "sites.csv", pd.DataFrame({"server": np.arange(len(layout.ids)), **place, "site_id": layout.ids}))
+    _csv(
+        out / "sites.csv",
+        pd.DataFrame({"server": np.arange(len(layout.ids)), **place, "site_id": layout.ids}),
+    )
     links = backhaul.links(point.scenario.backhaul, layout, point.scenario.sites.coverage_radius_m)
     _csv(out / "links.csv", pd.DataFrame(links, columns=["a", "b"]))
-    shown = {key: made for key, made in cells.items() if key.point == 0 and key.seed == plan.seeds[0]}
+    shown = {
+        key: made for key, made in cells.items() if key.point == 0 and key.seed == plan.seeds[0]
+    }
     snapshots = [
         pd.DataFrame(
             {
@@ -203,7 +220,9 @@ def _map(plan: Plan, point: Point, cells: Cells, out: Path) -> None:
     _parquet(out / "trail.parquet", pd.DataFrame(trail))
 
 
-def _stacked(points: Sequence[Point], cells: Cells, columns) -> pd.DataFrame:  # noqa: ANN001
+def _stacked(
+    points: Sequence[Point], cells: Cells, columns: Callable[[CellKey, Cell], dict[str, Any]]
+) -> pd.DataFrame:
     frames = [
         pd.DataFrame({**points[key.point].values, "policy": key.policy, **columns(key, made)})
         for key, made in cells.items()

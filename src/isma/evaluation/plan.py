@@ -56,14 +56,18 @@ class Plan:
         if not self.seeds:
             raise RunError("seeds must be at least 1, got 0")
         if len(self.vary) > MOST_VARIED:
-            raise RunError(f"at most {MOST_VARIED} fields can be varied at once, got {len(self.vary)}")
+            raise RunError(
+                f"at most {MOST_VARIED} fields can be varied at once, got {len(self.vary)}"
+            )
 
     def points(self) -> list[Point]:
         """Every combination of the varied fields' values."""
         found = []
         for values in itertools.product(*self.vary.values()):
             chosen = dict(zip(self.vary, values, strict=True))
-            found.append(Point(chosen, files.override(self.scenario, chosen) if chosen else self.scenario))
+            found.append(
+                Point(chosen, files.override(self.scenario, chosen) if chosen else self.scenario)
+            )
         return found
 
     def cells(self) -> Iterator[CellKey]:

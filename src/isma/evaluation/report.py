@@ -28,6 +28,7 @@ _DROPPED = re.compile(
     r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", re.DOTALL
 )
 _FROM_FOLDER = "isma compare config.toml"
+_UNIT = re.compile(r"(?<=\d) (?=%|[mµ]?s\b)")
 _PATH = re.compile(r' d="[^"]*"')
 _LONG_NUMBER = re.compile(r"(\d+\.\d{2})\d+")
 _SIZE = re.compile(r'(<svg[^>]*?) width="[^"]*"| height="[^"]*pt"| xmlns(?::xlink)?="[^"]*"')
@@ -104,9 +105,9 @@ def render(run: Run, drawn: list[figures.Figure]) -> str:
 
 
 def _marked(text: str) -> Markup:
-    """A sentence with its backticks as code, everything else escaped."""
+    """A sentence with backticks as code, all else escaped, units kept beside their numbers."""
     parts = [
-        Markup("<code>{}</code>").format(part) if index % 2 else escape(part)
+        Markup("<code>{}</code>").format(part) if index % 2 else escape(_UNIT.sub("\u00a0", part))
         for index, part in enumerate(text.split("`"))
     ]
     return Markup("").join(parts)
@@ -115,7 +116,7 @@ def _marked(text: str) -> Markup:
 def _cards(run: Run) -> list[tuple[str, str, str]]:
     """The run in a few numbers: what it is called, the value, and a word on it."""
     first = run.standing(run.points[0])[0]
-    worlds = quantities.number(first.seeds, 9)
+    worlds = quantities.plain(first.seeds)
     size = ("Seeds", worlds, f"intervals over {first.unit}s")
     ranked = run.ranked(run.points[0])
     if run.vary:
@@ -140,13 +141,13 @@ def _headers(run: Run) -> list[tuple[str, str, str]]:
     return [
         *[(quantities.stem(field), "", field) for field in run.vary],
         ("Mean", unit, "mean_s"),
-        ("Above best", "paired", "above_best_ratio"),
-        ("Above bound", "", "above_bound_ratio"),
+        ("To best", "paired", "above_best_ratio"),
+        ("To bound", "", "above_bound_ratio"),
         ("Median", unit, "p50_s"),
         ("95 %", unit, "p95_s"),
         ("99 %", unit, "p99_s"),
         ("Late", "of tasks", "deadline_miss_ratio"),
-        ("Migrations", "per user, hour", "migrations_per_user_hour"),
+        ("Moves", "per user, hour", "migrations_per_user_hour"),
         ("Overload", "of server-ticks", "overload_ratio"),
         ("Signalling", "KB/s", "signalling_bytes_per_s"),
         ("Decision", "ms, p50 / p99", "decision_ms_p99"),

@@ -29,7 +29,10 @@ def paired_ratio(
 
 
 def percentile(
-    histogram: Float[np.ndarray, "bins"], low_s: Float[np.ndarray, "bins"], high_s: Float[np.ndarray, "bins"], part: float
+    histogram: Float[np.ndarray, "bins"],
+    low_s: Float[np.ndarray, "bins"],
+    high_s: Float[np.ndarray, "bins"],
+    part: float,
 ) -> float:
     """The time below which a part of all tasks lies, interpolated geometrically within its bin."""
     total = np.cumsum(histogram)

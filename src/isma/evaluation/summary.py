@@ -28,7 +28,11 @@ class Standing:
 
     def of(self, policy: str) -> list[Cell]:
         """A policy's cells in the order of their seeds."""
-        return [made for key, made in sorted(self.cells.items(), key=lambda item: item[0].seed) if key.policy == policy]
+        return [
+            made
+            for key, made in sorted(self.cells.items(), key=lambda item: item[0].seed)
+            if key.policy == policy
+        ]
 
     @property
     def by_user(self) -> bool:

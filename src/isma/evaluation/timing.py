@@ -32,7 +32,9 @@ def decision_ms(scenario: Scenario, params: Params, policy: Policy) -> tuple[flo
     spent: list[float] = []
     while len(spent) < _FEWEST_CALLS or (sum(spent) < _LONGEST_S and len(spent) < _MOST_CALLS):
         began = time.perf_counter()
-        jax.block_until_ready(_act(policy, memory, observation, jax.random.fold_in(key, len(spent))))
+        jax.block_until_ready(
+            _act(policy, memory, observation, jax.random.fold_in(key, len(spent)))
+        )
         spent.append(time.perf_counter() - began)
     return float(np.percentile(spent, 50) * 1e3), float(np.percentile(spent, 99) * 1e3)
 

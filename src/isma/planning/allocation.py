@@ -65,7 +65,9 @@ def offers(observation: Observation) -> Offer:
     return Offer(
         local_s=local_s(requests, observation.visible)[:, None],
         transfer_s=delay.uplink_time_s(requests.data_bits, 1.0, rate_bps)[:, None]
-        + delay.backhaul_time_s(requests.data_bits[:, None], 1.0, hops, infrastructure.backhaul_rate_bps),
+        + delay.backhaul_time_s(
+            requests.data_bits[:, None], 1.0, hops, infrastructure.backhaul_rate_bps
+        ),
         work_s=requests.cycles[:, None] / infrastructure.server_hz,
     )
 
@@ -80,7 +82,9 @@ def at(offer: Offer, server: Array) -> Offer:
     )
 
 
-def uplink_rate_bps(infrastructure: Infrastructure, gain: Float[Array, "users"]) -> Float[Array, "users"]:
+def uplink_rate_bps(
+    infrastructure: Infrastructure, gain: Float[Array, "users"]
+) -> Float[Array, "users"]:
     """Uplink rate of each user at its present gain; unseen users (gain 0) get a harmless 1 bit/s."""
     rate = delay.uplink_rate_bps(
         infrastructure.bandwidth_hz, infrastructure.power_w, gain, infrastructure.noise_w
@@ -97,7 +101,9 @@ def respond(offer: Offer, price_s: Float[Array, "..."]) -> Response:
     """The ratio and share that cost a user least at a price; staying local costs no share."""
     local, transfer, work = offer.local_s, offer.transfer_s, offer.work_s
     shape = jnp.broadcast_shapes(local.shape, transfer.shape, work.shape, price_s.shape)
-    best = Response(*(jnp.broadcast_to(value, shape) for value in (0.0 * local, 0.0 * local, local, local)))
+    best = Response(
+        *(jnp.broadcast_to(value, shape) for value in (0.0 * local, 0.0 * local, local, local))
+    )
     inverse_price = 1 / jnp.maximum(price_s, 1e-20)
     # The grid is unrolled so that all of it becomes one elementwise loop over users.
     for ratio in RATIOS[1:]:
@@ -166,7 +172,9 @@ def split(offer: Offer, pools: Pools) -> Split:
     return Split(choice.offload_ratio, share, time, price)
 
 
-def _share(offer: Offer, ratio: Float[Array, "..."] | float, wanted: Float[Array, "..."]) -> Float[Array, "..."]:
+def _share(
+    offer: Offer, ratio: Float[Array, "..."] | float, wanted: Float[Array, "..."]
+) -> Float[Array, "..."]:
     """The wanted share, no more than brings the edge branch down to the local one, and at most 1."""
     slack = (1 - ratio) * offer.local_s - ratio * offer.transfer_s
     enough = jnp.where(slack > 0, ratio * offer.work_s / jnp.maximum(slack, 1e-20), 1.0)

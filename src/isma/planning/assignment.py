@@ -37,7 +37,7 @@ def improve(
     checks: int,
     margin: float,
 ) -> Improved:
-    """Local search from `start`: the best of `checks` moves and `checks` swaps, while it saves a part `margin`."""
+    """Local search from `start`: the best of some moves and swaps, while it saves a part `margin`."""
 
     def total(target: Int[Array, "users"]) -> Float[Array, ""]:
         return jnp.sum(jnp.where(counted, assess(offer, target, counted).time_s, 0))
@@ -72,7 +72,9 @@ def _neighbours(
     user, to = best // servers, best % servers
     moved = jnp.where(jnp.arange(users) == user[:, None], to[:, None].astype(target.dtype), target)
 
-    swap = jnp.where(counted[:, None] & counted, _swap_gain_s(offer, target, now, own, pull), -jnp.inf)
+    swap = jnp.where(
+        counted[:, None] & counted, _swap_gain_s(offer, target, now, own, pull), -jnp.inf
+    )
     _, best = jax.lax.top_k(swap.ravel(), checks)
     a, b = best // users, best % users
     is_a, is_b = jnp.arange(users) == a[:, None], jnp.arange(users) == b[:, None]

@@ -58,7 +58,9 @@ def best_moves(
         wins = maker.winner(jnp.where(movable & ~search.moved & (gain > 0), gain, -jnp.inf))
         pull = search.pull - maker.sum(jnp.where(wins[:, None] & at_home, own_pull, 0))
         arrives = wins[:, None] & (to[:, None] == servers)
-        pull = pull + maker.sum(jnp.where(arrives, jnp.sqrt(joined.offload_ratio * offer.work_s), 0))
+        pull = pull + maker.sum(
+            jnp.where(arrives, jnp.sqrt(joined.offload_ratio * offer.work_s), 0)
+        )
         share = jnp.where(wins, _at(joined.cpu_share, to), search.share)
         target = jnp.where(wins, to, search.target)
         return Search(

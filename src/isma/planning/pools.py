@@ -34,7 +34,9 @@ class Pools(eqx.Module):
             return jnp.max(jnp.where(self._member(), value[:, None], -jnp.inf), axis=0)
         return jax.ops.segment_max(value, self.pool, self.num_pools)
 
-    def spread(self, value: Float[Array, "pools ..."], other: float = 0.0) -> Float[Array, "users ..."]:
+    def spread(
+        self, value: Float[Array, "pools ..."], other: float = 0.0
+    ) -> Float[Array, "users ..."]:
         """Each member's pool's value; `other` for users that belong to none."""
         inside = (self.pool < self.num_pools).reshape(-1, *(1,) * (value.ndim - 1))
         return jnp.where(inside, value[jnp.minimum(self.pool, self.num_pools - 1)], other)

@@ -32,7 +32,9 @@ class FullInformation(Policy):
     shaken: int = eqx.field(static=True, default=3)
     """Users that are sent somewhere at random in the shaken copy."""
 
-    def init(self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray) -> Memory:
+    def init(
+        self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
+    ) -> Memory:
         """No plan yet."""
         return Memory(None, jnp.full((num_users,), -1, jnp.int32))
 
@@ -44,7 +46,9 @@ class FullInformation(Policy):
         plan = jnp.where(memory.per_user >= 0, memory.per_user, observation.station)
         starts = jnp.stack([plan, self._shake(plan, offer, key)])
         found: Improved = jax.vmap(
-            lambda start: improve(offer, start, observation.visible, self.steps, self.checks, self.margin)
+            lambda start: improve(
+                offer, start, observation.visible, self.steps, self.checks, self.margin
+            )
         )(starts)
         better = found.total_s[1] < found.total_s[0] * (1 - self.shaken * self.margin)
         plan = jnp.where(better, found.target[1], found.target[0])
@@ -60,6 +64,3 @@ class FullInformation(Policy):
         user = jax.random.randint(who, (self.shaken,), 0, users)
         to = jax.random.randint(where, (self.shaken,), 0, servers, plan.dtype)
         return plan.at[user].set(to)
-
-
-

@@ -38,5 +38,3 @@ class Greedy(Policy):
         wins = home.winner(jnp.where(observation.decides & (gain > 0), gain, -jnp.inf))
         target = jnp.where(wins, jnp.argmin(time_s, axis=1), observation.host)
         return shared_out(observation, offer, target)[0], memory
-
-

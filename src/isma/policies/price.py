@@ -39,11 +39,21 @@ class Price(Policy):
             jnp.where(observation.visible, observation.host, price_s.shape[0]), price_s.shape[0]
         )
         search = best_moves(
-            offer, observation.host, maker, price_s, observation.decides, self.margin * here.time_s, self.moves
+            offer,
+            observation.host,
+            maker,
+            price_s,
+            observation.decides,
+            self.margin * here.time_s,
+            self.moves,
         )
         action, stays = shared_out(observation, offer, search.target)
         share = jnp.where(search.moved, search.share, action.cpu_share)
-        own_price_s = stays.price_s if price_s.shape[0] == observation.num_pools else jnp.zeros_like(action.price_s)
+        own_price_s = (
+            stays.price_s
+            if price_s.shape[0] == observation.num_pools
+            else jnp.zeros_like(action.price_s)
+        )
         return Action(action.server, action.offload_ratio, share, own_price_s), memory
 
 

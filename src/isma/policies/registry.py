@@ -60,7 +60,10 @@ def _with_options(name: str, made: type[Policy], options: list[str]) -> Policy:
         if not equals:
             raise PolicyError(f"policy {name!r}: options are written name=value, got {option!r}")
         if key not in fields:
-            raise PolicyError(f"policy {name!r}: " + (unknown("option", key, fields) if fields else f"takes no options, got {key!r}"))
+            raise PolicyError(
+                f"policy {name!r}: "
+                + (unknown("option", key, fields) if fields else f"takes no options, got {key!r}")
+            )
         values[key] = _parsed(name, key, text, fields[key].type)
     return made(**values)
 

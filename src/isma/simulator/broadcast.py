@@ -48,7 +48,9 @@ def news(params: Params, state: State) -> News:
     own = jnp.eye(servers, dtype=bool)
     age = jnp.where(own, 0, state.tick - state.heard.sent_tick)
     return News(
-        remaining_hz=jnp.where(own, remaining_hz(params, state.placement.load), state.heard.remaining_hz),
+        remaining_hz=jnp.where(
+            own, remaining_hz(params, state.placement.load), state.heard.remaining_hz
+        ),
         price_s=jnp.where(own, state.placement.price_s, state.heard.price_s),
         age_s=age * params.tick_s,
     )

@@ -63,7 +63,9 @@ def build(scenario: Scenario) -> Params:
     layout = sites.layout(scenario.sites)
     num_servers = len(layout.ids)
     clock_hz = _per_server("servers.clock_hz", scenario.servers.clock_hz, num_servers)
-    period_s = _per_server("servers.decision_period_s", scenario.servers.decision_period_s, num_servers)
+    period_s = _per_server(
+        "servers.decision_period_s", scenario.servers.decision_period_s, num_servers
+    )
     hops = backhaul.hop_counts(scenario.backhaul, layout, scenario.sites.coverage_radius_m)
     radio, time, tasks = scenario.radio, scenario.time, scenario.tasks
     track_m = _track(scenario, layout)
@@ -89,10 +91,14 @@ def build(scenario: Scenario) -> Params:
         step_m=jnp.asarray(speed_mps * time.tick_s),
         turn_std_rad=jnp.asarray(turn_std * math.sqrt(time.tick_s)),
         track_m=None if track_m is None else jnp.asarray(track_m),
-        broadcast_ticks=jnp.asarray(max(1, round(scenario.broadcast.period_s / time.tick_s)), jnp.int32),
+        broadcast_ticks=jnp.asarray(
+            max(1, round(scenario.broadcast.period_s / time.tick_s)), jnp.int32
+        ),
         delay_ticks=jnp.asarray(_delay_ticks(scenario), jnp.int32),
         loss_ratio=jnp.asarray(scenario.broadcast.loss_ratio),
-        interval_slots=jnp.asarray([round(end / time.slot_s) for end in tasks.interval_s], jnp.int32),
+        interval_slots=jnp.asarray(
+            [round(end / time.slot_s) for end in tasks.interval_s], jnp.int32
+        ),
         data_bits=jnp.asarray(tasks.data_bits, float),
         cycles=jnp.asarray(tasks.cycles, float),
         local_hz=jnp.asarray(scenario.users.local_hz, float),
@@ -123,7 +129,11 @@ def _delay_ticks(scenario: Scenario) -> int:
 
 def _steady(scenario: Scenario) -> tuple[float, float]:
     motion = scenario.mobility
-    return (0.0, 0.0) if isinstance(motion, Trace) else (motion.speed_mps, motion.turn_std_rad_per_sqrt_s)
+    return (
+        (0.0, 0.0)
+        if isinstance(motion, Trace)
+        else (motion.speed_mps, motion.turn_std_rad_per_sqrt_s)
+    )
 
 
 def _track(scenario: Scenario, layout: sites.Layout) -> np.ndarray | None:
@@ -141,5 +151,7 @@ def _track(scenario: Scenario, layout: sites.Layout) -> np.ndarray | None:
 
 def _per_server(name: str, value: float | tuple[float, ...], num_servers: int) -> np.ndarray:
     if isinstance(value, tuple) and len(value) != num_servers:
-        raise ScenarioError(f"{name} must have one value or one for each of {num_servers} servers, got {len(value)}")
+        raise ScenarioError(
+            f"{name} must have one value or one for each of {num_servers} servers, got {len(value)}"
+        )
     return np.broadcast_to(np.asarray(value, float), (num_servers,))

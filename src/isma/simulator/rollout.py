@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from isma.contract import Memory, Policy
 from isma.simulator.params import Params
@@ -21,7 +21,7 @@ def rollout(
     ticks = state.tick + jnp.arange(num_ticks)
     draws = jax.vmap(draw, in_axes=(None, None, 0))(params, key, ticks)
 
-    def one(carry: tuple[State, Memory], draws):  # noqa: ANN001, ANN202
+    def one(carry: tuple[State, Memory], draws):
         state, memory, outcome = step(params, policy, *carry, draws)
         return (state, memory), outcome
 

@@ -92,7 +92,9 @@ def reset(params: Params, key: PRNGKeyArray) -> State:
     )
     motion = Motion(
         position_m=(
-            mobility.uniform_start(keys[5], shape.num_users, params.site_m, params.coverage_radius_m)
+            mobility.uniform_start(
+                keys[5], shape.num_users, params.site_m, params.coverage_radius_m
+            )
             if params.track_m is None
             else params.track_m[0]
         ),
@@ -153,7 +155,9 @@ def _nothing_heard(params: Params) -> Heard:
 def _nothing_underway(params: Params) -> Underway | None:
     if params.shape.history_ticks == 0:
         return None
-    none = jnp.zeros_like(params.site_m, shape=(params.shape.history_ticks, params.shape.num_servers))
+    none = jnp.zeros_like(
+        params.site_m, shape=(params.shape.history_ticks, params.shape.num_servers)
+    )
     return Underway(none, none)
 
 

@@ -42,7 +42,9 @@ def step(
 ) -> tuple[State, Memory, Outcome]:
     """Advance one world by one tick."""
     heard, underway = broadcast(params, state, draws)
-    state = eqx.tree_at(lambda s: (s.heard, s.underway), state, (heard, underway), is_leaf=lambda x: x is None)
+    state = eqx.tree_at(
+        lambda s: (s.heard, s.underway), state, (heard, underway), is_leaf=lambda x: x is None
+    )
     deciding = who_decides(params, state)
     before = state.placement
     placement, memory = when(
@@ -61,7 +63,9 @@ def step(
     unseen = state.emission.first_slot >= (state.tick + 1) * params.slots_per_tick
     placement = eqx.tree_at(lambda p: p.host, placement, jnp.where(unseen, station, placement.host))
     state = eqx.tree_at(
-        lambda s: (s.tick, s.motion, s.station, s.placement), state, (state.tick + 1, ahead, station, placement)
+        lambda s: (s.tick, s.motion, s.station, s.placement),
+        state,
+        (state.tick + 1, ahead, station, placement),
     )
     return state, memory, outcome
 
@@ -73,7 +77,9 @@ def who_decides(params: Params, state: State) -> Deciding:
     first = state.emission.first_slot
     newcomer = (first >= start) & (first < start + params.slots_per_tick)
     host = state.placement.host
-    welcomes = jnp.any(newcomer[:, None] & (host[:, None] == jnp.arange(params.shape.num_servers)), axis=0)
+    welcomes = jnp.any(
+        newcomer[:, None] & (host[:, None] == jnp.arange(params.shape.num_servers)), axis=0
+    )
     settled = first < start
     return Deciding(due | welcomes, newcomer, newcomer | (settled & due[host]))
 
@@ -84,13 +90,21 @@ def everyone(params: Params, state: State) -> Deciding:
     return Deciding(jnp.ones_like(state.phase_ticks, bool), jnp.zeros_like(known), known)
 
 
-def observe(params: Params, state: State, deciding: Deciding, visibility: Visibility) -> Observation:
+def observe(
+    params: Params, state: State, deciding: Deciding, visibility: Visibility
+) -> Observation:
     """What the acting servers see: their own users' requests, and the last news of each other."""
     known = active(params, state)
-    visible = known if visibility is Visibility.FULL else known & deciding.acting[state.placement.host]
+    visible = (
+        known if visibility is Visibility.FULL else known & deciding.acting[state.placement.host]
+    )
     gain = _gain(params, state.motion.position_m, state.station)
     hide = lambda value: jnp.where(visible, value, jnp.zeros((), value.dtype))  # noqa: E731
-    position = jnp.where(visible[:, None], state.motion.position_m, 0.0) if params.shape.observe_position else None
+    position = (
+        jnp.where(visible[:, None], state.motion.position_m, 0.0)
+        if params.shape.observe_position
+        else None
+    )
     return Observation(
         infrastructure=params.infrastructure,
         requests=jax.tree.map(hide, state.requests),
@@ -107,7 +121,11 @@ def observe(params: Params, state: State, deciding: Deciding, visibility: Visibi
 
 
 def settle(
-    params: Params, placement: Placement, action: Action, deciding: Deciding, known: Bool[Array, "users"]
+    params: Params,
+    placement: Placement,
+    action: Action,
+    deciding: Deciding,
+    known: Bool[Array, "users"],
 ) -> Placement:
     """Let an action take effect where it may, then scale the requests of overloaded servers."""
     takes = deciding.decides
@@ -132,7 +150,12 @@ def move(params: Params, state: State, draws: Draws) -> Motion:
     motion = state.motion
     return Motion(
         *mobility.advance(
-            motion.position_m, motion.heading_rad, turn, params.step_m, params.site_m, params.coverage_radius_m
+            motion.position_m,
+            motion.heading_rad,
+            turn,
+            params.step_m,
+            params.site_m,
+            params.coverage_radius_m,
         )
     )
 
@@ -199,7 +222,11 @@ def _slots(params: Params, state: State) -> Int[Array, "users tasks"]:
     return emission.first_slot[:, None] + following * emission.interval_slots[:, None]
 
 
-def _gain(params: Params, position_m: Float[Array, "... 2"], station: Int[Array, "..."]) -> Float[Array, "..."]:
+def _gain(
+    params: Params, position_m: Float[Array, "... 2"], station: Int[Array, "..."]
+) -> Float[Array, "..."]:
     offset = position_m - params.site_m[station]
     squared = offset[..., 0] ** 2 + offset[..., 1] ** 2
-    return radio.channel_gain(squared, params.gain_at_1m, params.loss_exponent, params.min_distance_m)
+    return radio.channel_gain(
+        squared, params.gain_at_1m, params.loss_exponent, params.min_distance_m
+    )

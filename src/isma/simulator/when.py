@@ -14,7 +14,9 @@ from jaxtyping import Array, Bool
 Tree = Any
 
 
-def when(condition: Bool[Array, ""], branch: Callable[..., Tree], unchanged: Tree, *operands: Tree) -> Tree:
+def when(
+    condition: Bool[Array, ""], branch: Callable[..., Tree], unchanged: Tree, *operands: Tree
+) -> Tree:
     """`branch(unchanged, *operands)` where `condition` holds, `unchanged` elsewhere.
 
     `branch` must return a tree like `unchanged` and may not close over traced values.
@@ -22,14 +24,20 @@ def when(condition: Bool[Array, ""], branch: Callable[..., Tree], unchanged: Tre
 
     @jax.custom_batching.custom_vmap
     def run(condition: Array, unchanged: Tree, operands: Tree) -> Tree:
-        return jax.lax.cond(condition, lambda u, o: branch(u, *o), lambda u, o: u, unchanged, operands)
+        return jax.lax.cond(
+            condition, lambda u, o: branch(u, *o), lambda u, o: u, unchanged, operands
+        )
 
     @run.def_vmap
-    def run_batch(size: int, batched: Any, condition: Array, unchanged: Tree, operands: Tree) -> Any:
+    def run_batch(
+        size: int, batched: Any, condition: Array, unchanged: Tree, operands: Tree
+    ) -> Any:
         rows = (batched[1], batched[2])
         condition = jnp.broadcast_to(condition, (size,))
         unchanged = jax.tree.map(
-            lambda leaf, has: leaf if has else jnp.broadcast_to(leaf, (size, *leaf.shape)), unchanged, rows[0]
+            lambda leaf, has: leaf if has else jnp.broadcast_to(leaf, (size, *leaf.shape)),
+            unchanged,
+            rows[0],
         )
         result = _in_blocks(size, condition, branch, unchanged, operands, rows[1])
         return result, jax.tree.map(lambda _: True, unchanged)
@@ -38,13 +46,20 @@ def when(condition: Bool[Array, ""], branch: Callable[..., Tree], unchanged: Tre
 
 
 def _in_blocks(
-    size: int, condition: Array, branch: Callable[..., Tree], unchanged: Tree, operands: Tree, batched: Tree
+    size: int,
+    condition: Array,
+    branch: Callable[..., Tree],
+    unchanged: Tree,
+    operands: Tree,
+    batched: Tree,
 ) -> Tree:
     block = max(1, size // 8)
     order = jnp.argsort(~condition, stable=True)
     order = jnp.concatenate([order, jnp.full((block,), size, order.dtype)])
     count = jnp.sum(condition)
-    vectorised = jax.vmap(lambda u, o: branch(u, *o), in_axes=(0, jax.tree.map(lambda b: 0 if b else None, batched)))
+    vectorised = jax.vmap(
+        lambda u, o: branch(u, *o), in_axes=(0, jax.tree.map(lambda b: 0 if b else None, batched))
+    )
 
     def more(carry: Tree) -> Array:
         return carry[0] < count

@@ -25,7 +25,11 @@ RUN = "run"
 def preset_names() -> list[str]:
     """Names of the presets in the package."""
     folder = resources.files("isma.world") / "presets"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return sorted(
+        entry.name.removesuffix(".toml")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".toml")
+    )
 
 
 def load(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Scenario:
@@ -96,15 +100,23 @@ def full_name(field: str) -> str:
 def _read(source: str | Path) -> tuple[str, str, Path]:
     path, name = Path(source), str(source)
     if name in preset_names():
-        return (resources.files("isma.world") / "presets" / f"{name}.toml").read_text(), name, Path.cwd()
+        return (
+            (resources.files("isma.world") / "presets" / f"{name}.toml").read_text(),
+            name,
+            Path.cwd(),
+        )
     if name in IMPORTED and not path.exists():
         raise ScenarioError(f"preset {name!r} is made from data that you import: {IMPORTED[name]}")
     if path.suffix == "" and not path.exists():
-        raise ScenarioError(unknown("scenario", name, [*preset_names(), *IMPORTED]) + ", or a TOML file")
+        raise ScenarioError(
+            unknown("scenario", name, [*preset_names(), *IMPORTED]) + ", or a TOML file"
+        )
     try:
         return path.read_text(), str(path), path.absolute().parent
     except FileNotFoundError:
-        raise ScenarioError(f"{path}: no such file; presets are {', '.join(preset_names())}") from None
+        raise ScenarioError(
+            f"{path}: no such file; presets are {', '.join(preset_names())}"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise ScenarioError(f"{path}: cannot be read: {reason}") from None
@@ -140,8 +152,16 @@ def _walk(model: type[BaseModel], prefix: str, mobility: type[BaseModel]) -> lis
 def _first(error: ValidationError) -> str:
     """One line for the first thing wrong: the field, the rule, the value."""
     detail = error.errors(include_url=False)[0]
-    path = [str(part) for part in detail["loc"] if part not in ("steady", "trace") and "[" not in str(part)]
-    names = [part for part in path if not part.isdigit() and part not in ("float", "tuple", "constrained-float")]
+    path = [
+        str(part)
+        for part in detail["loc"]
+        if part not in ("steady", "trace") and "[" not in str(part)
+    ]
+    names = [
+        part
+        for part in path
+        if not part.isdigit() and part not in ("float", "tuple", "constrained-float")
+    ]
     where, value = ".".join(names), detail.get("input")
     kind, rule = detail["type"], detail["msg"].removeprefix("Value error, ")
     if kind == "extra_forbidden":

@@ -27,9 +27,7 @@ def uniform_start(
     return jnp.take_along_axis(point, first[:, None, None], axis=1)[:, 0]
 
 
-def nearest_site(
-    position_m: Float[Array, "... 2"], site_m: Float[Array, "servers 2"]
-) -> Array:
+def nearest_site(position_m: Float[Array, "... 2"], site_m: Float[Array, "servers 2"]) -> Array:
     """Index of the station nearest to each position: the one with the strongest signal."""
     return jnp.argmin(_squared_distance(position_m, site_m), axis=-1).astype(jnp.int32)
 
@@ -63,6 +61,8 @@ def advance(
     return position, jnp.where(outside, reflected, heading)
 
 
-def _squared_distance(position_m: Float[Array, "... 2"], site_m: Float[Array, "servers 2"]) -> Array:
+def _squared_distance(
+    position_m: Float[Array, "... 2"], site_m: Float[Array, "servers 2"]
+) -> Array:
     offset = position_m[..., None, :] - site_m
     return offset[..., 0] ** 2 + offset[..., 1] ** 2

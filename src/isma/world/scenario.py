@@ -37,14 +37,20 @@ def _each(value: float | tuple[float, ...]) -> tuple[float, ...]:
 
 def _ordered(name: str, ends: tuple[float, float]) -> None:
     if ends[0] > ends[1]:
-        raise ValueError(f"{name} must be [low, high] with low at most high, got [{ends[0]:g}, {ends[1]:g}]")
+        raise ValueError(
+            f"{name} must be [low, high] with low at most high, got [{ends[0]:g}, {ends[1]:g}]"
+        )
 
 
 def _whole_number(name: str, value: float, unit_name: str, unit: float) -> None:
     """Raise unless `value` is a whole positive multiple of `unit` (or zero), to rounding."""
     multiple = value / unit
-    if not math.isclose(multiple, round(multiple), rel_tol=1e-6, abs_tol=1e-9) or (value > 0 and multiple < 0.5):
-        raise ValueError(f"{name} must be a whole multiple of {unit_name} ({unit:g}), got {value:g}")
+    if not math.isclose(multiple, round(multiple), rel_tol=1e-6, abs_tol=1e-9) or (
+        value > 0 and multiple < 0.5
+    ):
+        raise ValueError(
+            f"{name} must be a whole multiple of {unit_name} ({unit:g}), got {value:g}"
+        )
 
 
 def _file_given(kind: str, file: Path | None) -> None:
@@ -114,9 +120,13 @@ class Time(Section):
         _whole_number("duration_s", self.duration_s, "tick_s", self.tick_s)
         _whole_number("warmup_s", self.warmup_s, "tick_s", self.tick_s)
         if self.warmup_s >= self.duration_s:
-            raise ValueError(f"warmup_s must be below duration_s ({self.duration_s:g}), got {self.warmup_s:g}")
+            raise ValueError(
+                f"warmup_s must be below duration_s ({self.duration_s:g}), got {self.warmup_s:g}"
+            )
         if self.duration_s / self.slot_s >= 2**31:
-            raise ValueError(f"duration_s must be below 2^31 slots ({2**31 * self.slot_s:g} s), got {self.duration_s:g}")
+            raise ValueError(
+                f"duration_s must be below 2^31 slots ({2**31 * self.slot_s:g} s), got {self.duration_s:g}"
+            )
         return self
 
     @property
@@ -242,7 +252,9 @@ class Trace(Section):
     @model_validator(mode="after")
     def _zoned(self) -> "Trace":
         if self.start is not None and self.start.tzinfo is None:
-            raise ValueError(f"start must carry a time zone (2008-05-31T18:00:00Z), got {self.start.isoformat()}")
+            raise ValueError(
+                f"start must carry a time zone (2008-05-31T18:00:00Z), got {self.start.isoformat()}"
+            )
         return self
 
 
@@ -285,16 +297,21 @@ class Scenario(Section):
         for period_s in _each(self.servers.decision_period_s):
             _whole_number("servers.decision_period_s", period_s, "time.tick_s", self.time.tick_s)
         if self.broadcast.period_s > self.time.tick_s:
-            _whole_number("broadcast.period_s", self.broadcast.period_s, "time.tick_s", self.time.tick_s)
+            _whole_number(
+                "broadcast.period_s", self.broadcast.period_s, "time.tick_s", self.time.tick_s
+            )
         for name in ("interval_s", "data_bits", "cycles"):
             _ordered(f"tasks.{name}", getattr(self.tasks, name))
         _ordered("users.local_hz", self.users.local_hz)
         if self.tasks.interval_s[0] < self.time.slot_s:
             raise ValueError(
-                f"tasks.interval_s must be at least time.slot_s ({self.time.slot_s:g}), got {self.tasks.interval_s[0]:g}"
+                f"tasks.interval_s must be at least time.slot_s ({self.time.slot_s:g}), "
+                f"got {self.tasks.interval_s[0]:g}"
             )
         if self.mobility.kind == "steady" and self.users.count is None:
             raise ValueError("users.count must be given when users do not come from a trace")
         if self.sites.kind == "file" and self.backhaul.kind == "neighbours":
-            raise ValueError('backhaul.kind must be "delaunay" or "file" for sites from a file, got "neighbours"')
+            raise ValueError(
+                'backhaul.kind must be "delaunay" or "file" for sites from a file, got "neighbours"'
+            )
         return self

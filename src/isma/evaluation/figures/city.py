@@ -108,7 +108,7 @@ def _panel(run: Run, axes: Axes, rows: pd.DataFrame, colours: dict[int, str]) ->
     servers = numbers(run.sites, "server").astype(int).tolist()
     site = dict(zip(servers, map(tuple, _places_km(run.sites).tolist()), strict=True))
     crowded = len(site) > _MOST_NUMBERED
-    _trail(run, axes)
+    _trail(run, axes, 0.18 if crowded else 0.3)
     links = [np.array([site[a], site[b]]) for a, b in _pairs(run.links) if a in site and b in site]
     thin = 0.5 if crowded else 1.1
     axes.plot(*_joined(links), color=style.MUTED, linewidth=thin, alpha=0.45, zorder=1)
@@ -159,7 +159,7 @@ def _squares(
             )
 
 
-def _trail(run: Run, axes: Axes) -> None:
+def _trail(run: Run, axes: Axes, alpha: float) -> None:
     """The paths of the first seed, thinned so that the file stays small."""
     if run.trail.empty:
         return
@@ -169,7 +169,7 @@ def _trail(run: Run, axes: Axes) -> None:
     places = _places_km(run.trail)
     every = max(1, -(-len(last) // _MOST_TRAIL_POINTS))
     paths = [places[last[users[last] == user]][::-every] for user in np.unique(users)]
-    axes.plot(*_joined(paths), color=style.MUTED, linewidth=0.6, alpha=0.3, zorder=0.5)
+    axes.plot(*_joined(paths), color=style.MUTED, linewidth=0.6, alpha=alpha, zorder=0.5)
 
 
 def _joined(paths: Sequence[np.ndarray]) -> np.ndarray:

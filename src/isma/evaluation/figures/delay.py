@@ -38,7 +38,7 @@ def draw(run: Run) -> Drawing:
         f"Mean completion time of each policy{at_point(run, point)}, best at the top. Bars are "
         f"95 % intervals over {over}; on the left they hold what every policy shares, how hard a "
         "world is. On the right the policies are compared in the same worlds: this panel says who "
-        "is better. A hollow mark is not more than chance away from the best."
+        "is better. What a hollow mark shows may be chance."
     )
     return Drawing("delay", "Who is fastest", text, canvas)
 

@@ -95,7 +95,7 @@ def _winner(run: Run, axes: Axes, at: tuple[int, int], found: Cell, wide: int) -
         hatch.set_edgecolor(style.PAPER)
         axes.add_patch(hatch)
     label = quantities.names(run.policies)[found.winner]
-    room = max(4, 96 // max(wide, 1))
+    room = max(4, 160 // max(wide, 1))
     label = label if len(label) <= room else f"{label[: room - 1]}…"
     lead = quantities.percent(found.lead, signed=True) if math.isfinite(found.lead) else ""
     _write(axes, at, f"{label}\n{lead}".strip(), wide)
