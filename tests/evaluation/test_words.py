@@ -147,6 +147,39 @@ def test_a_learned_policy_that_loses_to_nearest_is_reported_as_losing() -> None:
     assert not any("`stay` loses" in text for text in findings(run_of(NEAREST, BEST)))
 
 
+def test_a_policy_level_with_nearest_is_not_called_a_loser() -> None:
+    rows = run_of(NEAREST, BEST, score("dqn", 31.6, (0.0533, 0.0, 0.1)))
+    # seed 0: 31.6 against 31.5; seed 1: 34.6 against 34.65: the differences change sign
+    level = rows.seeds.copy()
+    level.loc[(level["policy"] == "dqn") & (level["seed"] == 1), "mean_s"] = 34.6
+    said = findings(dataclasses.replace(rows, seeds=level))
+    assert any(text.startswith("`dqn` is not ahead of `nearest`") for text in said)
+
+
+def test_a_reference_that_is_beaten_or_level_is_not_called_better() -> None:
+    beaten = score("full-information", 30.3, (0.01, 0.008, 0.012))
+    assert any(
+        text.startswith("`price` is 1.0 % below `full-information`")
+        and text.endswith("its own search is not the best there is.")
+        for text in findings(run_of(BEST, beaten))
+    )
+    level = score("full-information", 29.97, (-0.001, -0.002, 0.001))
+    assert any(
+        text.endswith("may see: not more than chance.") for text in findings(run_of(BEST, level))
+    )
+
+
+def test_along_a_field_a_reference_may_be_on_both_sides() -> None:
+    rows = [score("price", 30.0, (0.0, 0.0, 0.0))] * 2
+    rows += [score("full-information", mean_s, (0.0, 0.0, 0.0)) for mean_s in (29.7, 30.3)]
+    said = findings(run_of(*rows, points={"servers.clock_hz": [1e9, 2e9, 1e9, 2e9]}))
+    # 30 / 29.7 and 30 / 30.3
+    assert (
+        "The winner is between 1.0 % below and 1.0 % above `full-information`, a reference that "
+        "nobody can run." in said
+    )
+
+
 def test_a_wide_interval_asks_for_more_seeds() -> None:
     wide = score("greedy", 30.6, (0.02, 0.0098, 0.0302))
     said = findings(run_of(BEST, wide))

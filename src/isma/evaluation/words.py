@@ -22,7 +22,7 @@ _PRECISE = 0.005
 _OVERLOADED = 0.05
 _LATE = 0.001
 _EQUAL = 1e-9
-_AT_STAKE = 0.1
+_FAR = 0.6
 _MOST_NAMED = 4
 
 
@@ -88,8 +88,9 @@ def _beside_nearest(run: Run, point: Point, ranked: list[Score]) -> list[str]:
         said.append(f"{cost}{_certainty(gap)}.")
     for policy in _losing(ranked):
         gap = run.gap(point, policy, _NEAREST)
+        how = "loses to" if gap.certain or math.isnan(gap.low) else "is not ahead of"
         said.append(
-            f"`{policy}` loses to `{_NEAREST}`, one line of common sense: it takes "
+            f"`{policy}` {how} `{_NEAREST}`, one line of common sense: it takes "
             f"{percent(gap.ratio)} longer{_certainty(gap)}."
         )
     return said
@@ -112,11 +113,12 @@ def _references(run: Run, point: Point, best: Score) -> list[str]:
         if not row.reference:
             continue
         above = best.mean_s / row.mean_s - 1
-        how = f"{percent(above)} above" if above >= 0 else f"{percent(-above)} below"
-        note = "" if above >= 0 else ": the reference's own search is not the best there is"
+        note = ": its own search is not the best there is" if above < 0 else ""
+        if row.above_best.low <= 0 <= row.above_best.high:
+            note = ": not more than chance"
         said.append(
-            f"`{best.policy}` is {how} `{row.policy}`, a reference that nobody can run, since it "
-            f"sees what no policy may see{note}."
+            f"`{best.policy}` is {_side(above)} `{row.policy}`, a reference that nobody can run, "
+            f"since it sees what no policy may see{note}."
         )
     return said
 
@@ -231,8 +233,7 @@ def _references_over(run: Run, ranked: dict[Point, list[Score]]) -> list[str]:
             if row.reference:
                 above.setdefault(row.policy, []).append(rows[0].mean_s / row.mean_s - 1)
     return [
-        f"Beside `{policy}`, a reference that nobody can run, the winner takes {_reach(ratios)} "
-        "longer."
+        f"The winner is {_sides(ratios)} `{policy}`, a reference that nobody can run."
         for policy, ratios in above.items()
     ]
 
@@ -288,15 +289,27 @@ def _able(run: Run) -> list[Score]:
 
 
 def _widest(rows: list[Score]) -> tuple[str, float] | None:
-    """The policy whose paired interval is too wide for what it has to tell apart."""
+    """The policy with the widest paired interval, if that is too wide; far ones do not matter."""
     widest: tuple[str, float] | None = None
     for row in rows:
         gap = row.above_best
         half = (gap.high - gap.low) / 2 / (1 + gap.ratio)
-        matters = half > _AT_STAKE * abs(gap.ratio) / (1 + gap.ratio)
-        if half > _PRECISE and matters and (widest is None or half > widest[1]):
+        if half > _PRECISE and gap.ratio < _FAR and (widest is None or half > widest[1]):
             widest = row.policy, half
     return widest
+
+
+def _side(ratio: float) -> str:
+    return f"{percent(ratio)} above" if ratio >= 0 else f"{percent(-ratio)} below"
+
+
+def _sides(ratios: Sequence[float]) -> str:
+    """How far above or below something a range of ratios lies."""
+    if min(ratios) >= 0:
+        return f"{_reach(ratios)} above"
+    if max(ratios) < 0:
+        return f"{_reach([-ratio for ratio in ratios])} below"
+    return f"between {_side(min(ratios))} and {_side(max(ratios))}"
 
 
 def _paired(gap: Gap) -> str:

@@ -65,16 +65,18 @@ def _shades(run: Run, order: Sequence[str], users: np.ndarray, asked: np.ndarray
     left, right = canvas.subplots(1, 2, sharey=True)
     shown = quantities.names(run.policies)
     whole = colors.Normalize(0, max(float(np.nanmax(users)), 1e-9))
-    _shade(left, users, _USERS, whole)
+    _shade(left, users, _USERS, whole, 1)
     style.title(left, "Users hosted", "mean over time and seeds")
     most = max(2.0, float(np.nanmax(asked)))
-    _shade(right, asked, _DEMAND, colors.TwoSlopeNorm(1.0, 0.0, most))
+    _shade(right, asked, _DEMAND, colors.TwoSlopeNorm(1.0, 0.0, most), 2)
     style.title(right, "CPU requested", "1 = the whole server")
     left.set_yticks(range(len(order)), [shown[policy] for policy in order])
     return canvas
 
 
-def _shade(axes: Axes, values: np.ndarray, cmap: colors.Colormap, norm: colors.Normalize) -> None:
+def _shade(
+    axes: Axes, values: np.ndarray, cmap: colors.Colormap, norm: colors.Normalize, places: int
+) -> None:
     edges = np.arange(values.shape[1] + 1) - 0.5, np.arange(values.shape[0] + 1) - 0.5
     axes.pcolormesh(*edges, values, cmap=cmap, norm=norm, edgecolors=style.PAPER, linewidth=1.5)
     small = values.shape[1] > 12
@@ -85,7 +87,7 @@ def _shade(axes: Axes, values: np.ndarray, cmap: colors.Colormap, norm: colors.N
             axes.text(
                 column,
                 row,
-                f"{value:.1f}" if value < 99.5 else f"{value:.0f}",
+                f"{value:.{places}f}" if value < 99.5 else f"{value:.0f}",
                 ha="center",
                 va="center",
                 fontsize=6.5 if small else 8.5,
