@@ -5,7 +5,7 @@ rows; the server of a user is an index in a column; one call decides for all ser
 """
 
 from abc import abstractmethod
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -21,6 +21,8 @@ class Infrastructure(eqx.Module):
     """CPU clock f^e."""
     decision_period_s: Float[Array, "servers"]
     """Decision period D."""
+    broadcast_period_s: Float[Array, ""]
+    """Time between two broadcasts of a server."""
     hops: Float[Array, "servers servers"]
     """Hops d from a base station (row) to a server (column)."""
     backhaul_rate_bps: Float[Array, ""]
@@ -125,7 +127,7 @@ class Memory(eqx.Module):
     """Leaves with a leading axis of users; their bytes are counted in a migration."""
 
     @classmethod
-    def none(cls) -> Self:
+    def none(cls) -> "Memory":
         """The memory of a policy that remembers nothing."""
         return cls(None, None)
 

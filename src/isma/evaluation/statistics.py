@@ -1,7 +1,7 @@
 """Intervals: Student's t, paired wherever two policies met the same worlds."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy import stats
 
 CONFIDENCE = 0.95
@@ -29,7 +29,7 @@ def paired_ratio(
 
 
 def percentile(
-    histogram: Float[np.ndarray, "bins"],
+    histogram: Int[np.ndarray, "bins"],
     low_s: Float[np.ndarray, "bins"],
     high_s: Float[np.ndarray, "bins"],
     part: float,

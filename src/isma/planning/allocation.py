@@ -23,6 +23,7 @@ _CUTS = 4
 _PRICE_SPAN = 1e-2
 _FILL_STEPS = 4
 _SMALLEST_SHARE = 1e-6
+_UNLIMITED = 1e6
 
 
 class Offer(eqx.Module):
@@ -97,8 +98,8 @@ def local_s(requests: Requests, visible: Bool[Array, "users"]) -> Float[Array, "
     return jnp.where(visible, requests.cycles / jnp.where(visible, requests.local_hz, 1), 0)
 
 
-def respond(offer: Offer, price_s: Float[Array, "..."]) -> Response:
-    """The ratio and share that cost a user least at a price; staying local costs no share."""
+def respond(offer: Offer, price_s: Float[Array, "..."], most: float = 1.0) -> Response:
+    """The ratio and share, up to `most`, that cost a user least; staying local costs no share."""
     local, transfer, work = offer.local_s, offer.transfer_s, offer.work_s
     shape = jnp.broadcast_shapes(local.shape, transfer.shape, work.shape, price_s.shape)
     best = Response(
@@ -107,7 +108,7 @@ def respond(offer: Offer, price_s: Float[Array, "..."]) -> Response:
     inverse_price = 1 / jnp.maximum(price_s, 1e-20)
     # The grid is unrolled so that all of it becomes one elementwise loop over users.
     for ratio in RATIOS[1:]:
-        share = _share(offer, ratio, jnp.sqrt(ratio * work * inverse_price))
+        share = _share(offer, ratio, jnp.sqrt(ratio * work * inverse_price), most)
         time = jnp.maximum((1 - ratio) * local, ratio * transfer + ratio * work / share)
         cost = time + price_s * share
         better = cost < best.cost_s
@@ -173,12 +174,12 @@ def split(offer: Offer, pools: Pools) -> Split:
 
 
 def _share(
-    offer: Offer, ratio: Float[Array, "..."] | float, wanted: Float[Array, "..."]
+    offer: Offer, ratio: Float[Array, "..."] | float, wanted: Float[Array, "..."], most: float = 1.0
 ) -> Float[Array, "..."]:
-    """The wanted share, no more than brings the edge branch down to the local one, and at most 1."""
+    """The wanted share, up to `most` and to what brings the edge branch down to the local one."""
     slack = (1 - ratio) * offer.local_s - ratio * offer.transfer_s
-    enough = jnp.where(slack > 0, ratio * offer.work_s / jnp.maximum(slack, 1e-20), 1.0)
-    return jnp.clip(jnp.minimum(wanted, enough), _SMALLEST_SHARE, 1.0)
+    enough = jnp.where(slack > 0, ratio * offer.work_s / jnp.maximum(slack, 1e-20), most)
+    return jnp.clip(jnp.minimum(wanted, enough), _SMALLEST_SHARE, most)
 
 
 def _search(offer: Offer, pools: Pools) -> Float[Array, "pools"]:
@@ -187,6 +188,7 @@ def _search(offer: Offer, pools: Pools) -> Float[Array, "pools"]:
     The ratios' steps make the demand jump, so the bracket is cut and never extrapolated: into
     `_SECTIONS` at a time, which is one wide evaluation where bisection is three narrow ones. It ends at
     a hundredth of the price that is always enough: below, CPU is too plentiful to have a price.
+    A user may ask for more than the whole here, so that one alone on a server still has its price.
     """
     # At λ = (Σ √a)² no choice of ratios asks for more than the whole.
     enough = jnp.maximum(pools.sum(jnp.sqrt(offer.work_s)) ** 2, 1e-12)[:, None]
@@ -196,7 +198,7 @@ def _search(offer: Offer, pools: Pools) -> Float[Array, "pools"]:
     def cut(step: Array, low: Array) -> Array:
         width = _SECTIONS ** -step.astype(low.dtype)
         price = enough * _PRICE_SPAN ** (1 - low - width * inner)
-        demand = pools.sum(respond(columns, pools.spread(price, jnp.inf)).cpu_share)
+        demand = pools.sum(respond(columns, pools.spread(price, jnp.inf), _UNLIMITED).cpu_share)
         return low + width / _SECTIONS * jnp.sum(demand > 1, axis=1, keepdims=True)
 
     low = jax.lax.fori_loop(0, _CUTS, cut, jnp.zeros_like(enough))

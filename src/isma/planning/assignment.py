@@ -23,6 +23,13 @@ class Improved(NamedTuple):
     improving: Bool[Array, ""]
 
 
+class _Neighbours(NamedTuple):
+    """Assignments one step away, and the two servers that differ."""
+
+    target: Int[Array, "neighbours users"]
+    servers: Int[Array, "neighbours 2"]
+
+
 def assess(offer: Offer, target: Int[Array, "users"], counted: Bool[Array, "users"]) -> Split:
     """Split every server among the counted users that `target` sends there."""
     servers = offer.transfer_s.shape[1]
@@ -37,26 +44,40 @@ def improve(
     checks: int,
     margin: float,
 ) -> Improved:
-    """Local search from `start`: the best of some moves and swaps, while it saves a part `margin`."""
+    """Local search from `start`: the best of some moves and swaps, each saving at least a part `margin`."""
 
-    def total(target: Int[Array, "users"]) -> Float[Array, ""]:
-        return jnp.sum(jnp.where(counted, assess(offer, target, counted).time_s, 0))
+    totals = jax.vmap(lambda target, pair: _pair_total_s(offer, target, counted, pair))
 
     def one(now: Improved) -> Improved:
-        neighbours = _neighbours(offer, now.target, counted, checks)
-        totals = jax.vmap(total)(neighbours)
-        best = jnp.argmin(totals)
-        better = totals[best] < now.total_s * (1 - margin)
-        target = jnp.where(better, neighbours[best], now.target)
-        return Improved(target, jnp.where(better, totals[best], now.total_s), now.steps + 1, better)
+        found = _neighbours(offer, now.target, counted, checks)
+        before = totals(jnp.broadcast_to(now.target, found.target.shape), found.servers)
+        saved = before - totals(found.target, found.servers)
+        best = jnp.argmax(saved)
+        better = saved[best] > before[best] * margin
+        target = jnp.where(better, found.target[best], now.target)
+        total_s = now.total_s - jnp.where(better, saved[best], 0)
+        return Improved(target, total_s, now.steps + 1, better)
 
-    first = Improved(start, total(start), jnp.zeros((), jnp.int32), jnp.asarray(True))
+    first_s = jnp.sum(jnp.where(counted, assess(offer, start, counted).time_s, 0))
+    first = Improved(start, first_s, jnp.zeros((), jnp.int32), jnp.asarray(True))
     return jax.lax.while_loop(lambda now: now.improving & (now.steps < max_steps), one, first)
+
+
+def _pair_total_s(
+    offer: Offer,
+    target: Int[Array, "users"],
+    counted: Bool[Array, "users"],
+    servers: Int[Array, "2"],
+) -> Float[Array, ""]:
+    """Sum of the times on two servers, which are all that a move or a swap changes."""
+    pool = jnp.where(target == servers[0], 0, jnp.where(target == servers[1], 1, 2))
+    pools = Pools(jnp.where(counted, pool, 2), 2)
+    return jnp.sum(jnp.where(pools.pool < 2, split(at(offer, target), pools).time_s, 0))
 
 
 def _neighbours(
     offer: Offer, target: Int[Array, "users"], counted: Bool[Array, "users"], checks: int
-) -> Int[Array, "neighbours users"]:
+) -> _Neighbours:
     """The assignments that differ by one of the most promising moves or swaps."""
     users, servers = offer.transfer_s.shape
     now = assess(offer, target, counted)
@@ -68,18 +89,29 @@ def _neighbours(
     cost = joining(offer, without**2).cost_s
     leave = jnp.take_along_axis(cost, target[:, None], axis=1)
     gain = jnp.where(counted[:, None] & ~here, leave - cost, -jnp.inf)
-    _, best = jax.lax.top_k(gain.ravel(), checks)
-    user, to = best // servers, best % servers
+    user, to = _best_of_rows(gain, checks)
     moved = jnp.where(jnp.arange(users) == user[:, None], to[:, None].astype(target.dtype), target)
 
     swap = jnp.where(
         counted[:, None] & counted, _swap_gain_s(offer, target, now, own, pull), -jnp.inf
     )
-    _, best = jax.lax.top_k(swap.ravel(), checks)
-    a, b = best // users, best % users
+    a, b = _best_of_rows(swap, checks)
     is_a, is_b = jnp.arange(users) == a[:, None], jnp.arange(users) == b[:, None]
     swapped = jnp.where(is_a, target[b][:, None], jnp.where(is_b, target[a][:, None], target))
-    return jnp.concatenate([moved, swapped])
+    pairs = [
+        jnp.stack([target[user], to.astype(target.dtype)], 1),
+        jnp.stack([target[a], target[b]], 1),
+    ]
+    return _Neighbours(jnp.concatenate([moved, swapped]), jnp.concatenate(pairs))
+
+
+def _best_of_rows(
+    gain: Float[Array, "users columns"], number: int
+) -> tuple[Int[Array, "number"], Int[Array, "number"]]:
+    """Rows and columns of the greatest gains, at most one a row (sorting all of them is slow)."""
+    column = jnp.argmax(gain, axis=1)
+    _, row = jax.lax.top_k(jnp.max(gain, axis=1), number)
+    return row, column[row]
 
 
 def _swap_gain_s(

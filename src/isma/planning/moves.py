@@ -14,6 +14,9 @@ from jaxtyping import Array, Bool, Float, Int
 from isma.planning.allocation import Offer, joining
 from isma.planning.pools import Pools
 
+_MOST_PLACES = 8
+"""Servers besides home that a user may go to in one decision: the cheapest to join."""
+
 
 class Search(NamedTuple):
     """A search under way."""
@@ -28,62 +31,105 @@ class Search(NamedTuple):
     improving: Bool[Array, ""]
 
 
+class _Places(NamedTuple):
+    """Where a user might go: its home first, then the most promising servers."""
+
+    server: Int[Array, "users places"]
+    offer: Offer
+    handicap_s: Float[Array, "users places"]
+
+
 def best_moves(
     offer: Offer,
     host: Int[Array, "users"],
     maker: Pools,
     price_s: Float[Array, "makers servers"],
     movable: Bool[Array, "users"],
-    least_gain: Float[Array, "users"],
+    least_gain_s: Float[Array, "users"],
+    handicap_s: Float[Array, "users servers"],
     max_moves: int,
 ) -> Search:
     """Let each decision maker move its users one by one while that saves time overall.
 
     `maker` groups the users by who decides for them, and `price_s` is what each maker believes of
-    every server, with all users where they are. A move must save more than `least_gain` seconds,
-    counting what it costs or spares everyone else on both servers. No user moves twice.
+    every server, with all users where they are. A move must save more than `least_gain_s` seconds,
+    counting what it costs or spares everyone else on both servers. No user moves twice. Makers who
+    hear the same news would all choose the same idle server: `handicap_s`, drawn at random, is
+    added to what a server costs and makes them differ.
     """
-    servers = jnp.arange(offer.transfer_s.shape[1])
+    pull = jnp.sqrt(price_s)
     row = jnp.minimum(maker.pool, maker.num_pools - 1)
+    places = _places(offer, host, pull[row], handicap_s)
+    own = _own_pull(places, pull[row, host])
 
     def improve(search: Search) -> Search:
-        at_home = search.target[:, None] == servers
-        own_pull = _pull(offer, jnp.where(at_home, search.pull[row], jnp.inf))
-        without = jnp.maximum(search.pull[row] - jnp.where(at_home, own_pull, 0), 0)
-        joined = joining(offer, without**2)
-        stays = jnp.sum(jnp.where(at_home, joined.cost_s, 0), axis=1)
-        goes = jnp.where(at_home, jnp.inf, joined.cost_s)
-        to = jnp.argmin(goes, axis=1).astype(search.target.dtype)
-        gain = stays - jnp.min(goes, axis=1) - least_gain
+        around = jnp.take_along_axis(search.pull[row], places.server, axis=1)
+        without = around.at[:, 0].add(-own)
+        joined = joining(places.offer, jnp.maximum(without, 0) ** 2)
+        cost_s = joined.cost_s + places.handicap_s
+        best = jnp.argmin(cost_s[:, 1:], axis=1) + 1
+        gain = cost_s[:, 0] - _at(cost_s, best) - least_gain_s
         wins = maker.winner(jnp.where(movable & ~search.moved & (gain > 0), gain, -jnp.inf))
-        pull = search.pull - maker.sum(jnp.where(wins[:, None] & at_home, own_pull, 0))
-        arrives = wins[:, None] & (to[:, None] == servers)
-        pull = pull + maker.sum(
-            jnp.where(arrives, jnp.sqrt(joined.offload_ratio * offer.work_s), 0)
-        )
-        share = jnp.where(wins, _at(joined.cpu_share, to), search.share)
-        target = jnp.where(wins, to, search.target)
+        to = _at(places.server, best)
+        pulls = jnp.sqrt(_at(joined.offload_ratio, best) * _at(places.offer.work_s, best))
+        changed = _moved(search.pull, row, host, to, wins, own, pulls)
         return Search(
-            target, jnp.maximum(pull, 0), share, search.moved | wins, search.step + 1, jnp.any(wins)
+            target=jnp.where(wins, to, search.target),
+            pull=changed,
+            share=jnp.where(wins, _at(joined.cpu_share, best), search.share),
+            moved=search.moved | wins,
+            step=search.step + 1,
+            improving=jnp.any(wins),
         )
 
     start = Search(
         target=host,
-        pull=jnp.sqrt(price_s),
-        share=jnp.zeros_like(offer.local_s[:, 0]),
+        pull=pull,
+        share=jnp.zeros_like(least_gain_s),
         moved=jnp.zeros_like(movable),
         step=jnp.zeros((), jnp.int32),
-        improving=jnp.asarray(True),
+        improving=jnp.asarray(offer.transfer_s.shape[1] > 1),
     )
     return jax.lax.while_loop(lambda s: s.improving & (s.step < max_moves), improve, start)
 
 
-def _pull(offer: Offer, pull: Float[Array, "users servers"]) -> Float[Array, "users servers"]:
-    """A user's own part √(η a) of the pull of the server it is on; 0 where that is infinite."""
-    here = jnp.isfinite(pull)
-    taken = joining(offer, jnp.where(here, pull, 0) ** 2)
-    return jnp.where(here, jnp.minimum(jnp.sqrt(taken.offload_ratio * offer.work_s), pull), 0)
+def _places(
+    offer: Offer,
+    host: Int[Array, "users"],
+    pull: Float[Array, "users servers"],
+    handicap_s: Float[Array, "users servers"],
+) -> _Places:
+    """Each user's home and the servers that would be cheapest to join, at present prices."""
+    users, servers = pull.shape
+    handicap_s = handicap_s.at[jnp.arange(users), host].set(0)
+    cost = joining(offer, pull**2).cost_s + handicap_s
+    cost = cost.at[jnp.arange(users), host].set(jnp.inf)
+    _, nearest = jax.lax.top_k(-cost, min(_MOST_PLACES, servers - 1))
+    server = jnp.concatenate([host[:, None], nearest.astype(host.dtype)], axis=1)
+    take = lambda value: jnp.take_along_axis(value, server, axis=1)  # noqa: E731
+    around = Offer(offer.local_s, take(offer.transfer_s), take(offer.work_s))
+    return _Places(server, around, take(handicap_s))
 
 
-def _at(value: Float[Array, "users servers"], server: Int[Array, "users"]) -> Float[Array, "users"]:
-    return jnp.take_along_axis(value, server[:, None], axis=1)[:, 0]
+def _own_pull(places: _Places, pull: Float[Array, "users"]) -> Float[Array, "users"]:
+    """A user's own part √(η a) of its home's pull."""
+    home = Offer(*(value[:, 0] for value in jax.tree.leaves(places.offer)))
+    return jnp.minimum(jnp.sqrt(joining(home, pull**2).offload_ratio * home.work_s), pull)
+
+
+def _moved(
+    pull: Float[Array, "makers servers"],
+    row: Int[Array, "users"],
+    host: Int[Array, "users"],
+    to: Int[Array, "users"],
+    wins: Bool[Array, "users"],
+    leaves: Float[Array, "users"],
+    arrives: Float[Array, "users"],
+) -> Float[Array, "makers servers"]:
+    """The pulls as their makers reckon them once the winners have moved."""
+    pull = pull.at[row, host].add(jnp.where(wins, -leaves, 0))
+    return jnp.maximum(pull.at[row, to].add(jnp.where(wins, arrives, 0)), 0)
+
+
+def _at(value: Array, place: Int[Array, "users"]) -> Array:
+    return jnp.take_along_axis(value, place[:, None], axis=1)[:, 0]

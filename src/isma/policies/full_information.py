@@ -27,8 +27,8 @@ class FullInformation(Policy):
     """Most improvements of the plan in one decision."""
     checks: int = eqx.field(static=True, default=4)
     """Moves, and as many swaps, that are judged exactly for each improvement."""
-    margin: float = eqx.field(static=True, default=0.003)
-    """Part of the total that each change of the plan must save."""
+    margin: float = eqx.field(static=True, default=0.01)
+    """Part of their users' time that a change of the plan must save on the servers it concerns."""
     shaken: int = eqx.field(static=True, default=3)
     """Users that are sent somewhere at random in the shaken copy."""
 
@@ -50,7 +50,9 @@ class FullInformation(Policy):
                 offer, start, observation.visible, self.steps, self.checks, self.margin
             )
         )(starts)
-        better = found.total_s[1] < found.total_s[0] * (1 - self.shaken * self.margin)
+        servers = offer.transfer_s.shape[1]
+        least_gain_s = self.shaken * self.margin * found.total_s[0] * 2 / servers
+        better = found.total_s[1] < found.total_s[0] - least_gain_s
         plan = jnp.where(better, found.target[1], found.target[0])
         target = jnp.where(observation.decides, plan, observation.host)
         action, _ = shared_out(observation, offer, target)

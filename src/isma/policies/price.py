@@ -3,11 +3,12 @@
 from typing import ClassVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation, Policy
-from isma.planning.allocation import at, offers, split
+from isma.planning.allocation import Offer, Split, at, offers, split
 from isma.planning.moves import best_moves
 from isma.planning.pools import Pools
 from isma.policies.base import believed_load, shared_out
@@ -16,14 +17,18 @@ from isma.policies.base import believed_load, shared_out
 class Price(Policy):
     """Moves a user where its own time and what it costs the others there are least.
 
-    Each server broadcasts λ, what one more unit of its CPU would save its users; nothing about
-    them. Between two decisions of a server its load tells how far its last price is from the
-    truth: λ ∝ load² as long as shares are uncapped (isma.planning.allocation.joining).
+    Each server broadcasts λ, what one more unit of its CPU would save its users, and nothing about
+    them (docs/allocation.md).
     """
 
     publishes_price: ClassVar[bool] = True
-    margin: float = eqx.field(static=True, default=0.02)
+    margin: float = eqx.field(static=True, default=0.05)
     """A move must save this part of the user's time: prices are some seconds old."""
+    spread: float = eqx.field(static=True, default=0.02)
+    """Servers within this part of the user's time count as equal, and chance chooses."""
+    rivals: float = eqx.field(static=True, default=10.0)
+    """Servers that may decide on the same news and still all move their users; if there are more,
+    each user that would gain moves with the chance that brings the movers down to so many."""
     moves: int = eqx.field(static=True, default=4)
     """Most users that a server moves in one decision."""
 
@@ -34,18 +39,23 @@ class Price(Policy):
         offer = offers(observation)
         home = Pools(observation.pool(observation.host), observation.num_pools)
         here = split(at(offer, observation.host), home)
-        price_s = believed_price_s(observation, here.price_s)
+        price_s = believed_price_s(observation, home, here, offer)
         maker = Pools(
             jnp.where(observation.visible, observation.host, price_s.shape[0]), price_s.shape[0]
         )
+        time_s = here.time_s
+        turn, tie = jax.random.split(key)
+        chance = jax.random.uniform(tie, offer.transfer_s.shape, time_s.dtype)
+        may = jax.random.uniform(turn, time_s.shape, time_s.dtype) < self._chance(observation)
         search = best_moves(
             offer,
             observation.host,
             maker,
             price_s,
-            observation.decides,
-            self.margin * here.time_s,
-            self.moves,
+            movable=observation.decides & may,
+            least_gain_s=self.margin * time_s,
+            handicap_s=self.spread * time_s[:, None] * chance,
+            max_moves=self.moves,
         )
         action, stays = shared_out(observation, offer, search.target)
         share = jnp.where(search.moved, search.share, action.cpu_share)
@@ -56,13 +66,32 @@ class Price(Policy):
         )
         return Action(action.server, action.offload_ratio, share, own_price_s), memory
 
+    def _chance(self, observation: Observation) -> Float[Array, ""]:
+        """Chance that a user that would gain may move, by how many servers decide on the same news."""
+        infrastructure = observation.infrastructure
+        news_per_decision = infrastructure.broadcast_period_s / infrastructure.decision_period_s
+        return self.rivals / jnp.maximum(jnp.sum(jnp.minimum(news_per_decision, 1)), self.rivals)
+
 
 def believed_price_s(
-    observation: Observation, home_price_s: Float[Array, "pools"]
+    observation: Observation, home: Pools, here: Split, offer: Offer
 ) -> Float[Array, "servers servers"]:
-    """Price of each server (column) as each server (row) reckons it; its own it knows."""
-    believed = observation.news.price_s * believed_load(observation) ** 2
-    servers = believed.shape[0]
-    if home_price_s.shape[0] != servers:
+    """Price of each server (column) as each server (row) reckons it; its own it knows.
+
+    A price is as old as that server's last decision, but its load is fresh. A user that came since
+    asked for φ = o / (√λ + o), o being its pull, so that √λ has grown by √λ φ / (1 - φ). Where there
+    was nobody before there is no price to grow: those that came are taken to be like one's own.
+    """
+    published = jnp.sqrt(observation.news.price_s)
+    load = believed_load(observation)
+    came = jnp.maximum(load - 1, 0)
+    grown = published * (1 + came / (1 - jnp.minimum(came, 0.5)))
+    pull = jnp.sqrt(here.offload_ratio * at(offer, observation.host).work_s)
+    servers = load.shape[0]
+    seen = observation.visible.astype(pull.dtype)
+    maker = Pools(jnp.where(observation.visible, observation.host, servers), servers)
+    typical = maker.sum(pull) / jnp.maximum(maker.sum(seen), 1)
+    believed = jnp.where(published > 0, grown, load * typical[:, None]) ** 2
+    if home.num_pools != servers:
         return believed
-    return jnp.where(jnp.eye(servers, dtype=bool), home_price_s, believed)
+    return jnp.where(jnp.eye(servers, dtype=bool), here.price_s, believed)

@@ -74,6 +74,7 @@ def build(scenario: Scenario) -> Params:
         infrastructure=Infrastructure(
             server_hz=jnp.asarray(clock_hz),
             decision_period_s=jnp.asarray(period_s),
+            broadcast_period_s=jnp.asarray(max(scenario.broadcast.period_s, time.tick_s)),
             hops=jnp.asarray(hops, float),
             backhaul_rate_bps=jnp.asarray(scenario.backhaul.rate_bps),
             bandwidth_hz=jnp.asarray(radio.bandwidth_hz),
