@@ -12,6 +12,7 @@ from isma.planning.allocation import Offer, Split, at, offers, split
 from isma.planning.moves import best_moves
 from isma.planning.pools import Pools
 from isma.policies.base import believed_load, shared_out
+from isma.world.scenario import Visibility
 
 
 class Price(Policy):
@@ -40,9 +41,6 @@ class Price(Policy):
         home = Pools(observation.pool(observation.host), observation.num_pools)
         here = split(at(offer, observation.host), home)
         price_s = believed_price_s(observation, home, here, offer)
-        maker = Pools(
-            jnp.where(observation.visible, observation.host, price_s.shape[0]), price_s.shape[0]
-        )
         time_s = here.time_s
         turn, tie = jax.random.split(key)
         chance = jax.random.uniform(tie, offer.transfer_s.shape, time_s.dtype)
@@ -50,7 +48,7 @@ class Price(Policy):
         search = best_moves(
             offer,
             observation.host,
-            maker,
+            home,
             price_s,
             movable=observation.decides & may,
             least_gain_s=self.margin * time_s,
@@ -59,11 +57,8 @@ class Price(Policy):
         )
         action, stays = shared_out(observation, offer, search.target)
         share = jnp.where(search.moved, search.share, action.cpu_share)
-        own_price_s = (
-            stays.price_s
-            if price_s.shape[0] == observation.num_pools
-            else jnp.zeros_like(action.price_s)
-        )
+        alone = observation.visibility is Visibility.USER
+        own_price_s = jnp.zeros_like(action.price_s) if alone else stays.price_s
         return Action(action.server, action.offload_ratio, share, own_price_s), memory
 
     def _chance(self, observation: Observation) -> Float[Array, ""]:
@@ -75,23 +70,22 @@ class Price(Policy):
 
 def believed_price_s(
     observation: Observation, home: Pools, here: Split, offer: Offer
-) -> Float[Array, "servers servers"]:
-    """Price of each server (column) as each server (row) reckons it; its own it knows.
+) -> Float[Array, "makers servers"]:
+    """Price of each server (column) as each decision maker (row) reckons it; its own it knows.
 
     A price is as old as that server's last decision, but its load is fresh. A user that came since
     asked for φ = o / (√λ + o), o being its pull, so that √λ has grown by √λ φ / (1 - φ). Where there
     was nobody before there is no price to grow: those that came are taken to be like one's own.
     """
-    published = jnp.sqrt(observation.news.price_s)
-    load = believed_load(observation)
+    published, load = jnp.sqrt(observation.news.price_s), believed_load(observation)
+    alone = observation.visibility is Visibility.USER
+    if alone:  # Every user decides for itself, on what its host has heard.
+        published, load = published[observation.host], load[observation.host]
     came = jnp.maximum(load - 1, 0)
     grown = published * (1 + came / (1 - jnp.minimum(came, 0.5)))
     pull = jnp.sqrt(here.offload_ratio * at(offer, observation.host).work_s)
-    servers = load.shape[0]
-    seen = observation.visible.astype(pull.dtype)
-    maker = Pools(jnp.where(observation.visible, observation.host, servers), servers)
-    typical = maker.sum(pull) / jnp.maximum(maker.sum(seen), 1)
+    typical = home.sum(pull) / jnp.maximum(home.sum(observation.visible.astype(pull.dtype)), 1)
     believed = jnp.where(published > 0, grown, load * typical[:, None]) ** 2
-    if home.num_pools != servers:
+    if alone:
         return believed
-    return jnp.where(jnp.eye(servers, dtype=bool), here.price_s, believed)
+    return jnp.where(jnp.eye(believed.shape[1], dtype=bool), here.price_s, believed)
