@@ -1,0 +1,29 @@
+"""The checker that holds every annotated array of isma to its shape and type while tests run."""
+
+from beartype import BeartypeConf, beartype
+
+checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
+"""An int may stand where a float is wanted, as the type checker has it."""
+
+MODULES = (
+    "isma.contract",
+    "isma.delay",
+    "isma.planning",
+    "isma.policies",
+    "isma.simulator",
+    "isma.bounds",
+    "isma.world.mobility",
+    "isma.world.radio",
+    "isma.world.sites",
+    "isma.world.backhaul",
+    "isma.world.traces",
+    "isma.evaluation.bound",
+    "isma.evaluation.cell",
+    "isma.evaluation.compare",
+    "isma.evaluation.output",
+    "isma.evaluation.plan",
+    "isma.evaluation.statistics",
+    "isma.evaluation.summary",
+    "isma.evaluation.timing",
+)
+"""Modules that are checked, with what is in them. Pydantic checks isma.world.scenario itself."""

@@ -1,0 +1,117 @@
+"""Small worlds for tests: scenarios, observations in round numbers, observations at random."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from isma.contract import Action, Infrastructure, Memory, News, Observation, Policy, Requests
+from isma.simulator.params import build
+from isma.world.files import load
+from isma.world.scenario import Scenario, Visibility
+
+USERS, SERVERS = 7, 3
+
+
+def tiny(overrides: Mapping[str, Any] | None = None) -> Scenario:
+    """The paper's world for 20 s, with fewer users and servers."""
+    small = {"users.count": USERS, "sites.count": SERVERS, "duration_s": 20, "warmup_s": 5}
+    return load("paper", {**small, **(overrides or {})})
+
+
+def network(server_hz: list[float], hops: list[list[float]]) -> Infrastructure:
+    """A network in round numbers: 1 Mbit/s by radio where the gain is 1, 1 Mbit/s a hop."""
+    return eqx.tree_at(
+        lambda net: (
+            *(net.server_hz, net.decision_period_s, net.hops, net.backhaul_rate_bps),
+            *(net.bandwidth_hz, net.power_w, net.noise_w),
+        ),
+        build(tiny()).infrastructure,
+        (
+            *(jnp.array(server_hz), 2.0 * jnp.ones(len(server_hz)), jnp.array(hops)),
+            *(jnp.asarray(1e6), jnp.asarray(1e6), jnp.asarray(1.0), jnp.asarray(1.0)),
+        ),
+    )
+
+
+def line(servers: int) -> list[list[float]]:
+    """Hops between sites in a row."""
+    place = np.arange(servers)
+    return np.abs(place[:, None] - place).astype(float).tolist()
+
+
+def seen(
+    infrastructure: Infrastructure,
+    host: list[int],
+    station: list[int] | None = None,
+    data_mbit: float | list[float] = 1.0,
+    work_s: float | list[float] = 1.0,
+    local_s: float | list[float] = 100.0,
+    load: list[float] | None = None,
+    price_s: list[float] | None = None,
+) -> Observation:
+    """Everyone visible and every server deciding; work is in seconds on a server of 1 GHz.
+
+    Everybody has heard the same loads and prices; none given: all idle, all free.
+    """
+    users, servers = len(host), infrastructure.server_hz.shape[0]
+    column = lambda value: jnp.broadcast_to(jnp.asarray(value, float), (users,))  # noqa: E731
+    heard = lambda value: jnp.broadcast_to(jnp.asarray(value, float), (servers, servers))  # noqa: E731
+    cycles = 1e9 * column(work_s)
+    requests = Requests(1e6 * column(data_mbit), cycles, cycles / column(local_s), column(local_s))
+    remaining_hz = infrastructure.server_hz / (1 + heard(load if load else [0.0] * servers))
+    return Observation(
+        infrastructure=infrastructure,
+        requests=requests,
+        gain=jnp.ones(users),
+        station=jnp.array(host if station is None else station, jnp.int32),
+        host=jnp.array(host, jnp.int32),
+        visible=jnp.ones(users, bool),
+        decides=jnp.ones(users, bool),
+        acting=jnp.ones(servers, bool),
+        news=News(remaining_hz, heard(price_s if price_s else [0.0] * servers), heard(0.0)),
+        position_m=None,
+        visibility=Visibility.SERVER,
+    )
+
+
+def at_random(seed: int, visibility: Visibility = Visibility.SERVER) -> Observation:
+    """A moment in a world like the paper's, with the standard sizes."""
+    rng = np.random.default_rng(seed)
+    column = lambda low, high: jnp.asarray(rng.uniform(low, high, USERS))  # noqa: E731
+    table = lambda low, high: jnp.asarray(rng.uniform(low, high, (SERVERS, SERVERS)))  # noqa: E731
+    infrastructure = _INFRASTRUCTURE
+    cycles, local_hz = column(6e9, 9e10), column(1e8, 3.5e8)
+    return Observation(
+        infrastructure=infrastructure,
+        requests=Requests(column(1.6e6, 2.4e7), cycles, local_hz, cycles / local_hz),
+        gain=10 ** column(-14, -8),
+        station=jnp.asarray(rng.integers(0, SERVERS, USERS), jnp.int32),
+        host=jnp.asarray(rng.integers(0, SERVERS, USERS), jnp.int32),
+        visible=jnp.ones(USERS, bool),
+        decides=jnp.asarray(rng.random(USERS) < 0.8),
+        acting=jnp.ones(SERVERS, bool),
+        news=News(infrastructure.server_hz * table(0.3, 1), table(0, 60), table(0, 3)),
+        position_m=None,
+        visibility=visibility,
+    )
+
+
+_INFRASTRUCTURE = build(tiny()).infrastructure
+
+act = eqx.filter_jit(lambda policy, memory, observation, key: policy.act(memory, observation, key))
+"""One decision, compiled once for a policy, its sizes and a visibility."""
+
+
+def decide(policy: Policy, observation: Observation, seed: int = 0) -> Action:
+    """A first decision."""
+    return act(policy, first_memory(policy, observation), observation, jax.random.key(seed))[0]
+
+
+def first_memory(policy: Policy, observation: Observation) -> Memory:
+    """What the policy remembers before its first decision."""
+    sizes = observation.host.shape[0], observation.acting.shape[0]
+    return policy.init(tiny(), *sizes, jax.random.key(0))
