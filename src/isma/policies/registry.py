@@ -2,6 +2,8 @@
 
 import dataclasses
 import importlib
+import inspect
+import math
 
 from isma.contract import Policy
 from isma.errors import PolicyError, unknown
@@ -49,6 +51,8 @@ def _imported(module: str, attribute: str) -> type[Policy]:
         raise PolicyError(f"policy {module}:{attribute}: {module} has no {attribute}") from None
     if not (isinstance(found, type) and issubclass(found, Policy)):
         raise PolicyError(f"policy {module}:{attribute} must be a subclass of isma.contract.Policy")
+    if inspect.isabstract(found):
+        raise PolicyError(f"policy {module}:{attribute} must say how to act: it is abstract")
     return found
 
 
@@ -65,14 +69,27 @@ def _with_options(name: str, made: type[Policy], options: list[str]) -> Policy:
                 + (unknown("option", key, fields) if fields else f"takes no options, got {key!r}")
             )
         values[key] = _parsed(name, key, text, fields[key].type)
+    needed = [key for key in fields if _is_needed(fields[key]) and key not in values]
+    if needed:
+        raise PolicyError(
+            f"policy {name!r}: {needed[0]} must be given, as {name}:{needed[0]}=value"
+        )
     return made(**values)
+
+
+def _is_needed(field: dataclasses.Field) -> bool:
+    missing = dataclasses.MISSING
+    return field.init and field.default is missing and field.default_factory is missing
 
 
 def _parsed(name: str, key: str, text: str, kind: object) -> int | float | str:
     if kind not in (int, float):
         return text
     try:
-        return int(text) if kind is int else float(text)
+        value = int(text) if kind is int else float(text)
+        if not math.isfinite(value):
+            raise ValueError
+        return value
     except ValueError:
-        wanted = "a whole number" if kind is int else "a number"
+        wanted = "a whole number" if kind is int else "a finite number"
         raise PolicyError(f"policy {name!r}: {key} must be {wanted}, got {text!r}") from None

@@ -94,7 +94,8 @@ def full_name(field: str) -> str:
         return ends[0]
     if ends:
         raise ScenarioError(f"field {field!r} must be written in full: one of {', '.join(ends)}")
-    raise ScenarioError(unknown("field", field, names))
+    known = names if "." in field else {name.rsplit(".", 1)[-1] for name in names}
+    raise ScenarioError(unknown("field", field, known))
 
 
 def _read(source: str | Path) -> tuple[str, str, Path]:
@@ -151,7 +152,8 @@ def _walk(model: type[BaseModel], prefix: str, mobility: type[BaseModel]) -> lis
 
 def _first(error: ValidationError) -> str:
     """One line for the first thing wrong: the field, the rule, the value."""
-    detail = error.errors(include_url=False)[0]
+    # Of the kinds that a field may have, the one that came farthest tells what is wrong.
+    detail = max(error.errors(include_url=False), key=lambda one: len(one["loc"]))
     path = [
         str(part)
         for part in detail["loc"]
@@ -167,6 +169,10 @@ def _first(error: ValidationError) -> str:
     if kind == "extra_forbidden":
         siblings = [n for n in field_names() if n.rsplit(".", 1)[0] == where.rsplit(".", 1)[0]]
         return unknown("field", where, siblings or list(Scenario.model_fields))
+    if kind == "union_tag_invalid":
+        tags = detail.get("ctx", {})
+        known = " or ".join(str(tags.get("expected_tags")).split(", "))
+        return f"{where}.kind must be {known}, got {tags.get('tag')!r}"
     if kind == "missing":
         return f"{where} must be given"
     if kind == "value_error" and isinstance(value, dict | BaseModel):
