@@ -4,9 +4,10 @@ All functions take arrays and broadcast. Bits, hertz, watts and seconds througho
 """
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Num
 
-Real = Float[Array, "..."] | Num[Array, "..."] | float
+Real = Num[Array, "..."] | Num[np.ndarray, "..."] | float
 
 
 def local_time_s(cycles: Real, offload_ratio: Real, local_hz: Real) -> Float[Array, "..."]:
@@ -37,7 +38,7 @@ def edge_time_s(
     cycles: Real, offload_ratio: Real, server_hz: Real, cpu_share: Real
 ) -> Float[Array, "..."]:
     """Time on the server's share, t^e = η f^r / (f^e a), in seconds; 0 where η = 0 (5)."""
-    work_s = cycles * offload_ratio / server_hz
+    work_s = jnp.asarray(cycles * offload_ratio / server_hz)
     return jnp.where(jnp.asarray(offload_ratio) > 0, work_s / cpu_share, 0.0)
 
 
