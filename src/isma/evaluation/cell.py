@@ -3,7 +3,9 @@
 import io
 import os
 import time
+import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -64,12 +66,13 @@ class Cell:
     @property
     def mean_s(self) -> float:
         """The paper's objective (7): each user's mean over its tasks, then the mean over users."""
-        return float(np.mean(self.user_mean_s))
+        return float(np.nanmean(self.user_mean_s))
 
     @property
     def user_mean_s(self) -> Float[np.ndarray, "users"]:
-        """Each user's mean completion time."""
-        return self.user_time_s / np.maximum(self.user_tasks, 1)
+        """Each user's mean completion time; NaN for one that had no task."""
+        none = self.user_tasks == 0
+        return np.where(none, np.nan, self.user_time_s / np.maximum(self.user_tasks, 1))
 
     @property
     def task_mean_s(self) -> float:
@@ -88,7 +91,7 @@ class Cell:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 return cls(**{field.name: stored[field.name] for field in fields(cls)})
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
 
@@ -100,7 +103,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
         os.replace(partial, path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
@@ -244,4 +248,6 @@ def _histogram(time_s: np.ndarray) -> np.ndarray:
 
 def _finite(time_s: np.ndarray, emitted: np.ndarray) -> None:
     if not np.all(np.isfinite(time_s[emitted])):
-        raise PolicyError("a task never finishes: the policy offloads it and asks for no CPU share")
+        raise PolicyError(
+            "a task never finishes: the policy asks for no CPU share, or for what is no number"
+        )

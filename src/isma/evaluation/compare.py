@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,8 +148,8 @@ class _Work:
     def _bound(self, point: int, seed: int) -> float:
         self._advance(0, f"bound, seed {seed}")
         path = self._out / "cells" / f"{self._plan.digest()}-{point}-bound-{seed}.json"
-        if path.exists():
-            return json.loads(path.read_text())
+        with suppress(OSError, ValueError):
+            return float(json.loads(path.read_text()))
         value = bound.world_bound_s(self._points[point].scenario, self.params(point), seed)
         write_atomically(path, json.dumps(value).encode())
         return value

@@ -44,7 +44,8 @@ class Standing:
         """A policy's mean in every unit of the intervals."""
         cells = self.of(policy)
         if self.by_user:
-            return np.mean([made.user_mean_s for made in cells], axis=0)
+            had_tasks = np.any([made.user_tasks > 0 for made in cells], axis=0)
+            return np.nanmean([made.user_mean_s[had_tasks] for made in cells], axis=0)
         return np.array([made.mean_s for made in cells])
 
 

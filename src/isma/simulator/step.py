@@ -184,7 +184,8 @@ def serve(
         delay.backhaul_time_s(data_bits, ratio, hops, infrastructure.backhaul_rate_bps),
         delay.edge_time_s(cycles, ratio, column(infrastructure.server_hz[placement.host]), share),
     )
-    return jnp.where(emitted, time_s, jnp.nan)
+    # NaN means that there was no task: one that a broken action leaves without a time never ends.
+    return jnp.where(emitted, jnp.where(jnp.isnan(time_s), jnp.inf, time_s), jnp.nan)
 
 
 def _decide(
