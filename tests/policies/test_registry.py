@@ -1,0 +1,88 @@
+"""Policies by name, with options, and anybody's class; and what is said when that goes wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from isma.contract import Policy
+from isma.errors import PolicyError
+from isma.policies import registry
+from isma.policies.follow import Threshold
+
+OWN_POLICY = """
+import equinox as eqx
+from isma.contract import Policy
+from isma.policies.follow import Stay
+
+class Mine(Stay):
+    name: str = eqx.field(static=True, default="x")
+    weight: float = eqx.field(static=True, default=1.0)
+
+class Needy(Stay):
+    weight: float = eqx.field(static=True)
+
+class Abstract(Policy):
+    pass
+
+not_a_class = 3
+"""
+
+
+@pytest.fixture
+def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "__init__.py").write_text("")
+    (tmp_path / "own" / "policy.py").write_text(OWN_POLICY)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "own.policy"
+
+
+def test_every_name_gives_a_policy() -> None:
+    assert set(registry.DEFAULT) == set(registry.REGISTRY)
+    for name, kind in registry.REGISTRY.items():
+        assert type(registry.get(name)) is kind
+        assert kind.__doc__, "a policy says what it does"
+
+
+def test_options() -> None:
+    made = registry.get("threshold:hops=3")
+    assert isinstance(made, Threshold)
+    assert made.hops == 3
+    assert registry.get("price:moves=2:margin=0.5") == registry.REGISTRY["price"](
+        moves=2, margin=0.5
+    )
+
+
+def test_anybodys_class(own_module: str) -> None:
+    made = registry.get(f"{own_module}:Mine:weight=2.5:name=y")
+    assert isinstance(made, Policy)
+    assert (made.weight, made.name) == (2.5, "y")
+    assert registry.get(f"{own_module}:Needy:weight=2").weight == 2.0
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("pric", "unknown policy 'pric': did you mean 'price'?"),
+        ("", "unknown policy ''"),
+        ("threshold:hops=0", "hops must be at least 1, got 0"),
+        ("threshold:hops=x", "hops must be a whole number, got 'x'"),
+        ("threshold:hops=1.5", "hops must be a whole number, got '1.5'"),
+        ("threshold:hop=2", "unknown option 'hop': did you mean 'hops'?"),
+        ("threshold:3", "options are written name=value, got '3'"),
+        ("price:margin=nan", "margin must be a finite number, got 'nan'"),
+        ("local:x=1", "takes no options, got 'x'"),
+        ("own.policy", "must name a class: package.module:Class"),
+        ("own.policy:hops=3", "must name a class: package.module:Class"),
+        ("own.nothing:Mine", "cannot be imported"),
+        ("own.policy:Nobody", "own.policy has no Nobody"),
+        ("own.policy:not_a_class", "must be a subclass of isma.contract.Policy"),
+        ("own.policy:Abstract", "must say how to act: it is abstract"),
+        ("own.policy:Needy", "weight must be given"),
+    ],
+)
+def test_mistakes_are_told(name: str, said: str, own_module: str) -> None:
+    with pytest.raises(PolicyError) as told:
+        registry.get(name)
+    assert said in str(told.value)
+    assert "\n" not in str(told.value)

@@ -1,0 +1,130 @@
+"""Scenarios: what is refused, with which words, and what comes back from a file."""
+
+import tomllib
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from isma.errors import ScenarioError
+from isma.world import files, scenario
+from isma.world.scenario import Scenario
+
+REFUSED = [
+    ({"clock_hz": float("nan")}, "servers.clock_hz must be a finite number, got nan"),
+    ({"clock_hz": float("inf")}, "servers.clock_hz must be a finite number"),
+    ({"clock_hz": "-3 GHz"}, "servers.clock_hz must be greater than 0, got -3000000000.0"),
+    ({"clock_hz": "3 GB"}, "servers.clock_hz must be in one of these units: Hz, kHz"),
+    ({"clock_hz": "ten"}, "servers.clock_hz must be a number or a number with a unit"),
+    ({"clock_hz": [1e9, -1]}, "servers.clock_hz must be greater than 0, got -1"),
+    ({"data_bits": "-1 MB"}, "tasks.data_bits must be greater than 0, got -8000000.0"),
+    ({"data_bits": ["3 MB", "1 MB"]}, "tasks.data_bits must be [low, high] with low at most high"),
+    ({"data_bits": [1, 2, 3]}, "tasks.data_bits must be one value or a range [low, high]"),
+    ({"cycles": 0}, "tasks.cycles must be greater than 0, got 0"),
+    ({"local_hz": ["2 GHz", "1 GHz"]}, "users.local_hz must be [low, high] with low at most high"),
+    ({"users.count": 0}, "users.count must be greater than 0, got 0"),
+    ({"users.count": 2.5}, "users.count must be a valid integer"),
+    ({"sites.count": -1}, "sites.count must be greater than 0, got -1"),
+    ({"speed_mps": -1}, "mobility.speed_mps must be greater than or equal to 0, got -1"),
+    ({"loss_ratio": "150 %"}, "broadcast.loss_ratio must be less than or equal to 1, got 1.5"),
+    ({"delay_s": -0.1}, "broadcast.delay_s must be greater than or equal to 0"),
+    ({"min_distance_m": 0}, "radio.min_distance_m must be greater than 0, got 0"),
+    ({"tick_s": "0.15 ms"}, "time.tick_s must be a whole multiple of slot_s (0.001), got 0.00015"),
+    ({"tick_s": "1.5 ms"}, "time.tick_s must be a whole multiple of slot_s (0.001), got 0.0015"),
+    ({"duration_s": 10.05}, "time.duration_s must be a whole multiple of tick_s (0.1), got 10.05"),
+    ({"warmup_s": 700}, "time.warmup_s must be below duration_s (600), got 700"),
+    ({"duration_s": 1e9}, "time.duration_s must be below 2^31 slots"),
+    (
+        {"decision_period_s": 0.25},
+        "servers.decision_period_s must be a whole multiple of time.tick_s (0.1), got 0.25",
+    ),
+    ({"decision_period_s": [2, 0.25]}, "servers.decision_period_s must be a whole multiple"),
+    ({"broadcast.period_s": 0.25}, "broadcast.period_s must be a whole multiple of time.tick_s"),
+    ({"interval_s": ["0.1 ms", "1 s"]}, "tasks.interval_s must be at least time.slot_s (0.001)"),
+    ({"visibility": "all"}, "visibility must be 'user', 'server' or 'full', got 'all'"),
+    ({"remaining": "x"}, "broadcast.remaining must be 'newcomer' or 'literal', got 'x'"),
+    ({"mobility.kind": "fly"}, "mobility.kind must be 'steady' or 'trace', got 'fly'"),
+    ({"mobility.kind": "trace"}, "mobility.file must be given"),
+    ({"sites.kind": "file"}, 'sites.file must be given when kind is "file"'),
+    ({"backhaul.kind": "file"}, 'backhaul.file must be given when kind is "file"'),
+]
+
+
+@pytest.mark.parametrize(("overrides", "said"), REFUSED)
+def test_mistakes_are_told_in_one_line(overrides: dict[str, Any], said: str) -> None:
+    with pytest.raises(ScenarioError) as told:
+        files.load("paper", overrides)
+    assert f"paper: {said}" in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_fields_that_need_each_other() -> None:
+    tree = files.load("paper").model_dump()
+    tree["users"].pop("count")
+    with pytest.raises(ScenarioError, match="users.count must be given when users do not come"):
+        files.validate(tree, "mine")
+    tree = files.load("paper").model_dump()
+    tree["sites"] |= {"kind": "file", "file": "sites.csv"}
+    with pytest.raises(ScenarioError, match='backhaul.kind must be "delaunay" or "file"'):
+        files.validate(tree, "mine")
+    tree["mobility"] = {"kind": "trace", "file": "x.parquet", "start": "2008-05-31T18:00:00"}
+    with pytest.raises(ScenarioError, match=r"mobility.start must carry a time zone"):
+        files.validate(tree, "mine")
+
+
+def test_a_scenario_is_frozen() -> None:
+    paper = files.load("paper")
+    with pytest.raises(ValidationError):
+        paper.users.count = 3  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_the_defaults_are_the_papers_values() -> None:
+    """The preset names every field of its sections; none may drift from the class's defaults."""
+    preset, plain = files.load("paper"), Scenario(users=scenario.Users(count=40))
+    assert preset.model_dump(exclude={"name", "description"}) == plain.model_dump(
+        exclude={"name", "description"}
+    )
+
+
+def test_ticks_and_slots() -> None:
+    """600 s in ticks of 100 ms, slots of 1 ms: rounding must not lose one (0.1 is no binary number)."""
+    time = files.load("paper").time
+    assert (time.num_ticks, time.warmup_ticks, time.slots_per_tick) == (6000, 600, 100)
+
+
+@settings(deadline=None)
+@given(
+    st.integers(1, 10_000),
+    st.integers(1, 500),
+    st.floats(1e6, 1e12),
+    st.tuples(st.floats(1, 1e9), st.floats(1, 1e9)),
+    st.sampled_from(scenario.Visibility),
+    st.floats(0, 1),
+    st.text(max_size=20),
+)
+def test_what_is_written_is_read_back(
+    ticks: int,
+    slots: int,
+    clock_hz: float,
+    data_bits: tuple[float, float],
+    visibility: scenario.Visibility,
+    loss_ratio: float,
+    name: str,
+) -> None:
+    slot_s = 0.001
+    tick_s = slots * slot_s
+    made = Scenario(
+        name=name,
+        time=scenario.Time(duration_s=ticks * tick_s, warmup_s=0, tick_s=tick_s, slot_s=slot_s),
+        servers=scenario.Servers(clock_hz=(clock_hz, 1.0), decision_period_s=7 * tick_s),
+        users=scenario.Users(count=3),
+        tasks=scenario.Tasks(data_bits=tuple(sorted(data_bits))),
+        broadcast=scenario.Broadcast(period_s=tick_s, loss_ratio=loss_ratio),
+        visibility=visibility,
+    )
+    text = files.dumps(made)
+    again = files.validate(tomllib.loads(text), "again")
+    assert again == made
+    assert files.dumps(again) == text
