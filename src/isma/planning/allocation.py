@@ -6,6 +6,9 @@ decides (docs/allocation.md). It takes the ratio with the least t + λ φ, and �
 which the shares of a server sum to one.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -18,8 +21,7 @@ from isma.planning.pools import Pools
 RATIOS = tuple(step / 10 for step in range(11))
 """The offload ratios that the paper allows (section II.A.2)."""
 
-_SECTIONS = 8
-_CUTS = 4
+_SEARCH_STEPS = 12
 _PRICE_SPAN = 1e-2
 _FILL_STEPS = 4
 _SMALLEST_SHARE = 1e-6
@@ -100,26 +102,7 @@ def local_s(requests: Requests, visible: Bool[Array, "users"]) -> Float[Array, "
 
 def respond(offer: Offer, price_s: Float[Array, "..."], most: float = 1.0) -> Response:
     """The ratio and share, up to `most`, that cost a user least; staying local costs no share."""
-    local, transfer, work = offer.local_s, offer.transfer_s, offer.work_s
-    shape = jnp.broadcast_shapes(local.shape, transfer.shape, work.shape, price_s.shape)
-    best = Response(
-        *(jnp.broadcast_to(value, shape) for value in (0.0 * local, 0.0 * local, local, local))
-    )
-    inverse_price = 1 / jnp.maximum(price_s, 1e-20)
-    # The grid is unrolled so that all of it becomes one elementwise loop over users.
-    for ratio in RATIOS[1:]:
-        share = _share(offer, ratio, jnp.sqrt(ratio * work * inverse_price), most)
-        time = jnp.maximum((1 - ratio) * local, ratio * transfer + ratio * work / share)
-        cost = time + price_s * share
-        better = cost < best.cost_s
-        choose = lambda new, old, better=better: jnp.where(better, new, old)  # noqa: E731
-        best = Response(
-            choose(ratio, best.offload_ratio),
-            choose(share, best.cpu_share),
-            choose(time, best.time_s),
-            choose(cost, best.cost_s),
-        )
-    return best
+    return _cheapest([_choice(offer, ratio, most) for ratio in RATIOS[1:]], offer.local_s, price_s)
 
 
 def best_ratio(offer: Offer, cpu_share: Float[Array, "..."]) -> Response:
@@ -173,36 +156,87 @@ def split(offer: Offer, pools: Pools) -> Split:
     return Split(choice.offload_ratio, share, time, price)
 
 
-def _share(
-    offer: Offer, ratio: Float[Array, "..."] | float, wanted: Float[Array, "..."], most: float = 1.0
-) -> Float[Array, "..."]:
-    """The wanted share, up to `most` and to what brings the edge branch down to the local one."""
+class _Choice(NamedTuple):
+    """One offload ratio as far as it does not depend on the price."""
+
+    lead_s: Float[Array, "..."]
+    """Transfer time η τ."""
+    pull: Float[Array, "..."]
+    """√(η a): the share wanted at price λ is this over √λ, and then takes this times √λ seconds."""
+    enough: Float[Array, "..."]
+    """Share beyond which the local part decides, or no more is to be had."""
+    floor_s: Float[Array, "..."]
+    """Completion time at that share."""
+
+
+def _choice(offer: Offer, ratio: float, most: float) -> _Choice:
+    enough = _enough(offer, ratio, most)
+    return _Choice(
+        lead_s=ratio * offer.transfer_s,
+        pull=jnp.sqrt(ratio * offer.work_s),
+        enough=enough,
+        floor_s=completion_s(offer, ratio, enough),
+    )
+
+
+def _enough(offer: Offer, ratio: Float[Array, "..."] | float, most: float) -> Float[Array, "..."]:
+    """The share that brings the edge branch down to the local one, and no more than `most`."""
     slack = (1 - ratio) * offer.local_s - ratio * offer.transfer_s
-    enough = jnp.where(slack > 0, ratio * offer.work_s / jnp.maximum(slack, 1e-20), most)
-    return jnp.clip(jnp.minimum(wanted, enough), _SMALLEST_SHARE, most)
+    wanted = jnp.where(slack > 0, ratio * offer.work_s / jnp.maximum(slack, 1e-20), most)
+    return jnp.clip(wanted, _SMALLEST_SHARE, most)
+
+
+def _cheapest(
+    choices: Sequence[_Choice], local_s: Float[Array, "..."], price_s: Float[Array, "..."]
+) -> Response:
+    """The best of the choices, one for each ratio above 0, and of staying local."""
+    root = jnp.sqrt(price_s)
+    inverse = 1 / jnp.maximum(root, 1e-10)
+    none = jnp.zeros(jnp.broadcast_shapes(local_s.shape, choices[0].pull.shape, price_s.shape))
+    best = Response(none, none, none + local_s, none + local_s)
+    # The grid is unrolled so that all of it becomes one elementwise loop over users.
+    for ratio, choice in zip(RATIOS[1:], choices, strict=True):
+        wanted = choice.pull * inverse
+        share = jnp.minimum(wanted, choice.enough)
+        time = jnp.where(wanted < choice.enough, choice.lead_s + choice.pull * root, choice.floor_s)
+        cost = time + price_s * share
+        better = cost < best.cost_s
+        choose = lambda new, old, better=better: jnp.where(better, new, old)  # noqa: E731
+        best = Response(
+            choose(ratio, best.offload_ratio),
+            choose(share, best.cpu_share),
+            choose(time, best.time_s),
+            choose(cost, best.cost_s),
+        )
+    return best
 
 
 def _search(offer: Offer, pools: Pools) -> Float[Array, "pools"]:
     """The least price found, in seconds, at which the pool's users ask for no more than its CPU.
 
-    The ratios' steps make the demand jump, so the bracket is cut and never extrapolated: into
-    `_SECTIONS` at a time, which is one wide evaluation where bisection is three narrow ones. It ends at
-    a hundredth of the price that is always enough: below, CPU is too plentiful to have a price.
-    A user may ask for more than the whole here, so that one alone on a server still has its price.
+    Bisection of log λ, because the ratios' steps make the demand jump. It ends at a hundredth of
+    the price that is always enough: below, CPU is too plentiful to have a price. A user may ask
+    for more than the whole here, so that one alone on a server still has its price.
     """
     # At λ = (Σ √a)² no choice of ratios asks for more than the whole.
-    enough = jnp.maximum(pools.sum(jnp.sqrt(offer.work_s)) ** 2, 1e-12)[:, None]
-    columns = Offer(offer.local_s[:, None], offer.transfer_s[:, None], offer.work_s[:, None])
-    inner = jnp.arange(1, _SECTIONS) / _SECTIONS
+    enough = jnp.maximum(pools.sum(jnp.sqrt(offer.work_s)) ** 2, 1e-12)
+    # Stacked, so that the divisions and roots are done once and not in every step.
+    stacked = jax.tree.map(
+        lambda *parts: jnp.stack(parts),
+        *(_choice(offer, ratio, _UNLIMITED) for ratio in RATIOS[1:]),
+    )
 
-    def cut(step: Array, low: Array) -> Array:
-        width = _SECTIONS ** -step.astype(low.dtype)
-        price = enough * _PRICE_SPAN ** (1 - low - width * inner)
-        demand = pools.sum(respond(columns, pools.spread(price, jnp.inf), _UNLIMITED).cpu_share)
-        return low + width / _SECTIONS * jnp.sum(demand > 1, axis=1, keepdims=True)
+    def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bracket
+        middle = jnp.sqrt(low * high)
+        each = [
+            jax.tree.map(lambda part, at=at: part[at], stacked) for at in range(len(RATIOS) - 1)
+        ]
+        taken = _cheapest(each, offer.local_s, pools.spread(middle, jnp.inf))
+        fits = pools.sum(taken.cpu_share) <= 1
+        return jnp.where(fits, low, middle), jnp.where(fits, middle, high)
 
-    low = jax.lax.fori_loop(0, _CUTS, cut, jnp.zeros_like(enough))
-    return (enough * _PRICE_SPAN ** (1 - low - 1 / _SECTIONS**_CUTS))[:, 0]
+    return jax.lax.fori_loop(0, _SEARCH_STEPS, halve, (_PRICE_SPAN * enough, enough))[1]
 
 
 def _fill(offer: Offer, choice: Response, pools: Pools) -> Float[Array, "users"]:
@@ -212,7 +246,7 @@ def _fill(offer: Offer, choice: Response, pools: Pools) -> Float[Array, "users"]
     """
     inside = (choice.offload_ratio > 0) & (pools.pool < pools.num_pools)
     pull = jnp.where(inside, jnp.sqrt(choice.offload_ratio * offer.work_s), 0)
-    most = jnp.where(inside, _share(offer, choice.offload_ratio, jnp.inf * jnp.ones_like(pull)), 0)
+    most = jnp.where(inside, _enough(offer, choice.offload_ratio, 1.0), 0)
     level = 1 / jnp.maximum(pools.sum(pull), 1e-12)
     for _ in range(_FILL_STEPS):
         share = jnp.minimum(pull * pools.spread(level), most)
