@@ -130,10 +130,11 @@ def joining(offer: Offer, price_s: Float[Array, "..."]) -> Response:
 
     While no share is capped the times on a server sum to Σ η τ + (Σ √(η a))², and its price is the
     square of that second sum. One more user therefore costs η τ + η a + 2 √(λ η a): the cost at
-    price λ of an offer whose transfer is longer by a. The share is that after all are re-split.
+    price λ of an offer whose transfer is longer by a, where a share may exceed 1: on an idle server
+    (λ = 0) nothing is left of the price. The share is that after all are re-split.
     """
     longer = Offer(offer.local_s, offer.transfer_s + offer.work_s, offer.work_s)
-    taken = respond(longer, price_s)
+    taken = respond(longer, price_s, _UNLIMITED)
     pull = jnp.sqrt(taken.offload_ratio * offer.work_s)
     share = pull / jnp.maximum(jnp.sqrt(price_s) + pull, 1e-12)
     return Response(taken.offload_ratio, share, taken.time_s, taken.cost_s)
