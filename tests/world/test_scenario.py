@@ -63,11 +63,11 @@ def test_mistakes_are_told_in_one_line(overrides: dict[str, Any], said: str) -> 
 def test_fields_that_need_each_other() -> None:
     tree = files.load("paper").model_dump()
     tree["users"].pop("count")
-    with pytest.raises(ScenarioError, match="users.count must be given when users do not come"):
+    with pytest.raises(ScenarioError, match=r"users.count must be given when users do not come"):
         files.validate(tree, "mine")
     tree = files.load("paper").model_dump()
     tree["sites"] |= {"kind": "file", "file": "sites.csv"}
-    with pytest.raises(ScenarioError, match='backhaul.kind must be "delaunay" or "file"'):
+    with pytest.raises(ScenarioError, match=r'backhaul.kind must be "delaunay" or "file"'):
         files.validate(tree, "mine")
     tree["mobility"] = {"kind": "trace", "file": "x.parquet", "start": "2008-05-31T18:00:00"}
     with pytest.raises(ScenarioError, match=r"mobility.start must carry a time zone"):

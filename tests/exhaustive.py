@@ -1,0 +1,96 @@
+"""The best decision by trying everything, in double precision: every ratio, exact shares."""
+
+from functools import cache
+from itertools import product
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from isma.planning.allocation import Offer
+
+RATIOS = np.arange(11) / 10
+
+
+class Best(NamedTuple):
+    """The least sum of times, and how it is reached."""
+
+    total_s: float
+    ratio: np.ndarray
+    share: np.ndarray
+
+
+def one_server(local_s: np.ndarray, transfer_s: np.ndarray, work_s: np.ndarray) -> Best:
+    """The best ratios and shares for users (rows) that share one server."""
+    ratio = np.array(list(product(RATIOS, repeat=len(local_s)))).reshape(-1, len(local_s))
+    share = best_shares(ratio, local_s, transfer_s, work_s)
+    total = times_s(ratio, share, local_s, transfer_s, work_s).sum(axis=1)
+    best = int(np.argmin(total))
+    return Best(float(total[best]), ratio[best], share[best])
+
+
+def times_s(
+    ratio: np.ndarray,
+    share: np.ndarray,
+    local_s: np.ndarray,
+    transfer_s: np.ndarray,
+    work_s: np.ndarray,
+) -> np.ndarray:
+    """Completion times, equation (6)."""
+    work = np.divide(ratio * work_s, share, out=np.zeros_like(ratio), where=ratio > 0)
+    return np.maximum((1 - ratio) * local_s, ratio * transfer_s + work)
+
+
+def best_shares(
+    ratio: np.ndarray, local_s: np.ndarray, transfer_s: np.ndarray, work_s: np.ndarray
+) -> np.ndarray:
+    """Shares that minimise the sum of times at fixed ratios (a row each), summing to at most 1.
+
+    Each time falls and is convex in its share up to a cap, so the shares are min(√(η a) x, cap)
+    with one x, found by bisection.
+    """
+    slack = (1 - ratio) * local_s - ratio * transfer_s
+    needed = np.divide(ratio * work_s, slack, out=np.ones_like(ratio), where=slack > 0)
+    cap = np.where(ratio > 0, np.minimum(needed, 1), 0)
+    pull = np.sqrt(ratio * work_s)
+    low, high = np.zeros((len(ratio), 1)), np.full((len(ratio), 1), 1 / np.sqrt(work_s).min() * 1e6)
+    for _ in range(100):
+        middle = (low + high) / 2
+        fits = np.minimum(pull * middle, cap).sum(axis=1, keepdims=True) <= 1
+        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
+    return np.minimum(pull * low, cap)
+
+
+def assignments(offer: Offer) -> dict[tuple[int, ...], float]:
+    """The least sum of times under every assignment of users to servers."""
+    local, transfer, work = (np.asarray(part, float) for part in (offer.local_s, *both(offer)))
+    users, servers = transfer.shape
+
+    @cache
+    def total(server: int, members: tuple[int, ...]) -> float:
+        if not members:
+            return 0.0
+        rows = np.array(members)
+        return one_server(local[rows, 0], transfer[rows, server], work[rows, server]).total_s
+
+    found = {}
+    for target in product(range(servers), repeat=users):
+        members = [tuple(u for u in range(users) if target[u] == s) for s in range(servers)]
+        found[target] = sum(total(s, members[s]) for s in range(servers))
+    return found
+
+
+def both(offer: Offer) -> tuple[np.ndarray, np.ndarray]:
+    """Transfer and work, per user and server."""
+    return np.asarray(offer.transfer_s, float), np.asarray(offer.work_s, float)
+
+
+def some_offer(seed: int, users: int, servers: int, local_s: tuple[float, float]) -> Offer:
+    """Offers of about the paper's sizes; how fast the users are themselves is given."""
+    rng = np.random.default_rng(seed)
+    column = lambda low, high: jnp.asarray(rng.uniform(low, high, (users, servers)), jnp.float32)  # noqa: E731
+    return Offer(
+        local_s=jnp.asarray(rng.uniform(*local_s, (users, 1)), jnp.float32),
+        transfer_s=column(0.02, 2),
+        work_s=column(0.4, 6),
+    )
