@@ -31,12 +31,12 @@ DEFAULT = tuple(REGISTRY)
 def get(name: str) -> Policy:
     """The policy of that name, with options after colons. Raises PolicyError."""
     head, *rest = name.split(":")
-    if "." in head:
-        if not rest or "=" in rest[0]:
-            raise PolicyError(f"policy {name!r} must name a class: package.module:Class")
+    if rest and "=" not in rest[0]:
         made, rest = _imported(head, rest[0]), rest[1:]
     elif head in REGISTRY:
         made = REGISTRY[head]
+    elif "." in head:
+        raise PolicyError(f"policy {name!r} must name a class: package.module:Class")
     else:
         raise PolicyError(unknown("policy", head, REGISTRY) + ", or package.module:Class")
     return _with_options(name, made, rest)
