@@ -1,0 +1,132 @@
+"""Moves against prices, in worlds small enough to reckon by hand.
+
+Everybody takes 1 s of transfer anywhere, and offloads all of every task. A user with a = 1 s of work
+has a pull of 1; a server's price is the square of its pulls' sum S; to join costs 1 + 1 + 2 S.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from isma.planning.allocation import Offer
+from isma.planning.moves import Search, best_moves
+from isma.planning.pools import Pools
+
+SERVERS = 3
+move = jax.jit(best_moves, static_argnums=7)
+
+
+def moves(
+    host: list[int],
+    price_s: list[list[float]] | list[float],
+    work_s: float | list[float] = 1.0,
+    movable: list[bool] | None = None,
+    least_gain_s: float = 0.0,
+    handicap_s: list[float] | None = None,
+    maker: list[int] | None = None,
+    max_moves: int = 4,
+) -> Search:
+    users = len(host)
+    table = lambda value: jnp.broadcast_to(jnp.asarray(value, float), (users, SERVERS))  # noqa: E731
+    work = jnp.broadcast_to(jnp.asarray(work_s, float), (users,))[:, None]
+    offer = Offer(jnp.full((users, 1), 1e6), table(1.0), table(work))
+    return move(
+        offer,
+        jnp.array(host, jnp.int32),
+        Pools(jnp.array(host if maker is None else maker, jnp.int32), SERVERS),
+        jnp.broadcast_to(jnp.asarray(price_s, float), (SERVERS, SERVERS)),
+        jnp.array([True] * users if movable is None else movable),
+        jnp.full((users,), least_gain_s),
+        jnp.broadcast_to(jnp.asarray(handicap_s or [0.0] * SERVERS), (users, SERVERS)),
+        max_moves,
+    )
+
+
+def test_one_of_two_moves_to_an_idle_server() -> None:
+    """Two on server 0: S = 2. Without itself S = 1: staying costs 4, going to server 1 costs 2.
+
+    The first among equals goes. Then the other has server 0 for itself: 2 there and 2 on server 2.
+    Server 2's price is 0.01: going there costs 2.2, so that server 1 is chosen.
+    """
+    found = moves([0, 0], [4, 0, 0.01])
+    np.testing.assert_array_equal(found.target, [1, 0])
+    np.testing.assert_array_equal(found.moved, [True, False])
+    assert float(found.share[0]) == pytest.approx(1)
+    np.testing.assert_allclose(found.pull[0], [1, 1, 0.1], rtol=1e-5)
+    np.testing.assert_allclose(found.pull[1], [2, 0, 0.1], rtol=1e-5)
+
+
+def test_the_newcomers_own_weight_counts() -> None:
+    """Three on server 0, S = 3: staying costs 2 + 4 = 6. Server 1 at S = 1.5: going costs 5, gain 1.
+
+    After one has gone S is 2 and 2.5: staying 4, going 7. The share asked for is 1 / (1.5 + 1).
+    """
+    found = moves([0, 0, 0], [9, 2.25, 100])
+    np.testing.assert_array_equal(found.target, [1, 0, 0])
+    assert float(found.share[0]) == pytest.approx(0.4)
+
+
+def test_the_one_with_most_to_gain_goes_first() -> None:
+    """Works 1, 4 and 1, so pulls 1, 2 and 1, and S = 4; the other servers are idle.
+
+    A light one stays for 1 + 1 + 2 · 3 = 8 and goes for 2: gain 6. The heavy one stays for
+    1 + 4 + 2 · 2 · 2 = 13 and goes for 5: gain 8, so it goes first, to server 1. Then S = 2: a light
+    one stays for 4 and goes to server 2 for 2. The first of them does, and the other is alone.
+    """
+    found = moves([0, 0, 0], [16, 0, 0], work_s=[1, 4, 1])
+    np.testing.assert_array_equal(found.target, [2, 1, 0])
+    np.testing.assert_array_equal(
+        moves([0, 0, 0], [16, 0, 0], [1, 4, 1], max_moves=1).moved, [0, 1, 0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("wish", "moved"),
+    [
+        ({}, True),
+        ({"least_gain_s": 1.99}, True),
+        ({"least_gain_s": 2.01}, False),
+        ({"movable": [False, False]}, False),
+        ({"max_moves": 0}, False),
+        ({"handicap_s": [0.0, 1.9, 1.9]}, True),
+        ({"handicap_s": [0.0, 2.1, 2.1]}, False),
+        ({"handicap_s": [100.0, 0.0, 0.0]}, True),
+    ],
+)
+def test_what_holds_a_user_back(wish: dict, moved: bool) -> None:
+    """The gain of moving one of two to an idle server is 2 s; home has no handicap."""
+    assert bool(moves([0, 0], [4, 0, 0], **wish).moved.any()) is moved
+
+
+def test_only_who_may_moves() -> None:
+    found = moves([0, 0], [4, 0, 0], movable=[False, True])
+    np.testing.assert_array_equal(found.moved, [False, True])
+
+
+def test_handicaps_choose_among_equals() -> None:
+    assert int(moves([0, 0], [4, 0, 0], handicap_s=[0, 0.5, 0.1]).target[0]) == 2
+
+
+def test_each_decides_on_its_own_belief() -> None:
+    """Server 0's two users and server 1's two all see server 2 as idle, and one of each goes there.
+
+    Server 0 takes server 1 for dear, and the other way round. No maker knows of the other's move.
+    """
+    beliefs = [[4, 100, 0], [100, 4, 0], [0, 0, 0]]
+    found = moves([0, 0, 1, 1], beliefs)
+    np.testing.assert_array_equal(found.target, [2, 0, 2, 1])
+    np.testing.assert_allclose(found.pull[:2], [[1, 10, 1], [10, 1, 1]], rtol=1e-5)
+
+
+def test_nobody_moves_twice() -> None:
+    """Alone against three servers whose news is too good to be true, with moves to spare."""
+    found = moves([0, 0, 0, 0, 0, 0], [36, 0, 0], max_moves=20)
+    counts = np.bincount(np.asarray(found.target), minlength=3)
+    np.testing.assert_array_equal(counts, [2, 2, 2])
+    assert int(found.moved.sum()) == 4
+
+
+def test_users_without_a_maker_stay() -> None:
+    found = moves([0, 0], [4, 0, 0], movable=[False, False], maker=[SERVERS, SERVERS])
+    np.testing.assert_array_equal(found.target, [0, 0])
