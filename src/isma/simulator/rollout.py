@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Key, PRNGKeyArray
 
 from isma.contract import Memory, Policy
 from isma.simulator.params import Params
@@ -35,7 +35,12 @@ run_chunk = eqx.filter_jit(rollout)
 
 @eqx.filter_jit
 def run_chunk_of_worlds(
-    params: Params, policy: Policy, state: State, memory: Memory, keys: PRNGKeyArray, num_ticks: int
+    params: Params,
+    policy: Policy,
+    state: State,
+    memory: Memory,
+    keys: Key[Array, "worlds"],
+    num_ticks: int,
 ) -> tuple[State, Memory, Outcome]:
     """`rollout` of a batch of worlds that share params and policy; everything else has a leading axis."""
     one_world = lambda state, memory, key: rollout(params, policy, state, memory, key, num_ticks)  # noqa: E731
