@@ -52,6 +52,8 @@ def seen(
     local_s: float | list[float] = 100.0,
     load: list[float] | None = None,
     price_s: list[float] | None = None,
+    decides: list[bool] | None = None,
+    visibility: Visibility = Visibility.SERVER,
 ) -> Observation:
     """Everyone visible and every server deciding; work is in seconds on a server of 1 GHz.
 
@@ -70,11 +72,11 @@ def seen(
         station=jnp.array(host if station is None else station, jnp.int32),
         host=jnp.array(host, jnp.int32),
         visible=jnp.ones(users, bool),
-        decides=jnp.ones(users, bool),
+        decides=jnp.ones(users, bool) if decides is None else jnp.array(decides),
         acting=jnp.ones(servers, bool),
         news=News(remaining_hz, heard(price_s if price_s else [0.0] * servers), heard(0.0)),
         position_m=None,
-        visibility=Visibility.SERVER,
+        visibility=visibility,
     )
 
 
