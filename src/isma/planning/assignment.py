@@ -110,7 +110,7 @@ def _best_of_rows(
 ) -> tuple[Int[Array, "number"], Int[Array, "number"]]:
     """Rows and columns of the greatest gains, at most one a row (sorting all of them is slow)."""
     column = jnp.argmax(gain, axis=1)
-    _, row = jax.lax.top_k(jnp.max(gain, axis=1), number)
+    _, row = jax.lax.top_k(jnp.max(gain, axis=1), min(number, len(gain)))
     return row, column[row]
 
 

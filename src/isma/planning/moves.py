@@ -88,8 +88,10 @@ def best_moves(
         share=jnp.zeros_like(least_gain_s),
         moved=jnp.zeros_like(movable),
         step=jnp.zeros((), jnp.int32),
-        improving=jnp.asarray(offer.transfer_s.shape[1] > 1),
+        improving=jnp.asarray(True),
     )
+    if offer.transfer_s.shape[1] == 1:  # There is nowhere to go.
+        return start
     return jax.lax.while_loop(lambda s: s.improving & (s.step < max_moves), improve, start)
 
 

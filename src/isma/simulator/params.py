@@ -125,7 +125,9 @@ def _shape(scenario: Scenario, num_servers: int, track_m: np.ndarray | None) -> 
 
 
 def _delay_ticks(scenario: Scenario) -> int:
-    return math.ceil(scenario.broadcast.delay_s / scenario.time.tick_s - 1e-9)
+    """No more than the run's length: what arrives after its end need not be kept."""
+    ticks = math.ceil(scenario.broadcast.delay_s / scenario.time.tick_s - 1e-9)
+    return min(ticks, scenario.time.num_ticks)
 
 
 def _steady(scenario: Scenario) -> tuple[float, float]:
