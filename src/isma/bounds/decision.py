@@ -19,6 +19,10 @@ _LAST_BLUR = 1e-4
 _GAIN = 0.3
 
 
+Weight = Float[Array, "users"] | Bool[Array, "users"]
+"""How much each user counts in the mean: 0, or false, not at all."""
+
+
 class Bound(NamedTuple):
     """A lower bound and the prices that prove it."""
 
@@ -27,20 +31,20 @@ class Bound(NamedTuple):
     price_s: Float[Array, "servers"]
 
 
-def first_prices_s(offer: Offer, counted: Bool[Array, "users"]) -> Float[Array, "servers"]:
+def first_prices_s(offer: Offer, weight: Weight) -> Float[Array, "servers"]:
     """Prices to start from: those at which the users spread evenly over the servers."""
-    work = jnp.where(counted[:, None], jnp.sqrt(offer.work_s), 0)
+    work = jnp.sqrt(weight[:, None] * offer.work_s)
     return jnp.maximum((jnp.sum(work, axis=0) / offer.work_s.shape[1]) ** 2, 1e-9)
 
 
 def decision_bound(
     offer: Offer,
-    counted: Bool[Array, "users"],
+    weight: Weight,
     price_s: Float[Array, "servers"],
     steps: int,
     first_blur: float = _FIRST_BLUR,
 ) -> Bound:
-    """Lower bound of the mean completion time over the `counted` users, from prices to start with.
+    """Lower bound of the mean completion time, weighted by `weight`, from prices to start with.
 
     The best prices differ so little that a user's cheapest server flips at each step. So users
     first spread over servers by a softmin whose temperature (a part of the mean cost) falls as the
@@ -51,7 +55,7 @@ def decision_bound(
     def improve(step: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         log_price, best, best_log_price = carry
         blur = first_blur * (_LAST_BLUR / first_blur) ** (step / steps)
-        value, demand = _dual(offer, counted, jnp.exp(log_price), blur)
+        value, demand = _dual(offer, weight, jnp.exp(log_price), blur)
         best_log_price = jnp.where(value > best, log_price, best_log_price)
         size = _GAIN * jnp.minimum(1.0, 10 * blur)
         log_price = log_price + size * jnp.log(jnp.clip(demand, 0.1, 10.0))
@@ -61,15 +65,17 @@ def decision_bound(
     _, best, log_price = jax.lax.fori_loop(
         0, steps, improve, (start, jnp.zeros_like(start[0]), start)
     )
-    return Bound(best / jnp.maximum(jnp.sum(counted), 1), jnp.exp(log_price))
+    total = jnp.sum(weight)
+    return Bound(best / jnp.where(total > 0, total, 1), jnp.exp(log_price))
 
 
 def _dual(
-    offer: Offer, counted: Bool[Array, "users"], price_s: Float[Array, "servers"], blur: Array
+    offer: Offer, weight: Weight, price_s: Float[Array, "servers"], blur: Array
 ) -> tuple[Float[Array, ""], Float[Array, "servers"]]:
     """The dual function, and the share demanded of each server when users spread by softmin."""
-    taken = respond(offer, price_s)
+    # w t + λ φ is least where t + (λ / w) φ is.
+    taken = respond(offer, price_s / jnp.where(weight > 0, weight, 1)[:, None])
     cheapest = jnp.min(taken.cost_s, axis=1, keepdims=True)
-    value = jnp.sum(jnp.where(counted, cheapest[:, 0], 0)) - jnp.sum(price_s)
+    value = jnp.sum(weight * cheapest[:, 0]) - jnp.sum(price_s)
     likely = jax.nn.softmax(-(taken.cost_s - cheapest) / (blur * jnp.mean(cheapest)), axis=1)
-    return value, jnp.sum(jnp.where(counted[:, None], likely * taken.cpu_share, 0), axis=0)
+    return value, jnp.sum(jnp.where(weight[:, None] > 0, likely * taken.cpu_share, 0), axis=0)

@@ -1,8 +1,11 @@
 """The lower bound of a world's mean completion time: the mean of its moments' decision bounds."""
 
+from collections.abc import Callable
+
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Float
 
 from isma.bounds.decision import Bound, decision_bound, first_prices_s
 from isma.planning.allocation import Offer, offers
@@ -18,39 +21,54 @@ _ENTRIES = 2_000_000
 _FIRST_STEPS, _STEPS, _BLUR = 500, 150, 0.01
 
 
-def world_bound_s(scenario: Scenario, params: Params, seed: int) -> float:
+def world_bound_s(
+    scenario: Scenario, params: Params, seed: int, on_moment: Callable[[], None] = lambda: None
+) -> float:
     """No policy's mean is below this one in that world, in seconds, up to sampling in time.
 
     Holds where decisions do not reach into the future (no queues, migration free), as then every
-    moment's bound stands by itself.
+    moment's bound stands by itself. A user that comes late counts for more in the moments that it
+    has, since the mean is over users. NaN where no moment has a user. `on_moment` may raise to stop.
     """
     shape, time = params.shape, scenario.time
     moments = int(np.clip(_ENTRIES // (shape.num_users * shape.num_servers), 12, 60))
     ticks = max(1, (time.num_ticks - time.warmup_ticks) // moments)
     key, _ = jax.random.split(jax.random.key(seed))
-    state, memory, price = jax.jit(reset)(params, key), Local().init(scenario, 0, 0, key), None
-    bounds: list[float] = []
+    state, memory = _reset(params, key), Local().init(scenario, 0, 0, key)
+    moment = [tick for tick in range(0, time.num_ticks, ticks) if tick >= time.warmup_ticks]
+    first_tick = np.asarray(state.emission.first_slot) // time.slots_per_tick
+    met = (first_tick[:, None] <= moment).sum(axis=1)
+    weight = len(moment) / np.maximum(met, 1)
+    total_s, price, users = 0.0, None, 0
     for tick in range(0, time.num_ticks, ticks):
-        if tick >= time.warmup_ticks:
-            bound = _first(params, state) if price is None else _next(params, state, price)
-            price = bound.price_s
-            bounds.append(float(bound.mean_s))
+        on_moment()
+        here = np.where(first_tick <= tick, weight, 0)
+        if tick >= time.warmup_ticks and here.any():
+            counts = jnp.asarray(here, params.tick_s.dtype)
+            same = price is not None and users == np.count_nonzero(here)
+            bound = _next(params, state, counts, price) if same else _first(params, state, counts)
+            price, users = bound.price_s, np.count_nonzero(here)
+            total_s += float(bound.mean_s) * float(here.sum())
         state, memory, _ = run_chunk(params, Local(), state, memory, key, ticks)
-    return float(np.mean(bounds))
+    counted = np.count_nonzero(met)
+    return total_s / (len(moment) * counted) if counted else float("nan")
+
+
+_reset = jax.jit(reset)
 
 
 @jax.jit
-def _first(params: Params, state: State) -> Bound:
-    offer, counted = _offer(params, state)
-    return decision_bound(offer, counted, first_prices_s(offer, counted), _FIRST_STEPS)
+def _first(params: Params, state: State, weight: Float[Array, "users"]) -> Bound:
+    offer = _offer(params, state)
+    return decision_bound(offer, weight, first_prices_s(offer, weight), _FIRST_STEPS)
 
 
 @jax.jit
-def _next(params: Params, state: State, price_s: jax.Array) -> Bound:
-    offer, counted = _offer(params, state)
-    return decision_bound(offer, counted, price_s, _STEPS, _BLUR)
+def _next(
+    params: Params, state: State, weight: Float[Array, "users"], price_s: Float[Array, "servers"]
+) -> Bound:
+    return decision_bound(_offer(params, state), weight, price_s, _STEPS, _BLUR)
 
 
-def _offer(params: Params, state: State) -> tuple[Offer, Bool[Array, "users"]]:
-    seen = observe(params, state, everyone(params, state), Visibility.FULL)
-    return offers(seen), seen.visible
+def _offer(params: Params, state: State) -> Offer:
+    return offers(observe(params, state, everyone(params, state), Visibility.FULL))
