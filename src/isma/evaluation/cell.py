@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from isma.contract import Policy
-from isma.errors import PolicyError, RunError
+from isma.errors import PolicyError, RunError, ScenarioError
 from isma.simulator.params import Params
 from isma.simulator.rollout import run_chunk
 from isma.simulator.state import State, reset
@@ -119,9 +119,9 @@ def run(
     tally = _Tally(scenario, params, state)
     chunk = chunk_ticks(params)
     for first in range(0, span.num_ticks, chunk):
-        state, memory, outcome = run_chunk(params, policy, state, memory, world_key, chunk)
         count = min(chunk, span.num_ticks - first)
-        tally.add(first, jax.tree.map(lambda leaf, n=count: np.asarray(leaf[:n]), outcome), state)
+        state, memory, outcome = run_chunk(params, policy, state, memory, world_key, count)
+        tally.add(first, jax.tree.map(np.asarray, outcome), state)
         on_ticks(count)
     return tally.cell()
 
@@ -184,7 +184,7 @@ class _Tally:
         )
         placement = state.placement
         host = np.asarray(placement.host)
-        if first >= self._warmup:
+        if first + ticks > self._warmup:
             users = np.bincount(host, minlength=self._servers)
             granted = np.bincount(host, np.asarray(placement.granted_share, float), self._servers)
             self._load.append(np.stack([users, np.asarray(placement.load, float), granted]))
@@ -212,6 +212,11 @@ class _Tally:
         )
 
     def cell(self) -> Cell:
+        if not self._tasks.any():
+            raise ScenarioError(
+                "no user has a task after the warm-up: raise time.duration_s, or lower "
+                "servers.decision_period_s, within whose length the first tasks come"
+            )
         timeline = np.asarray(self._timeline)
         load = np.mean(self._load, 0) if self._load else np.full((3, self._servers), np.nan)
         placement = self._last.placement

@@ -59,14 +59,19 @@ def compare(plan: Plan, out: Path, on_progress: Report = lambda progress: None) 
 def _claim(plan: Plan, out: Path) -> None:
     """Take a new folder, or one that holds this very run."""
     config = out / "config.toml"
-    if config.exists():
-        if config.read_text() != plan.dumps():
-            raise RunError(
-                f"{out} holds another run; give another folder with --out, or remove that one"
-            )
-        return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"{out} is not empty and holds no run; give another folder with --out")
+    try:
+        if config.exists():
+            if config.read_bytes() != plan.dumps().encode():
+                raise RunError(
+                    f"{out} holds another run; give another folder with --out, or remove that one"
+                )
+            return
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise RunError(f"{out} is not empty and holds no run; give another folder with --out")
+    except OSError as error:
+        raise RunError(
+            f"{out}: cannot be used: {error.strerror}; give another folder with --out"
+        ) from None
     write_atomically(config, plan.dumps().encode())
 
 
@@ -85,6 +90,7 @@ class _Work:
         self._report, self._lock, self._stop = report, threading.Lock(), threading.Event()
         self._params: dict[int, Params] = {}
         self._done = 0
+        self._digest = plan.digest()
         self._keys = list(plan.cells())
         self.total_ticks = sum(points[key.point].scenario.time.num_ticks for key in self._keys)
 
@@ -114,8 +120,8 @@ class _Work:
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
             for future in futures:
-                if future.done() and future.exception() is not None:
-                    raise future.exception() or _StopError
+                if future.done():
+                    future.result()
         except BaseException:
             self._stop.set()
             for future in futures:
@@ -123,9 +129,9 @@ class _Work:
             raise
 
     def _path(self, key: CellKey) -> Path:
-        name = f"{self._plan.digest()}-{key.point}-{key.policy}-{key.seed}".replace(
-            "/", "_"
-        ).replace(":", "_")
+        name = f"{self._digest}-{key.point}-{key.policy}-{key.seed}".replace("/", "_").replace(
+            ":", "_"
+        )
         return self._out / "cells" / f"{name}.npz"
 
     def _one(self, key: CellKey) -> Cell:
@@ -146,11 +152,15 @@ class _Work:
         return made
 
     def _bound(self, point: int, seed: int) -> float:
-        self._advance(0, f"bound, seed {seed}")
-        path = self._out / "cells" / f"{self._plan.digest()}-{point}-bound-{seed}.json"
+        path = self._out / "cells" / f"{self._digest}-{point}-bound-{seed}.json"
         with suppress(OSError, ValueError):
             return float(json.loads(path.read_text()))
-        value = bound.world_bound_s(self._points[point].scenario, self.params(point), seed)
+        value = bound.world_bound_s(
+            self._points[point].scenario,
+            self.params(point),
+            seed,
+            lambda: self._advance(0, f"bound, seed {seed}"),
+        )
         write_atomically(path, json.dumps(value).encode())
         return value
 

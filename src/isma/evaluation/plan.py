@@ -1,22 +1,26 @@
 """What a comparison consists of: its points, policies and seeds, and the folder that holds it."""
 
 import hashlib
+import inspect
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import tomli_w
 
 from isma.contract import Policy
 from isma.errors import PolicyError, RunError
 from isma.policies import registry
 from isma.world import files
-from isma.world.scenario import Scenario
+from isma.world.scenario import Scenario, Steady
 
 MOST_VARIED = 2
 
@@ -99,8 +103,24 @@ class Plan:
         return f"{self.scenario.name}-{hashlib.sha256(self.dumps().encode()).hexdigest()[:6]}"
 
     def digest(self) -> str:
-        """A short name for this plan as run by this code: cells of another are never reused."""
-        return hashlib.sha256((self.dumps() + code_digest()).encode()).hexdigest()[:8]
+        """A short name for this plan as run by this code on this data: cells of another are never reused."""
+        digest = hashlib.sha256((self.dumps() + code_digest()).encode())
+        digest.update(f"{jax.__version__} {jnp.zeros(()).dtype}".encode())
+        for path in self._inputs():
+            with suppress(OSError):  # One that cannot be read is named where it is used.
+                digest.update(path.read_bytes())
+        return digest.hexdigest()[:8]
+
+    def _inputs(self) -> list[Path]:
+        """Files outside the package that decide what a cell holds: data, and policies of one's own."""
+        sections = [
+            section
+            for point in self.points()
+            for section in (point.scenario.sites, point.scenario.backhaul, point.scenario.mobility)
+        ]
+        data = [section.file for section in sections if not isinstance(section, Steady)]
+        code = [inspect.getsourcefile(type(policy)) for policy in self.made().values()]
+        return sorted({Path(file) for file in [*data, *code] if file is not None})
 
 
 def vary_from(text: Sequence[str]) -> dict[str, tuple[Any, ...]]:
