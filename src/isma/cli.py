@@ -51,7 +51,8 @@ SetOption = Annotated[
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on stderr and a status that is not 0."""
-    sys.path.insert(0, os.getcwd())  # package.module:Class is looked up here first, as python -m does
+    # package.module:Class is looked up here first, as python -m does.
+    sys.path.insert(0, os.getcwd())
     try:
         status = app(standalone_mode=False) or 0
     except typer.TyperException as error:
