@@ -47,9 +47,9 @@ class Cell:
     chunk_handovers: Int[np.ndarray, "chunks"]
     chunk_overloaded: Float[np.ndarray, "chunks"]
     """Share of server-ticks in which more than the whole CPU was requested."""
-    migrations: np.int64
-    handovers: np.int64
-    overloaded: np.int64
+    migrations: Int[np.ndarray, ""]
+    handovers: Int[np.ndarray, ""]
+    overloaded: Int[np.ndarray, ""]
     server_users: Float[np.ndarray, "servers"]
     server_requested: Float[np.ndarray, "servers"]
     server_granted: Float[np.ndarray, "servers"]
@@ -230,9 +230,9 @@ class _Tally:
             chunk_migrations=timeline[:, 2].astype(int),
             chunk_handovers=timeline[:, 3].astype(int),
             chunk_overloaded=timeline[:, 4],
-            migrations=self._counts[0],
-            handovers=self._counts[1],
-            overloaded=self._counts[2],
+            migrations=np.asarray(self._counts[0]),
+            handovers=np.asarray(self._counts[1]),
+            overloaded=np.asarray(self._counts[2]),
             server_users=load[0],
             server_requested=load[1],
             server_granted=load[2],
