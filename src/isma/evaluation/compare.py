@@ -153,15 +153,15 @@ class _Work:
 
     def _bound(self, point: int, seed: int) -> float:
         path = self._out / "cells" / f"{self._digest}-{point}-bound-{seed}.json"
-        with suppress(OSError, ValueError):
-            return float(json.loads(path.read_text()))
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return float(json.loads(path.read_text())["bound_s"])
         value = bound.world_bound_s(
             self._points[point].scenario,
             self.params(point),
             seed,
             lambda: self._advance(0, f"bound, seed {seed}"),
         )
-        write_atomically(path, json.dumps(value).encode())
+        write_atomically(path, json.dumps({"bound_s": value}).encode())
         return value
 
     def _advance(self, ticks: int, label: str) -> None:
