@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from isma.errors import RunError
 from isma.evaluation import bound, cell, output, timing
 from isma.evaluation.cell import Cell, write_atomically
 from isma.evaluation.plan import CellKey, Plan, Point
-from isma.simulator.params import Params, build
+from isma.simulator.params import Params, Shape, build
 
 _WORKERS = 2
 
@@ -47,13 +47,24 @@ def compare(plan: Plan, out: Path, on_progress: Report = lambda progress: None) 
     cells = work.run()
     bounds = work.bounds()
     on_progress(Progress(work.total_ticks, work.total_ticks, "timing decisions"))
-    params = work.params(0)
-    timings = {
-        name: timing.decision_ms(points[0].scenario, params, policy)
-        for name, policy in policies.items()
-    }
+    params = [work.params(index) for index in range(len(points))]
+    timings = _timings(points, policies, params)
     output.write_tables(plan, points, policies, params, cells, bounds, timings, out)
     return out
+
+
+def _timings(
+    points: Sequence[Point], policies: Mapping[str, Policy], params: Sequence[Params]
+) -> list[dict[str, tuple[float, float]]]:
+    """Decision times at every point, measured once for each size of world."""
+    known: dict[Shape, dict[str, tuple[float, float]]] = {}
+    for point, made in zip(points, params, strict=True):
+        if made.shape not in known:
+            known[made.shape] = {
+                name: timing.decision_ms(point.scenario, made, policy)
+                for name, policy in policies.items()
+            }
+    return [known[made.shape] for made in params]
 
 
 def _claim(plan: Plan, out: Path) -> None:

@@ -38,10 +38,10 @@ def write_tables(
     plan: Plan,
     points: Sequence[Point],
     policies: Mapping[str, Policy],
-    params: Params,
+    params: Sequence[Params],
     cells: Cells,
     bounds: Mapping[tuple[int, int], float],
-    timings: Mapping[str, tuple[float, float]],
+    timings: Sequence[Mapping[str, tuple[float, float]]],
     out: Path,
 ) -> None:
     """Write every table, each whole or not at all. Raises RunError."""
@@ -53,9 +53,9 @@ def write_tables(
             cells={key: made for key, made in cells.items() if key.point == index},
             bounds={seed: value for (place, seed), value in bounds.items() if place == index},
             references=references,
-            timings=timings,
+            timings=timings[index],
             message_bytes={
-                name: _message_bytes(plan, point, params, p) for name, p in policies.items()
+                name: _message_bytes(plan, point, params[index], p) for name, p in policies.items()
             },
             edges_s=_EDGES_S,
         )

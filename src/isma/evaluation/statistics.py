@@ -21,8 +21,8 @@ def paired_ratio(
 ) -> tuple[float, float, float]:
     """How far the mean of `values` is above that of `base`, as a ratio, with its 95 % interval.
 
-    The differences of each unit are divided by the base's mean, so that what units have in common
-    cancels.
+    It is the paired t interval of the difference, in units of the base's mean: what units have in
+    common cancels. (The mean itself is taken as exact, which matters only for ratios far from 0.)
     """
     relative = (values - base) / np.mean(base)
     return float(np.mean(relative)), *interval(relative)
