@@ -1,0 +1,319 @@
+"""A comparison from end to end: its tables, and that nothing is lost or done twice."""
+
+import errno
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from worlds import SERVERS, USERS, tiny
+
+from isma.errors import PolicyError, RunError
+from isma.evaluation import bound, cell
+from isma.evaluation.cell import Cell
+from isma.evaluation.compare import Progress, compare
+from isma.evaluation.plan import Plan
+from isma.policies import registry
+from isma.simulator.params import build
+from isma.simulator.state import reset
+from isma.world.scenario import Scenario
+
+ROOT = Path(__file__).parents[2]
+POLICIES, SEEDS = ("nearest", "random"), (0, 1)
+TIMINGS = ["decision_ms_p50", "decision_ms_p99"]
+COLUMNS = {
+    "seeds.csv": "policy seed mean_s task_mean_s migrations_per_user_hour overload_ratio "
+    "deadline_miss_ratio bound_s",
+    "users.parquet": "policy seed user mean_s tasks",
+    "distribution.parquet": "policy low_s high_s tasks",
+    "timeline.parquet": "policy seed time_s mean_s migrations handovers overload_ratio",
+    "load.parquet": "policy server users requested_share granted_share",
+    "snapshot.parquet": "policy user x_m y_m station host offload_ratio granted_share",
+    "trail.parquet": "time_s user x_m y_m",
+    "sites.csv": "server x_m y_m",
+    "links.csv": "a b",
+    "tasks.parquet": "policy seed time_s user station host offload_ratio granted_share "
+    "completion_time_s deadline_s",
+}
+
+
+def plan_of(**changes: Any) -> Plan:
+    given = {"scenario": tiny(), "policies": POLICIES, "seeds": SEEDS, "vary": {}}
+    return Plan(**{**given, **changes})
+
+
+def table(folder: Path, name: str) -> pd.DataFrame:
+    path = folder / name
+    return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every table's bytes, without what only a clock knows."""
+    found = {name: (folder / name).read_bytes() for name in COLUMNS}
+    summary = table(folder, "summary.csv").drop(columns=TIMINGS)
+    return {**found, "summary.csv": summary.to_csv().encode()}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compare(plan_of(), tmp_path_factory.mktemp("runs") / "tiny")
+
+
+@pytest.fixture
+def no_more_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> Cell:
+        raise AssertionError("this was finished already")
+
+    monkeypatch.setattr(cell, "run", refuse)
+    monkeypatch.setattr(bound, "world_bound_s", refuse)
+
+
+def test_tables_have_their_columns(finished: Path) -> None:
+    for name, columns in COLUMNS.items():
+        assert set(columns.split()) <= set(table(finished, name).columns), name
+    documented = (ROOT / "docs" / "run-folder.md").read_text()
+    _, _, described = documented.partition("## Columns of `summary.csv`")
+    names = re.findall(r"`([\w, ]+)`", "".join(re.findall(r"^\| (.*?) \|", described, re.M)))
+    named = [name for text in names for name in text.split(", ")]
+    assert list(table(finished, "summary.csv").columns) == named
+    assert (finished / "config.toml").read_text() == plan_of().dumps()
+    assert len((finished / "metrics.jsonl").read_text().splitlines()) == 4
+
+
+def test_tables_agree_with_each_other(finished: Path) -> None:
+    summary, seeds, users = (
+        table(finished, name) for name in ("summary.csv", "seeds.csv", "users.parquet")
+    )
+    assert list(summary["policy"]) == list(POLICIES)
+    assert set(summary["unit"]) == {"seed"}
+    for _, row in summary.iterrows():
+        worlds = seeds[seeds["policy"] == row["policy"]]
+        assert row["mean_s"] == pytest.approx(worlds["mean_s"].mean())
+        assert row["mean_s_low"] < row["mean_s"] < row["mean_s_high"]
+        assert row["bound_s"] == pytest.approx(worlds["bound_s"].mean())
+        assert 0 < row["bound_s"] < row["mean_s"]
+        assert row["above_bound_ratio"] == pytest.approx(row["mean_s"] / row["bound_s"] - 1)
+        assert row["p50_s"] < row["p95_s"] < row["p99_s"]
+        own = users[users["policy"] == row["policy"]]
+        assert own["mean_s"].mean() == pytest.approx(row["mean_s"])
+        assert np.average(own["mean_s"], weights=own["tasks"]) == pytest.approx(row["task_mean_s"])
+    best = summary.sort_values("mean_s").iloc[0]
+    assert best["policy"] == "nearest"
+    assert (best["above_best_ratio"], best["above_best_high"]) == (0, 0)
+    worst = summary.sort_values("mean_s").iloc[-1]
+    assert worst["above_best_ratio"] == pytest.approx(worst["mean_s"] / best["mean_s"] - 1)
+
+
+def test_histogram_timeline_and_tasks_tell_the_same_run(finished: Path) -> None:
+    users, tasks = table(finished, "users.parquet"), table(finished, "distribution.parquet")
+    line, sample = table(finished, "timeline.parquet"), table(finished, "tasks.parquet")
+    seeds = table(finished, "seeds.csv")
+    for name in POLICIES:
+        own = tasks[tasks["policy"] == name]
+        assert own["tasks"].sum() == users[users["policy"] == name]["tasks"].sum()
+        middle = np.sqrt(own["low_s"] * own["high_s"])
+        mean = np.average(middle, weights=own["tasks"])
+        seen = table(finished, "summary.csv").set_index("policy").loc[name, "task_mean_s"]
+        assert mean == pytest.approx(seen, rel=0.01)
+    assert line.groupby(["policy", "seed"])["time_s"].max().eq(20).all()
+    assert line["migrations"].sum() > 0
+    assert (seeds["migrations_per_user_hour"] > 0).any()
+    assert sample["host"].between(0, SERVERS - 1).all()
+    assert sample["user"].between(0, USERS - 1).all()
+    assert set(sample["policy"]) == set(POLICIES)
+
+
+def test_the_same_command_again_does_nothing_again(finished: Path, no_more_runs: None) -> None:
+    before = contents(finished)
+    compare(plan_of(), finished)
+    assert contents(finished) == before
+
+
+def test_another_folder_gets_the_same_bytes(finished: Path, tmp_path: Path) -> None:
+    assert contents(compare(plan_of(), tmp_path / "again")) == contents(finished)
+
+
+def test_an_interrupted_run_keeps_what_is_finished(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "cut"
+
+    def interrupt(progress: Progress) -> None:
+        if len(list(out.glob("cells/*.npz"))) >= 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compare(plan_of(), out, interrupt)
+    kept = {path: path.stat().st_mtime_ns for path in out.glob("cells/*.npz")}
+    assert 1 <= len(kept) < len(POLICIES) * len(SEEDS)
+    assert not (out / "summary.csv").exists()
+    assert not list(out.rglob("*.partial"))
+    compare(plan_of(), out)
+    assert all(path.stat().st_mtime_ns == changed for path, changed in kept.items())
+    assert contents(out) == contents(finished)
+
+
+def test_progress_only_grows_and_ends_at_the_end(tmp_path: Path) -> None:
+    heard: list[Progress] = []
+    compare(plan_of(policies=("local",), seeds=(0,)), tmp_path / "run", heard.append)
+    done = [progress.done_ticks for progress in heard]
+    assert done == sorted(done)
+    assert done[-1] == heard[-1].total_ticks == 200
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda content: b"",
+        lambda content: b"no archive at all",
+        lambda content: content[:400] + bytes(64) + content[464:],
+    ],
+    ids=["truncated", "empty", "garbage", "a hole"],
+)
+def test_damaged_cells_are_run_again(
+    damage: Callable[[bytes], bytes], finished: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "copy"
+    out.mkdir()
+    for path in finished.rglob("*"):
+        if path.is_file() and path.suffix in (".npz", ".json", ".toml"):
+            target = out / path.relative_to(finished)
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    hurt = [sorted(out.glob("cells/*.npz"))[0], sorted(out.glob("cells/*bound*.json"))[0]]
+    for path in hurt:
+        path.write_bytes(damage(path.read_bytes()))
+    compare(plan_of(), out)
+    assert contents(out) == contents(finished)
+    assert Cell.load(hurt[0]) is not None
+
+
+@pytest.mark.parametrize(
+    ("prepare", "said"),
+    [
+        (lambda out: (out / "config.toml").write_text("other"), "holds another run"),
+        (lambda out: (out / "notes.txt").write_text("mine"), "is not empty and holds no run"),
+        (lambda out: (out.rmdir(), out.write_text("a file")), "is not empty and holds no run"),
+    ],
+)
+def test_folders_of_others_are_left_alone(
+    prepare: Callable[[Path], object], said: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "taken"
+    out.mkdir()
+    prepare(out)
+    before = {path: path.read_bytes() for path in [out, *out.rglob("*")] if path.is_file()}
+    with pytest.raises(RunError, match=said):
+        compare(plan_of(), out)
+    after = {path: path.read_bytes() for path in [out, *out.rglob("*")] if path.is_file()}
+    assert after == before
+
+
+def test_a_folder_under_a_file_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be"):
+        compare(plan_of(), tmp_path / "file" / "run")
+
+
+@pytest.mark.parametrize("operation", ["write", "replace"])
+def test_a_full_disk_is_told_in_one_line(
+    operation: str, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After `config.toml` nothing can be written; then there is room again."""
+    out = tmp_path / "full"
+    write, replace = Path.write_bytes, os.replace
+
+    def full_write(path: Path, content: bytes) -> int:
+        if "config" in path.name:
+            return write(path, content)
+        write(path, content[:10])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def full_replace(source: Path, target: Path) -> None:
+        if "config" in Path(target).name:
+            return replace(source, target)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        if operation == "write":
+            patch.setattr(Path, "write_bytes", full_write)
+        else:
+            patch.setattr(os, "replace", full_replace)
+        with pytest.raises(RunError) as told:
+            compare(plan_of(), out)
+    assert "cannot be written: No space left on device" in str(told.value)
+    assert "\n" not in str(told.value)
+    assert [path.name for path in out.rglob("*") if path.is_file()] == ["config.toml"]
+    assert contents(compare(plan_of(), out)) == contents(finished)
+
+
+BROKEN = """
+import numpy as np
+from isma.contract import Action
+from isma.policies.follow import Stay
+
+class Broken(Stay):
+    def act(self, memory, observation, key):
+        made, memory = super().act(memory, observation, key)
+        nothing = made.cpu_share * np.nan
+        return Action(made.server, made.offload_ratio, nothing, made.price_s), memory
+"""
+
+
+def test_a_broken_policy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its tasks have no time: they must not be dropped in silence."""
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "policy.py").write_text(BROKEN)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(PolicyError, match="a task never finishes"):
+        compare(plan_of(policies=("broken.policy:Broken",)), tmp_path / "run")
+
+
+def cell_of(scenario: Scenario, name: str, seed: int) -> Cell:
+    return cell.run(scenario, build(scenario), registry.get(name), seed, lambda ticks: None)
+
+
+def test_local_is_cycles_over_clock() -> None:
+    """The mean of f^r / f^L over the users, whatever radio, servers and motion are like."""
+    scenario = tiny({"local_hz": ["100 MHz", "350 MHz"], "interval_s": ["50 ms", "500 ms"]})
+    found = cell_of(scenario, "local", 5)
+    world_key, _ = jax.random.split(jax.random.key(5))
+    requests = jax.jit(reset)(build(scenario), world_key).requests
+    local_s = np.asarray(requests.cycles, float) / np.asarray(requests.local_hz, float)
+    assert found.mean_s == pytest.approx(local_s.mean(), rel=1e-6)
+    assert (found.missed.sum(), found.migrations) == (0, 0)
+    assert found.task_mean_s == pytest.approx(np.average(local_s, weights=found.user_tasks))
+
+
+def test_users_without_a_task_do_not_count() -> None:
+    """Intervals of 1 to 20 s, and 10 s to look at: some emit nothing after the warm-up."""
+    scenario = tiny({"interval_s": [1, 20], "warmup_s": 18})
+    found = cell_of(scenario, "local", 0)
+    had = found.user_tasks > 0
+    assert had.any()
+    assert not had.all()
+    assert np.isnan(found.user_mean_s[~had]).all()
+    assert found.mean_s == pytest.approx(found.user_mean_s[had].mean())
+
+
+def test_varied_fields_are_columns_and_one_seed_counts_users(tmp_path: Path) -> None:
+    plan = plan_of(policies=("local",), seeds=(0,), vary={"users.local_hz": ("100 MHz", "200 MHz")})
+    out = compare(plan, tmp_path / "vary")
+    summary = table(out, "summary.csv")
+    assert list(summary["users.local_hz"]) == ["100 MHz", "200 MHz"]
+    assert summary["mean_s"][0] == pytest.approx(2 * summary["mean_s"][1], rel=1e-5)
+    assert set(summary["unit"]) == {"user"}
+    assert (summary["mean_s_low"] < summary["mean_s"]).all()
+    for name in ("seeds.csv", "users.parquet", "timeline.parquet", "load.parquet"):
+        assert set(table(out, name)["users.local_hz"]) == {"100 MHz", "200 MHz"}
+
+
+@pytest.mark.parametrize("visibility", ["user", "full"])
+def test_every_visibility_runs(visibility: str) -> None:
+    found = cell_of(tiny({"visibility": visibility}), "price", 0)
+    assert np.isfinite(found.mean_s)
+    assert found.user_tasks.min() > 0

@@ -1,0 +1,125 @@
+"""What a comparison consists of, and the text that makes it again."""
+
+import tomllib
+from typing import Any
+
+import pytest
+from worlds import tiny
+
+from isma.errors import IsmaError, PolicyError, RunError, ScenarioError
+from isma.evaluation import plan as planning
+from isma.evaluation.plan import CellKey, Plan, scalar, vary_from
+from isma.world import files
+
+
+def some(**changes: Any) -> Plan:
+    given = {"scenario": tiny(), "policies": ("local", "stay"), "seeds": (0, 3), "vary": {}}
+    return Plan(**{**given, **changes})
+
+
+def test_every_policy_meets_every_world() -> None:
+    plan = some(vary={"mobility.speed_mps": (10, 20)})
+    assert list(plan.cells()) == [
+        CellKey(point, policy, seed)
+        for point in (0, 1)
+        for seed in (0, 3)
+        for policy in ("local", "stay")
+    ]
+    assert [point.scenario.mobility.speed_mps for point in plan.points()] == [10, 20]
+    assert [dict(point.values) for point in plan.points()] == [
+        {"mobility.speed_mps": 10},
+        {"mobility.speed_mps": 20},
+    ]
+    assert set(plan.made()) == {"local", "stay"}
+
+
+def test_two_fields_make_a_grid() -> None:
+    plan = some(vary={"users.count": (2, 3), "servers.clock_hz": ("1 GHz", "2 GHz", "3 GHz")})
+    shapes = [(p.scenario.users.count, p.scenario.servers.clock_hz) for p in plan.points()]
+    assert shapes == [(n, hz) for n in (2, 3) for hz in (1e9, 2e9, 3e9)]
+
+
+def test_its_text_makes_it_again() -> None:
+    plan = some(vary={"mobility.speed_mps": (10, 20.5)})
+    tree = tomllib.loads(plan.dumps())
+    run = tree.pop("run")
+    again = Plan(
+        files.validate(tree, "again"),
+        tuple(run["policies"]),
+        tuple(run["seeds"]),
+        {field: tuple(values) for field, values in run["vary"].items()},
+    )
+    assert again == plan
+    assert again.dumps() == plan.dumps()
+    assert "isma compare" in run["command"]
+
+
+def test_folders_and_cells_go_by_what_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = some()
+    assert plan.folder_name() == some().folder_name()
+    assert plan.folder_name().startswith("paper-")
+    others = [
+        some(seeds=(0, 4)),
+        some(policies=("local", "nearest")),
+        some(scenario=tiny({"users.count": 3})),
+        some(vary={"mobility.speed_mps": (10,)}),
+    ]
+    for other in others:
+        assert other.folder_name() != plan.folder_name()
+        assert other.digest() != plan.digest()
+    before = plan.digest()
+    monkeypatch.setattr(planning, "code_digest", lambda: "other code")
+    assert plan.digest() != before, "cells of other code are never reused"
+    assert plan.folder_name() == some().folder_name()
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "said"),
+    [
+        ({"policies": ()}, PolicyError, "policies must name at least one"),
+        ({"policies": ("local", "local")}, PolicyError, "policies must differ, got local, local"),
+        ({"seeds": ()}, RunError, "seeds must be at least 1"),
+        ({"vary": {"a": (1,), "b": (1,), "c": (1,)}}, RunError, "at most 2 fields"),
+    ],
+)
+def test_what_cannot_be_compared(changes: dict[str, Any], kind: type[IsmaError], said: str) -> None:
+    with pytest.raises(kind) as told:
+        some(**changes)
+    assert said in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        (" 2.5 ", 2.5),
+        ("true", True),
+        ("3.19 GHz", "3.19 GHz"),
+        ("user", "user"),
+        ("[1, 2]", [1, 2]),
+        ('"7"', "7"),
+    ],
+)
+def test_values_as_typed(text: str, value: object) -> None:
+    assert scalar(text) == value
+
+
+def test_vary_as_typed() -> None:
+    found = vary_from(["speed_mps=20 km/h,120 km/h", "users.count=2,3"])
+    assert found == {"mobility.speed_mps": ("20 km/h", "120 km/h"), "users.count": (2, 3)}
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [
+        (["speed_mps"], RunError, "--vary is written FIELD=v1,v2,..., got 'speed_mps'"),
+        (["speed_mps="], RunError, "--vary is written FIELD=v1,v2,..."),
+        (["speed_mps=1,1"], RunError, "values must differ"),
+        (["speed_mps=1", "mobility.speed_mps=2"], RunError, "names mobility.speed_mps twice"),
+        (["sped_mps=1"], ScenarioError, "did you mean 'speed_mps'?"),
+    ],
+)
+def test_vary_mistakes(text: list[str], kind: type[IsmaError], said: str) -> None:
+    with pytest.raises(kind) as told:
+        vary_from(text)
+    assert said in str(told.value)
