@@ -21,11 +21,12 @@ def paired_ratio(
 ) -> tuple[float, float, float]:
     """How far the mean of `values` is above that of `base`, as a ratio, with its 95 % interval.
 
-    It is the paired t interval of the difference, in units of the base's mean: what units have in
-    common cancels. (The mean itself is taken as exact, which matters only for ratios far from 0.)
+    The interval is that of the linearised ratio of means (the delta method): what a unit adds to
+    both cancels, and so does the spread of the base itself.
     """
-    relative = (values - base) / np.mean(base)
-    return float(np.mean(relative)), *interval(relative)
+    ratio = float(np.mean(values) / np.mean(base))
+    low, high = interval((values - ratio * base) / np.mean(base))
+    return ratio - 1, ratio - 1 + low, ratio - 1 + high
 
 
 def percentile(
