@@ -55,6 +55,8 @@ def main() -> None:
     sys.path.insert(0, os.getcwd())
     try:
         status = app(standalone_mode=False) or 0
+        if status == INTERRUPTED:  # What typer makes of Ctrl-C, without a word.
+            raise KeyboardInterrupt
     except typer.TyperException as error:
         _fail(f"{getattr(error, 'format_message', error.__str__)()} (isma --help tells more)")
         status = 2

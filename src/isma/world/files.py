@@ -55,7 +55,20 @@ def run_table(source: str | Path) -> Mapping[str, Any] | None:
         found = tomllib.loads(text).get(RUN)
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"{label}: not a TOML file: {error}") from None
-    return found if isinstance(found, dict) else None
+    if not isinstance(found, dict):
+        return None
+    try:
+        return _RunTable.model_validate(found).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        raise ScenarioError(f"{label}: {RUN}.{_first(error)}") from None
+
+
+class _RunTable(BaseModel):
+    """The table `[run]`, as far as it says what is run."""
+
+    policies: list[str] = []
+    seeds: list[int] = []
+    vary: dict[str, list[Any]] = {}
 
 
 def override(scenario: Scenario, overrides: Mapping[str, Any]) -> Scenario:
