@@ -118,3 +118,21 @@ def test_a_runs_own_table_is_no_part_of_its_scenario(tmp_path: Path) -> None:
     assert files.load(path) == files.load("paper")
     assert files.run_table(path) == {"policies": ["local"]}
     assert files.run_table("paper") is None
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("policies = 3", "run.policies must be a valid list, got 3"),
+        ('seeds = ["a"]', "run.seeds must be a valid integer"),
+        ("vary = 3", "run.vary must be a valid dictionary, got 3"),
+        ("vary = {speed_mps = 3}", "must be a valid list, got 3"),
+    ],
+)
+def test_a_runs_own_table_is_checked(table: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(files.dumps(files.load("paper")) + f"\n[run]\n{table}\n")
+    with pytest.raises(ScenarioError) as told:
+        files.run_table(path)
+    assert said in str(told.value)
+    assert "\n" not in str(told.value)

@@ -1,0 +1,179 @@
+"""The commands as a person meets them: one line for a mistake, and Ctrl-C loses nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from worlds import tiny
+
+from isma import cli
+from isma.world import files
+
+SMALL = ["--set", "users.count=5", "--set", "sites.count=2", "--set", "warmup_s=5"]
+SHORT = [*SMALL, "--set", "duration_s=20"]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["isma", *arguments])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    return int(left.value.code or 0)
+
+
+MISTAKES = [
+    (["compare", "papr"], "unknown scenario 'papr': did you mean 'paper'?"),
+    (["compare", "nowhere.toml"], "nowhere.toml: no such file"),
+    (["compare", "broken.toml"], "broken.toml: not a TOML file"),
+    (["compare", "typo.toml"], "unknown field 'users.cuont': did you mean 'users.count'?"),
+    (["compare", "paper", "--policies", "pric"], "unknown policy 'pric': did you mean 'price'?"),
+    (["compare", "paper", "--policies", ""], "unknown policy ''"),
+    (["compare", "paper", "--policies", "stay,stay"], "policies must differ, got stay, stay"),
+    (["compare", "paper", "--policies", "threshold:hops=0"], "hops must be at least 1, got 0"),
+    (["compare", "paper", "--policies", "no.such:Thing"], "cannot be imported"),
+    (["compare", "paper", "--seeds", "0"], "--seeds must be at least 1, got 0"),
+    (["compare", "paper", "--seeds", "x"], "Invalid value for '--seeds'"),
+    (["compare", "paper", "--set", "spedd=3"], "did you mean 'speed_mps'?"),
+    (["compare", "paper", "--set", "clock_hz"], "--set is written FIELD=VALUE, got 'clock_hz'"),
+    (["compare", "paper", "--set", "clock_hz=NaN"], "clock_hz must be a finite number, got nan"),
+    (["compare", "paper", "--set", "data_bits=-1 MB"], "data_bits must be greater than 0"),
+    (["compare", "paper", "--set", "tick_s=1.5 ms"], "tick_s must be a whole multiple of slot_s"),
+    (["compare", "paper", "--vary", "speed_mps"], "--vary is written FIELD=v1,v2,..."),
+    (["compare", "paper", "--vary", "sped_mps=1,2"], "did you mean 'speed_mps'?"),
+    (["compare", "paper", "--vary", "speed_mps=1,-2"], "speed_mps must be greater than or equal"),
+    (["compare", "paper", "--vary", "a=1", "--vary", "b=1", "--vary", "c=1"], "unknown field 'a'"),
+    (["compare", "paper", "--out", "taken"], "taken is not empty and holds no run"),
+    (["compare", "paper", "--out", "taken/notes/run"], "cannot be"),
+    (["compare", "paper", "--sets", "x"], "No such option"),
+    (["compair", "paper"], "No such command 'compair'"),
+    (["compare"], "Missing argument"),
+    (["compare", "run.toml"], "run.policies must be a valid list, got 3"),
+    (["scenario", "show", "papr"], "did you mean 'paper'?"),
+    (["scenario", "check", "trace.toml"], "trace.parquet"),
+    (["scenario", "import", "cabs", "x.csv", "--out", "y.toml"], "cabs"),
+    (["scenario", "import", "csv", "x.csv", "--out", "y.toml", "--columns", "a,b"], "four columns"),
+    (["scenario", "import", "csv", "x.csv", "--out", "y.toml", "--start", "noon"], "--start must"),
+    (["scenario", "import", "csv", "x.csv", "--out", "y.toml", "--duration", "-1"], "--duration"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), MISTAKES)
+def test_a_mistake_is_one_line(
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "broken.toml").write_text("[users")
+    (tmp_path / "typo.toml").write_text("[users]\ncuont = 3")
+    (tmp_path / "run.toml").write_text(files.dumps(tiny()) + "\n[run]\npolicies = 3\nseeds = 4\n")
+    (tmp_path / "trace.toml").write_text(
+        'backhaul.kind = "delaunay"\n[sites]\nkind = "file"\nfile = "sites.csv"\n'
+        '[mobility]\nkind = "trace"\nfile = "trace.parquet"\n'
+    )
+    (tmp_path / "sites.csv").write_text(
+        "site_id,latitude,longitude\na,37.7,-122.4\nb,37.8,-122.4\n"
+    )
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "notes").write_text("mine")
+    status = run(monkeypatch, *arguments)
+    out, err = capsys.readouterr()
+    lines = err.strip().splitlines()
+    assert status not in (0, cli.INTERRUPTED)
+    assert out == ""
+    assert len(lines) == 1, err
+    assert lines[0].startswith("isma: ")
+    assert said in lines[0]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_scenarios_can_be_looked_at(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run(monkeypatch, "scenario", "list") == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in [*files.preset_names(), *files.IMPORTED])
+    assert run(monkeypatch, "scenario", "show", "paper", "--set", "clock_hz=3.19 GHz") == 0
+    (tmp_path / "mine.toml").write_text(capsys.readouterr().out)
+    assert files.load(tmp_path / "mine.toml") == files.load("paper", {"clock_hz": 3.19e9})
+    assert run(monkeypatch, "scenario", "check", "mine.toml") == 0
+    checked = capsys.readouterr().out
+    assert checked == "paper: 6 servers, 40 users, 600 s in ticks of 0.1 s: fit to run\n"
+
+
+def test_compare_says_who_wins_and_a_run_makes_itself_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    asked = ["compare", "paper", *SHORT, "--policies", "local, stay", "--seeds", "2"]
+    assert run(monkeypatch, *asked, "--out", "first") == 0
+    out, err = capsys.readouterr()
+    assert "stay" in out
+    assert str(Path("first") / "report.html") in out
+    assert "isma:" not in err
+    assert (tmp_path / "first" / "report.html").stat().st_size > 10_000
+    config = tomllib.loads((tmp_path / "first" / "config.toml").read_text())
+    assert config["run"]["policies"] == ["local", "stay"]
+    assert config["run"]["seeds"] == [0, 1]
+    assert run(monkeypatch, "compare", "first/config.toml", "--out", "second") == 0
+    for name in ("config.toml", "seeds.csv", "users.parquet", "tasks.parquet"):
+        first, second = ((tmp_path / folder / name).read_bytes() for folder in ("first", "second"))
+        assert first == second, name
+
+
+def test_without_out_the_same_command_finds_its_folder_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        asked = ["compare", "paper", *SHORT, "--policies", "local", "--seeds", "1"]
+        assert run(monkeypatch, *asked) == 0
+    folders = list((tmp_path / "runs").iterdir())
+    assert [folder.name[:6] for folder in folders] == ["paper-"]
+    assert len((folders[0] / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+def isma(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "isma.cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": ""},
+    )
+
+
+def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    """A real process, stopped as soon as it has finished a world."""
+    asked = ["compare", "paper", *SMALL, "--policies", "local", "--seeds", "4", "--out", "cut"]
+    asked += ["--set", "duration_s=3000"]
+    process = isma(*asked)
+    while process.poll() is None and not list(tmp_path.glob("cut/cells/*.npz")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode == cli.INTERRUPTED, err
+    assert out == ""
+    assert err.strip().splitlines()[-1].startswith("isma: interrupted")
+    assert "Traceback" not in err
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("cut/cells/*.npz")}
+    assert 1 <= len(kept) < 4
+    again = isma(*asked)
+    out, err = again.communicate()
+    assert again.returncode == 0, err
+    assert "report.html" in out
+    assert all(path.stat().st_mtime_ns == changed for path, changed in kept.items())
+    done = [json.loads(line)["seed"] for line in (tmp_path / "cut/metrics.jsonl").open()]
+    assert sorted(done) == [0, 1, 2, 3], "every world once"
+    assert list(pd.read_csv(tmp_path / "cut/summary.csv")["seeds"]) == [4]
