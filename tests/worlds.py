@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from isma.contract import Action, Infrastructure, Memory, News, Observation, Policy, Requests
 from isma.simulator.params import build
@@ -37,6 +38,10 @@ def network(server_hz: list[float], hops: list[list[float]]) -> Infrastructure:
     )
 
 
+FAR = 1e6
+"""Hops to a server that is of no use."""
+
+
 def line(servers: int) -> list[list[float]]:
     """Hops between sites in a row."""
     place = np.arange(servers)
@@ -55,24 +60,32 @@ def seen(
     decides: list[bool] | None = None,
     visibility: Visibility = Visibility.SERVER,
 ) -> Observation:
-    """Everyone visible and every server deciding; work is in seconds on a server of 1 GHz.
+    """All of these users visible and every server deciding; work is in seconds on a server of 1 GHz.
 
-    Everybody has heard the same loads and prices; none given: all idle, all free.
+    Everybody has heard the same loads and prices; none given: all idle, all free. Users out of
+    sight fill up to the standard size, so that a policy is compiled once for all worlds.
     """
     users, servers = len(host), infrastructure.server_hz.shape[0]
-    column = lambda value: jnp.broadcast_to(jnp.asarray(value, float), (users,))  # noqa: E731
+    filler = USERS - users
+
+    def column(value: Any, kind: type = float) -> Array:
+        rows = np.broadcast_to(np.asarray(value, kind), (users,))
+        return jnp.asarray(np.pad(rows, (0, filler)))
+
     heard = lambda value: jnp.broadcast_to(jnp.asarray(value, float), (servers, servers))  # noqa: E731
     cycles = 1e9 * column(work_s)
-    requests = Requests(1e6 * column(data_mbit), cycles, cycles / column(local_s), column(local_s))
+    time_s = column(local_s)
+    local_hz = cycles / jnp.where(time_s > 0, time_s, 1)
+    requests = Requests(1e6 * column(data_mbit), cycles, local_hz, time_s)
     remaining_hz = infrastructure.server_hz / (1 + heard(load if load else [0.0] * servers))
     return Observation(
         infrastructure=infrastructure,
         requests=requests,
-        gain=jnp.ones(users),
-        station=jnp.array(host if station is None else station, jnp.int32),
-        host=jnp.array(host, jnp.int32),
-        visible=jnp.ones(users, bool),
-        decides=jnp.ones(users, bool) if decides is None else jnp.array(decides),
+        gain=column(1.0),
+        station=column(host if station is None else station, np.int32),
+        host=column(host, np.int32),
+        visible=column(True, bool),
+        decides=column(True if decides is None else decides, bool),
         acting=jnp.ones(servers, bool),
         news=News(remaining_hz, heard(price_s if price_s else [0.0] * servers), heard(0.0)),
         position_m=None,

@@ -31,10 +31,10 @@ DEFAULT = tuple(REGISTRY)
 def get(name: str) -> Policy:
     """The policy of that name, with options after colons. Raises PolicyError."""
     head, *rest = name.split(":")
-    if rest and "=" not in rest[0]:
-        made, rest = _imported(head, rest[0]), rest[1:]
-    elif head in REGISTRY:
+    if head in REGISTRY:
         made = REGISTRY[head]
+    elif rest and "=" not in rest[0]:
+        made, rest = _imported(head, rest[0]), rest[1:]
     elif "." in head:
         raise PolicyError(f"policy {name!r} must name a class: package.module:Class")
     else:

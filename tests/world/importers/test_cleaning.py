@@ -95,10 +95,10 @@ def test_what_is_kept_is_drivable_and_no_larger_set_is(rows):
     user = (frame["user_id"] == "b").to_numpy(int)
     time_s = frame["time_s"].to_numpy(float)
     north = frame["latitude"].to_numpy(float)
-    keep = jumps.drivable(user, time_s, north, np.zeros(len(rows)), 45.0)
+    keep = jumps.drivable(user, time_s, north, np.zeros(len(rows)), 43.0)
 
     def fits(first, second) -> bool:
-        return abs(second[2] - first[2]) <= 45.0 * (second[1] - first[1])
+        return abs(second[2] - first[2]) <= 43.0 * (second[1] - first[1])
 
     for name in "ab":
         own = [row for row in rows if row[0] == name]
