@@ -7,7 +7,12 @@ os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 )
 
+import hypothesis
 import jaxtyping
 from runtime_types import MODULES
+
+# Nothing asserts on a wall clock: the first example of a property compiles.
+hypothesis.settings.register_profile("isma", deadline=None)
+hypothesis.settings.load_profile("isma")
 
 jaxtyping.install_import_hook(MODULES, "runtime_types.checked")
