@@ -16,7 +16,7 @@ from worlds import tiny
 from isma import cli
 from isma.world import files
 
-SMALL = ["--set", "users.count=5", "--set", "sites.count=2", "--set", "warmup_s=5"]
+SMALL = ["--set", "users.count=7", "--set", "sites.count=3", "--set", "warmup_s=5"]
 SHORT = [*SMALL, "--set", "duration_s=20"]
 
 
@@ -117,31 +117,23 @@ def test_scenarios_can_be_looked_at(
 def test_compare_says_who_wins_and_a_run_makes_itself_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    asked = ["compare", "paper", *SHORT, "--policies", "local, stay", "--seeds", "2"]
-    assert run(monkeypatch, *asked, "--out", "first") == 0
+    asked = ["compare", "paper", *SHORT, "--policies", "local, random", "--seeds", "2"]
+    assert run(monkeypatch, *asked) == 0
     out, err = capsys.readouterr()
-    assert "stay" in out
-    assert str(Path("first") / "report.html") in out
+    (first,) = (tmp_path / "runs").iterdir()
+    assert first.name.startswith("paper-")
+    assert "random" in out
+    assert str(first.relative_to(tmp_path) / "report.html") in out
     assert "isma:" not in err
-    assert (tmp_path / "first" / "report.html").stat().st_size > 10_000
-    config = tomllib.loads((tmp_path / "first" / "config.toml").read_text())
-    assert config["run"]["policies"] == ["local", "stay"]
-    assert config["run"]["seeds"] == [0, 1]
-    assert run(monkeypatch, "compare", "first/config.toml", "--out", "second") == 0
+    assert (first / "report.html").stat().st_size > 10_000
+    run_table = tomllib.loads((first / "config.toml").read_text())["run"]
+    assert (run_table["policies"], run_table["seeds"]) == (["local", "random"], [0, 1])
+    assert run(monkeypatch, *asked) == 0, "without --out the same command finds its folder again"
+    assert list((tmp_path / "runs").iterdir()) == [first]
+    assert len((first / "metrics.jsonl").read_text().splitlines()) == 4
+    assert run(monkeypatch, "compare", str(first / "config.toml"), "--out", "second") == 0
     for name in ("config.toml", "seeds.csv", "users.parquet", "tasks.parquet"):
-        first, second = ((tmp_path / folder / name).read_bytes() for folder in ("first", "second"))
-        assert first == second, name
-
-
-def test_without_out_the_same_command_finds_its_folder_again(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for _ in range(2):
-        asked = ["compare", "paper", *SHORT, "--policies", "local", "--seeds", "1"]
-        assert run(monkeypatch, *asked) == 0
-    folders = list((tmp_path / "runs").iterdir())
-    assert [folder.name[:6] for folder in folders] == ["paper-"]
-    assert len((folders[0] / "metrics.jsonl").read_text().splitlines()) == 1
+        assert (first / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name
 
 
 def isma(*arguments: str) -> subprocess.Popen[str]:
@@ -154,7 +146,9 @@ def isma(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A real process, stopped as soon as it has finished a world."""
     asked = ["compare", "paper", *SMALL, "--policies", "local", "--seeds", "4", "--out", "cut"]
     asked += ["--set", "duration_s=3000"]
@@ -169,10 +163,8 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(tmp_path: Pa
     assert "Traceback" not in err
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("cut/cells/*.npz")}
     assert 1 <= len(kept) < 4
-    again = isma(*asked)
-    out, err = again.communicate()
-    assert again.returncode == 0, err
-    assert "report.html" in out
+    assert run(monkeypatch, *asked) == 0
+    assert "report.html" in capsys.readouterr().out
     assert all(path.stat().st_mtime_ns == changed for path, changed in kept.items())
     done = [json.loads(line)["seed"] for line in (tmp_path / "cut/metrics.jsonl").open()]
     assert sorted(done) == [0, 1, 2, 3], "every world once"

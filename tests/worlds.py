@@ -59,14 +59,15 @@ def seen(
     price_s: list[float] | None = None,
     decides: list[bool] | None = None,
     visibility: Visibility = Visibility.SERVER,
+    size: int = USERS,
 ) -> Observation:
     """All of these users visible and every server deciding; work is in seconds on a server of 1 GHz.
 
     Everybody has heard the same loads and prices; none given: all idle, all free. Users out of
-    sight fill up to the standard size, so that a policy is compiled once for all worlds.
+    sight fill up to `size`, so that a policy is compiled once for all worlds.
     """
     users, servers = len(host), infrastructure.server_hz.shape[0]
-    filler = USERS - users
+    filler = size - users
 
     def column(value: Any, kind: type = float) -> Array:
         rows = np.broadcast_to(np.asarray(value, kind), (users,))

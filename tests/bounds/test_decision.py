@@ -80,10 +80,13 @@ def moments() -> list[Observation]:
     found = []
     for seed in range(2):
         key = jax.random.key(seed)
-        start = eqx.filter_jit(reset)(params, key)
-        state, _, _ = run_chunk(params, Local(), start, Memory.none(), key, 50)
-        found.append(observe(params, state, everyone(params, state), Visibility.FULL))
+        state, _, _ = run_chunk(params, Local(), new_world(params, key), Memory.none(), key, 50)
+        found.append(look(params, state))
     return found
+
+
+new_world = eqx.filter_jit(reset)
+look = eqx.filter_jit(lambda p, state: observe(p, state, everyone(p, state), Visibility.FULL))
 
 
 def test_the_reference_is_near_the_bound(moments: list[Observation]) -> None:

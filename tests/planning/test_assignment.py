@@ -8,7 +8,7 @@ from exhaustive import assignments, some_offer
 from isma.planning.allocation import Offer
 from isma.planning.assignment import assess, improve
 
-USERS, SERVERS, STEPS = 4, 2, 10
+USERS, SERVERS, STEPS, MARGIN = 4, 2, 10, 0.003
 PAPER = (30.0, 300.0)
 improved = jax.jit(improve, static_argnums=(3, 4, 5))
 assessed = jax.jit(assess)
@@ -23,9 +23,9 @@ def total_s(offer: Offer, target: jax.Array) -> float:
 def test_the_best_assignment_is_found_mostly() -> None:
     """From everybody on one server. A split, and so a step, may be a few per cent off (test_allocation)."""
     above = []
-    for seed in range(20):
+    for seed in range(12):
         offer = some_offer(seed, USERS, SERVERS, PAPER)
-        found = improved(offer, AT_THE_FIRST, EVERYONE, STEPS, 4, 0.0)
+        found = improved(offer, AT_THE_FIRST, EVERYONE, STEPS, 4, MARGIN)
         above.append(float(found.total_s) / min(assignments(offer).values()) - 1)
     assert min(above) > -1e-5
     assert np.mean(np.array(above) < 0.005) >= 0.7
@@ -36,7 +36,7 @@ def test_what_it_says_is_so_and_never_worse_than_the_start() -> None:
     for seed in range(10):
         offer = some_offer(seed, USERS, SERVERS, PAPER)
         start = jnp.asarray(np.random.default_rng(seed).integers(0, SERVERS, USERS), jnp.int32)
-        found = improved(offer, start, EVERYONE, STEPS, 4, 0.0)
+        found = improved(offer, start, EVERYONE, STEPS, 4, MARGIN)
         np.testing.assert_allclose(found.total_s, total_s(offer, found.target), rtol=1e-4)
         assert float(found.total_s) <= total_s(offer, start) * (1 + 1e-6)
 
@@ -53,23 +53,27 @@ def test_a_swap_is_found_where_no_move_helps() -> None:
     best = min(assignments(offer).values())
     for user in range(USERS):
         assert total_s(offer, start.at[user].set(1 - start[user])) > total_s(offer, start)
-    found = improved(offer, start, EVERYONE, STEPS, 4, 0.0)
+    found = improved(offer, start, EVERYONE, STEPS, 4, MARGIN)
     np.testing.assert_allclose(found.total_s, best, rtol=2e-3)
     np.testing.assert_array_equal(found.target[:2], [0, 1])
 
 
-def test_a_margin_stops_it_early() -> None:
-    offer = some_offer(3, USERS, SERVERS, PAPER)
-    assert int(improved(offer, AT_THE_FIRST, EVERYONE, STEPS, 4, 0.0).target.sum()) > 0
-    found = improved(offer, AT_THE_FIRST, EVERYONE, STEPS, 4, 0.9)
-    np.testing.assert_array_equal(found.target, AT_THE_FIRST)
-    assert not bool(found.improving)
+def test_what_saves_less_than_the_margin_is_left() -> None:
+    """As above, but the other server is nearer by too little: 0.1 s of 400 are not 0.3 %."""
+    for nearer_s, moves in ((0.05, False), (40.0, True)):
+        away = 1 + nearer_s
+        transfer = jnp.array([[1.0, away], [away, 1.0], [1.0, 1.0], [1.0, 1.0]])
+        offer = Offer(jnp.full((USERS, 1), 1e6), transfer, jnp.full((USERS, SERVERS), 100.0))
+        start = jnp.array([1, 0, 0, 1], jnp.int32)
+        found = improved(offer, start, EVERYONE, STEPS, 4, MARGIN)
+        assert bool(jnp.any(found.target != start)) is moves
+        assert not bool(found.improving)
 
 
 def test_who_does_not_count_stays_and_takes_no_room() -> None:
     offer = some_offer(4, USERS, SERVERS, PAPER)
     counted = jnp.array([True, True, False, False])
-    found = improved(offer, AT_THE_FIRST, counted, STEPS, 4, 0.0)
+    found = improved(offer, AT_THE_FIRST, counted, STEPS, 4, MARGIN)
     np.testing.assert_array_equal(found.target[2:], [0, 0])
     alone = np.array([0, 1])
     best = min(assignments(Offer(*(part[alone] for part in jax.tree.leaves(offer)))).values())

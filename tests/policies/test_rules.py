@@ -6,7 +6,7 @@ take 1e6 s by themselves unless said otherwise, so that they offload everything.
 
 import numpy as np
 import pytest
-from worlds import decide, line, network, seen
+from worlds import FAR, decide, line, network, seen
 
 from isma.contract import Action, Observation
 from isma.policies import registry
@@ -14,12 +14,16 @@ from isma.world.scenario import Visibility
 
 SLOW = 1e6
 THREE = network([1e9] * 3, line(3))
-TWO = network([1e9, 1e9], line(2))
+TWO = network([1e9] * 3, [[0, 1, FAR], [1, 0, FAR], [FAR, FAR, 0]])
+"""Two servers a hop apart, and a third that nobody would use."""
 CROWD = {"host": [0, 0, 0], "work_s": 4, "local_s": SLOW, "visibility": Visibility.FULL}
 
 
 def by(name: str, observation: Observation, seed: int = 0) -> Action:
-    return decide(registry.get(name), observation, seed)
+    found = decide(registry.get(name), observation, seed)
+    seen_users = np.flatnonzero(observation.visible)
+    columns = (found.server, found.offload_ratio, found.cpu_share)
+    return Action(*(column[seen_users] for column in columns), found.price_s)
 
 
 def rows(action: Action) -> list[list[float]]:
@@ -86,11 +90,14 @@ def test_random_takes_the_best_ratio_for_what_f_promises() -> None:
     There η (2 + 5) against 10 (1 - η): η = 0.6 gives max(4, 4.2), η = 0.5 gives 5. At home
     alone η = 0.9 gives max(1, 1.8), and η = 0.8 gives 2.
     """
-    observation = seen(TWO, [0], local_s=10, load=[1.0, 4.0])
-    for seed in range(8):
+    observation = seen(TWO, [0], local_s=10, load=[1.0, 4.0, 0.0])
+    met = set()
+    for seed in range(12):
         found = by("random", observation, seed)
-        expected = 0.6 if int(found.server[0]) else 0.9
+        met.add(int(found.server[0]))
+        expected = {0: 0.9, 1: 0.6, 2: 0.0}[int(found.server[0])]
         assert float(found.offload_ratio[0]) == pytest.approx(expected)
+    assert met == {0, 1, 2}
 
 
 def test_greedy_moves_the_one_that_gains_most() -> None:
@@ -107,7 +114,7 @@ def test_greedy_moves_the_one_that_gains_most() -> None:
 
 def test_greedy_heeds_the_load() -> None:
     """As before, but of server 1 more than all is asked: 2/3 of it would be 2/3 / (2/3 + 1)."""
-    busy = seen(TWO, [0, 0], [0, 1], work_s=[1, 4], local_s=SLOW, load=[1.0, 1.0])
+    busy = seen(TWO, [0, 0], [0, 1], work_s=[1, 4], local_s=SLOW, load=[1.0, 1.0, 0.0])
     assert rows(by("greedy", busy))[0] == [0, 0]
 
 
@@ -130,27 +137,24 @@ def test_price_moves_to_an_idle_server() -> None:
     assert float(found.cpu_share[target == 0][0]) == pytest.approx(1, rel=1e-2)
 
 
-@pytest.mark.parametrize(
-    ("load", "price_s", "goes"), [([1, 1], [4, 0.04], True), ([1, 1], [4, 0.5], False)]
-)
-def test_price_goes_where_it_costs_less(
-    load: list[float], price_s: list[float], goes: bool
-) -> None:
+@pytest.mark.parametrize(("price_s", "goes"), [(0.04, True), (0.5, False)])
+def test_price_goes_where_it_costs_less(price_s: float, goes: bool) -> None:
     """Staying costs 4; going 3 + 2 √λ: 3.4 at λ = 0.04, and 4.41 at λ = 0.5. The margin is 0.15 s."""
-    found = by("price", seen(TWO, [0, 0], local_s=SLOW, load=load, price_s=price_s))
+    heard = {"load": [1.0, 1.0, 0.0], "price_s": [4.0, price_s, 0.0]}
+    found = by("price", seen(TWO, [0, 0], local_s=SLOW, **heard))
     assert bool(np.any(np.asarray(found.server) == 1)) is goes
 
 
 def test_a_load_that_has_grown_makes_a_price_stale() -> None:
     """λ = 0.04 at its last decision; a load of 1.8 since: a pull of 0.2 · 0.8 / 0.5 came, √λ = 0.52."""
-    found = by("price", seen(TWO, [0, 0], local_s=SLOW, load=[1, 1.8], price_s=[4, 0.04]))
+    found = by("price", seen(TWO, [0, 0], local_s=SLOW, load=[1, 1.8, 0], price_s=[4, 0.04, 0]))
     assert rows(found)[0] == [0, 0]
 
 
 def test_price_publishes_nothing_where_users_decide_alone() -> None:
     """Also where there are as many users as servers, so that one may not pass for the other."""
-    found = by("price", seen(TWO, [0, 0], local_s=SLOW, visibility=Visibility.USER))
-    np.testing.assert_array_equal(found.price_s, [0, 0])
+    found = by("price", seen(TWO, [0, 0], local_s=SLOW, visibility=Visibility.USER, size=3))
+    np.testing.assert_array_equal(found.price_s, [0, 0, 0])
     assert rows(found)[0] in ([1, 1], [0, 0]), "alike, and blind to each other"
 
 
