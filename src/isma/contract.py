@@ -76,6 +76,8 @@ class Observation(eqx.Module):
     """Users whose action takes effect: newcomers and the users of a server that is due."""
     acting: Bool[Array, "servers"]
     """Servers that decide now."""
+    due: Bool[Array, "servers"]
+    """Acting servers whose decision period has come round; the others act for newcomers alone."""
     news: News
     position_m: Float[Array, "users 2"] | None
     """Where the users are, if the scenario lets requests carry it."""

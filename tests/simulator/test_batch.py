@@ -14,7 +14,7 @@ from isma.contract import Action, Memory, Observation, Policy
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk, run_chunk_of_worlds
 from isma.simulator.state import reset
-from isma.simulator.when import when
+from isma.when import when
 from isma.world.scenario import Scenario
 
 NUM_TICKS = 30

@@ -163,7 +163,7 @@ def test_no_action_gets_more_than_there_is(
         *(jnp.asarray(value, jnp.float32) for value in (ratio, share)),
         jnp.zeros(SERVERS),
     )
-    deciding = Deciding(jnp.ones(SERVERS, bool), jnp.zeros(USERS, bool), flags[0])
+    deciding = Deciding(*[jnp.ones(SERVERS, bool)] * 2, jnp.zeros(USERS, bool), flags[0])
     before = START.placement
     after = settled(PARAMS, before, action, deciding, flags[1])
     assert np.all(granted_by_server(after) <= 1 + 1e-5)

@@ -11,7 +11,7 @@ from isma.planning.pools import Pools
 from isma.simulator.broadcast import broadcast, news
 from isma.simulator.params import Params
 from isma.simulator.state import Draws, Motion, Placement, State, active
-from isma.simulator.when import when
+from isma.when import when
 from isma.world import mobility, radio
 from isma.world.scenario import Visibility
 
@@ -33,6 +33,7 @@ class Deciding(eqx.Module):
     """Who decides at this tick."""
 
     acting: Bool[Array, "servers"]
+    due: Bool[Array, "servers"]
     newcomer: Bool[Array, "users"]
     decides: Bool[Array, "users"]
 
@@ -81,13 +82,14 @@ def who_decides(params: Params, state: State) -> Deciding:
         newcomer[:, None] & (host[:, None] == jnp.arange(params.shape.num_servers)), axis=0
     )
     settled = first < start
-    return Deciding(due | welcomes, newcomer, newcomer | (settled & due[host]))
+    return Deciding(due | welcomes, due, newcomer, newcomer | (settled & due[host]))
 
 
 def everyone(params: Params, state: State) -> Deciding:
     """As if every server were due: for timing, for bounds and for looking at a state."""
     known = active(params, state)
-    return Deciding(jnp.ones_like(state.phase_ticks, bool), jnp.zeros_like(known), known)
+    all_servers = jnp.ones_like(state.phase_ticks, bool)
+    return Deciding(all_servers, all_servers, jnp.zeros_like(known), known)
 
 
 def observe(
@@ -114,6 +116,7 @@ def observe(
         visible=visible,
         decides=deciding.decides,
         acting=deciding.acting,
+        due=deciding.due,
         news=news(params, state),
         position_m=position,
         visibility=visibility,
