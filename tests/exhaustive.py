@@ -20,11 +20,16 @@ class Best(NamedTuple):
     share: np.ndarray
 
 
-def one_server(local_s: np.ndarray, transfer_s: np.ndarray, work_s: np.ndarray) -> Best:
+def one_server(
+    local_s: np.ndarray,
+    transfer_s: np.ndarray,
+    work_s: np.ndarray,
+    fixed_s: np.ndarray | float = 0.0,
+) -> Best:
     """The best ratios and shares for users (rows) that share one server."""
     ratio = np.array(list(product(RATIOS, repeat=len(local_s)))).reshape(-1, len(local_s))
-    share = best_shares(ratio, local_s, transfer_s, work_s)
-    total = times_s(ratio, share, local_s, transfer_s, work_s).sum(axis=1)
+    share = best_shares(ratio, local_s, transfer_s, work_s, fixed_s)
+    total = times_s(ratio, share, local_s, transfer_s, work_s, fixed_s).sum(axis=1)
     best = int(np.argmin(total))
     return Best(float(total[best]), ratio[best], share[best])
 
@@ -35,21 +40,27 @@ def times_s(
     local_s: np.ndarray,
     transfer_s: np.ndarray,
     work_s: np.ndarray,
+    fixed_s: np.ndarray | float = 0.0,
 ) -> np.ndarray:
-    """Completion times, equation (6)."""
+    """Completion times, equation (6) and what any offloaded part takes."""
     work = np.divide(ratio * work_s, share, out=np.zeros_like(ratio), where=ratio > 0)
-    return np.maximum((1 - ratio) * local_s, ratio * transfer_s + work)
+    edge = np.where(ratio > 0, fixed_s, 0) + ratio * transfer_s + work
+    return np.maximum((1 - ratio) * local_s, edge)
 
 
 def best_shares(
-    ratio: np.ndarray, local_s: np.ndarray, transfer_s: np.ndarray, work_s: np.ndarray
+    ratio: np.ndarray,
+    local_s: np.ndarray,
+    transfer_s: np.ndarray,
+    work_s: np.ndarray,
+    fixed_s: np.ndarray | float = 0.0,
 ) -> np.ndarray:
     """Shares that minimise the sum of times at fixed ratios (a row each), summing to at most 1.
 
     Each time falls and is convex in its share up to a cap, so the shares are min(√(η a) x, cap)
     with one x, found by bisection.
     """
-    slack = (1 - ratio) * local_s - ratio * transfer_s
+    slack = (1 - ratio) * local_s - ratio * transfer_s - fixed_s
     needed = np.divide(ratio * work_s, slack, out=np.ones_like(ratio), where=slack > 0)
     cap = np.where(ratio > 0, np.minimum(needed, 1), 0)
     pull = np.sqrt(ratio * work_s)
@@ -63,7 +74,7 @@ def best_shares(
 
 def assignments(offer: Offer) -> dict[tuple[int, ...], float]:
     """The least sum of times under every assignment of users to servers."""
-    local, transfer, work = (np.asarray(part, float) for part in (offer.local_s, *both(offer)))
+    local, transfer, work, fixed = parts(offer)
     users, servers = transfer.shape
 
     @cache
@@ -71,7 +82,8 @@ def assignments(offer: Offer) -> dict[tuple[int, ...], float]:
         if not members:
             return 0.0
         rows = np.array(members)
-        return one_server(local[rows, 0], transfer[rows, server], work[rows, server]).total_s
+        columns = (part[rows, server] for part in (transfer, work, fixed))
+        return one_server(local[rows, 0], *columns).total_s
 
     found = {}
     for target in product(range(servers), repeat=users):
@@ -80,17 +92,28 @@ def assignments(offer: Offer) -> dict[tuple[int, ...], float]:
     return found
 
 
-def both(offer: Offer) -> tuple[np.ndarray, np.ndarray]:
-    """Transfer and work, per user and server."""
-    return np.asarray(offer.transfer_s, float), np.asarray(offer.work_s, float)
+def parts(offer: Offer) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Local, transfer, work and fixed time, in double precision; the last one 0 where there is none."""
+    local, transfer, work = (
+        np.asarray(part, float) for part in (offer.local_s, offer.transfer_s, offer.work_s)
+    )
+    fixed = np.zeros_like(transfer) if offer.fixed_s is None else np.asarray(offer.fixed_s, float)
+    return local, transfer, work, fixed
 
 
-def some_offer(seed: int, users: int, servers: int, local_s: tuple[float, float]) -> Offer:
-    """Offers of about the paper's sizes; how fast the users are themselves is given."""
+def some_offer(
+    seed: int,
+    users: int,
+    servers: int,
+    local_s: tuple[float, float],
+    fixed_s: tuple[float, float] | None = None,
+) -> Offer:
+    """Offers of about the paper's sizes; how fast the users are themselves is given, and any latency."""
     rng = np.random.default_rng(seed)
     column = lambda low, high: jnp.asarray(rng.uniform(low, high, (users, servers)), jnp.float32)  # noqa: E731
     return Offer(
         local_s=jnp.asarray(rng.uniform(*local_s, (users, 1)), jnp.float32),
         transfer_s=column(0.02, 2),
         work_s=column(0.4, 6),
+        fixed_s=None if fixed_s is None else column(*fixed_s),
     )

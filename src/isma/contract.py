@@ -12,10 +12,37 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from isma.world.scenario import Scenario, Visibility
+from isma.world.switches import Migrating
+
+
+class Latency(eqx.Module):
+    """Time that a task needs to reach a server, however small it is."""
+
+    task_s: Float[Array, ""]
+    """Of every task that uses a server."""
+    per_hop_s: Float[Array, ""]
+    """Added for each hop from base station to server."""
+
+
+class MigrationCost(eqx.Module):
+    """What moving a service costs, as far as it is the same for all (isma.planning.migration)."""
+
+    downtime_s: Float[Array, ""]
+    """Time for which every move stops the service."""
+    dirty_bps: Float[Array, ""]
+    """Pre-copy: rate at which a running service changes its state."""
+    stop_bits: Float[Array, ""]
+    """Pre-copy: changes that are few enough to stop for."""
+    most_rounds: Float[Array, ""]
+    """Pre-copy: most rounds in which the service still runs."""
+    kind: Migrating = eqx.field(static=True)
 
 
 class Infrastructure(eqx.Module):
-    """What every server knows of the operator's network: public, and no news about any user."""
+    """What every server knows of the operator's network: public, and no news about any user.
+
+    What may be None is switched off in this world.
+    """
 
     server_hz: Float[Array, "servers"]
     """CPU clock f^e."""
@@ -33,6 +60,8 @@ class Infrastructure(eqx.Module):
     """Transmit power p of a user."""
     noise_w: Float[Array, ""]
     """Noise power N0 over the band."""
+    latency: Latency | None = None
+    migration: MigrationCost | None = None
 
 
 class Requests(eqx.Module):
@@ -46,6 +75,12 @@ class Requests(eqx.Module):
     """The user's own CPU clock f^L."""
     deadline_s: Float[Array, "users"]
     """Longest delay allowed, δmax."""
+    interval_s: Float[Array, "users"]
+    """Time between two requests, which a server sees come."""
+    state_bits: Float[Array, "users"]
+    """State of the service that a migration has to send; 0 where it is free."""
+    downtime_per_hop_s: Float[Array, "users"]
+    """Time for which a migration stops the service, for each hop; 0 where it is free."""
 
 
 class News(eqx.Module):
@@ -70,6 +105,8 @@ class Observation(eqx.Module):
     """Attached base station."""
     host: Int[Array, "users"]
     """Server that hosts the user's service."""
+    wait_s: Float[Array, "users"]
+    """Time until the user's service runs again; 0 where it runs."""
     visible: Bool[Array, "users"]
     """Users in some deciding server's view: the union of the sets U^l."""
     decides: Bool[Array, "users"]

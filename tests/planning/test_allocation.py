@@ -1,14 +1,16 @@
 """Shares and ratios against the best there are, and formulas against what they claim."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from exhaustive import assignments, best_shares, one_server, some_offer, times_s
+from exhaustive import assignments, best_shares, one_server, parts, some_offer, times_s
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import line, network, seen
 
+from isma.contract import Latency
 from isma.planning.allocation import (
     RATIOS,
     Offer,
@@ -32,6 +34,10 @@ soonest = jax.jit(best_ratio)
 joined = jax.jit(joining)
 EVERYONE = jnp.ones(4, bool)
 seeds = st.integers(0, 2**32 - 1)
+LATENCIES = [None, (0.02, 0.5), (1.0, 5.0)]
+"""None, and some that is small and large beside what a task takes."""
+latencies = st.sampled_from(LATENCIES)
+Range = tuple[float, float]
 
 
 def of_users(local_s: list[float], transfer_s: list[float], work_s: list[float]) -> Offer:
@@ -45,6 +51,30 @@ def test_offers_by_hand() -> None:
     np.testing.assert_allclose(offer.local_s[:2], [[50], [50]], rtol=1e-5)
     np.testing.assert_allclose(offer.transfer_s[:2], [[1, 2, 3], [9, 6, 3]], rtol=1e-5)
     np.testing.assert_allclose(offer.work_s[:2], [[2, 1, 2], [2, 1, 2]], rtol=1e-5)
+
+
+def test_offers_with_latency_by_hand() -> None:
+    """0.1 s for any task and 0.5 s a hop: the user at station 0 of three in a row."""
+    latency = Latency(jnp.asarray(0.1), jnp.asarray(0.5))
+    net = eqx.tree_at(
+        lambda n: n.latency, network([1e9] * 3, line(3)), latency, is_leaf=lambda x: x is None
+    )
+    offer = offers(seen(net, host=[2], station=[0]))
+    np.testing.assert_allclose(offer.fixed_s[0], [0.1, 0.6, 1.1], rtol=1e-5)
+    np.testing.assert_allclose(offer.transfer_s[0], [1, 2, 3], rtol=1e-5)
+
+
+def test_latency_decides_how_much_is_worth_offloading() -> None:
+    """10 s alone, no transfer, 1 s of work on a server of its own, and 5.5 s of latency.
+
+    η = 0.3: local 7, edge 5.5 + 0.3; η = 0.4: 6 and 5.9; η = 0.5: 5 and 6. So 0.4, which takes 6 s
+    with the share that brings the edge down to it, 0.4 / (6 - 5.5) = 0.8.
+    """
+    offer = Offer(jnp.array([10.0]), jnp.array([0.0]), jnp.array([1.0]), jnp.array([5.5]))
+    found = shared(offer)
+    np.testing.assert_allclose(found.offload_ratio, [0.4], rtol=1e-5)
+    np.testing.assert_allclose(found.cpu_share, [0.8], rtol=1e-3)
+    np.testing.assert_allclose(found.time_s, [6], rtol=1e-4)
 
 
 def test_shares_by_hand() -> None:
@@ -95,32 +125,33 @@ def test_the_exhaustive_search_itself() -> None:
 
 
 @settings(deadline=None, max_examples=40)
-@given(seeds, st.sampled_from([PAPER, FAST_USERS, (0.2, 2.0)]), st.floats(0, 200))
+@given(seeds, st.sampled_from([PAPER, FAST_USERS, (0.2, 2.0)]), st.floats(0, 200), latencies)
 def test_the_response_is_the_cheapest_there_is(
-    seed: int, local_s: tuple[float, float], price: float
+    seed: int, local_s: Range, price: float, fixed_s: Range | None
 ) -> None:
     """Against every ratio and a fine grid of shares."""
-    offer = some_offer(seed, 4, 2, local_s)
+    offer = some_offer(seed, 4, 2, local_s, fixed_s)
     found = priced(offer, jnp.full((1, 2), price, jnp.float32))
-    local, transfer, work = (np.asarray(part, float)[..., None] for part in jax.tree.leaves(offer))
+    local, transfer, work, fixed = (part[..., None] for part in parts(offer))
     share = np.geomspace(1e-4, 1, 300)
     cost = np.broadcast_to(local[..., 0], (4, 2))
     for ratio in RATIOS[1:]:
-        time = np.maximum((1 - ratio) * local, ratio * transfer + ratio * work / share)
+        time = np.maximum((1 - ratio) * local, fixed + ratio * transfer + ratio * work / share)
         cost = np.minimum(cost, (time + price * share).min(axis=-1))
     assert np.all(found.cost_s <= cost * (1 + 1e-5))
     ratio, share = np.asarray(found.offload_ratio), np.asarray(found.cpu_share, float)
-    work = np.divide(ratio * work[..., 0], share, out=np.zeros((4, 2)), where=ratio > 0)
-    time = np.maximum((1 - ratio) * local[..., 0], ratio * transfer[..., 0] + work)
+    time = times_s(ratio, share, local[..., 0], transfer[..., 0], work[..., 0], fixed[..., 0])
     np.testing.assert_allclose(found.time_s, time, rtol=1e-4)
     np.testing.assert_allclose(found.cost_s, time + price * share, rtol=1e-4)
     assert np.all((share >= 0) & (share <= 1))
 
 
 @settings(deadline=None, max_examples=40)
-@given(seeds, st.floats(0.001, 1), st.floats(1, 3))
-def test_more_share_never_hurts(seed: int, share: float, factor: float) -> None:
-    offer = some_offer(seed, 4, 2, FAST_USERS)
+@given(seeds, st.floats(0.001, 1), st.floats(1, 3), latencies)
+def test_more_share_never_hurts(
+    seed: int, share: float, factor: float, fixed_s: Range | None
+) -> None:
+    offer = some_offer(seed, 4, 2, FAST_USERS, fixed_s)
     now, more = (
         soonest(offer, jnp.full((4, 2), min(1.0, given), jnp.float32))
         for given in (share, share * factor)
@@ -132,16 +163,17 @@ def test_more_share_never_hurts(seed: int, share: float, factor: float) -> None:
         assert np.all(now.time_s <= time_s * (1 + 1e-5))
 
 
+@pytest.mark.parametrize("fixed_s", LATENCIES)
 @pytest.mark.parametrize(
     ("local_s", "mean", "worst"), [(PAPER, 0.006, 0.1), (FAST_USERS, 0.05, 0.2)]
 )
 def test_a_split_is_nearly_the_best(
-    local_s: tuple[float, float], mean: float, worst: float
+    local_s: Range, mean: float, worst: float, fixed_s: Range | None
 ) -> None:
     """Ratios that no single price supports can be better; for a few users who are fast, by much."""
     above = []
     for seed in range(8):
-        offer = some_offer(seed, 4, 2, local_s)
+        offer = some_offer(seed, 4, 2, local_s, fixed_s)
         for target, best_s in assignments(offer).items():
             found = assessed(offer, jnp.array(target, jnp.int32), EVERYONE)
             above.append(float(found.time_s.sum()) / best_s - 1)
@@ -151,19 +183,19 @@ def test_a_split_is_nearly_the_best(
 
 
 @settings(deadline=None, max_examples=40)
-@given(seeds, st.sampled_from([PAPER, FAST_USERS, (0.1, 1.0)]))
-def test_shares_fit_and_nothing_is_wasted(seed: int, local_s: tuple[float, float]) -> None:
+@given(seeds, st.sampled_from([PAPER, FAST_USERS, (0.1, 1.0)]), latencies)
+def test_shares_fit_and_nothing_is_wasted(seed: int, local_s: Range, fixed_s: Range | None) -> None:
     """Whatever is left of a server would be of no use to any of its users."""
-    offer = some_offer(seed, 4, 2, local_s)
+    offer = some_offer(seed, 4, 2, local_s, fixed_s)
     target = np.random.default_rng(seed).integers(0, 2, 4)
     found = assessed(offer, jnp.asarray(target, jnp.int32), EVERYONE)
     ratio, share = np.asarray(found.offload_ratio), np.asarray(found.cpu_share, float)
     used = np.bincount(target, share, 2)
     assert np.all(used <= 1 + 1e-5)
     assert np.all(share[ratio == 0] == 0)
-    local, transfer, work = (np.asarray(part) for part in jax.tree.leaves(offer))
+    local, transfer, work, fixed = parts(offer)
     user = np.arange(4)
-    edge = ratio * transfer[user, target]
+    edge = np.where(ratio > 0, fixed[user, target], 0) + ratio * transfer[user, target]
     edge += np.divide(ratio * work[user, target], share, out=np.zeros(4), where=ratio > 0)
     np.testing.assert_allclose(found.time_s, np.maximum((1 - ratio) * local[:, 0], edge), rtol=1e-4)
     idle = used[target] < 1 - 1e-3
@@ -186,17 +218,17 @@ def test_users_that_do_not_count_take_nothing() -> None:
     offer, target = some_offer(1, 4, 2, PAPER), jnp.zeros(4, jnp.int32)
     found = assessed(offer, target, jnp.array([True, False, True, False]))
     rows = np.array([0, 2])
-    local, transfer, work = (np.asarray(part, float) for part in jax.tree.leaves(offer))
+    local, transfer, work, _ = parts(offer)
     best = one_server(local[rows, 0], transfer[rows, 0], work[rows, 0])
     assert float(found.time_s[rows].sum()) == pytest.approx(best.total_s, rel=0.02)
     assert float(found.cpu_share[rows].sum()) == pytest.approx(1, abs=1e-3)
 
 
 @settings(deadline=None, max_examples=40)
-@given(seeds, st.integers(0, 3))
-def test_joining_costs_what_everybody_loses(seed: int, others: int) -> None:
+@given(seeds, st.integers(0, 3), latencies)
+def test_joining_costs_what_everybody_loses(seed: int, others: int, fixed_s: Range | None) -> None:
     """While nobody is capped: the exact difference of two splits, be the server idle or crowded."""
-    offer = some_offer(seed, 4, 2, (1e7, 1e7))
+    offer = some_offer(seed, 4, 2, (1e7, 1e7), fixed_s)
     there = jnp.zeros(4, jnp.int32)
     before, after = (
         assessed(offer, there, jnp.arange(4) < count) for count in (others, others + 1)

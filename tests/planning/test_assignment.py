@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from exhaustive import assignments, some_offer
 
 from isma.planning.allocation import Offer
@@ -14,17 +15,19 @@ improved = jax.jit(improve, static_argnums=(3, 4, 5))
 assessed = jax.jit(assess)
 EVERYONE = jnp.ones(USERS, bool)
 AT_THE_FIRST = jnp.zeros(USERS, jnp.int32)
+with_latency = pytest.mark.parametrize("fixed_s", [None, (1.0, 5.0)])
 
 
 def total_s(offer: Offer, target: jax.Array) -> float:
     return float(assessed(offer, target, EVERYONE).time_s.sum())
 
 
-def test_the_best_assignment_is_found_mostly() -> None:
+@with_latency
+def test_the_best_assignment_is_found_mostly(fixed_s: tuple[float, float] | None) -> None:
     """From everybody on one server. A split, and so a step, may be a few per cent off (test_allocation)."""
     above = []
     for seed in range(12):
-        offer = some_offer(seed, USERS, SERVERS, PAPER)
+        offer = some_offer(seed, USERS, SERVERS, PAPER, fixed_s)
         found = improved(offer, AT_THE_FIRST, EVERYONE, STEPS, 4, MARGIN)
         above.append(float(found.total_s) / min(assignments(offer).values()) - 1)
     assert min(above) > -1e-5
@@ -32,23 +35,28 @@ def test_the_best_assignment_is_found_mostly() -> None:
     assert max(above) < 0.05
 
 
-def test_what_it_says_is_so_and_never_worse_than_the_start() -> None:
+@with_latency
+def test_what_it_says_is_so_and_never_worse_than_the_start(
+    fixed_s: tuple[float, float] | None,
+) -> None:
     for seed in range(10):
-        offer = some_offer(seed, USERS, SERVERS, PAPER)
+        offer = some_offer(seed, USERS, SERVERS, PAPER, fixed_s)
         start = jnp.asarray(np.random.default_rng(seed).integers(0, SERVERS, USERS), jnp.int32)
         found = improved(offer, start, EVERYONE, STEPS, 4, MARGIN)
         np.testing.assert_allclose(found.total_s, total_s(offer, found.target), rtol=1e-4)
         assert float(found.total_s) <= total_s(offer, start) * (1 + 1e-6)
 
 
-def test_a_swap_is_found_where_no_move_helps() -> None:
-    """Two and two, each pair's transfer is 40 s shorter on the other server.
+@pytest.mark.parametrize("by_latency", [False, True])
+def test_a_swap_is_found_where_no_move_helps(by_latency: bool) -> None:
+    """Two and two, each pair's transfer, or its latency, is 40 s shorter on the other server.
 
     Alone on the wrong server each user would rather share the right one: a move makes three on
     one server, which costs more work there (a = 100 s), so only exchanging two at once pays.
     """
-    transfer = jnp.array([[1.0, 41.0], [41.0, 1.0], [1.0, 1.0], [1.0, 1.0]])
-    offer = Offer(jnp.full((USERS, 1), 1e6), transfer, jnp.full((USERS, SERVERS), 100.0))
+    away = jnp.array([[1.0, 41.0], [41.0, 1.0], [1.0, 1.0], [1.0, 1.0]])
+    transfer, fixed = (jnp.ones_like(away), away) if by_latency else (away, None)
+    offer = Offer(jnp.full((USERS, 1), 1e6), transfer, jnp.full((USERS, SERVERS), 100.0), fixed)
     start = jnp.array([1, 0, 0, 1], jnp.int32)
     best = min(assignments(offer).values())
     for user in range(USERS):

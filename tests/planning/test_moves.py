@@ -26,11 +26,13 @@ def moves(
     handicap_s: list[float] | None = None,
     maker: list[int] | None = None,
     max_moves: int = 4,
+    fixed_s: list[float] | None = None,
 ) -> Search:
     users = len(host)
     table = lambda value: jnp.broadcast_to(jnp.asarray(value, float), (users, SERVERS))  # noqa: E731
     work = jnp.broadcast_to(jnp.asarray(work_s, float), (users,))[:, None]
-    offer = Offer(jnp.full((users, 1), 1e6), table(1.0), table(work))
+    fixed = None if fixed_s is None else table(fixed_s)
+    offer = Offer(jnp.full((users, 1), 1e6), table(1.0), table(work), fixed)
     return move(
         offer,
         jnp.array(host, jnp.int32),
@@ -92,10 +94,15 @@ def test_the_one_with_most_to_gain_goes_first() -> None:
         ({"handicap_s": [0.0, 1.9, 1.9]}, True),
         ({"handicap_s": [0.0, 2.1, 2.1]}, False),
         ({"handicap_s": [100.0, 0.0, 0.0]}, True),
+        ({"fixed_s": [5.0, 6.9, 6.9]}, True),
+        ({"fixed_s": [5.0, 7.1, 7.1]}, False),
     ],
 )
 def test_what_holds_a_user_back(wish: dict, moved: bool) -> None:
-    """The gain of moving one of two to an idle server is 2 s; home has no handicap."""
+    """The gain of moving one of two to an idle server is 2 s, less what latency is more there.
+
+    Home has no handicap.
+    """
     assert bool(moves([0, 0], [4, 0, 0], **wish).moved.any()) is moved
 
 

@@ -2,8 +2,8 @@
 
 For prices λ ≥ 0, Σ_i min over servers, ratios and shares of (t_i + λ φ) − Σ_l λ_l is never above
 the least total time that any assignment whose shares fit can reach (weak duality; the ratios' grid
-is inside the minimum). Without queues or migration costs no action reaches into the future, so the
-mean of these bounds over time is a bound for a whole run.
+is inside the minimum). What an action costs in the future is never negative, so the mean of these
+bounds over time is a bound for a whole run.
 """
 
 from typing import NamedTuple

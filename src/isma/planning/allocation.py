@@ -1,7 +1,7 @@
 """CPU shares and offload ratios from one price per server, on the grid of ratios.
 
 A user that would pay λ seconds of delay for the whole of a server's CPU takes, at offload ratio η,
-the share φ = min(√(η a / λ), η a / ((1 - η) t^L - η τ), 1): past the second term its local part
+the share φ = min(√(η a / λ), η a / ((1 - η) t^L - L - η τ), 1): past the second term its local part
 decides (docs/allocation.md). It takes the ratio with the least t + λ φ, and λ is the price at
 which the shares of a server sum to one.
 """
@@ -12,10 +12,10 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from isma import delay
-from isma.contract import Infrastructure, Observation, Requests
+from isma.contract import Infrastructure, Latency, Observation, Requests
 from isma.planning.pools import Pools
 
 RATIOS = tuple(step / 10 for step in range(11))
@@ -37,6 +37,8 @@ class Offer(eqx.Module):
     """Time to bring all its data to the server, τ = c (1 / R^w + d / R^f)."""
     work_s: Float[Array, "..."]
     """Time of all its cycles on the whole server, a = f^r / f^e."""
+    fixed_s: Float[Array, "..."] | None = None
+    """Time that any offloaded part takes however small it is, L; None where there is no latency."""
 
 
 class Response(eqx.Module):
@@ -72,17 +74,25 @@ def offers(observation: Observation) -> Offer:
             requests.data_bits[:, None], 1.0, hops, infrastructure.backhaul_rate_bps
         ),
         work_s=requests.cycles[:, None] / infrastructure.server_hz,
+        fixed_s=None if infrastructure.latency is None else latency_s(infrastructure.latency, hops),
     )
 
 
-def at(offer: Offer, server: Array) -> Offer:
+def latency_s(latency: Latency, hops: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Time that every task needs to a server so many hops away: L = L_0 + L_1 d."""
+    return latency.task_s + latency.per_hop_s * hops
+
+
+def at(offer: Offer, server: Int[Array, "users"]) -> Offer:
     """The offer of one server for each user."""
-    column = server[:, None]
-    return Offer(
-        offer.local_s[:, 0],
-        jnp.take_along_axis(offer.transfer_s, column, axis=1)[:, 0],
-        jnp.take_along_axis(offer.work_s, column, axis=1)[:, 0],
-    )
+    return jax.tree.map(lambda part: part[:, 0], of_servers(offer, server[:, None]))
+
+
+def of_servers(offer: Offer, server: Int[Array, "users places"]) -> Offer:
+    """The offers of some of the servers for each user."""
+    take = lambda part: jnp.take_along_axis(part, server, axis=1)  # noqa: E731
+    fixed_s = None if offer.fixed_s is None else take(offer.fixed_s)
+    return Offer(offer.local_s, take(offer.transfer_s), take(offer.work_s), fixed_s)
 
 
 def uplink_rate_bps(
@@ -120,20 +130,27 @@ def best_ratio(offer: Offer, cpu_share: Float[Array, "..."]) -> Response:
 def completion_s(
     offer: Offer, ratio: Float[Array, "..."] | float, share: Float[Array, "..."]
 ) -> Float[Array, "..."]:
-    """Completion time of a task, equation (6), at an offload ratio and a share above 0."""
-    edge = ratio * offer.transfer_s + ratio * offer.work_s / share
+    """Completion time of a task, equation (6) with latency, at an offload ratio and share above 0."""
+    edge = lead_s(offer, ratio) + ratio * offer.work_s / share
     return jnp.maximum((1 - ratio) * offer.local_s, edge)
+
+
+def lead_s(offer: Offer, ratio: Float[Array, "..."] | float) -> Float[Array, "..."]:
+    """Time until the server can begin, L + η τ, at an offload ratio; 0 where nothing is offloaded."""
+    if offer.fixed_s is None:
+        return ratio * offer.transfer_s
+    return jnp.where(jnp.asarray(ratio) > 0, offer.fixed_s, 0) + ratio * offer.transfer_s
 
 
 def joining(offer: Offer, price_s: Float[Array, "..."]) -> Response:
     """What it adds to everybody's times, in seconds, when a user joins a server at price λ.
 
-    While no share is capped the times on a server sum to Σ η τ + (Σ √(η a))², and its price is the
-    square of that second sum. One more user therefore costs η τ + η a + 2 √(λ η a): the cost at
-    price λ of an offer whose transfer is longer by a, where a share may exceed 1: on an idle server
-    (λ = 0) nothing is left of the price. The share is that after all are re-split.
+    While no share is capped the times on a server sum to Σ (L + η τ) + (Σ √(η a))², and its price is
+    the square of that second sum. One more user therefore costs L + η τ + η a + 2 √(λ η a): the cost
+    at price λ of an offer whose transfer is longer by a, where a share may exceed 1: on an idle
+    server (λ = 0) nothing is left of the price. The share is that after all are re-split.
     """
-    longer = Offer(offer.local_s, offer.transfer_s + offer.work_s, offer.work_s)
+    longer = Offer(offer.local_s, offer.transfer_s + offer.work_s, offer.work_s, offer.fixed_s)
     taken = respond(longer, price_s, _UNLIMITED)
     pull = jnp.sqrt(taken.offload_ratio * offer.work_s)
     share = pull / jnp.maximum(jnp.sqrt(price_s) + pull, 1e-12)
@@ -161,7 +178,7 @@ class _Choice(NamedTuple):
     """One offload ratio as far as it does not depend on the price."""
 
     lead_s: Float[Array, "..."]
-    """Transfer time η τ."""
+    """Time until the server can begin, L + η τ."""
     pull: Float[Array, "..."]
     """√(η a): the share wanted at price λ is this over √λ, and then takes this times √λ seconds."""
     enough: Float[Array, "..."]
@@ -173,7 +190,7 @@ class _Choice(NamedTuple):
 def _choice(offer: Offer, ratio: float, most: float) -> _Choice:
     enough = _enough(offer, ratio, most)
     return _Choice(
-        lead_s=ratio * offer.transfer_s,
+        lead_s=lead_s(offer, ratio),
         pull=jnp.sqrt(ratio * offer.work_s),
         enough=enough,
         floor_s=completion_s(offer, ratio, enough),
@@ -182,7 +199,7 @@ def _choice(offer: Offer, ratio: float, most: float) -> _Choice:
 
 def _enough(offer: Offer, ratio: Float[Array, "..."] | float, most: float) -> Float[Array, "..."]:
     """The share that brings the edge branch down to the local one, and no more than `most`."""
-    slack = (1 - ratio) * offer.local_s - ratio * offer.transfer_s
+    slack = (1 - ratio) * offer.local_s - lead_s(offer, ratio)
     wanted = jnp.where(slack > 0, ratio * offer.work_s / jnp.maximum(slack, 1e-20), most)
     return jnp.clip(wanted, _SMALLEST_SHARE, most)
 

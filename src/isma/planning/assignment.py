@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from isma.planning.allocation import Offer, Split, at, joining, split
+from isma.planning.allocation import Offer, Split, at, joining, lead_s, of_servers, split
 from isma.planning.pools import Pools
 
 
@@ -123,8 +123,9 @@ def _swap_gain_s(
 ) -> Float[Array, "users users"]:
     """Seconds saved by exchanging the servers of two users at their present ratios (upper triangle)."""
     ratio = now.offload_ratio
-    transfer = ratio[:, None] * offer.transfer_s[:, target]
-    other = jnp.sqrt(ratio[:, None] * offer.work_s[:, target])
+    theirs = of_servers(offer, jnp.broadcast_to(target, (len(target), len(target))))
+    transfer = lead_s(theirs, ratio[:, None])
+    other = jnp.sqrt(ratio[:, None] * theirs.work_s)
     at_home = pull[target]
     home = jnp.diagonal(transfer)
     # Row user a takes the place of column user b, on b's server.

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from isma.planning.allocation import Offer, joining
+from isma.planning.allocation import Offer, joining, of_servers
 from isma.planning.pools import Pools
 
 _MOST_PLACES = 8
@@ -109,13 +109,12 @@ def _places(
     _, nearest = jax.lax.top_k(-cost, min(_MOST_PLACES, servers - 1))
     server = jnp.concatenate([host[:, None], nearest.astype(host.dtype)], axis=1)
     take = lambda value: jnp.take_along_axis(value, server, axis=1)  # noqa: E731
-    around = Offer(offer.local_s, take(offer.transfer_s), take(offer.work_s))
-    return _Places(server, around, take(handicap_s))
+    return _Places(server, of_servers(offer, server), take(handicap_s))
 
 
 def _own_pull(places: _Places, pull: Float[Array, "users"]) -> Float[Array, "users"]:
     """A user's own part √(η a) of its home's pull."""
-    home = Offer(*(value[:, 0] for value in jax.tree.leaves(places.offer)))
+    home = jax.tree.map(lambda part: part[:, 0], places.offer)
     return jnp.minimum(jnp.sqrt(joining(home, pull**2).offload_ratio * home.work_s), pull)
 
 

@@ -4,74 +4,34 @@ Each field's docstring is its documentation; a number may be given with a unit (
 The values and their sources are those of the paper (section IV) unless a docstring says otherwise.
 """
 
-import math
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from isma import units
-
-
-def _number(table: dict[str, float]) -> BeforeValidator:
-    return BeforeValidator(lambda value: units.quantity(value, table))
-
-
-def _bounds(table: dict[str, float]) -> BeforeValidator:
-    """A range `[low, high]`; a single value stands for both ends."""
-
-    def parse(value: object) -> object:
-        ends = value if isinstance(value, list | tuple) else [value, value]
-        if len(ends) != 2:
-            raise ValueError("must be one value or a range [low, high]")
-        return tuple(units.quantity(end, table) for end in ends)
-
-    return BeforeValidator(parse)
-
-
-def _each(value: float | tuple[float, ...]) -> tuple[float, ...]:
-    return value if isinstance(value, tuple) else (value,)
-
-
-def _ordered(name: str, ends: tuple[float, float]) -> None:
-    if ends[0] > ends[1]:
-        raise ValueError(
-            f"{name} must be [low, high] with low at most high, got [{ends[0]:g}, {ends[1]:g}]"
-        )
-
-
-def _whole_number(name: str, value: float, unit_name: str, unit: float) -> None:
-    """Raise unless `value` is a whole positive multiple of `unit` (or zero), to rounding."""
-    multiple = value / unit
-    if not math.isclose(multiple, round(multiple), rel_tol=1e-6, abs_tol=1e-9) or (
-        value > 0 and multiple < 0.5
-    ):
-        raise ValueError(
-            f"{name} must be a whole multiple of {unit_name} ({unit:g}), got {value:g}"
-        )
-
-
-def _file_given(kind: str, file: Path | None) -> None:
-    if kind == "file" and file is None:
-        raise ValueError('file must be given when kind is "file"')
-
-
-Positive = Field(gt=0)
-NotNegative = Field(ge=0)
-Ratio = Annotated[float, Field(ge=0, le=1), _number(units.RATIO)]
-Seconds = Annotated[float, _number(units.SECONDS)]
-Hertz = Annotated[float, Positive, _number(units.HERTZ)]
-Watts = Annotated[float, Positive, _number(units.WATTS)]
-Metres = Annotated[float, Positive, _number(units.METRES)]
-MetresPerSecond = Annotated[float, NotNegative, _number(units.METRES_PER_S)]
-BitsPerSecond = Annotated[float, Positive, _number(units.BITS_PER_S)]
-Ends = tuple[Annotated[float, Positive], Annotated[float, Positive]]
-SecondsRange = Annotated[Ends, _bounds(units.SECONDS)]
-HertzRange = Annotated[Ends, _bounds(units.HERTZ)]
-BitsRange = Annotated[Ends, _bounds(units.BITS)]
-CyclesRange = Annotated[Ends, _bounds(units.CYCLES)]
+from isma.world.fields import (
+    BitsPerSecond,
+    BitsRange,
+    CyclesRange,
+    Hertz,
+    HertzRange,
+    Metres,
+    MetresPerSecond,
+    NotNegative,
+    Positive,
+    Ratio,
+    Seconds,
+    SecondsRange,
+    Section,
+    Watts,
+    check_file_given,
+    check_ordered,
+    check_whole,
+    each,
+)
+from isma.world.switches import Latency, Migration
 
 
 class Visibility(StrEnum):
@@ -94,14 +54,6 @@ class Remaining(StrEnum):
     """f^e (1 - Σ granted shares): zero nearly always, since nobody leaves CPU unused."""
 
 
-class Section(BaseModel):
-    """A part of a scenario: frozen, complete, and closed to unknown fields."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
 class Time(Section):
     """How long a run is and how finely it advances."""
 
@@ -116,9 +68,9 @@ class Time(Section):
 
     @model_validator(mode="after")
     def _whole(self) -> "Time":
-        _whole_number("tick_s", self.tick_s, "slot_s", self.slot_s)
-        _whole_number("duration_s", self.duration_s, "tick_s", self.tick_s)
-        _whole_number("warmup_s", self.warmup_s, "tick_s", self.tick_s)
+        check_whole("tick_s", self.tick_s, "slot_s", self.slot_s)
+        check_whole("duration_s", self.duration_s, "tick_s", self.tick_s)
+        check_whole("warmup_s", self.warmup_s, "tick_s", self.tick_s)
         if self.warmup_s >= self.duration_s:
             raise ValueError(
                 f"warmup_s must be below duration_s ({self.duration_s:g}), got {self.warmup_s:g}"
@@ -159,7 +111,7 @@ class Sites(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> "Sites":
-        _file_given(self.kind, self.file)
+        check_file_given(self.kind, self.file)
         return self
 
 
@@ -178,7 +130,7 @@ class Backhaul(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> "Backhaul":
-        _file_given(self.kind, self.file)
+        check_file_given(self.kind, self.file)
         return self
 
 
@@ -287,6 +239,8 @@ class Scenario(Section):
     radio: Radio = Radio()
     mobility: Annotated[Steady | Trace, Field(discriminator="kind")] = Steady()
     broadcast: Broadcast = Broadcast()
+    migration: Migration = Migration()
+    latency: Latency = Latency()
     visibility: Visibility = Visibility.SERVER
     """Whose requests a decision may see."""
     observe_position: bool = False
@@ -294,15 +248,15 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> "Scenario":
-        for period_s in _each(self.servers.decision_period_s):
-            _whole_number("servers.decision_period_s", period_s, "time.tick_s", self.time.tick_s)
+        for period_s in each(self.servers.decision_period_s):
+            check_whole("servers.decision_period_s", period_s, "time.tick_s", self.time.tick_s)
         if self.broadcast.period_s > self.time.tick_s:
-            _whole_number(
+            check_whole(
                 "broadcast.period_s", self.broadcast.period_s, "time.tick_s", self.time.tick_s
             )
         for name in ("interval_s", "data_bits", "cycles"):
-            _ordered(f"tasks.{name}", getattr(self.tasks, name))
-        _ordered("users.local_hz", self.users.local_hz)
+            check_ordered(f"tasks.{name}", getattr(self.tasks, name))
+        check_ordered("users.local_hz", self.users.local_hz)
         if self.tasks.interval_s[0] < self.time.slot_s:
             raise ValueError(
                 f"tasks.interval_s must be at least time.slot_s ({self.time.slot_s:g}), "

@@ -1,0 +1,84 @@
+"""What a scenario's fields are made of: numbers with units, ranges, and the rules they keep."""
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from isma import units
+
+
+class Section(BaseModel):
+    """A part of a scenario: frozen, complete, and closed to unknown fields."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+def _number(table: dict[str, float]) -> BeforeValidator:
+    return BeforeValidator(lambda value: units.quantity(value, table))
+
+
+def _bounds(table: dict[str, float]) -> BeforeValidator:
+    """A range `[low, high]`; a single value stands for both ends."""
+
+    def parse(value: object) -> object:
+        ends = value if isinstance(value, list | tuple) else [value, value]
+        if len(ends) != 2:
+            raise ValueError("must be one value or a range [low, high]")
+        return tuple(units.quantity(end, table) for end in ends)
+
+    return BeforeValidator(parse)
+
+
+Positive = Field(gt=0)
+NotNegative = Field(ge=0)
+Ratio = Annotated[float, Field(ge=0, le=1), _number(units.RATIO)]
+Seconds = Annotated[float, _number(units.SECONDS)]
+Hertz = Annotated[float, Positive, _number(units.HERTZ)]
+Watts = Annotated[float, Positive, _number(units.WATTS)]
+Metres = Annotated[float, Positive, _number(units.METRES)]
+MetresPerSecond = Annotated[float, NotNegative, _number(units.METRES_PER_S)]
+Bits = Annotated[float, Positive, _number(units.BITS)]
+BitsPerSecond = Annotated[float, Positive, _number(units.BITS_PER_S)]
+Ends = tuple[Annotated[float, Positive], Annotated[float, Positive]]
+SecondsRange = Annotated[Ends, _bounds(units.SECONDS)]
+HertzRange = Annotated[Ends, _bounds(units.HERTZ)]
+BitsRange = Annotated[Ends, _bounds(units.BITS)]
+CyclesRange = Annotated[Ends, _bounds(units.CYCLES)]
+WaitRange = Annotated[
+    tuple[Annotated[float, NotNegative], Annotated[float, NotNegative]], _bounds(units.SECONDS)
+]
+"""A range of times that may be zero."""
+
+
+def each(value: float | tuple[float, ...]) -> tuple[float, ...]:
+    """The values of a field that is one for all or a list."""
+    return value if isinstance(value, tuple) else (value,)
+
+
+def check_ordered(name: str, ends: tuple[float, float]) -> None:
+    """Raise unless a range's low end is at most its high end."""
+    if ends[0] > ends[1]:
+        raise ValueError(
+            f"{name} must be [low, high] with low at most high, got [{ends[0]:g}, {ends[1]:g}]"
+        )
+
+
+def check_whole(name: str, value: float, unit_name: str, unit: float) -> None:
+    """Raise unless `value` is a whole positive multiple of `unit` (or zero), to rounding."""
+    multiple = value / unit
+    if not math.isclose(multiple, round(multiple), rel_tol=1e-6, abs_tol=1e-9) or (
+        value > 0 and multiple < 0.5
+    ):
+        raise ValueError(
+            f"{name} must be a whole multiple of {unit_name} ({unit:g}), got {value:g}"
+        )
+
+
+def check_file_given(kind: str, file: Path | None) -> None:
+    """Raise unless a section that comes from a file names it."""
+    if kind == "file" and file is None:
+        raise ValueError('file must be given when kind is "file"')

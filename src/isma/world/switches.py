@@ -1,0 +1,70 @@
+"""What a scenario can switch on beyond the paper's world; each is off unless it is asked for.
+
+Equations and sources: docs/simulation.md and docs/readings.md.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from isma.world.fields import (
+    Bits,
+    BitsPerSecond,
+    BitsRange,
+    NotNegative,
+    Seconds,
+    Section,
+    WaitRange,
+    check_ordered,
+)
+
+
+class Migrating(StrEnum):
+    """How a service moves to another server."""
+
+    FREE = "free"
+    """At once and at no cost, as in the paper."""
+    COLD = "cold"
+    """It stops, its state is sent, it starts."""
+    PRECOPY = "precopy"
+    """It runs on while its state is sent, again and again what has changed; the last part stops it."""
+
+
+class Migration(Section):
+    """What moving a service costs; values of DRACM (arXiv 2012.08679) and Xen's pre-copy."""
+
+    kind: Migrating = Migrating.FREE
+    """How a service moves."""
+    state_bits: BitsRange = (4e6, 8e8)
+    """State of a user's service, uniform (0.5 to 100 MB), sent at the backhaul's rate per hop."""
+    downtime_s: Annotated[Seconds, NotNegative] = 0.0
+    """Time for which every move stops the service, however near."""
+    downtime_per_hop_s: WaitRange = (1.0, 3.0)
+    """Time for which it stops for each hop, uniform for each user."""
+    dirty_bps: BitsPerSecond = 40e6
+    """Pre-copy: rate at which a running service changes its state."""
+    stop_bits: Bits = 50 * 4096 * 8.0
+    """Pre-copy: changes that are few enough to stop for (Xen: 50 pages of 4 KiB)."""
+    most_rounds: Annotated[int, Field(ge=1, le=100)] = 5
+    """Pre-copy: most rounds in which the service still runs (Xen: 5)."""
+
+    @model_validator(mode="after")
+    def _ranges(self) -> "Migration":
+        check_ordered("state_bits", self.state_bits)
+        check_ordered("downtime_per_hop_s", self.downtime_per_hop_s)
+        return self
+
+
+class Latency(Section):
+    """Time that a task needs to reach a server, however small it is: equation (4) has none."""
+
+    task_s: Annotated[Seconds, NotNegative] = 0.0
+    """Added to the edge branch of every task that uses a server."""
+    per_hop_s: Annotated[Seconds, NotNegative] = 0.0
+    """Added for each hop over the backhaul (DRACM: 20 ms)."""
+
+    @property
+    def on(self) -> bool:
+        """Whether there is any."""
+        return self.task_s > 0 or self.per_hop_s > 0

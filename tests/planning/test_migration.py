@@ -1,0 +1,46 @@
+"""The price of a move as a decision maker sees it."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from worlds import line, network, seen
+
+from isma.contract import Infrastructure, MigrationCost, Observation
+from isma.planning.migration import downtime_s
+from isma.world.switches import Migrating
+
+
+def costly(kind: Migrating) -> Infrastructure:
+    """Three servers in a row at 1 Mbit/s a hop; 0.5 s for any move, changes at 0.1 Mbit/s."""
+    cost = MigrationCost(*(jnp.asarray(value) for value in (0.5, 1e5, 1e4, 2.0)), kind=kind)
+    where = lambda n: n.migration  # noqa: E731
+    return eqx.tree_at(where, network([1e9] * 3, line(3)), cost, is_leaf=lambda leaf: leaf is None)
+
+
+def moving(infrastructure: Infrastructure, size: int = 3) -> Observation:
+    """Users of 1 and 2 Mbit and of 1 and 0 s a hop, at servers 0 and 1; the third is out of sight."""
+    return eqx.tree_at(
+        lambda o: (o.requests.state_bits, o.requests.downtime_per_hop_s),
+        seen(infrastructure, host=[0, 1], size=size),
+        (jnp.array([1e6, 2e6, 0.0]), jnp.array([1.0, 0.0, 0.0])),
+    )
+
+
+def test_a_free_move_takes_no_time() -> None:
+    assert not downtime_s(seen(network([1e9] * 3, line(3)), host=[0, 1, 2])).any()
+
+
+def test_cold_by_hand() -> None:
+    """0.5 + 1 s a hop + 1 s a hop for 1 Mbit; 0.5 + 2 s a hop for 2 Mbit; nothing to stay."""
+    found = downtime_s(moving(costly(Migrating.COLD)))
+    np.testing.assert_allclose(found, [[0, 2.5, 4.5], [2.5, 0, 2.5], [0, 0, 0]], rtol=1e-5)
+
+
+def test_pre_copy_by_hand() -> None:
+    """λ is 0.1 over one hop and 0.2 over two; two rounds are not enough for 10 kbit, but the most.
+
+    User 0: 0.5 + 1 + 1 · 0.01 over one hop, 0.5 + 2 + 2 · 0.04 over two. User 1: 0.5 + 2 · 0.01.
+    """
+    found = downtime_s(moving(costly(Migrating.PRECOPY)))
+    expected = [[0, 1.51, 2.58], [0.52, 0, 0.52], [0, 0, 0]]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
