@@ -77,7 +77,13 @@ def seen(
     cycles = 1e9 * column(work_s)
     time_s = column(local_s)
     local_hz = cycles / jnp.where(time_s > 0, time_s, 1)
-    requests = Requests(1e6 * column(data_mbit), cycles, local_hz, time_s)
+    nothing = jnp.zeros_like(cycles)
+    requests = Requests(
+        *(1e6 * column(data_mbit), cycles, local_hz, time_s),
+        interval_s=column(1.0),
+        state_bits=nothing,
+        downtime_per_hop_s=nothing,
+    )
     remaining_hz = infrastructure.server_hz / (1 + heard(load if load else [0.0] * servers))
     return Observation(
         infrastructure=infrastructure,
@@ -85,6 +91,7 @@ def seen(
         gain=column(1.0),
         station=column(host if station is None else station, np.int32),
         host=column(host, np.int32),
+        wait_s=nothing,
         visible=column(True, bool),
         decides=column(True if decides is None else decides, bool),
         acting=jnp.ones(servers, bool),
@@ -104,10 +111,16 @@ def at_random(seed: int, visibility: Visibility = Visibility.SERVER) -> Observat
     cycles, local_hz = column(6e9, 9e10), column(1e8, 3.5e8)
     return Observation(
         infrastructure=infrastructure,
-        requests=Requests(column(1.6e6, 2.4e7), cycles, local_hz, cycles / local_hz),
+        requests=Requests(
+            *(column(1.6e6, 2.4e7), cycles, local_hz, cycles / local_hz),
+            interval_s=column(0.05, 0.2),
+            state_bits=column(4e6, 8e8),
+            downtime_per_hop_s=column(1, 3),
+        ),
         gain=10 ** column(-14, -8),
         station=jnp.asarray(rng.integers(0, SERVERS, USERS), jnp.int32),
         host=jnp.asarray(rng.integers(0, SERVERS, USERS), jnp.int32),
+        wait_s=column(0, 5),
         visible=jnp.ones(USERS, bool),
         decides=jnp.asarray(rng.random(USERS) < 0.8),
         acting=jnp.ones(SERVERS, bool),

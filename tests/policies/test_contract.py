@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, PyTree
 from worlds import SERVERS, USERS, act, at_random, decide, first_memory, tiny
 
 from isma.contract import Action, Observation, Policy
@@ -25,25 +25,26 @@ def view_of(policy: Policy) -> Visibility:
     return policy.visibility or Visibility.SERVER
 
 
+def rows_of(observation: Observation) -> tuple[PyTree, ...]:
+    """What is known of each user, `visible` aside."""
+    o = observation
+    return (o.requests, o.gain, o.station, o.host, o.wait_s, o.decides)
+
+
 def hide(observation: Observation, hidden: Bool[Array, "users"]) -> Observation:
     """Users out of sight, and nothing that is known of them: zeros, as the simulator gives."""
     blank = lambda value: jnp.where(hidden, jnp.zeros((), value.dtype), value)  # noqa: E731
     return eqx.tree_at(
-        lambda o: (o.requests, o.gain, o.station, o.host, o.visible, o.decides),
+        lambda o: (*rows_of(o), o.visible),
         observation,
-        (
-            jax.tree.map(blank, observation.requests),
-            *(blank(observation.gain), blank(observation.station), blank(observation.host)),
-            *(observation.visible & ~hidden, observation.decides & ~hidden),
-        ),
+        (*jax.tree.map(blank, rows_of(observation)), observation.visible & ~hidden),
     )
 
 
 def mixed(one: Observation, other: Observation, take: Bool[Array, "users"]) -> Observation:
     """The users' rows of `other` where `take`, everything else of `one`."""
-    rows = lambda o: (o.requests, o.gain, o.station, o.host, o.decides)  # noqa: E731
     choose = lambda a, b: jnp.where(take, b, a)  # noqa: E731
-    return eqx.tree_at(rows, one, jax.tree.map(choose, rows(one), rows(other)))
+    return eqx.tree_at(rows_of, one, jax.tree.map(choose, rows_of(one), rows_of(other)))
 
 
 def assert_same_rows(one: Action, other: Action, users: Array, servers: list[int]) -> None:

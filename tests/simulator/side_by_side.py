@@ -18,6 +18,7 @@ from isma.simulator.state import Draws, State, reset
 from isma.simulator.step import Outcome, step
 from isma.world import scenario as described
 from isma.world.scenario import Remaining, Scenario
+from isma.world.switches import Latency, Migrating, Migration
 
 NUM_TICKS = 50
 one_step = eqx.filter_jit(step)
@@ -52,6 +53,7 @@ class Scripted(Policy):
             "gain": observation.gain,
             "station": observation.station,
             "host": observation.host,
+            "wait_s": observation.wait_s,
             "times_decided": memory.per_user["times_decided"] + observation.decides,
         }
         return action, Memory(seen_by_servers, seen_of_users)
@@ -67,7 +69,13 @@ def nothing_seen(num_servers: int, num_users: int) -> Memory:
             "news_age_s": square,
             "times_acted": jnp.zeros(num_servers, jnp.int32),
         },
-        {"gain": users, "station": whole, "host": whole, "times_decided": whole},
+        {
+            "gain": users,
+            "station": whole,
+            "host": whole,
+            "wait_s": users,
+            "times_decided": whole,
+        },
     )
 
 
@@ -82,6 +90,8 @@ class Case:
     lossy: bool = False
     literal: bool = False
     traced: bool = False
+    on: frozenset[str] = frozenset()
+    """What is switched on beyond the paper."""
 
 
 CASES = {
@@ -91,6 +101,10 @@ CASES = {
     "lossy": Case(4, 6, 2, lossy=True, literal=True),
     "late_and_lossy": Case(3, 5, 1, delay_ticks=(1,), lossy=True),
     "traced": Case(4, 5, 5, delay_ticks=(4, 5, 6, 7), traced=True),
+    "cold": Case(3, 5, 2, on=frozenset({"cold"})),
+    "precopy": Case(3, 5, 2, on=frozenset({"precopy"})),
+    "latency": Case(3, 4, 2, on=frozenset({"latency"})),
+    "all": Case(4, 6, 3, delay_ticks=(1,), lossy=True, on=frozenset({"precopy", "latency"})),
 }
 
 
@@ -104,10 +118,11 @@ def make_scenario(case: Case, rng: np.random.Generator) -> Scenario:
     radius_m = float(rng.uniform(100, 1000))
     delay_ticks = int(rng.choice(case.delay_ticks))
     delay_s = max(0.0, (delay_ticks - rng.uniform(0, 0.9)) * tick_s)
+    rate_bps = rng.uniform(1e7, 1e9)
     return Scenario(
         time=described.Time(duration_s=200 * tick_s, warmup_s=0, tick_s=tick_s, slot_s=slot_s),
         sites=described.Sites(count=case.servers, coverage_radius_m=radius_m),
-        backhaul=described.Backhaul(rate_bps=rng.uniform(1e7, 1e9)),
+        backhaul=described.Backhaul(rate_bps=rate_bps),
         servers=described.Servers(
             clock_hz=tuple(rng.uniform(1e9, 2e10, case.servers)),
             decision_period_s=tuple(rng.integers(1, 9, case.servers) * tick_s),
@@ -134,7 +149,29 @@ def make_scenario(case: Case, rng: np.random.Generator) -> Scenario:
             loss_ratio=rng.uniform(0.2, 0.8) if case.lossy else 0.0,
             remaining=Remaining.LITERAL if case.literal else Remaining.NEWCOMER,
         ),
+        **make_switches(case, rng, tick_s, rate_bps),
     )
+
+
+def make_switches(
+    case: Case, rng: np.random.Generator, tick_s: float, rate_bps: float
+) -> dict[str, Any]:
+    """What the case switches on: moves take some ticks, and some of them cannot be copied ahead."""
+    some_ticks = lambda most: float(rng.uniform(0, most)) * tick_s  # noqa: E731
+    switches: dict[str, Any] = {}
+    if "latency" in case.on:
+        switches["latency"] = Latency(task_s=some_ticks(2), per_hop_s=some_ticks(2))
+    for kind in case.on & {"cold", "precopy"}:
+        switches["migration"] = Migration(
+            kind=Migrating(kind),
+            state_bits=(0.1 * rate_bps * tick_s, 3 * rate_bps * tick_s),
+            downtime_s=some_ticks(1),
+            downtime_per_hop_s=(0, some_ticks(2)),
+            dirty_bps=rate_bps * rng.uniform(0.05, 0.4),
+            stop_bits=rate_bps * tick_s * rng.uniform(0.01, 0.5),
+            most_rounds=int(rng.integers(1, 6)),
+        )
+    return switches
 
 
 def make_params(case: Case, scenario: Scenario, rng: np.random.Generator) -> Params:
@@ -169,6 +206,8 @@ def world_of(scenario: Scenario, params: Params, state: State) -> reference.Worl
         emission.first_slot,
         state.motion.position_m,
         state.motion.heading_rad,
+        requests.state_bits,
+        requests.downtime_per_hop_s,
     )
     server_columns = (
         params.site_m,
@@ -201,7 +240,22 @@ def world_of(scenario: Scenario, params: Params, state: State) -> reference.Worl
         slots_per_tick=round(tick_s / slot_s),
         tick_s=tick_s,
         track_m=track_m,
+        **switches_of(scenario),
     )
+
+
+def switches_of(scenario: Scenario) -> dict[str, Any]:
+    """What is switched on, as the reference has it."""
+    latency, migration = scenario.latency, scenario.migration
+    switches: dict[str, Any] = {}
+    if latency.on:
+        switches["latency"] = reference.Latency(latency.task_s, latency.per_hop_s)
+    if migration.kind is not Migrating.FREE:
+        rounds = migration.most_rounds if migration.kind is Migrating.PRECOPY else 0
+        switches["migration"] = reference.Migration(
+            migration.downtime_s, migration.dirty_bps, migration.stop_bits, rounds
+        )
+    return switches
 
 
 def rows(columns: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:

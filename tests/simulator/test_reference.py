@@ -1,26 +1,32 @@
 """The simulator against a second one that was written from the specification alone."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
+import by_hand
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
+from agreement import (
+    assert_close,
+    assert_same_run,
+    assert_same_tick,
+    assert_same_times,
+    compact,
+)
 from jaxtyping import Array, Float, PyTree
 from side_by_side import (
     CASES,
     NUM_TICKS,
-    Scripted,
+    Case,
     make_draws,
     make_params,
     make_scenario,
     make_script,
     new_world,
     plain,
-    run_reference,
     run_simulator,
     world_of,
 )
@@ -33,93 +39,16 @@ from isma.simulator.params import Params
 from isma.simulator.rollout import run_chunk
 from isma.simulator.state import Draws, State, draw, reset
 from isma.simulator.step import Outcome, step
-from isma.world import scenario as described
 from isma.world.files import load
-from isma.world.scenario import Scenario
-
-TOLERANCE = 1e-7
-"""Both run in double precision: what is left is the order of additions, on paths that bounce."""
 
 
-@pytest.fixture
-def double() -> Iterator[None]:
-    with jax.enable_x64(True):
-        yield
-
-
-def compact(times_s: np.ndarray) -> list[list[float]]:
-    return [row[~np.isnan(row)].tolist() for row in np.asarray(times_s)]
-
-
-def assert_close(name: str, actual: object, expected: object) -> None:
-    np.testing.assert_allclose(actual, expected, TOLERANCE, 1e-7, err_msg=name)
-
-
-def assert_same_times(expected: list[reference.Task], num_users: int, times_s: np.ndarray) -> None:
-    for user, row in enumerate(compact(times_s)):
-        assert_close("time", row, [task.completion_s for task in expected if task.user == user])
-    assert len(times_s) == num_users
-
-
-def assert_same_tick(expected: reference.Tick, state: State, outcome: Outcome) -> None:
-    """Everything that a tick leaves behind."""
-    placement, motion, heading = state.placement, state.motion, np.asarray(expected.headings_rad)
-    assert_same_times(expected.tasks, len(expected.hosts), outcome.completion_time_s)
-    assert_close("position", motion.position_m, expected.positions_m)
-    assert_close("heading", np.exp(1j * motion.heading_rad), np.exp(1j * heading))
-    assert_close("station", state.station, expected.stations)
-    assert_close("host", placement.host, expected.hosts)
-    assert_close("ratio", placement.offload_ratio, expected.offload_ratios)
-    assert_close("request", placement.requested_share, expected.requests)
-    assert_close("granted", placement.granted_share, expected.granted)
-    assert_close("load", placement.load, expected.loads)
-    assert_close("price", placement.price_s, expected.prices)
-    assert_close("migrations", outcome.migrations, sum(expected.migrations))
-    assert_close("handovers", outcome.handovers, sum(expected.handovers))
-    assert_close("overloaded", outcome.overloaded, sum(expected.overloaded))
-    others = ~np.eye(len(expected.loads), dtype=bool)
-    for name, heard, table in (
-        ("heard F", state.heard.remaining_hz, expected.news.remaining_hz),
-        ("heard price", state.heard.price_s, expected.news.price),
-    ):
-        everyone = np.broadcast_to(heard, others.shape)
-        assert_close(name, everyone[others], np.asarray(table)[others])
-
-
-def assert_same_view(
-    world: reference.World, view: reference.View, tick: reference.Tick, memory: Memory
-) -> None:
-    """What the acting servers were shown: news, and their own users, born by now."""
-    servers, users = memory.per_server, memory.per_user
-    for server in np.flatnonzero(tick.acting):
-        assert_close("news F", servers["news_hz"][server], view.news.remaining_hz[server])
-        assert_close("news price", servers["news_price_s"][server], view.news.price[server])
-        assert_close("news age", servers["news_age_s"][server], view.news.age_s[server])
-    for user, (station, host) in enumerate(zip(view.stations, view.hosts, strict=True)):
-        if tick.acting[host] and users["times_decided"][user] > 0:
-            distance_m = np.hypot(
-                *np.subtract(view.positions_m[user], world.servers[station].site_m)
-            )
-            gain = reference.channel_gain(world.radio, float(distance_m))
-            assert_close("gain", users["gain"][user] / gain, 1)
-            assert_close("attached", users["station"][user], station)
-            assert_close("hosted", users["host"][user], host)
-
-
-def assert_same_run(
-    world: reference.World, script: list[Scripted], draws: list[Draws], params: Params, state: State
-) -> reference.Result:
-    result, views = run_reference(world, script, draws)
-    run = run_simulator(params, state, script, draws)
-    times_acted, times_decided = np.zeros(len(world.servers)), np.zeros(len(world.users))
-    for tick, view, (state, memory, outcome) in zip(result.ticks, views, run, strict=True):
-        assert_same_tick(tick, state, outcome)
-        assert_same_view(world, view, tick, memory)
-        times_acted += tick.acting
-        times_decided += tick.deciding
-        assert_close("acted", memory.per_server["times_acted"], times_acted)
-        assert_close("decided", memory.per_user["times_decided"], times_decided)
-    return result
+def beyond(case: Case, results: list[reference.Result]) -> dict[str, bool]:
+    """Whether what a case switches on has made a difference."""
+    ticks = [tick for result in results for tick in result.ticks]
+    happened: dict[str, bool] = {}
+    if case.on & {"cold", "precopy"}:
+        happened["downtime"] = any(tick.down_slots for tick in ticks)
+    return happened
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -143,59 +72,10 @@ def test_scripted_worlds_agree(name: str, double: None) -> None:
         "overload": any(any(tick.overloaded) for tick in ticks),
         "migration": any(any(tick.migrations) for tick in ticks),
         "handover": any(any(tick.handovers) for tick in ticks),
+        **beyond(case, results),
     }
     rare = {"overload", "migration", "handover"} if case.servers == 1 else set()
     assert all(happened[event] for event in happened.keys() - rare), happened
-
-
-def two_by_two() -> tuple[Scenario, Params, State]:
-    """Two users and two servers, worked out by hand in `test_world_by_hand`."""
-    scenario = Scenario(
-        time=described.Time(duration_s=10, warmup_s=0, tick_s=1, slot_s=0.1),
-        sites=described.Sites(count=2, coverage_radius_m=600),
-        backhaul=described.Backhaul(rate_bps=1e6),
-        servers=described.Servers(clock_hz=(1e9, 2e9), decision_period_s=2),
-        users=described.Users(count=2),
-        tasks=described.Tasks(interval_s=(1, 1)),
-        radio=described.Radio(
-            bandwidth_hz=1e6,
-            power_w="20 dBm",
-            noise_w="-100 dBm",
-            loss_at_1km_db=120,
-            loss_per_decade_db=20,
-        ),
-        mobility=described.Steady(speed_mps=100, turn_std_rad_per_sqrt_s=0),
-        broadcast=described.Broadcast(period_s=1, delay_s=1),
-    )
-    params = eqx.tree_at(
-        lambda p: (p.site_m, p.infrastructure.hops),
-        parameters.build(scenario),
-        (jnp.array([[0.0, 0.0], [1000.0, 0.0]]), jnp.array([[0.0, 1.0], [2.0, 0.0]])),
-    )
-    state = eqx.tree_at(
-        lambda s: (
-            *(s.requests.data_bits, s.requests.cycles, s.requests.local_hz),
-            *(s.emission.first_slot, s.phase_ticks, s.motion.position_m, s.motion.heading_rad),
-            *(s.station, s.placement.host),
-        ),
-        new_world(params, jax.random.key(0)),
-        (
-            *(jnp.array([1e6, 2e6]), jnp.array([1e9, 2e9]), jnp.array([1e8, 2e8])),
-            *(jnp.array([5, 12]), jnp.array([0, 1])),
-            *(jnp.array([[450.0, 0.0], [1000.0, 450.0]]), jnp.array([0.0, jnp.pi / 2])),
-            *(jnp.array([0, 1], jnp.int32), jnp.array([0, 1], jnp.int32)),
-        ),
-    )
-    return scenario, params, state
-
-
-def by_hand(*rows: tuple[tuple[float, ...], ...]) -> list[Scripted]:
-    """Each row: servers, ratios and shares of both users, then both prices."""
-    both = lambda values, kind=float: jnp.array([values, values], kind)  # noqa: E731
-    return [
-        Scripted(both(server, jnp.int32), both(ratio), both(share), jnp.array(price))
-        for server, ratio, share, price in rows
-    ]
 
 
 def test_world_by_hand(double: None) -> None:
@@ -227,8 +107,8 @@ def test_world_by_hand(double: None) -> None:
     3 that at the beginning of tick 2 its load was 1.4: F = 1e9 / 2.4, price 3. Server 0 hears at
     tick 2 that server 1 was idle at tick 1, at price 0 (it asked 5 only in that tick).
     """
-    scenario, params, state = two_by_two()
-    script = by_hand(
+    scenario, params, state = by_hand.two_by_two()
+    script = by_hand.script(
         ((0, 1), (1.0, 0.5), (0.8, 0.5), (3.0, 7.0)),
         ((1, 0), (0.3, 1.0), (0.1, 0.6), (8.0, 5.0)),
         ((1, 0), (0.9, 0.0), (0.5, 0.2), (4.0, 9.0)),

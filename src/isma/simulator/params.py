@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from isma.contract import Infrastructure
+from isma.contract import Infrastructure, Latency, MigrationCost
 from isma.errors import ScenarioError
 from isma.units import db_to_ratio
 from isma.world import backhaul, sites, traces
 from isma.world.scenario import Remaining, Scenario, Trace, Visibility
+from isma.world.switches import Migrating
 
 
 class Shape(eqx.Module):
@@ -55,7 +56,14 @@ class Params(eqx.Module):
     data_bits: Float[Array, "2"]
     cycles: Float[Array, "2"]
     local_hz: Float[Array, "2"]
+    state_bits: Float[Array, "2"]
+    downtime_per_hop_s: Float[Array, "2"]
     shape: Shape
+
+    @property
+    def slot_s(self) -> Float[Array, ""]:
+        """Length of a slot."""
+        return self.tick_s / self.slots_per_tick
 
 
 def build(scenario: Scenario) -> Params:
@@ -80,6 +88,8 @@ def build(scenario: Scenario) -> Params:
             bandwidth_hz=jnp.asarray(radio.bandwidth_hz),
             power_w=jnp.asarray(radio.power_w),
             noise_w=jnp.asarray(radio.noise_w),
+            latency=_latency(scenario),
+            migration=_migration(scenario),
         ),
         site_m=jnp.asarray(layout.position_m),
         coverage_radius_m=jnp.asarray(scenario.sites.coverage_radius_m),
@@ -103,6 +113,8 @@ def build(scenario: Scenario) -> Params:
         data_bits=jnp.asarray(tasks.data_bits, float),
         cycles=jnp.asarray(tasks.cycles, float),
         local_hz=jnp.asarray(scenario.users.local_hz, float),
+        state_bits=jnp.asarray(scenario.migration.state_bits, float),
+        downtime_per_hop_s=jnp.asarray(scenario.migration.downtime_per_hop_s, float),
         shape=_shape(scenario, num_servers, track_m),
     )
 
@@ -121,6 +133,26 @@ def _shape(scenario: Scenario, num_servers: int, track_m: np.ndarray | None) -> 
         literal_remaining=scenario.broadcast.remaining is Remaining.LITERAL,
         observe_position=scenario.observe_position,
         visibility=scenario.visibility,
+    )
+
+
+def _latency(scenario: Scenario) -> Latency | None:
+    latency = scenario.latency
+    if not latency.on:
+        return None
+    return Latency(jnp.asarray(latency.task_s), jnp.asarray(latency.per_hop_s))
+
+
+def _migration(scenario: Scenario) -> MigrationCost | None:
+    migration = scenario.migration
+    if migration.kind is Migrating.FREE:
+        return None
+    return MigrationCost(
+        downtime_s=jnp.asarray(migration.downtime_s),
+        dirty_bps=jnp.asarray(migration.dirty_bps),
+        stop_bits=jnp.asarray(migration.stop_bits),
+        most_rounds=jnp.asarray(migration.most_rounds, float),
+        kind=migration.kind,
     )
 
 

@@ -3,11 +3,17 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from isma.contract import Requests
 from isma.simulator.params import Params
 from isma.world import mobility
+from isma.world.switches import Migrating
+
+NEVER = -1
+"""A tick that does not come."""
+_BEYOND = 2**31 - 1
+"""Folded into a world's key for what the paper does not have; no tick comes to that number."""
 
 
 class Emission(eqx.Module):
@@ -53,8 +59,28 @@ class Underway(eqx.Module):
     price_s: Float[Array, "history servers"]
 
 
+class Moves(eqx.Module):
+    """Pre-copied moves under way: where users go, and what awaits them there."""
+
+    target: Int[Array, "users"]
+    offload_ratio: Float[Array, "users"]
+    requested_share: Float[Array, "users"]
+    """Reserved at the target from the decision on."""
+    arrival_tick: Int[Array, "users"]
+    """When the target takes over; `NEVER` for users that do not move."""
+
+
+class Downtime(eqx.Module):
+    """Services that can stand still."""
+
+    up_slot: Int[Array, "users"]
+    """Slot from which a user's service runs; one in the past where it does."""
+    moves: Moves | None
+    """Where state is copied ahead."""
+
+
 class State(eqx.Module):
-    """One world between two ticks."""
+    """One world between two ticks. What may be None is switched off."""
 
     tick: Int[Array, ""]
     requests: Requests
@@ -66,6 +92,7 @@ class State(eqx.Module):
     placement: Placement
     heard: Heard
     underway: Underway | None
+    downtime: Downtime | None = None
 
 
 class Draws(eqx.Module):
@@ -78,18 +105,28 @@ class Draws(eqx.Module):
     policy_key: PRNGKeyArray
 
 
+class Deciding(eqx.Module):
+    """Who decides at this tick."""
+
+    acting: Bool[Array, "servers"]
+    due: Bool[Array, "servers"]
+    newcomer: Bool[Array, "users"]
+    decides: Bool[Array, "users"]
+
+
 def reset(params: Params, key: PRNGKeyArray) -> State:
     """Draw a new world: users, their tasks, starting points, and the servers' phases."""
     shape = params.shape
     keys = jax.random.split(key, 8)
     users = (shape.num_users,)
-    requests = _requests(params, keys[0], keys[1], keys[2])
     interval = params.interval_slots
     longest_slots = jnp.max(params.period_ticks) * params.slots_per_tick
     emission = Emission(
         first_slot=jax.random.randint(keys[3], users, 0, longest_slots),
         interval_slots=jax.random.randint(keys[4], users, interval[0], interval[1] + 1),
     )
+    beyond = jax.random.split(jax.random.fold_in(key, _BEYOND), 2)
+    requests = _requests(params, keys[:3], beyond, emission)
     motion = Motion(
         position_m=(
             mobility.uniform_start(
@@ -111,6 +148,7 @@ def reset(params: Params, key: PRNGKeyArray) -> State:
         placement=_nothing_placed(params, station),
         heard=_nothing_heard(params),
         underway=_nothing_underway(params),
+        downtime=_nobody_down(params, station),
     )
 
 
@@ -126,7 +164,9 @@ def draw(params: Params, key: PRNGKeyArray, tick: Int[Array, ""]) -> Draws:
     )
 
 
-def _requests(params: Params, *keys: PRNGKeyArray) -> Requests:
+def _requests(
+    params: Params, keys: Key[Array, "3"], beyond: Key[Array, "2"], emission: Emission
+) -> Requests:
     def within(key: PRNGKeyArray, ends: Float[Array, "2"]) -> Float[Array, "users"]:
         unit = jax.random.uniform(key, (params.shape.num_users,), ends.dtype)
         return ends[0] + (ends[1] - ends[0]) * unit
@@ -135,13 +175,32 @@ def _requests(params: Params, *keys: PRNGKeyArray) -> Requests:
         within(key, ends)
         for key, ends in zip(keys, (params.data_bits, params.cycles, params.local_hz), strict=True)
     )
-    return Requests(data_bits, cycles, local_hz, deadline_s=cycles / local_hz)
+    free = params.infrastructure.migration is None
+    nothing = jnp.zeros_like(cycles)
+    return Requests(
+        data_bits,
+        cycles,
+        local_hz,
+        deadline_s=cycles / local_hz,
+        interval_s=emission.interval_slots * params.slot_s,
+        state_bits=nothing if free else within(beyond[0], params.state_bits),
+        downtime_per_hop_s=nothing if free else within(beyond[1], params.downtime_per_hop_s),
+    )
 
 
 def _nothing_placed(params: Params, station: Int[Array, "users"]) -> Placement:
     no_share = jnp.zeros_like(params.site_m, shape=(params.shape.num_users,))
     none = jnp.zeros_like(params.infrastructure.server_hz)
     return Placement(station, no_share, no_share, no_share, load=none, price_s=none)
+
+
+def _nobody_down(params: Params, station: Int[Array, "users"]) -> Downtime | None:
+    migration = params.infrastructure.migration
+    if migration is None:
+        return None
+    no_share = jnp.zeros_like(params.site_m, shape=station.shape)
+    moves = Moves(station, no_share, no_share, jnp.full_like(station, NEVER))
+    return Downtime(jnp.zeros_like(station), moves if migration.kind is Migrating.PRECOPY else None)
 
 
 def _nothing_heard(params: Params) -> Heard:

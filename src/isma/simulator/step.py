@@ -1,23 +1,27 @@
 """One tick of the world: motion, broadcasts, the decisions that are due, and every task in its slot."""
 
+from dataclasses import replace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from isma import delay
-from isma.contract import Action, Memory, Observation, Policy
-from isma.planning.pools import Pools
+from isma.contract import Memory, Observation, Policy
 from isma.simulator.broadcast import broadcast, news
+from isma.simulator.channel import gain
+from isma.simulator.downtime import arrive, down_slots, migrate, on_the_way, wait_s
 from isma.simulator.params import Params
-from isma.simulator.state import Draws, Motion, Placement, State, active
+from isma.simulator.placement import settle
+from isma.simulator.serve import serve
+from isma.simulator.state import Deciding, Draws, Motion, Placement, State, active
 from isma.when import when
-from isma.world import mobility, radio
+from isma.world import mobility
 from isma.world.scenario import Visibility
 
 
 class Outcome(eqx.Module):
-    """What happened in one tick."""
+    """What happened in one tick. What may be None is switched off."""
 
     completion_time_s: Float[Array, "users tasks"]
     """Completion time of each task emitted in it; NaN where none was."""
@@ -27,47 +31,38 @@ class Outcome(eqx.Module):
     """Users attached to another station."""
     overloaded: Int[Array, ""]
     """Servers of which more than their whole CPU was requested."""
-
-
-class Deciding(eqx.Module):
-    """Who decides at this tick."""
-
-    acting: Bool[Array, "servers"]
-    due: Bool[Array, "servers"]
-    newcomer: Bool[Array, "users"]
-    decides: Bool[Array, "users"]
+    down_slots: Int[Array, ""] | None
+    """Slots in which services stood still, all users together."""
 
 
 def step(
     params: Params, policy: Policy, state: State, memory: Memory, draws: Draws
 ) -> tuple[State, Memory, Outcome]:
     """Advance one world by one tick."""
+    state, arrived = arrive(params, state)
     heard, underway = broadcast(params, state, draws)
-    state = eqx.tree_at(
-        lambda s: (s.heard, s.underway), state, (heard, underway), is_leaf=lambda x: x is None
-    )
+    state = replace(state, heard=heard, underway=underway)
     deciding = who_decides(params, state)
     before = state.placement
     placement, memory = when(
         jnp.any(deciding.acting), _decide, (before, memory), params, policy, state, deciding, draws
     )
-    migrated = deciding.decides & ~deciding.newcomer & (placement.host != before.host)
+    moved = deciding.decides & ~deciding.newcomer & (placement.host != before.host)
+    placement, downtime, moved = migrate(params, state, placement, moved)
+    state = replace(state, downtime=downtime)
     ahead = move(params, state, draws)
     completion_time_s = serve(params, state, placement, ahead)
     station = mobility.nearest_site(ahead.position_m, params.site_m)
     outcome = Outcome(
         completion_time_s,
-        migrations=jnp.sum(migrated, dtype=jnp.int32),
+        migrations=jnp.sum(moved, dtype=jnp.int32) + jnp.sum(arrived, dtype=jnp.int32),
         handovers=jnp.sum(station != state.station, dtype=jnp.int32),
         overloaded=jnp.sum(placement.load > 1 + 1e-5, dtype=jnp.int32),
+        down_slots=down_slots(params, state),
     )
     unseen = state.emission.first_slot >= (state.tick + 1) * params.slots_per_tick
-    placement = eqx.tree_at(lambda p: p.host, placement, jnp.where(unseen, station, placement.host))
-    state = eqx.tree_at(
-        lambda s: (s.tick, s.motion, s.station, s.placement),
-        state,
-        (state.tick + 1, ahead, station, placement),
-    )
+    placement = replace(placement, host=jnp.where(unseen, station, placement.host))
+    state = replace(state, tick=state.tick + 1, motion=ahead, station=station, placement=placement)
     return state, memory, outcome
 
 
@@ -81,7 +76,7 @@ def who_decides(params: Params, state: State) -> Deciding:
     welcomes = jnp.any(
         newcomer[:, None] & (host[:, None] == jnp.arange(params.shape.num_servers)), axis=0
     )
-    settled = first < start
+    settled = (first < start) & ~on_the_way(state)
     return Deciding(due | welcomes, due, newcomer, newcomer | (settled & due[host]))
 
 
@@ -100,7 +95,6 @@ def observe(
     visible = (
         known if visibility is Visibility.FULL else known & deciding.acting[state.placement.host]
     )
-    gain = _gain(params, state.motion.position_m, state.station)
     hide = lambda value: jnp.where(visible, value, jnp.zeros((), value.dtype))  # noqa: E731
     position = (
         jnp.where(visible[:, None], state.motion.position_m, 0.0)
@@ -110,9 +104,10 @@ def observe(
     return Observation(
         infrastructure=params.infrastructure,
         requests=jax.tree.map(hide, state.requests),
-        gain=hide(gain),
+        gain=hide(gain(params, state.motion.position_m, state.station)),
         station=hide(state.station),
         host=hide(state.placement.host),
+        wait_s=hide(wait_s(params, state)),
         visible=visible,
         decides=deciding.decides,
         acting=deciding.acting,
@@ -121,27 +116,6 @@ def observe(
         position_m=position,
         visibility=visibility,
     )
-
-
-def settle(
-    params: Params,
-    placement: Placement,
-    action: Action,
-    deciding: Deciding,
-    known: Bool[Array, "users"],
-) -> Placement:
-    """Let an action take effect where it may, then scale the requests of overloaded servers."""
-    takes = deciding.decides
-    server = jnp.clip(action.server, 0, params.shape.num_servers - 1).astype(placement.host.dtype)
-    host = jnp.where(takes, server, placement.host)
-    ratio = jnp.where(takes, jnp.clip(action.offload_ratio, 0, 1), placement.offload_ratio)
-    request = jnp.where(takes, jnp.clip(action.cpu_share, 0, 1), placement.requested_share)
-    request = jnp.where(known, request, 0)
-    pools = Pools(host, params.shape.num_servers)
-    load = pools.sum(request)
-    granted = request / jnp.maximum(1, pools.spread(load))
-    price = jnp.where(deciding.acting, action.price_s, placement.price_s)
-    return Placement(host, ratio, request, granted, load, price)
 
 
 def move(params: Params, state: State, draws: Draws) -> Motion:
@@ -161,34 +135,6 @@ def move(params: Params, state: State, draws: Draws) -> Motion:
             params.coverage_radius_m,
         )
     )
-
-
-def serve(
-    params: Params, state: State, placement: Placement, ahead: Motion
-) -> Float[Array, "users tasks"]:
-    """Completion times, in seconds, of the tasks of this tick, each at its own slot's channel gain."""
-    slot = _slots(params, state)
-    start = state.tick * params.slots_per_tick
-    emitted = slot < start + params.slots_per_tick
-    part = ((slot - start) / params.slots_per_tick)[..., None]
-    here = state.motion.position_m[:, None]
-    position = here + (ahead.position_m[:, None] - here) * part
-    gain = _gain(params, position, state.station[:, None])
-    infrastructure, column = params.infrastructure, (lambda value: value[:, None])
-    data_bits, cycles = column(state.requests.data_bits), column(state.requests.cycles)
-    ratio, share = column(placement.offload_ratio), column(placement.granted_share)
-    rate = delay.uplink_rate_bps(
-        infrastructure.bandwidth_hz, infrastructure.power_w, gain, infrastructure.noise_w
-    )
-    hops = column(infrastructure.hops[state.station, placement.host])
-    time_s = delay.completion_time_s(
-        delay.local_time_s(cycles, ratio, column(state.requests.local_hz)),
-        delay.uplink_time_s(data_bits, ratio, rate),
-        delay.backhaul_time_s(data_bits, ratio, hops, infrastructure.backhaul_rate_bps),
-        delay.edge_time_s(cycles, ratio, column(infrastructure.server_hz[placement.host]), share),
-    )
-    # NaN means that there was no task: one that a broken action leaves without a time never ends.
-    return jnp.where(emitted, jnp.where(jnp.isnan(time_s), jnp.inf, time_s), jnp.nan)
 
 
 def _decide(
@@ -213,24 +159,4 @@ def _where(rows: Bool[Array, "rows"], new: PyTree, old: PyTree) -> PyTree:
     """Rows of a memory are renewed for those who decided, and kept for everyone else."""
     return jax.tree.map(
         lambda a, b: jnp.where(rows.reshape(-1, *(1,) * (a.ndim - 1)), a, b), new, old
-    )
-
-
-def _slots(params: Params, state: State) -> Int[Array, "users tasks"]:
-    """Slots of the next tasks of every user, from this tick's beginning on."""
-    emission = state.emission
-    start = state.tick * params.slots_per_tick
-    behind = jnp.maximum(start - emission.first_slot, 0)
-    passed = -(-behind // emission.interval_slots)
-    following = passed[:, None] + jnp.arange(params.shape.tasks_per_tick)
-    return emission.first_slot[:, None] + following * emission.interval_slots[:, None]
-
-
-def _gain(
-    params: Params, position_m: Float[Array, "... 2"], station: Int[Array, "..."]
-) -> Float[Array, "..."]:
-    offset = position_m - params.site_m[station]
-    squared = offset[..., 0] ** 2 + offset[..., 1] ** 2
-    return radio.channel_gain(
-        squared, params.gain_at_1m, params.loss_exponent, params.min_distance_m
     )

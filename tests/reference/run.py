@@ -1,160 +1,23 @@
-"""A second simulator, in plain Python, written from `docs/simulation.md` alone.
-
-It shares no line with the simulator of the package: loops over users and servers, floats and
-`math`. It is slow, in double precision throughout, and there to disagree.
-"""
+"""The ticks of the reference simulator, one by one."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-Point = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class User:
-    """What is fixed for one user, and where it starts."""
-
-    data_bits: float
-    cycles: float
-    local_hz: float
-    deadline_s: float
-    interval_slots: int
-    first_slot: int
-    start_m: Point
-    heading_rad: float
-
-
-@dataclass(frozen=True)
-class Server:
-    """One edge server and the base station at its site."""
-
-    site_m: Point
-    clock_hz: float
-    period_ticks: int
-    phase_ticks: int
-
-
-@dataclass(frozen=True)
-class Radio:
-    """The uplink, in the decibels of the scenario."""
-
-    bandwidth_hz: float
-    power_dbm: float
-    noise_dbm: float
-    loss_at_1km_db: float
-    loss_per_decade_db: float
-    min_distance_m: float
-
-
-@dataclass(frozen=True)
-class Broadcast:
-    """How the servers' news travels."""
-
-    period_ticks: int
-    delay_ticks: int
-    loss_ratio: float
-    literal: bool
-
-
-@dataclass(frozen=True)
-class World:
-    """Everything that one seed and one scenario fix; `track_m[tick][user]` replaces steady motion.
-
-    `track_m[k]` is the recorded position at the beginning of tick `k`, which is the end of `k - 1`.
-    """
-
-    users: tuple[User, ...]
-    servers: tuple[Server, ...]
-    hops: tuple[tuple[float, ...], ...]
-    backhaul_bps: float
-    radio: Radio
-    broadcast: Broadcast
-    coverage_m: float
-    speed_mps: float
-    turn_std_rad_per_sqrt_s: float
-    slots_per_tick: int
-    tick_s: float
-    track_m: tuple[tuple[Point, ...], ...] | None = None
-
-
-@dataclass(frozen=True)
-class Draws:
-    """A run's randomness: `turn[tick][user]` normal, `heard[tick][listener][server]` uniform."""
-
-    turn: list[list[float]]
-    heard: list[list[list[float]]] | None = None
-
-
-@dataclass(frozen=True)
-class Action:
-    """What would be done with every user and every price, if its server decided now."""
-
-    server: list[int]
-    offload_ratio: list[float]
-    cpu_share: list[float]
-    price: list[float]
-
-
-@dataclass(frozen=True)
-class News:
-    """What each listener holds of each server, `[listener][server]`."""
-
-    remaining_hz: list[list[float]]
-    price: list[list[float]]
-    age_s: list[list[float]]
-
-
-@dataclass(frozen=True)
-class View:
-    """The state at the beginning of a tick, after the broadcasts, from which everyone decides."""
-
-    positions_m: list[Point]
-    stations: list[int]
-    hosts: list[int]
-    news: News
-
-
-@dataclass(frozen=True)
-class Task:
-    """One component task and how long it took."""
-
-    user: int
-    slot: int
-    completion_s: float
-
-
-@dataclass(frozen=True)
-class Tick:
-    """What one tick did; positions, stations, headings and hosts are those at its end."""
-
-    tasks: list[Task]
-    hosts: list[int]
-    offload_ratios: list[float]
-    requests: list[float]
-    granted: list[float]
-    loads: list[float]
-    prices: list[float]
-    acting: list[bool]
-    newcomers: list[bool]
-    deciding: list[bool]
-    migrations: list[bool]
-    handovers: list[bool]
-    overloaded: list[bool]
-    news: News
-    positions_m: list[Point]
-    stations: list[int]
-    headings_rad: list[float]
-
-
-@dataclass(frozen=True)
-class Result:
-    """A run, tick by tick."""
-
-    ticks: list[Tick]
-
-
-Rule = Callable[[int, View], Action]
+from reference.moves import Journey, journey, up_slot
+from reference.physics import channel_gain, completion_s, nearest
+from reference.world import (
+    Action,
+    Draws,
+    News,
+    Point,
+    Result,
+    Rule,
+    Server,
+    Task,
+    Tick,
+    View,
+    World,
+)
 
 
 @dataclass
@@ -167,6 +30,8 @@ class _State:
     requests: list[float]
     loads: list[float]
     prices: list[float]
+    up_slots: list[int]
+    journeys: list[Journey | None]
     held: list[list[tuple[float, float, int]]]
     """`held[listener][server]`: remaining Hz, price, and the tick in which they were sent."""
     sent: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
@@ -185,36 +50,6 @@ def local(tick: int, view: View) -> Action:
     return Action(list(view.hosts), zeros, zeros, [0.0] * len(view.news.price))
 
 
-def nearest(world: World, point: Point) -> int:
-    """The station nearest to a point, the first of equals."""
-    distances = [math.dist(server.site_m, point) for server in world.servers]
-    return distances.index(min(distances))
-
-
-def completion_s(
-    world: World, user: User, gain: float, hops: float, ratio: float, edge_hz: float
-) -> float:
-    """Equations (1)-(6) of the paper for one task; `edge_hz` is the user's part of its server."""
-    local_s = user.cycles * (1.0 - ratio) / user.local_hz
-    if ratio == 0.0:
-        return local_s
-    power_w = _watts(world.radio.power_dbm)
-    noise_w = _watts(world.radio.noise_dbm)
-    uplink_bps = world.radio.bandwidth_hz * math.log2(1.0 + power_w * gain / noise_w)
-    moved_bits = user.data_bits * ratio
-    edge_s = moved_bits / uplink_bps
-    edge_s += moved_bits * hops / world.backhaul_bps
-    edge_s += ratio * user.cycles / edge_hz
-    return max(local_s, edge_s)
-
-
-def channel_gain(radio: Radio, distance_m: float) -> float:
-    """The fraction of the sent power that arrives."""
-    distance_km = max(distance_m, radio.min_distance_m) / 1000.0
-    loss_db = radio.loss_at_1km_db + radio.loss_per_decade_db * math.log10(distance_km)
-    return 10.0 ** (-loss_db / 10.0)
-
-
 def user_mean_s(result: Result, num_users: int, warm_up_slot: int) -> float:
     """Each user's mean over its tasks from a slot on, then the mean over users who had any."""
     times: list[list[float]] = [[] for _ in range(num_users)]
@@ -224,10 +59,6 @@ def user_mean_s(result: Result, num_users: int, warm_up_slot: int) -> float:
                 times[task.user].append(task.completion_s)
     means = [sum(of_user) / len(of_user) for of_user in times if of_user]
     return sum(means) / len(means)
-
-
-def _watts(dbm: float) -> float:
-    return 10.0 ** (dbm / 10.0) / 1000.0
 
 
 def _initial(world: World) -> _State:
@@ -242,43 +73,53 @@ def _initial(world: World) -> _State:
         requests=[0.0 for _ in world.users],
         loads=[0.0 for _ in world.servers],
         prices=[0.0 for _ in world.servers],
+        up_slots=[0 for _ in world.users],
+        journeys=[None for _ in world.users],
         held=[list(idle) for _ in world.servers],
     )
 
 
 def _tick(world: World, state: _State, draws: Draws, rule: Rule, tick: int) -> Tick:
+    births = [user.first_slot // world.slots_per_tick for user in world.users]
+    born = [birth <= tick for birth in births]
+    migrations = [0 for _ in world.users]
+    _arrive(world, state, tick, migrations)
+    _sum_loads(state, born)
+
     news = _broadcast(world, state, draws, tick)
     due = [(tick - one.phase_ticks) % one.period_ticks == 0 for one in world.servers]
-    births = [user.first_slot // world.slots_per_tick for user in world.users]
     newcomers = [birth == tick for birth in births]
     acting = list(due)
     for host, new in zip(state.hosts, newcomers, strict=True):
         acting[host] = acting[host] or new
-
     deciding = [
-        new or (birth < tick and due[host])
-        for new, birth, host in zip(newcomers, births, state.hosts, strict=True)
+        newcomers[i] or (births[i] < tick and due[state.hosts[i]] and state.journeys[i] is None)
+        for i in range(len(world.users))
     ]
-    before = View(list(state.positions_m), list(state.stations), list(state.hosts), news)
-    action = rule(tick, before)
-    _act(state, deciding, [birth <= tick for birth in births], action)
+    begin = tick * world.slots_per_tick
+    waits_s = [max(0, up - begin) * world.slot_s for up in state.up_slots]
+    stations = list(state.stations)
+    action = rule(
+        tick, View(list(state.positions_m), list(stations), list(state.hosts), waits_s, news)
+    )
+    for i, decides in enumerate(deciding):
+        if decides:
+            _act(world, state, i, newcomers[i], action, tick, migrations)
+    _sum_loads(state, born)
     for server, acts in enumerate(acting):
         if acts:
             state.prices[server] = action.price[server]
+
     granted = [
         request / max(1.0, state.loads[host])
         for request, host in zip(state.requests, state.hosts, strict=True)
-    ]
-    migrations = [
-        new != old and birth < tick
-        for new, old, birth in zip(state.hosts, before.hosts, births, strict=True)
     ]
     ends = _move(world, state, draws, tick)
     tasks = _tasks(world, state, granted, ends, tick)
     state.positions_m = ends
     state.stations = [nearest(world, point) for point in ends]
-    for i, birth in enumerate(births):
-        if birth > tick:
+    for i in range(len(world.users)):
+        if not born[i]:
             state.hosts[i] = state.stations[i]
     return Tick(
         tasks=tasks,
@@ -292,25 +133,61 @@ def _tick(world: World, state: _State, draws: Draws, rule: Rule, tick: int) -> T
         newcomers=newcomers,
         deciding=deciding,
         migrations=migrations,
-        handovers=[a != b for a, b in zip(state.stations, before.stations, strict=True)],
+        handovers=[a != b for a, b in zip(state.stations, stations, strict=True)],
         overloaded=[load > 1.0 + 1e-5 for load in state.loads],
         news=news,
         positions_m=ends,
         stations=list(state.stations),
         headings_rad=list(state.headings_rad),
+        up_slots=list(state.up_slots),
+        down_slots=sum(min(max(0, up - begin), world.slots_per_tick) for up in state.up_slots),
     )
 
 
-def _act(state: _State, deciding: list[bool], born: list[bool], action: Action) -> None:
-    """Step 3: the action reaches those who decide, and the loads follow."""
+def _arrive(world: World, state: _State, tick: int, migrations: list[int]) -> None:
+    """Before step 1: targets take over whose state has been copied."""
+    for i, trip in enumerate(state.journeys):
+        if trip is not None and trip.arrival_tick == tick:
+            before = state.up_slots[i]
+            state.up_slots[i] = up_slot(world, i, state.hosts[i], trip.target, tick, before)
+            state.hosts[i], state.ratios[i], state.requests[i] = (
+                trip.target,
+                trip.ratio,
+                trip.share,
+            )
+            state.journeys[i] = None
+            migrations[i] += 1
+
+
+def _act(
+    world: World,
+    state: _State,
+    i: int,
+    newcomer: bool,
+    action: Action,
+    tick: int,
+    migrations: list[int],
+) -> None:
+    """Step 3 for one user: the action takes effect, or a journey begins."""
+    target, ratio, share = action.server[i], action.offload_ratio[i], action.cpu_share[i]
+    origin = state.hosts[i]
+    if not newcomer and target != origin:
+        state.journeys[i] = journey(world, i, origin, target, ratio, share, tick)
+        if state.journeys[i] is not None:
+            return
+        state.up_slots[i] = up_slot(world, i, origin, target, tick, state.up_slots[i])
+        migrations[i] += 1
+    state.hosts[i], state.ratios[i], state.requests[i] = target, ratio, share
+
+
+def _sum_loads(state: _State, born: list[bool]) -> None:
+    """What is requested of each server, by those it hosts and by those that are on their way."""
     state.loads = [0.0 for _ in state.loads]
-    for i in range(len(deciding)):
-        if deciding[i]:
-            state.hosts[i] = action.server[i]
-            state.ratios[i] = action.offload_ratio[i]
-            state.requests[i] = action.cpu_share[i]
+    for i, trip in enumerate(state.journeys):
         if born[i]:
             state.loads[state.hosts[i]] += state.requests[i]
+        if trip is not None:
+            state.loads[trip.target] += trip.share
 
 
 def _broadcast(world: World, state: _State, draws: Draws, tick: int) -> News:
@@ -395,6 +272,7 @@ def _tasks(
             )
             gain = channel_gain(world.radio, math.dist(world.servers[station].site_m, point))
             hops = world.hops[station][host]
-            time_s = completion_s(world, user, gain, hops, state.ratios[i], edge_hz)
+            wait_s = max(0, state.up_slots[i] - slot) * world.slot_s
+            time_s = completion_s(world, user, gain, hops, state.ratios[i], edge_hz, wait_s)
             tasks.append(Task(i, slot, time_s))
     return tasks

@@ -1,0 +1,45 @@
+"""Actions take effect: who is hosted where, and what of the requested CPU is granted."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from isma.contract import Action
+from isma.planning.pools import Pools
+from isma.simulator.params import Params
+from isma.simulator.state import Deciding, Moves, Placement
+
+
+def settle(
+    params: Params,
+    placement: Placement,
+    action: Action,
+    deciding: Deciding,
+    known: Bool[Array, "users"],
+) -> Placement:
+    """Let an action take effect where it may, then scale the requests of overloaded servers."""
+    takes, servers = deciding.decides, params.shape.num_servers
+    server = jnp.clip(action.server, 0, servers - 1).astype(placement.host.dtype)
+    host = jnp.where(takes, server, placement.host)
+    ratio = jnp.where(takes, jnp.clip(action.offload_ratio, 0, 1), placement.offload_ratio)
+    request = jnp.where(takes, jnp.clip(action.cpu_share, 0, 1), placement.requested_share)
+    request = jnp.where(known, request, 0)
+    load, granted = grant(host, request, servers)
+    price = jnp.where(deciding.acting, action.price_s, placement.price_s)
+    return Placement(host, ratio, request, granted, load, price)
+
+
+def grant(
+    host: Int[Array, "users"],
+    request: Float[Array, "users"],
+    servers: int,
+    moves: Moves | None = None,
+) -> tuple[Float[Array, "servers"], Float[Array, "users"]]:
+    """The load of each server, and each user's request scaled down where its host's load exceeds 1.
+
+    A share that awaits a moving user counts where it is reserved, as well as the one that it has.
+    """
+    pools = Pools(host, servers)
+    load = pools.sum(request)
+    if moves is not None:
+        load = load + Pools(moves.target, servers).sum(moves.requested_share)
+    return load, request / jnp.maximum(1, pools.spread(load))

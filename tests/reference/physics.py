@@ -1,0 +1,58 @@
+"""What a single task, link or move takes."""
+
+import math
+
+from reference.world import Point, Radio, User, World
+
+
+def nearest(world: World, point: Point) -> int:
+    """The station nearest to a point, the first of equals."""
+    distances = [math.dist(server.site_m, point) for server in world.servers]
+    return distances.index(min(distances))
+
+
+def completion_s(
+    world: World, user: User, gain: float, hops: float, ratio: float, edge_hz: float, wait_s: float
+) -> float:
+    """Equations (1)-(6) of the paper for one task; `edge_hz` is the user's part of its server."""
+    local_s = user.cycles * (1.0 - ratio) / user.local_hz
+    if ratio == 0.0:
+        return local_s
+    power_w = _watts(world.radio.power_dbm)
+    noise_w = _watts(world.radio.noise_dbm)
+    uplink_bps = world.radio.bandwidth_hz * math.log2(1.0 + power_w * gain / noise_w)
+    moved_bits = user.data_bits * ratio
+    edge_s = wait_s + moved_bits / uplink_bps
+    edge_s += moved_bits * hops / world.backhaul_bps
+    edge_s += ratio * user.cycles / edge_hz
+    if world.latency is not None:
+        edge_s += world.latency.task_s + world.latency.per_hop_s * hops
+    return max(local_s, edge_s)
+
+
+def channel_gain(radio: Radio, distance_m: float) -> float:
+    """The fraction of the sent power that arrives."""
+    distance_km = max(distance_m, radio.min_distance_m) / 1000.0
+    loss_db = radio.loss_at_1km_db + radio.loss_per_decade_db * math.log10(distance_km)
+    return 10.0 ** (-loss_db / 10.0)
+
+
+def move_s(world: World, user: User, hops: float) -> tuple[float, float]:
+    """For how long a moving service still runs where it was, and for how long it is then down."""
+    plan = world.migration
+    assert plan is not None
+    round_s = user.state_bits * hops / world.backhaul_bps
+    shrink = plan.dirty_bps * hops / world.backhaul_bps
+    ahead_s, bits = 0.0, user.state_bits
+    if shrink < 0.999:
+        for _ in range(plan.rounds):
+            if bits <= plan.stop_bits:
+                break
+            ahead_s += round_s
+            round_s *= shrink
+            bits *= shrink
+    return ahead_s, plan.downtime_s + user.downtime_per_hop_s * hops + round_s
+
+
+def _watts(dbm: float) -> float:
+    return 10.0 ** (dbm / 10.0) / 1000.0
