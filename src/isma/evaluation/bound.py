@@ -26,9 +26,10 @@ def world_bound_s(
 ) -> float:
     """No policy's mean is below this one in that world, in seconds, up to sampling in time.
 
-    Holds where decisions do not reach into the future (no queues, migration free), as then every
-    moment's bound stands by itself. A user that comes late counts for more in the moments that it
-    has, since the mean is over users. NaN where no moment has a user. `on_moment` may raise to stop.
+    Every moment's bound stands by itself: what a decision costs later (waits for a service that
+    stands still) is left out, which makes the bound looser, never wrong (docs/allocation.md).
+    A user that comes late counts for more in the moments that it has, since the mean is over
+    users. NaN where no moment has a user. `on_moment` may raise to stop.
     """
     shape, time = params.shape, scenario.time
     moments = int(np.clip(_ENTRIES // (shape.num_users * shape.num_servers), 12, 60))

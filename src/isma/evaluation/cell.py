@@ -50,6 +50,8 @@ class Cell:
     migrations: Int[np.ndarray, ""]
     handovers: Int[np.ndarray, ""]
     overloaded: Int[np.ndarray, ""]
+    down_slots: Int[np.ndarray, ""]
+    """Slots in which services stood still, all users together; 0 where they cannot."""
     server_users: Float[np.ndarray, "servers"]
     server_requested: Float[np.ndarray, "servers"]
     server_granted: Float[np.ndarray, "servers"]
@@ -145,7 +147,7 @@ class _Tally:
         self._deadline_s = np.asarray(state.requests.deadline_s, float)
         self._time, self._tasks = np.zeros(users), np.zeros(users, int)
         self._missed, self._histogram = np.zeros(users, int), np.zeros(NUM_BINS, int)
-        self._counts = np.zeros(3, int)
+        self._counts = np.zeros(4, int)
         self._timeline: list[tuple[float, ...]] = []
         self._load: list[np.ndarray] = []
         self._positions: list[np.ndarray] = []
@@ -163,7 +165,8 @@ class _Tally:
         self._tasks += counted.sum((0, 2))
         self._missed += (after > self._deadline_s[:, None] * (1 + _DEADLINE_SLACK)).sum((0, 2))
         self._histogram += _histogram(after[counted])
-        per_tick = np.stack([outcome.migrations, outcome.handovers, outcome.overloaded], 1)
+        down = np.zeros(len(time_s), int) if outcome.down_slots is None else outcome.down_slots
+        per_tick = np.stack([outcome.migrations, outcome.handovers, outcome.overloaded, down], 1)
         self._counts += per_tick[max(0, self._warmup - first) :].sum(0)
         self._note(first, time_s, emitted, per_tick, state)
 
@@ -178,7 +181,7 @@ class _Tally:
         ticks = len(time_s)
         end_s = (first + ticks) * self._tick_s
         mean_s = float(time_s[emitted].mean()) if emitted.any() else float("nan")
-        migrations, handovers, overloaded = per_tick.sum(0)
+        migrations, handovers, overloaded, _ = per_tick.sum(0)
         self._timeline.append(
             (end_s, mean_s, migrations, handovers, overloaded / (ticks * self._servers))
         )
@@ -233,6 +236,7 @@ class _Tally:
             migrations=np.asarray(self._counts[0]),
             handovers=np.asarray(self._counts[1]),
             overloaded=np.asarray(self._counts[2]),
+            down_slots=np.asarray(self._counts[3]),
             server_users=load[0],
             server_requested=load[1],
             server_granted=load[2],

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from isma.errors import RunError
 from isma.evaluation import figures, quantities, tables, words
 from isma.evaluation.figures import style
-from isma.evaluation.score import COLUMNS, Gap, Score
+from isma.evaluation.score import BEYOND, COLUMNS, HEADINGS, Gap, Score
 from isma.evaluation.tables import Point, Run
 from isma.world.scenario import Scenario, Steady, Trace
 
@@ -98,7 +98,7 @@ def render(run: Run, drawn: list[figures.Figure]) -> str:
         figures=[(figure, _inline(figure)) for figure in drawn],
         changed=[setting for setting in settings if setting.changed],
         settings=settings,
-        glossary=COLUMNS,
+        glossary={**COLUMNS, **{name: BEYOND[name] for name in _beyond(run)}},
         from_folder=_FROM_FOLDER,
         command=str(run.config["run"].get("command", "")),
     )
@@ -151,7 +151,13 @@ def _headers(run: Run) -> list[tuple[str, str, str]]:
         ("Overload", "of server-ticks", "overload_ratio"),
         ("Signalling", "KB/s", "signalling_bytes_per_s"),
         ("Decision", "ms, p50 / p99", "decision_ms_p99"),
+        *[(*HEADINGS[name], name) for name in _beyond(run)],
     ]
+
+
+def _beyond(run: Run) -> list[str]:
+    """The columns of what is switched on."""
+    return [name for name in BEYOND if name in run.summary.columns]
 
 
 def _rows(run: Run, point: Point) -> list[Row]:
@@ -166,7 +172,11 @@ def _rows(run: Run, point: Point) -> list[Row]:
             colour=looks[row.policy].colour,
             reference=row.reference,
             best=row.policy == best,
-            cells=(*at, *_cells(row, scale, row.policy == best)),
+            cells=(
+                *at,
+                *_cells(row, scale, row.policy == best),
+                *(_plain(getattr(row, name)) for name in _beyond(run)),
+            ),
         )
         for row in run.standing(point)
     ]

@@ -10,6 +10,12 @@ def _column(meaning: str) -> Any:
     return dataclasses.field(metadata={"meaning": meaning})
 
 
+def _beyond(meaning: str, heading: str, unit: str) -> Any:
+    """A column that only runs with something switched on have, and how a table heads it."""
+    metadata = {"meaning": meaning, "heading": (heading, unit)}
+    return dataclasses.field(default=float("nan"), metadata=metadata)
+
+
 @dataclass(frozen=True)
 class Score:
     """What one policy did at one point; each field is the column of its name."""
@@ -48,11 +54,15 @@ class Score:
     above_bound_ratio: float = _column("distance of mean_s to the bound")
     seeds: float = _column("how many worlds were simulated")
     unit: str = _column("what the intervals are over: seeds, or the users of one trace")
+    downtime_s_per_user_hour: float = _beyond(
+        "time for which a user's service stood still", "Downtime", "s per user, hour"
+    )
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
         """Take the columns of a row of the summary."""
-        return cls(**{name: row[name] for name in COLUMNS})
+        present = {name: row[name] for name in BEYOND if name in row}
+        return cls(**{name: row[name] for name in COLUMNS}, **present)
 
     @property
     def above_best(self) -> "Gap":
@@ -60,10 +70,19 @@ class Score:
         return Gap(self.above_best_ratio, self.above_best_low, self.above_best_high)
 
 
+_FIELDS = dataclasses.fields(Score)
 COLUMNS: Mapping[str, str] = {
-    field.name: field.metadata["meaning"] for field in dataclasses.fields(Score)
+    field.name: field.metadata["meaning"] for field in _FIELDS if "heading" not in field.metadata
 }
-"""Columns of `summary.csv` and what they mean."""
+"""Columns of every `summary.csv` and what they mean."""
+BEYOND: Mapping[str, str] = {
+    field.name: field.metadata["meaning"] for field in _FIELDS if "heading" in field.metadata
+}
+"""Columns of what is switched on beyond the paper, and what they mean."""
+HEADINGS: Mapping[str, tuple[str, str]] = {
+    field.name: field.metadata["heading"] for field in _FIELDS if "heading" in field.metadata
+}
+"""Heading and unit of those columns."""
 
 
 @dataclass(frozen=True)

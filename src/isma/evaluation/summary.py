@@ -11,6 +11,7 @@ from isma.evaluation.cell import Cell
 from isma.evaluation.plan import CellKey
 from isma.evaluation.statistics import interval, paired_ratio, percentile
 from isma.world.scenario import Scenario, Trace
+from isma.world.switches import Migrating
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def _row(standing: Standing, policy: str, best: Float[np.ndarray, "units"]) -> d
         "above_bound_ratio": mean_s / bound_s - 1,
         "seeds": len(cells),
         "unit": "user" if standing.by_user else "seed",
+        **_beyond(standing, policy),
     }
 
 
@@ -108,3 +110,15 @@ def _rates(standing: Standing, policy: str) -> dict[str, float]:
         "overload_ratio": overloaded / (ticks * servers),
         "signalling_bytes_per_s": broadcast_bytes * heard + carried_bytes * migrations / span_s,
     }
+
+
+def _beyond(standing: Standing, policy: str) -> dict[str, float]:
+    """What only worlds beyond the paper's have: the columns of what is switched on."""
+    scenario, cells = standing.scenario, standing.of(policy)
+    time, users = scenario.time, len(cells[0].user_tasks)
+    hours = (time.duration_s - time.warmup_s) / 3600
+    row: dict[str, float] = {}
+    if scenario.migration.kind is not Migrating.FREE:
+        down_s = float(np.mean([made.down_slots for made in cells])) * time.slot_s
+        row["downtime_s_per_user_hour"] = down_s / users / hours
+    return row

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from isma.errors import RunError
-from isma.evaluation.score import COLUMNS, Gap, Score
+from isma.evaluation.score import BEYOND, COLUMNS, Gap, Score
 from isma.evaluation.statistics import paired_ratio
 
 _TEXT = {"policy", "unit"}
@@ -253,6 +253,7 @@ def _table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         ) from None
     except Exception as error:  # pyarrow and pandas raise many kinds for a damaged file
         raise RunError(f"{path}: damaged: {error}".splitlines()[0]) from None
+    columns = [*columns, *(name for name in BEYOND if name in frame.columns)]
     absent = [column for column in columns if column not in frame.columns]
     if absent:
         raise RunError(f"{path}: must have a column {absent[0]!r}, got {', '.join(frame.columns)}")
@@ -265,7 +266,7 @@ def _typed(frame: pd.DataFrame, name: str, path: Path) -> Any:
         return column.astype(str)
     if name in _FLAGS:
         return [str(value).lower() in ("true", "1") for value in column]
-    known = any(name in columns for _, columns in _FILES.values())
+    known = name in BEYOND or any(name in columns for _, columns in _FILES.values())
     try:
         return pd.to_numeric(column.replace("", np.nan))
     except (ValueError, TypeError):
