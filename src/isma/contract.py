@@ -94,6 +94,15 @@ class News(eqx.Module):
     """Time since it was sent."""
 
 
+class Backlog(eqx.Module):
+    """CPU cycles of a user's tasks that are still to be done."""
+
+    local_cycles: Float[Array, "users"]
+    """On its own CPU."""
+    edge_cycles: Float[Array, "users"]
+    """On its share of the server; they move with the service."""
+
+
 class Observation(eqx.Module):
     """What the deciding servers see now; rows of users that none of them may see are zero."""
 
@@ -120,6 +129,8 @@ class Observation(eqx.Module):
     """Where the users are, if the scenario lets requests carry it."""
     visibility: Visibility = eqx.field(static=True)
     """Who sees whom: rows may be combined only as `pool` allows."""
+    backlog: Backlog | None = None
+    """What is still to be done of the users' tasks, where tasks queue."""
 
     @property
     def num_pools(self) -> int:

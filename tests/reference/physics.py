@@ -12,22 +12,26 @@ def nearest(world: World, point: Point) -> int:
 
 
 def completion_s(
-    world: World, user: User, gain: float, hops: float, ratio: float, edge_hz: float, wait_s: float
+    world: World,
+    user: User,
+    gain: float,
+    hops: float,
+    ratio: float,
+    local_s: float,
+    edge_s: float,
+    wait_s: float,
 ) -> float:
-    """Equations (1)-(6) of the paper for one task; `edge_hz` is the user's part of its server."""
-    local_s = user.cycles * (1.0 - ratio) / user.local_hz
+    """Equations (2)-(4) and (6) of the paper for one task, given both branches' processing time."""
     if ratio == 0.0:
         return local_s
     power_w = _watts(world.radio.power_dbm)
     noise_w = _watts(world.radio.noise_dbm)
     uplink_bps = world.radio.bandwidth_hz * math.log2(1.0 + power_w * gain / noise_w)
     moved_bits = user.data_bits * ratio
-    edge_s = wait_s + moved_bits / uplink_bps
-    edge_s += moved_bits * hops / world.backhaul_bps
-    edge_s += ratio * user.cycles / edge_hz
+    there_s = wait_s + moved_bits / uplink_bps + moved_bits * hops / world.backhaul_bps
     if world.latency is not None:
-        edge_s += world.latency.task_s + world.latency.per_hop_s * hops
-    return max(local_s, edge_s)
+        there_s += world.latency.task_s + world.latency.per_hop_s * hops
+    return max(local_s, there_s + edge_s)
 
 
 def channel_gain(radio: Radio, distance_m: float) -> float:

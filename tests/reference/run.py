@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from reference.moves import Journey, journey, up_slot
 from reference.physics import channel_gain, completion_s, nearest
+from reference.queues import Line
 from reference.world import (
     Action,
     Draws,
@@ -32,6 +33,8 @@ class _State:
     prices: list[float]
     up_slots: list[int]
     journeys: list[Journey | None]
+    local_lines: list[Line]
+    edge_lines: list[Line]
     held: list[list[tuple[float, float, int]]]
     """`held[listener][server]`: remaining Hz, price, and the tick in which they were sent."""
     sent: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
@@ -75,6 +78,8 @@ def _initial(world: World) -> _State:
         prices=[0.0 for _ in world.servers],
         up_slots=[0 for _ in world.users],
         journeys=[None for _ in world.users],
+        local_lines=[Line() for _ in world.users],
+        edge_lines=[Line() for _ in world.users],
         held=[list(idle) for _ in world.servers],
     )
 
@@ -97,11 +102,8 @@ def _tick(world: World, state: _State, draws: Draws, rule: Rule, tick: int) -> T
         for i in range(len(world.users))
     ]
     begin = tick * world.slots_per_tick
-    waits_s = [max(0, up - begin) * world.slot_s for up in state.up_slots]
     stations = list(state.stations)
-    action = rule(
-        tick, View(list(state.positions_m), list(stations), list(state.hosts), waits_s, news)
-    )
+    action = rule(tick, _view(world, state, begin, news))
     for i, decides in enumerate(deciding):
         if decides:
             _act(world, state, i, newcomers[i], action, tick, migrations)
@@ -140,7 +142,22 @@ def _tick(world: World, state: _State, draws: Draws, rule: Rule, tick: int) -> T
         stations=list(state.stations),
         headings_rad=list(state.headings_rad),
         up_slots=list(state.up_slots),
+        local_cycles=[line.cycles for line in state.local_lines],
+        edge_cycles=[line.cycles for line in state.edge_lines],
         down_slots=sum(min(max(0, up - begin), world.slots_per_tick) for up in state.up_slots),
+    )
+
+
+def _view(world: World, state: _State, begin: int, news: News) -> View:
+    """Everything that might be seen at this moment."""
+    return View(
+        positions_m=list(state.positions_m),
+        stations=list(state.stations),
+        hosts=list(state.hosts),
+        waits_s=[max(0, up - begin) * world.slot_s for up in state.up_slots],
+        local_cycles=[line.cycles for line in state.local_lines],
+        edge_cycles=[line.cycles for line in state.edge_lines],
+        news=news,
     )
 
 
@@ -259,20 +276,37 @@ def _tasks(
     tasks = []
     begin = tick * world.slots_per_tick
     for i, user in enumerate(world.users):
-        station, host = state.stations[i], state.hosts[i]
-        edge_hz = world.servers[host].clock_hz * granted[i]
+        edge_hz = world.servers[state.hosts[i]].clock_hz * granted[i]
         for slot in range(begin, begin + world.slots_per_tick):
-            if slot < user.first_slot or (slot - user.first_slot) % user.interval_slots != 0:
-                continue
-            along = (slot - begin) / world.slots_per_tick
-            start, end = state.positions_m[i], ends[i]
-            point = (
-                start[0] + along * (end[0] - start[0]),
-                start[1] + along * (end[1] - start[1]),
-            )
-            gain = channel_gain(world.radio, math.dist(world.servers[station].site_m, point))
-            hops = world.hops[station][host]
-            wait_s = max(0, state.up_slots[i] - slot) * world.slot_s
-            time_s = completion_s(world, user, gain, hops, state.ratios[i], edge_hz, wait_s)
-            tasks.append(Task(i, slot, time_s))
+            if slot >= user.first_slot and (slot - user.first_slot) % user.interval_slots == 0:
+                along = (slot - begin) / world.slots_per_tick
+                start, end = state.positions_m[i], ends[i]
+                point = (
+                    start[0] + along * (end[0] - start[0]),
+                    start[1] + along * (end[1] - start[1]),
+                )
+                tasks.append(Task(i, slot, _task_s(world, state, i, slot, point, edge_hz)))
+            if world.queued:
+                state.local_lines[i].work_off(user.local_hz, world.slot_s)
+                if slot >= state.up_slots[i]:
+                    state.edge_lines[i].work_off(edge_hz, world.slot_s)
     return tasks
+
+
+def _task_s(world: World, state: _State, i: int, slot: int, point: Point, edge_hz: float) -> float:
+    """One task's completion time; where tasks queue, it joins both lines."""
+    user, station, ratio = world.users[i], state.stations[i], state.ratios[i]
+    local_cycles, edge_cycles = user.cycles * (1.0 - ratio), user.cycles * ratio
+    if world.queued:
+        local_cycles = state.local_lines[i].join(local_cycles) if ratio < 1.0 else 0.0
+        edge_cycles = state.edge_lines[i].join(edge_cycles) if ratio > 0.0 else 0.0
+    return completion_s(
+        world,
+        user,
+        gain=channel_gain(world.radio, math.dist(world.servers[station].site_m, point)),
+        hops=world.hops[station][state.hosts[i]],
+        ratio=ratio,
+        local_s=local_cycles / user.local_hz,
+        edge_s=edge_cycles / edge_hz if ratio > 0.0 else 0.0,
+        wait_s=max(0, state.up_slots[i] - slot) * world.slot_s,
+    )

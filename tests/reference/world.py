@@ -94,6 +94,7 @@ class World:
     track_m: tuple[tuple[Point, ...], ...] | None = None
     latency: Latency | None = None
     migration: Migration | None = None
+    queued: bool = False
 
     @property
     def slot_s(self) -> float:
@@ -136,6 +137,9 @@ class View:
     hosts: list[int]
     waits_s: list[float]
     """Until each user's service runs."""
+    local_cycles: list[float]
+    edge_cycles: list[float]
+    """Work in line on either branch."""
     news: News
 
 
@@ -172,6 +176,10 @@ class Tick:
     headings_rad: list[float]
     up_slots: list[int]
     """Slots from which services run."""
+    local_cycles: list[float]
+    """Work in line at the users' CPUs."""
+    edge_cycles: list[float]
+    """Work in line at their shares of the servers."""
     down_slots: int
     """Slots of this tick in which services stood still."""
 

@@ -46,6 +46,9 @@ def assert_same_tick(expected: reference.Tick, state: State, outcome: Outcome) -
     if state.downtime is not None:
         assert_close("up", state.downtime.up_slot, expected.up_slots)
         assert_close("down", outcome.down_slots, expected.down_slots)
+    if state.backlog is not None:
+        assert_close("local line", state.backlog.local_cycles, expected.local_cycles)
+        assert_close("edge line", state.backlog.edge_cycles, expected.edge_cycles)
     others = ~np.eye(len(expected.loads), dtype=bool)
     for name, heard, table in (
         ("heard F", state.heard.remaining_hz, expected.news.remaining_hz),
@@ -74,6 +77,8 @@ def assert_same_view(
             assert_close("attached", users["station"][user], station)
             assert_close("hosted", users["host"][user], host)
             assert_close("wait", users["wait_s"][user], view.waits_s[user])
+            assert_close("local line", users["local_cycles"][user], view.local_cycles[user])
+            assert_close("edge line", users["edge_cycles"][user], view.edge_cycles[user])
 
 
 def assert_same_run(

@@ -11,14 +11,14 @@ import numpy as np
 import reference
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from isma.contract import Action, Memory, Observation, Policy
+from isma.contract import Action, Backlog, Memory, Observation, Policy
 from isma.simulator import params as parameters
 from isma.simulator.params import Params
 from isma.simulator.state import Draws, State, reset
 from isma.simulator.step import Outcome, step
 from isma.world import scenario as described
 from isma.world.scenario import Remaining, Scenario
-from isma.world.switches import Latency, Migrating, Migration
+from isma.world.switches import Latency, Migrating, Migration, Queues
 
 NUM_TICKS = 50
 one_step = eqx.filter_jit(step)
@@ -49,7 +49,11 @@ class Scripted(Policy):
             "news_age_s": observation.news.age_s,
             "times_acted": memory.per_server["times_acted"] + 1,
         }
+        nothing = jnp.zeros_like(observation.gain)
+        backlog = observation.backlog or Backlog(nothing, nothing)
         seen_of_users = {
+            "local_cycles": backlog.local_cycles,
+            "edge_cycles": backlog.edge_cycles,
             "gain": observation.gain,
             "station": observation.station,
             "host": observation.host,
@@ -70,6 +74,8 @@ def nothing_seen(num_servers: int, num_users: int) -> Memory:
             "times_acted": jnp.zeros(num_servers, jnp.int32),
         },
         {
+            "local_cycles": users,
+            "edge_cycles": users,
             "gain": users,
             "station": whole,
             "host": whole,
@@ -94,6 +100,7 @@ class Case:
     """What is switched on beyond the paper."""
 
 
+ALL = frozenset({"precopy", "latency", "queues"})
 CASES = {
     "alone": Case(1, 1, 2),
     "pair": Case(2, 2, 1, delay_ticks=(1,)),
@@ -104,7 +111,9 @@ CASES = {
     "cold": Case(3, 5, 2, on=frozenset({"cold"})),
     "precopy": Case(3, 5, 2, on=frozenset({"precopy"})),
     "latency": Case(3, 4, 2, on=frozenset({"latency"})),
-    "all": Case(4, 6, 3, delay_ticks=(1,), lossy=True, on=frozenset({"precopy", "latency"})),
+    "queues": Case(3, 5, 3, on=frozenset({"queues"})),
+    "cold_queues": Case(3, 5, 2, on=frozenset({"queues", "cold"})),
+    "all": Case(4, 6, 3, delay_ticks=(1,), lossy=True, on=ALL),
 }
 
 
@@ -129,7 +138,8 @@ def make_scenario(case: Case, rng: np.random.Generator) -> Scenario:
         ),
         users=described.Users(count=case.users, local_hz=(1e8, 2e10)),
         tasks=described.Tasks(
-            interval_s=(shortest_slots * slot_s, longest_slots * slot_s), cycles=(1e9, 9e10)
+            interval_s=(shortest_slots * slot_s, longest_slots * slot_s),
+            cycles=(1e6, 2e9) if "queues" in case.on else (1e9, 9e10),
         ),
         radio=described.Radio(
             bandwidth_hz=rng.uniform(1e6, 4e7),
@@ -158,7 +168,7 @@ def make_switches(
 ) -> dict[str, Any]:
     """What the case switches on: moves take some ticks, and some of them cannot be copied ahead."""
     some_ticks = lambda most: float(rng.uniform(0, most)) * tick_s  # noqa: E731
-    switches: dict[str, Any] = {}
+    switches: dict[str, Any] = {"queues": Queues(enabled="queues" in case.on)}
     if "latency" in case.on:
         switches["latency"] = Latency(task_s=some_ticks(2), per_hop_s=some_ticks(2))
     for kind in case.on & {"cold", "precopy"}:
@@ -247,7 +257,7 @@ def world_of(scenario: Scenario, params: Params, state: State) -> reference.Worl
 def switches_of(scenario: Scenario) -> dict[str, Any]:
     """What is switched on, as the reference has it."""
     latency, migration = scenario.latency, scenario.migration
-    switches: dict[str, Any] = {}
+    switches: dict[str, Any] = {"queued": scenario.queues.enabled}
     if latency.on:
         switches["latency"] = reference.Latency(latency.task_s, latency.per_hop_s)
     if migration.kind is not Migrating.FREE:

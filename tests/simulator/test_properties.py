@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from fixed import some_action
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 from worlds import SERVERS, USERS, tiny
 
 from isma.contract import Action, Memory, Observation, Policy
@@ -29,20 +30,6 @@ DICE = {"random", "full-information"}
 seeds = st.integers(0, 2**32 - 1)
 every_policy = pytest.mark.parametrize("name", registry.REGISTRY)
 new_world = eqx.filter_jit(reset)
-
-
-class Fixed(Policy):
-    """The same action for ever."""
-
-    server: Int[Array, "users"]
-    offload_ratio: Float[Array, "users"]
-    cpu_share: Float[Array, "users"]
-
-    def act(
-        self, memory: Memory, observation: Observation, key: PRNGKeyArray
-    ) -> tuple[Action, Memory]:
-        price = jnp.zeros(SERVERS)
-        return Action(self.server, self.offload_ratio, self.cpu_share, price), memory
 
 
 @eqx.filter_jit
@@ -175,15 +162,6 @@ def test_no_action_gets_more_than_there_is(
 
 
 settled = eqx.filter_jit(settle)
-
-
-def some_action(rng: np.random.Generator) -> Fixed:
-    """Shares that fit even if everybody is on one server."""
-    return Fixed(
-        jnp.asarray(rng.integers(0, SERVERS, USERS), jnp.int32),
-        jnp.asarray(rng.integers(0, 11, USERS) / 10, jnp.float32),
-        jnp.asarray(rng.uniform(0.01, 0.4 / USERS, USERS), jnp.float32),
-    )
 
 
 @settings(deadline=None, max_examples=20)

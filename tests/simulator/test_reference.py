@@ -48,6 +48,9 @@ def beyond(case: Case, results: list[reference.Result]) -> dict[str, bool]:
     happened: dict[str, bool] = {}
     if case.on & {"cold", "precopy"}:
         happened["downtime"] = any(tick.down_slots for tick in ticks)
+    if "queues" in case.on:
+        left = [cycles for tick in ticks for cycles in (*tick.local_cycles, *tick.edge_cycles)]
+        happened["waiting"], happened["idle"] = any(left), not all(left)
     return happened
 
 

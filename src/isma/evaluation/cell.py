@@ -17,6 +17,7 @@ from isma.contract import Policy
 from isma.errors import PolicyError, RunError, ScenarioError
 from isma.simulator.params import Params
 from isma.simulator.rollout import run_chunk
+from isma.simulator.serve import slots
 from isma.simulator.state import State, reset
 from isma.simulator.step import Outcome
 from isma.world.scenario import Scenario
@@ -52,6 +53,8 @@ class Cell:
     overloaded: Int[np.ndarray, ""]
     down_slots: Int[np.ndarray, ""]
     """Slots in which services stood still, all users together; 0 where they cannot."""
+    unfinished: Int[np.ndarray, ""]
+    """Tasks that were not done by the run's end; counted where tasks queue, 0 elsewhere."""
     server_users: Float[np.ndarray, "servers"]
     server_requested: Float[np.ndarray, "servers"]
     server_granted: Float[np.ndarray, "servers"]
@@ -135,6 +138,7 @@ def chunk_ticks(params: Params) -> int:
 
 
 _reset = jax.jit(reset)
+_slots = jax.jit(jax.vmap(slots, in_axes=(None, None, 0)))
 
 
 class _Tally:
@@ -148,6 +152,8 @@ class _Tally:
         self._time, self._tasks = np.zeros(users), np.zeros(users, int)
         self._missed, self._histogram = np.zeros(users, int), np.zeros(NUM_BINS, int)
         self._counts = np.zeros(4, int)
+        self._unfinished = 0
+        self._params, self._duration_s = params, scenario.time.duration_s
         self._timeline: list[tuple[float, ...]] = []
         self._load: list[np.ndarray] = []
         self._positions: list[np.ndarray] = []
@@ -165,10 +171,19 @@ class _Tally:
         self._tasks += counted.sum((0, 2))
         self._missed += (after > self._deadline_s[:, None] * (1 + _DEADLINE_SLACK)).sum((0, 2))
         self._histogram += _histogram(after[counted])
+        if self._params.shape.queued:
+            late = counted & (self._end_s(first, after, state) > self._duration_s)
+            self._unfinished += int(late.sum())
         down = np.zeros(len(time_s), int) if outcome.down_slots is None else outcome.down_slots
         per_tick = np.stack([outcome.migrations, outcome.handovers, outcome.overloaded, down], 1)
         self._counts += per_tick[max(0, self._warmup - first) :].sum(0)
         self._note(first, time_s, emitted, per_tick, state)
+
+    def _end_s(self, first: int, after: np.ndarray, state: State) -> np.ndarray:
+        """When each task of a chunk's last ticks ends."""
+        ticks = np.arange(len(after), dtype=np.int32) + max(first, self._warmup)
+        slot = np.asarray(_slots(self._params, state.emission, ticks), float)
+        return slot * float(self._params.slot_s) + after
 
     def _note(
         self,
@@ -237,6 +252,7 @@ class _Tally:
             handovers=np.asarray(self._counts[1]),
             overloaded=np.asarray(self._counts[2]),
             down_slots=np.asarray(self._counts[3]),
+            unfinished=np.asarray(self._unfinished),
             server_users=load[0],
             server_requested=load[1],
             server_granted=load[2],

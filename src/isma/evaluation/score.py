@@ -57,6 +57,9 @@ class Score:
     downtime_s_per_user_hour: float = _beyond(
         "time for which a user's service stood still", "Downtime", "s per user, hour"
     )
+    unfinished_ratio: float = _beyond(
+        "share of tasks that were not done by the run's end", "Unfinished", "of tasks"
+    )
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:

@@ -121,4 +121,7 @@ def _beyond(standing: Standing, policy: str) -> dict[str, float]:
     if scenario.migration.kind is not Migrating.FREE:
         down_s = float(np.mean([made.down_slots for made in cells])) * time.slot_s
         row["downtime_s_per_user_hour"] = down_s / users / hours
+    if scenario.queues.enabled:
+        tasks = sum(made.user_tasks.sum() for made in cells)
+        row["unfinished_ratio"] = float(sum(made.unfinished for made in cells) / tasks)
     return row

@@ -28,6 +28,8 @@ class Shape(eqx.Module):
     """Whether broadcasts can be lost, so that every listener has news of its own."""
     literal_remaining: bool = eqx.field(static=True)
     observe_position: bool = eqx.field(static=True)
+    queued: bool = eqx.field(static=True)
+    """Whether tasks wait for one another."""
     visibility: Visibility = eqx.field(static=True)
 
 
@@ -132,6 +134,7 @@ def _shape(scenario: Scenario, num_servers: int, track_m: np.ndarray | None) -> 
         lossy=scenario.broadcast.loss_ratio > 0,
         literal_remaining=scenario.broadcast.remaining is Remaining.LITERAL,
         observe_position=scenario.observe_position,
+        queued=scenario.queues.enabled,
         visibility=scenario.visibility,
     )
 

@@ -1,20 +1,31 @@
 """The component tasks of a tick: each at its own slot, by equations (1)-(6)."""
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from isma import delay
+from isma.contract import Backlog
 from isma.planning.allocation import latency_s
 from isma.simulator.channel import gain
 from isma.simulator.params import Params
-from isma.simulator.state import Motion, Placement, State
+from isma.simulator.queues import line_up
+from isma.simulator.state import Emission, Motion, Placement, State
 
 
-def serve(
-    params: Params, state: State, placement: Placement, ahead: Motion
-) -> Float[Array, "users tasks"]:
-    """Completion times, in seconds, of the tasks of this tick, each at its own slot's channel gain."""
-    slot = _slots(params, state)
+class Served(NamedTuple):
+    """What becomes of a tick's tasks."""
+
+    completion_time_s: Float[Array, "users tasks"]
+    """NaN where there is no task."""
+    backlog: Backlog | None
+    """What is left to be done, where tasks queue."""
+
+
+def serve(params: Params, state: State, placement: Placement, ahead: Motion) -> Served:
+    """Serve every task of the tick at its own slot, over the channel that it then has."""
+    slot = slots(params, state.emission, state.tick)
     start = state.tick * params.slots_per_tick
     emitted = slot < start + params.slots_per_tick
     part = ((slot - start) / params.slots_per_tick)[..., None]
@@ -38,20 +49,24 @@ def serve(
     if state.downtime is not None:
         wait_s = jnp.maximum(column(state.downtime.up_slot) - slot, 0) * params.slot_s
         edge_s = edge_s + jnp.where(ratio > 0, wait_s, 0)
+    local_s, backlog = delay.local_time_s(cycles, ratio, column(state.requests.local_hz)), None
+    if state.backlog is not None:
+        lines = line_up(params, state, placement, slot, emitted)
+        local_s, edge_s, backlog = local_s + lines.local_s, edge_s + lines.edge_s, lines.left
     time_s = delay.completion_time_s(
-        delay.local_time_s(cycles, ratio, column(state.requests.local_hz)),
+        local_s,
         delay.uplink_time_s(data_bits, ratio, rate),
         delay.backhaul_time_s(data_bits, ratio, hops, infrastructure.backhaul_rate_bps),
         edge_s,
     )
     # NaN means that there was no task: one that a broken action leaves without a time never ends.
-    return jnp.where(emitted, jnp.where(jnp.isnan(time_s), jnp.inf, time_s), jnp.nan)
+    time_s = jnp.where(emitted, jnp.where(jnp.isnan(time_s), jnp.inf, time_s), jnp.nan)
+    return Served(time_s, backlog)
 
 
-def _slots(params: Params, state: State) -> Int[Array, "users tasks"]:
-    """Slots of the next tasks of every user, from this tick's beginning on."""
-    emission = state.emission
-    start = state.tick * params.slots_per_tick
+def slots(params: Params, emission: Emission, tick: Int[Array, ""]) -> Int[Array, "users tasks"]:
+    """Slots of the next tasks of every user, from a tick's beginning on."""
+    start = tick * params.slots_per_tick
     behind = jnp.maximum(start - emission.first_slot, 0)
     passed = -(-behind // emission.interval_slots)
     following = passed[:, None] + jnp.arange(params.shape.tasks_per_tick)

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
-from isma.contract import Requests
+from isma.contract import Backlog, Requests
 from isma.simulator.params import Params
 from isma.world import mobility
 from isma.world.switches import Migrating
@@ -93,6 +93,7 @@ class State(eqx.Module):
     heard: Heard
     underway: Underway | None
     downtime: Downtime | None = None
+    backlog: Backlog | None = None
 
 
 class Draws(eqx.Module):
@@ -149,6 +150,7 @@ def reset(params: Params, key: PRNGKeyArray) -> State:
         heard=_nothing_heard(params),
         underway=_nothing_underway(params),
         downtime=_nobody_down(params, station),
+        backlog=_nothing_to_do(params, requests),
     )
 
 
@@ -201,6 +203,11 @@ def _nobody_down(params: Params, station: Int[Array, "users"]) -> Downtime | Non
     no_share = jnp.zeros_like(params.site_m, shape=station.shape)
     moves = Moves(station, no_share, no_share, jnp.full_like(station, NEVER))
     return Downtime(jnp.zeros_like(station), moves if migration.kind is Migrating.PRECOPY else None)
+
+
+def _nothing_to_do(params: Params, requests: Requests) -> Backlog | None:
+    nothing = jnp.zeros_like(requests.cycles)
+    return Backlog(nothing, nothing) if params.shape.queued else None
 
 
 def _nothing_heard(params: Params) -> Heard:

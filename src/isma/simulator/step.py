@@ -51,10 +51,10 @@ def step(
     placement, downtime, moved = migrate(params, state, placement, moved)
     state = replace(state, downtime=downtime)
     ahead = move(params, state, draws)
-    completion_time_s = serve(params, state, placement, ahead)
+    served = serve(params, state, placement, ahead)
     station = mobility.nearest_site(ahead.position_m, params.site_m)
     outcome = Outcome(
-        completion_time_s,
+        served.completion_time_s,
         migrations=jnp.sum(moved, dtype=jnp.int32) + jnp.sum(arrived, dtype=jnp.int32),
         handovers=jnp.sum(station != state.station, dtype=jnp.int32),
         overloaded=jnp.sum(placement.load > 1 + 1e-5, dtype=jnp.int32),
@@ -62,7 +62,14 @@ def step(
     )
     unseen = state.emission.first_slot >= (state.tick + 1) * params.slots_per_tick
     placement = replace(placement, host=jnp.where(unseen, station, placement.host))
-    state = replace(state, tick=state.tick + 1, motion=ahead, station=station, placement=placement)
+    state = replace(
+        state,
+        tick=state.tick + 1,
+        motion=ahead,
+        station=station,
+        placement=placement,
+        backlog=served.backlog,
+    )
     return state, memory, outcome
 
 
@@ -115,6 +122,7 @@ def observe(
         news=news(params, state),
         position_m=position,
         visibility=visibility,
+        backlog=jax.tree.map(hide, state.backlog),
     )
 
 

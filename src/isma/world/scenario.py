@@ -31,7 +31,7 @@ from isma.world.fields import (
     check_whole,
     each,
 )
-from isma.world.switches import Latency, Migration
+from isma.world.switches import Latency, Migration, Queues
 
 
 class Visibility(StrEnum):
@@ -241,6 +241,7 @@ class Scenario(Section):
     broadcast: Broadcast = Broadcast()
     migration: Migration = Migration()
     latency: Latency = Latency()
+    queues: Queues = Queues()
     visibility: Visibility = Visibility.SERVER
     """Whose requests a decision may see."""
     observe_position: bool = False

@@ -68,3 +68,10 @@ class Latency(Section):
     def on(self) -> bool:
         """Whether there is any."""
         return self.task_s > 0 or self.per_hop_s > 0
+
+
+class Queues(Section):
+    """Tasks that wait for one another: at the user's own CPU and at its share of the server."""
+
+    enabled: bool = False
+    """Whether a task waits for those before it; in the paper none does."""
