@@ -55,11 +55,11 @@ class Infrastructure(eqx.Module):
     backhaul_rate_bps: Float[Array, ""]
     """Rate R^f of a hop."""
     bandwidth_hz: Float[Array, ""]
-    """Radio band B of a user."""
+    """Radio band B of a user, or of a station that divides it among its users."""
     power_w: Float[Array, ""]
     """Transmit power p of a user."""
     noise_w: Float[Array, ""]
-    """Noise power N0 over the band."""
+    """Noise power N0 over the whole band."""
     latency: Latency | None = None
     migration: MigrationCost | None = None
 
@@ -131,6 +131,8 @@ class Observation(eqx.Module):
     """Who sees whom: rows may be combined only as `pool` allows."""
     backlog: Backlog | None = None
     """What is still to be done of the users' tasks, where tasks queue."""
+    bandwidth_hz: Float[Array, "users"] | None = None
+    """The band that a user has now, or would have if it began to offload; None where it has all of it."""
 
     @property
     def num_pools(self) -> int:

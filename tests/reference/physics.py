@@ -15,6 +15,7 @@ def completion_s(
     world: World,
     user: User,
     gain: float,
+    band_hz: float,
     hops: float,
     ratio: float,
     local_s: float,
@@ -25,13 +26,24 @@ def completion_s(
     if ratio == 0.0:
         return local_s
     power_w = _watts(world.radio.power_dbm)
-    noise_w = _watts(world.radio.noise_dbm)
-    uplink_bps = world.radio.bandwidth_hz * math.log2(1.0 + power_w * gain / noise_w)
+    noise_w = _watts(world.radio.noise_dbm) * band_hz / world.radio.bandwidth_hz
+    uplink_bps = band_hz * math.log2(1.0 + power_w * gain / noise_w)
     moved_bits = user.data_bits * ratio
     there_s = wait_s + moved_bits / uplink_bps + moved_bits * hops / world.backhaul_bps
     if world.latency is not None:
         there_s += world.latency.task_s + world.latency.per_hop_s * hops
     return max(local_s, there_s + edge_s)
+
+
+def band_hz(radio: Radio, user: int, stations: list[int], ratios: list[float]) -> float:
+    """What a user has of its station's band, or would have if it offloaded."""
+    if not radio.shared:
+        return radio.bandwidth_hz
+    rivals = 0
+    for other, station in enumerate(stations):
+        if other != user and station == stations[user] and ratios[other] > 0.0:
+            rivals += 1
+    return radio.bandwidth_hz / (rivals + 1)
 
 
 def channel_gain(radio: Radio, distance_m: float) -> float:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 from reference.moves import Journey, journey, up_slot
-from reference.physics import channel_gain, completion_s, nearest
+from reference.physics import band_hz, channel_gain, completion_s, nearest
 from reference.queues import Line
 from reference.world import (
     Action,
@@ -157,6 +157,9 @@ def _view(world: World, state: _State, begin: int, news: News) -> View:
         waits_s=[max(0, up - begin) * world.slot_s for up in state.up_slots],
         local_cycles=[line.cycles for line in state.local_lines],
         edge_cycles=[line.cycles for line in state.edge_lines],
+        bands_hz=[
+            band_hz(world.radio, i, state.stations, state.ratios) for i in range(len(world.users))
+        ],
         news=news,
     )
 
@@ -304,6 +307,7 @@ def _task_s(world: World, state: _State, i: int, slot: int, point: Point, edge_h
         world,
         user,
         gain=channel_gain(world.radio, math.dist(world.servers[station].site_m, point)),
+        band_hz=band_hz(world.radio, i, state.stations, state.ratios),
         hops=world.hops[station][state.hosts[i]],
         ratio=ratio,
         local_s=local_cycles / user.local_hz,

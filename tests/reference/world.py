@@ -42,6 +42,7 @@ class Radio:
     loss_at_1km_db: float
     loss_per_decade_db: float
     min_distance_m: float
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,8 @@ class View:
     local_cycles: list[float]
     edge_cycles: list[float]
     """Work in line on either branch."""
+    bands_hz: list[float]
+    """What each user has, or would have, of its station's band."""
     news: News
 
 

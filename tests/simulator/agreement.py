@@ -78,6 +78,8 @@ def assert_same_view(
             assert_close("hosted", users["host"][user], host)
             assert_close("wait", users["wait_s"][user], view.waits_s[user])
             assert_close("local line", users["local_cycles"][user], view.local_cycles[user])
+            if world.radio.shared:
+                assert_close("band", users["band_hz"][user], view.bands_hz[user])
             assert_close("edge line", users["edge_cycles"][user], view.edge_cycles[user])
 
 

@@ -17,6 +17,14 @@ from isma.simulator.step import Outcome
 from isma.world import scenario as described
 from isma.world.scenario import Scenario
 
+RADIO = described.Radio(
+    bandwidth_hz=1e6,
+    power_w="20 dBm",
+    noise_w="-100 dBm",
+    loss_at_1km_db=120,
+    loss_per_decade_db=20,
+)
+
 
 def two_by_two(**switches: Any) -> tuple[Scenario, Params, State]:
     """Two users and two servers; `test_world_by_hand` says how they fare with nothing switched on.
@@ -30,16 +38,9 @@ def two_by_two(**switches: Any) -> tuple[Scenario, Params, State]:
         servers=described.Servers(clock_hz=(1e9, 2e9), decision_period_s=2),
         users=described.Users(count=2),
         tasks=described.Tasks(interval_s=(1, 1)),
-        radio=described.Radio(
-            bandwidth_hz=1e6,
-            power_w="20 dBm",
-            noise_w="-100 dBm",
-            loss_at_1km_db=120,
-            loss_per_decade_db=20,
-        ),
         mobility=described.Steady(speed_mps=100, turn_std_rad_per_sqrt_s=0),
         broadcast=described.Broadcast(period_s=1, delay_s=1),
-        **switches,
+        **{"radio": RADIO, **switches},
     )
     params = eqx.tree_at(
         lambda p: (p.site_m, p.infrastructure.hops),

@@ -54,6 +54,7 @@ class Scripted(Policy):
         seen_of_users = {
             "local_cycles": backlog.local_cycles,
             "edge_cycles": backlog.edge_cycles,
+            "band_hz": nothing if observation.bandwidth_hz is None else observation.bandwidth_hz,
             "gain": observation.gain,
             "station": observation.station,
             "host": observation.host,
@@ -76,6 +77,7 @@ def nothing_seen(num_servers: int, num_users: int) -> Memory:
         {
             "local_cycles": users,
             "edge_cycles": users,
+            "band_hz": users,
             "gain": users,
             "station": whole,
             "host": whole,
@@ -100,7 +102,7 @@ class Case:
     """What is switched on beyond the paper."""
 
 
-ALL = frozenset({"precopy", "latency", "queues"})
+ALL = frozenset({"precopy", "latency", "queues", "shared"})
 CASES = {
     "alone": Case(1, 1, 2),
     "pair": Case(2, 2, 1, delay_ticks=(1,)),
@@ -113,6 +115,7 @@ CASES = {
     "latency": Case(3, 4, 2, on=frozenset({"latency"})),
     "queues": Case(3, 5, 3, on=frozenset({"queues"})),
     "cold_queues": Case(3, 5, 2, on=frozenset({"queues", "cold"})),
+    "shared": Case(2, 6, 2, on=frozenset({"shared"})),
     "all": Case(4, 6, 3, delay_ticks=(1,), lossy=True, on=ALL),
 }
 
@@ -148,6 +151,7 @@ def make_scenario(case: Case, rng: np.random.Generator) -> Scenario:
             loss_at_1km_db=rng.uniform(110, 145),
             loss_per_decade_db=rng.uniform(20, 45),
             min_distance_m=rng.uniform(1, radius_m / 2),
+            shared="shared" in case.on,
         ),
         mobility=described.Steady(
             speed_mps=rng.uniform(0.05, 0.4) * radius_m / tick_s,
@@ -237,6 +241,7 @@ def world_of(scenario: Scenario, params: Params, state: State) -> reference.Worl
             radio.loss_at_1km_db,
             radio.loss_per_decade_db,
             radio.min_distance_m,
+            radio.shared,
         ),
         broadcast=reference.Broadcast(
             round(plan.period_s / tick_s),

@@ -1,6 +1,7 @@
 """The lower bound of a world's mean completion time: the mean of its moments' decision bounds."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -72,4 +73,6 @@ def _next(
 
 
 def _offer(params: Params, state: State) -> Offer:
-    return offers(observe(params, state, everyone(params, state), Visibility.FULL))
+    """What servers mean for users at their best: nobody waits, and everyone has the whole band."""
+    seen = observe(params, state, everyone(params, state), Visibility.FULL)
+    return offers(replace(seen, bandwidth_hz=None))

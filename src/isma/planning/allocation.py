@@ -65,7 +65,10 @@ class Split(eqx.Module):
 def offers(observation: Observation) -> Offer:
     """Every user's offer from every server, for its present gain and station."""
     infrastructure, requests = observation.infrastructure, observation.requests
-    rate_bps = uplink_rate_bps(infrastructure, observation.gain)
+    band_hz = observation.bandwidth_hz
+    band_hz = None if band_hz is None else jnp.maximum(band_hz, 1.0)
+    # Unseen users have no gain and no band: a harmless 1 bit/s.
+    rate_bps = jnp.maximum(uplink_rate_bps(infrastructure, observation.gain, band_hz), 1.0)
     hops = infrastructure.hops[observation.station]
     return Offer(
         local_s=local_s(requests, observation.visible)[:, None],
@@ -96,13 +99,15 @@ def of_servers(offer: Offer, server: Int[Array, "users places"]) -> Offer:
 
 
 def uplink_rate_bps(
-    infrastructure: Infrastructure, gain: Float[Array, "users"]
-) -> Float[Array, "users"]:
-    """Uplink rate of each user at its present gain; unseen users (gain 0) get a harmless 1 bit/s."""
-    rate = delay.uplink_rate_bps(
-        infrastructure.bandwidth_hz, infrastructure.power_w, gain, infrastructure.noise_w
-    )
-    return jnp.maximum(rate, 1.0)
+    infrastructure: Infrastructure,
+    gain: Float[Array, "..."],
+    bandwidth_hz: Float[Array, "..."] | None,
+) -> Float[Array, "..."]:
+    """Uplink rate at a channel gain, over a part of the band and its part of the noise; None: over all."""
+    band_hz, noise_w = infrastructure.bandwidth_hz, infrastructure.noise_w
+    if bandwidth_hz is not None:
+        band_hz, noise_w = bandwidth_hz, noise_w * (bandwidth_hz / band_hz)
+    return delay.uplink_rate_bps(band_hz, infrastructure.power_w, gain, noise_w)
 
 
 def local_s(requests: Requests, visible: Bool[Array, "users"]) -> Float[Array, "users"]:

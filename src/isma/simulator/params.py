@@ -30,6 +30,8 @@ class Shape(eqx.Module):
     observe_position: bool = eqx.field(static=True)
     queued: bool = eqx.field(static=True)
     """Whether tasks wait for one another."""
+    shared_band: bool = eqx.field(static=True)
+    """Whether a station's band is divided among the users that offload."""
     visibility: Visibility = eqx.field(static=True)
 
 
@@ -135,6 +137,7 @@ def _shape(scenario: Scenario, num_servers: int, track_m: np.ndarray | None) -> 
         literal_remaining=scenario.broadcast.remaining is Remaining.LITERAL,
         observe_position=scenario.observe_position,
         queued=scenario.queues.enabled,
+        shared_band=scenario.radio.shared,
         visibility=scenario.visibility,
     )
 

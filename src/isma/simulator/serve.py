@@ -7,7 +7,8 @@ from jaxtyping import Array, Float, Int
 
 from isma import delay
 from isma.contract import Backlog
-from isma.planning.allocation import latency_s
+from isma.planning.allocation import latency_s, uplink_rate_bps
+from isma.simulator.band import bandwidth_hz
 from isma.simulator.channel import gain
 from isma.simulator.params import Params
 from isma.simulator.queues import line_up
@@ -34,11 +35,11 @@ def serve(params: Params, state: State, placement: Placement, ahead: Motion) -> 
     infrastructure, column = params.infrastructure, (lambda value: value[:, None])
     data_bits, cycles = column(state.requests.data_bits), column(state.requests.cycles)
     ratio, share = column(placement.offload_ratio), column(placement.granted_share)
-    rate = delay.uplink_rate_bps(
-        infrastructure.bandwidth_hz,
-        infrastructure.power_w,
+    band_hz = bandwidth_hz(params, state.station, placement.offload_ratio)
+    rate = uplink_rate_bps(
+        infrastructure,
         gain(params, position, state.station[:, None]),
-        infrastructure.noise_w,
+        None if band_hz is None else column(band_hz),
     )
     hops = column(infrastructure.hops[state.station, placement.host])
     edge_s = delay.edge_time_s(

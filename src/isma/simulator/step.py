@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from isma.contract import Memory, Observation, Policy
+from isma.simulator.band import bandwidth_hz
 from isma.simulator.broadcast import broadcast, news
 from isma.simulator.channel import gain
 from isma.simulator.downtime import arrive, down_slots, migrate, on_the_way, wait_s
@@ -123,6 +124,9 @@ def observe(
         position_m=position,
         visibility=visibility,
         backlog=jax.tree.map(hide, state.backlog),
+        bandwidth_hz=jax.tree.map(
+            hide, bandwidth_hz(params, state.station, state.placement.offload_ratio)
+        ),
     )
 
 

@@ -167,7 +167,9 @@ class Radio(Section):
     """The uplink, after JTORA (arXiv 1705.00704): PL = 140.7 + 36.7 log10(d_km) dB."""
 
     bandwidth_hz: Hertz = 20e6
-    """Band B of each user."""
+    """Band B of each user, or of each station where it is shared."""
+    shared: bool = False
+    """Whether the users of a station that offload divide its band equally; the paper's do not."""
     power_w: Watts = 0.1
     """Transmit power p (20 dBm)."""
     noise_w: Watts = 1e-13
