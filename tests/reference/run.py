@@ -87,7 +87,11 @@ def _initial(world: World) -> _State:
 def _tick(world: World, state: _State, draws: Draws, rule: Rule, tick: int) -> Tick:
     births = [user.first_slot // world.slots_per_tick for user in world.users]
     born = [birth <= tick for birth in births]
+    begin = tick * world.slots_per_tick
+    left = [user.leave_slot <= begin for user in world.users]
+    there = [now and not away for now, away in zip(born, left, strict=True)]
     migrations = [0 for _ in world.users]
+    _forget(state, left)
     _arrive(world, state, tick, migrations)
     _sum_loads(state, born)
 
@@ -98,12 +102,12 @@ def _tick(world: World, state: _State, draws: Draws, rule: Rule, tick: int) -> T
     for host, new in zip(state.hosts, newcomers, strict=True):
         acting[host] = acting[host] or new
     deciding = [
-        newcomers[i] or (births[i] < tick and due[state.hosts[i]] and state.journeys[i] is None)
+        newcomers[i]
+        or (births[i] < tick and not left[i] and due[state.hosts[i]] and state.journeys[i] is None)
         for i in range(len(world.users))
     ]
-    begin = tick * world.slots_per_tick
     stations = list(state.stations)
-    action = rule(tick, _view(world, state, begin, news))
+    action = rule(tick, _view(world, state, begin, there, news))
     for i, decides in enumerate(deciding):
         if decides:
             _act(world, state, i, newcomers[i], action, tick, migrations)
@@ -116,7 +120,7 @@ def _tick(world: World, state: _State, draws: Draws, rule: Rule, tick: int) -> T
         request / max(1.0, state.loads[host])
         for request, host in zip(state.requests, state.hosts, strict=True)
     ]
-    ends = _move(world, state, draws, tick)
+    ends = _move(world, state, draws, tick, there)
     tasks = _tasks(world, state, granted, ends, tick)
     state.positions_m = ends
     state.stations = [nearest(world, point) for point in ends]
@@ -145,15 +149,17 @@ def _tick(world: World, state: _State, draws: Draws, rule: Rule, tick: int) -> T
         local_cycles=[line.cycles for line in state.local_lines],
         edge_cycles=[line.cycles for line in state.edge_lines],
         down_slots=sum(min(max(0, up - begin), world.slots_per_tick) for up in state.up_slots),
+        present=sum(there),
     )
 
 
-def _view(world: World, state: _State, begin: int, news: News) -> View:
+def _view(world: World, state: _State, begin: int, there: list[bool], news: News) -> View:
     """Everything that might be seen at this moment."""
     return View(
         positions_m=list(state.positions_m),
         stations=list(state.stations),
         hosts=list(state.hosts),
+        there=there,
         waits_s=[max(0, up - begin) * world.slot_s for up in state.up_slots],
         local_cycles=[line.cycles for line in state.local_lines],
         edge_cycles=[line.cycles for line in state.edge_lines],
@@ -162,6 +168,15 @@ def _view(world: World, state: _State, begin: int, news: News) -> View:
         ],
         news=news,
     )
+
+
+def _forget(state: _State, left: list[bool]) -> None:
+    """Before step 1: users that have left have nothing any more."""
+    for i, away in enumerate(left):
+        if away:
+            state.ratios[i], state.requests[i], state.up_slots[i] = 0.0, 0.0, 0
+            state.journeys[i] = None
+            state.local_lines[i].cycles = state.edge_lines[i].cycles = 0.0
 
 
 def _arrive(world: World, state: _State, tick: int, migrations: list[int]) -> None:
@@ -246,12 +261,15 @@ def _remaining_hz(server: Server, load: float, literal: bool) -> float:
     return server.clock_hz / (1.0 + load)
 
 
-def _move(world: World, state: _State, draws: Draws, tick: int) -> list[Point]:
+def _move(world: World, state: _State, draws: Draws, tick: int, there: list[bool]) -> list[Point]:
     """Step 4: positions at the tick's end; turns the headings of a steady motion."""
     if world.track_m is not None:
         return list(world.track_m[tick + 1])
     ends = []
     for i, (x, y) in enumerate(state.positions_m):
+        if world.visited and not there[i]:
+            ends.append((x, y))
+            continue
         turn_std = world.turn_std_rad_per_sqrt_s * math.sqrt(world.tick_s)
         heading = state.headings_rad[i] + turn_std * draws.turn[tick][i]
         travel_x, travel_y = math.cos(heading), math.sin(heading)
@@ -281,7 +299,8 @@ def _tasks(
     for i, user in enumerate(world.users):
         edge_hz = world.servers[state.hosts[i]].clock_hz * granted[i]
         for slot in range(begin, begin + world.slots_per_tick):
-            if slot >= user.first_slot and (slot - user.first_slot) % user.interval_slots == 0:
+            comes = user.first_slot <= slot < user.leave_slot
+            if comes and (slot - user.first_slot) % user.interval_slots == 0:
                 along = (slot - begin) / world.slots_per_tick
                 start, end = state.positions_m[i], ends[i]
                 point = (

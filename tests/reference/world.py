@@ -1,5 +1,6 @@
 """What the reference simulator is told and what it tells: a world, its randomness, every tick."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ class User:
     heading_rad: float
     state_bits: float = 0.0
     downtime_per_hop_s: float = 0.0
+    leave_slot: float = math.inf
+    """From which it is not there any more."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,8 @@ class World:
     latency: Latency | None = None
     migration: Migration | None = None
     queued: bool = False
+    visited: bool = False
+    """Whether users come and go; they then stand where they are while they are not there."""
 
     @property
     def slot_s(self) -> float:
@@ -136,6 +141,8 @@ class View:
     positions_m: list[Point]
     stations: list[int]
     hosts: list[int]
+    there: list[bool]
+    """Users that have come and not left."""
     waits_s: list[float]
     """Until each user's service runs."""
     local_cycles: list[float]
@@ -185,6 +192,8 @@ class Tick:
     """Work in line at their shares of the servers."""
     down_slots: int
     """Slots of this tick in which services stood still."""
+    present: int
+    """Users that are there."""
 
 
 @dataclass(frozen=True)

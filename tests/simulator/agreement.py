@@ -46,6 +46,8 @@ def assert_same_tick(expected: reference.Tick, state: State, outcome: Outcome) -
     if state.downtime is not None:
         assert_close("up", state.downtime.up_slot, expected.up_slots)
         assert_close("down", outcome.down_slots, expected.down_slots)
+    if outcome.present is not None:
+        assert_close("present", outcome.present, expected.present)
     if state.backlog is not None:
         assert_close("local line", state.backlog.local_cycles, expected.local_cycles)
         assert_close("edge line", state.backlog.edge_cycles, expected.edge_cycles)
@@ -68,7 +70,7 @@ def assert_same_view(
         assert_close("news price", servers["news_price_s"][server], view.news.price[server])
         assert_close("news age", servers["news_age_s"][server], view.news.age_s[server])
     for user, (station, host) in enumerate(zip(view.stations, view.hosts, strict=True)):
-        if tick.acting[host] and users["times_decided"][user] > 0:
+        if tick.acting[host] and view.there[user]:
             distance_m = np.hypot(
                 *np.subtract(view.positions_m[user], world.servers[station].site_m)
             )

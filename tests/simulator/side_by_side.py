@@ -18,7 +18,7 @@ from isma.simulator.state import Draws, State, reset
 from isma.simulator.step import Outcome, step
 from isma.world import scenario as described
 from isma.world.scenario import Remaining, Scenario
-from isma.world.switches import Latency, Migrating, Migration, Queues
+from isma.world.switches import Latency, Migrating, Migration, Presence, Queues, Stay
 
 NUM_TICKS = 50
 one_step = eqx.filter_jit(step)
@@ -102,7 +102,7 @@ class Case:
     """What is switched on beyond the paper."""
 
 
-ALL = frozenset({"precopy", "latency", "queues", "shared"})
+ALL = frozenset({"precopy", "latency", "queues", "shared", "presence"})
 CASES = {
     "alone": Case(1, 1, 2),
     "pair": Case(2, 2, 1, delay_ticks=(1,)),
@@ -116,6 +116,7 @@ CASES = {
     "queues": Case(3, 5, 3, on=frozenset({"queues"})),
     "cold_queues": Case(3, 5, 2, on=frozenset({"queues", "cold"})),
     "shared": Case(2, 6, 2, on=frozenset({"shared"})),
+    "presence": Case(3, 8, 2, on=frozenset({"presence"})),
     "all": Case(4, 6, 3, delay_ticks=(1,), lossy=True, on=ALL),
 }
 
@@ -173,6 +174,15 @@ def make_switches(
     """What the case switches on: moves take some ticks, and some of them cannot be copied ahead."""
     some_ticks = lambda most: float(rng.uniform(0, most)) * tick_s  # noqa: E731
     switches: dict[str, Any] = {"queues": Queues(enabled="queues" in case.on)}
+    if "presence" in case.on:
+        switches["presence"] = Presence(
+            enabled=True,
+            part=0.7,
+            arrival_s=(0, 20 * tick_s),
+            stay_s=(tick_s, 20 * tick_s),
+            stay=Stay(rng.choice(list(Stay))),
+            within_m=rng.uniform(1, 50),
+        )
     if "latency" in case.on:
         switches["latency"] = Latency(task_s=some_ticks(2), per_hop_s=some_ticks(2))
     for kind in case.on & {"cold", "precopy"}:
@@ -222,6 +232,9 @@ def world_of(scenario: Scenario, params: Params, state: State) -> reference.Worl
         state.motion.heading_rad,
         requests.state_bits,
         requests.downtime_per_hop_s,
+        np.full(len(requests.cycles), np.inf)
+        if emission.leave_slot is None
+        else emission.leave_slot,
     )
     server_columns = (
         params.site_m,
@@ -262,7 +275,10 @@ def world_of(scenario: Scenario, params: Params, state: State) -> reference.Worl
 def switches_of(scenario: Scenario) -> dict[str, Any]:
     """What is switched on, as the reference has it."""
     latency, migration = scenario.latency, scenario.migration
-    switches: dict[str, Any] = {"queued": scenario.queues.enabled}
+    switches: dict[str, Any] = {
+        "queued": scenario.queues.enabled,
+        "visited": scenario.presence.enabled,
+    }
     if latency.on:
         switches["latency"] = reference.Latency(latency.task_s, latency.per_hop_s)
     if migration.kind is not Migrating.FREE:

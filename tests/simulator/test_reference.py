@@ -1,6 +1,7 @@
 """The simulator against a second one that was written from the specification alone."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import by_hand
 import equinox as eqx
@@ -48,6 +49,10 @@ def beyond(case: Case, results: list[reference.Result]) -> dict[str, bool]:
     happened: dict[str, bool] = {}
     if case.on & {"cold", "precopy"}:
         happened["downtime"] = any(tick.down_slots for tick in ticks)
+    if "presence" in case.on:
+        present = [tick.present for tick in ticks]
+        happened["coming"] = any(b > a for a, b in pairwise(present))
+        happened["going"] = any(b < a for a, b in pairwise(present))
     if "queues" in case.on:
         left = [cycles for tick in ticks for cycles in (*tick.local_cycles, *tick.edge_cycles)]
         happened["waiting"], happened["idle"] = any(left), not all(left)

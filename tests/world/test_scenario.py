@@ -47,6 +47,21 @@ REFUSED = [
     ({"remaining": "x"}, "broadcast.remaining must be 'newcomer' or 'literal', got 'x'"),
     ({"mobility.kind": "fly"}, "mobility.kind must be 'steady' or 'trace', got 'fly'"),
     ({"mobility.kind": "trace"}, "mobility.file must be given"),
+    ({"migration.kind": "warm"}, "migration.kind must be 'free', 'cold' or 'precopy', got 'warm'"),
+    ({"state_bits": ["3 MB", "1 MB"]}, "migration.state_bits must be [low, high] with low at most"),
+    ({"downtime_per_hop_s": [-1, 2]}, "migration.downtime_per_hop_s must be greater than or equal"),
+    ({"most_rounds": 0}, "migration.most_rounds must be greater than or equal to 1, got 0"),
+    ({"dirty_bps": "1 MB"}, "migration.dirty_bps must be in one of these units: bit/s"),
+    ({"per_hop_s": "-1 ms"}, "latency.per_hop_s must be greater than or equal to 0, got '-1 ms'"),
+    ({"queues.enabled": "many"}, "queues.enabled must be a valid boolean"),
+    ({"shared": 3}, "radio.shared must be a valid boolean"),
+    ({"part": "120 %"}, "presence.part must be less than or equal to 1, got 1.2"),
+    ({"stay_s": [5, 1]}, "presence.stay_s must be [low, high] with low at most high, got [5, 1]"),
+    ({"stay": "long"}, "presence.stay must be 'uniform' or 'exponential', got 'long'"),
+    (
+        {"presence.enabled": True, "arrival_s": 600},
+        "presence.arrival_s must end before time.duration_s (600), got 600",
+    ),
     ({"sites.kind": "file"}, 'sites.file must be given when kind is "file"'),
     ({"backhaul.kind": "file"}, 'backhaul.file must be given when kind is "file"'),
 ]
@@ -71,6 +86,11 @@ def test_fields_that_need_each_other() -> None:
         files.validate(tree, "mine")
     tree["mobility"] = {"kind": "trace", "file": "x.parquet", "start": "2008-05-31T18:00:00"}
     with pytest.raises(ScenarioError, match=r"mobility.start must carry a time zone"):
+        files.validate(tree, "mine")
+    tree["mobility"]["start"] = "2008-05-31T18:00:00Z"
+    tree["backhaul"]["kind"] = "delaunay"
+    tree["presence"] |= {"enabled": True, "within_m": "1 km"}
+    with pytest.raises(ScenarioError, match=r"presence.within_m must not be given with a trace"):
         files.validate(tree, "mine")
 
 

@@ -6,14 +6,14 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from isma.bounds.decision import Bound, decision_bound, first_prices_s
 from isma.planning.allocation import Offer, offers
 from isma.policies.plain import Local
 from isma.simulator.params import Params
 from isma.simulator.rollout import run_chunk
-from isma.simulator.state import State, reset
+from isma.simulator.state import Emission, State, reset
 from isma.simulator.step import everyone, observe
 from isma.world.scenario import Scenario, Visibility
 
@@ -29,8 +29,8 @@ def world_bound_s(
 
     Every moment's bound stands by itself: what a decision costs later (waits for a service that
     stands still) is left out, which makes the bound looser, never wrong (docs/allocation.md).
-    A user that comes late counts for more in the moments that it has, since the mean is over
-    users. NaN where no moment has a user. `on_moment` may raise to stop.
+    A user that is not there throughout counts for more in the moments that it has, since the mean
+    is over users. NaN where no moment has a user. `on_moment` may raise to stop.
     """
     shape, time = params.shape, scenario.time
     moments = int(np.clip(_ENTRIES // (shape.num_users * shape.num_servers), 12, 60))
@@ -38,13 +38,12 @@ def world_bound_s(
     key, _ = jax.random.split(jax.random.key(seed))
     state, memory = _reset(params, key), Local().init(scenario, 0, 0, key)
     moment = [tick for tick in range(0, time.num_ticks, ticks) if tick >= time.warmup_ticks]
-    first_tick = np.asarray(state.emission.first_slot) // time.slots_per_tick
-    met = (first_tick[:, None] <= moment).sum(axis=1)
+    met = np.sum([_there(state.emission, tick, time.slots_per_tick) for tick in moment], axis=0)
     weight = len(moment) / np.maximum(met, 1)
     total_s, price, users = 0.0, None, 0
     for tick in range(0, time.num_ticks, ticks):
         on_moment()
-        here = np.where(first_tick <= tick, weight, 0)
+        here = np.where(_there(state.emission, tick, time.slots_per_tick), weight, 0)
         if tick >= time.warmup_ticks and here.any():
             counts = jnp.asarray(here, params.tick_s.dtype)
             same = price is not None and users == np.count_nonzero(here)
@@ -57,6 +56,14 @@ def world_bound_s(
 
 
 _reset = jax.jit(reset)
+
+
+def _there(emission: Emission, tick: int, slots_per_tick: int) -> Bool[np.ndarray, "users"]:
+    """Users that have come by the tick's end and were there at its beginning."""
+    there = np.asarray(emission.first_slot) < (tick + 1) * slots_per_tick
+    if emission.leave_slot is None:
+        return there
+    return there & (np.asarray(emission.leave_slot) > tick * slots_per_tick)
 
 
 @jax.jit

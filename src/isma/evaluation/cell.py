@@ -54,7 +54,9 @@ class Cell:
     down_slots: Int[np.ndarray, ""]
     """Slots in which services stood still, all users together; 0 where they cannot."""
     unfinished: Int[np.ndarray, ""]
-    """Tasks that were not done by the run's end; counted where tasks queue, 0 elsewhere."""
+    """Tasks not done by the run's end, or when their user left; counted where tasks queue, else 0."""
+    mean_users: Float[np.ndarray, ""]
+    """Users that are there, on average over time."""
     server_users: Float[np.ndarray, "servers"]
     server_requested: Float[np.ndarray, "servers"]
     server_granted: Float[np.ndarray, "servers"]
@@ -152,8 +154,9 @@ class _Tally:
         self._time, self._tasks = np.zeros(users), np.zeros(users, int)
         self._missed, self._histogram = np.zeros(users, int), np.zeros(NUM_BINS, int)
         self._counts = np.zeros(4, int)
-        self._unfinished = 0
+        self._unfinished, self._present = 0, 0
         self._params, self._duration_s = params, scenario.time.duration_s
+        self._counted_ticks = scenario.time.num_ticks - self._warmup
         self._timeline: list[tuple[float, ...]] = []
         self._load: list[np.ndarray] = []
         self._positions: list[np.ndarray] = []
@@ -171,8 +174,10 @@ class _Tally:
         self._tasks += counted.sum((0, 2))
         self._missed += (after > self._deadline_s[:, None] * (1 + _DEADLINE_SLACK)).sum((0, 2))
         self._histogram += _histogram(after[counted])
+        if outcome.present is not None:
+            self._present += int(outcome.present[max(0, self._warmup - first) :].sum())
         if self._params.shape.queued:
-            late = counted & (self._end_s(first, after, state) > self._duration_s)
+            late = counted & (self._end_s(first, after, state) > self._last_s(state))
             self._unfinished += int(late.sum())
         down = np.zeros(len(time_s), int) if outcome.down_slots is None else outcome.down_slots
         per_tick = np.stack([outcome.migrations, outcome.handovers, outcome.overloaded, down], 1)
@@ -184,6 +189,14 @@ class _Tally:
         ticks = np.arange(len(after), dtype=np.int32) + max(first, self._warmup)
         slot = np.asarray(_slots(self._params, state.emission, ticks), float)
         return slot * float(self._params.slot_s) + after
+
+    def _last_s(self, state: State) -> Float[np.ndarray, "users 1"]:
+        """By when a user's tasks have to be done: the run's end, or when it leaves."""
+        leave_slot = state.emission.leave_slot
+        if leave_slot is None:
+            return np.full((len(self._time), 1), self._duration_s)
+        leave_s = np.asarray(leave_slot, float)[:, None] * float(self._params.slot_s)
+        return np.minimum(leave_s, self._duration_s)
 
     def _note(
         self,
@@ -229,6 +242,11 @@ class _Tally:
             axis=1,
         )
 
+    def _mean_users(self) -> float:
+        if self._params.visits is None:
+            return float(len(self._time))
+        return self._present / self._counted_ticks
+
     def cell(self) -> Cell:
         if not self._tasks.any():
             raise ScenarioError(
@@ -253,6 +271,7 @@ class _Tally:
             overloaded=np.asarray(self._counts[2]),
             down_slots=np.asarray(self._counts[3]),
             unfinished=np.asarray(self._unfinished),
+            mean_users=np.asarray(self._mean_users()),
             server_users=load[0],
             server_requested=load[1],
             server_granted=load[2],

@@ -100,7 +100,7 @@ def _seeds(
                 "seed": key.seed,
                 "mean_s": made.mean_s,
                 "task_mean_s": made.task_mean_s,
-                "migrations_per_user_hour": made.migrations / len(made.user_tasks) / hours,
+                "migrations_per_user_hour": made.migrations / float(made.mean_users) / hours,
                 "overload_ratio": made.overloaded / (ticks * len(made.server_users)),
                 "deadline_miss_ratio": made.missed.sum() / made.user_tasks.sum(),
                 "bound_s": bounds[key.point, key.seed],

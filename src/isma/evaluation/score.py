@@ -58,7 +58,9 @@ class Score:
         "time for which a user's service stood still", "Downtime", "s per user, hour"
     )
     unfinished_ratio: float = _beyond(
-        "share of tasks that were not done by the run's end", "Unfinished", "of tasks"
+        "share of tasks not done by the run's end, or when their user left",
+        "Unfinished",
+        "of tasks",
     )
 
     @classmethod

@@ -97,7 +97,8 @@ def _row(standing: Standing, policy: str, best: Float[np.ndarray, "units"]) -> d
 def _rates(standing: Standing, policy: str) -> dict[str, float]:
     time, cells = standing.scenario.time, standing.of(policy)
     span_s, ticks = time.duration_s - time.warmup_s, time.num_ticks - time.warmup_ticks
-    users, servers = len(cells[0].user_tasks), len(cells[0].server_users)
+    users = float(np.mean([made.mean_users for made in cells]))
+    servers = len(cells[0].server_users)
     migrations = float(np.mean([made.migrations for made in cells]))
     handovers = float(np.mean([made.handovers for made in cells]))
     overloaded = float(np.mean([made.overloaded for made in cells]))
@@ -115,7 +116,7 @@ def _rates(standing: Standing, policy: str) -> dict[str, float]:
 def _beyond(standing: Standing, policy: str) -> dict[str, float]:
     """What only worlds beyond the paper's have: the columns of what is switched on."""
     scenario, cells = standing.scenario, standing.of(policy)
-    time, users = scenario.time, len(cells[0].user_tasks)
+    time, users = scenario.time, float(np.mean([made.mean_users for made in cells]))
     hours = (time.duration_s - time.warmup_s) / 3600
     row: dict[str, float] = {}
     if scenario.migration.kind is not Migrating.FREE:

@@ -12,7 +12,7 @@ from isma.errors import ScenarioError
 from isma.units import db_to_ratio
 from isma.world import backhaul, sites, traces
 from isma.world.scenario import Remaining, Scenario, Trace, Visibility
-from isma.world.switches import Migrating
+from isma.world.switches import Migrating, Stay
 
 
 class Shape(eqx.Module):
@@ -35,8 +35,21 @@ class Shape(eqx.Module):
     visibility: Visibility = eqx.field(static=True)
 
 
+class Visits(eqx.Module):
+    """When visitors come, for how long, and where."""
+
+    arrival_slot: Int[Array, "2"]
+    """First and last slot of the range."""
+    stay_s: Float[Array, "2"]
+    radius_m: Float[Array, ""] | None
+    """Around the first station; None: anywhere."""
+    num_visitors: int = eqx.field(static=True)
+    """The first so many users are visitors."""
+    kind: Stay = eqx.field(static=True)
+
+
 class Params(eqx.Module):
-    """The world's constants, the same for every seed."""
+    """The world's constants, the same for every seed. What may be None is switched off."""
 
     infrastructure: Infrastructure
     site_m: Float[Array, "servers 2"]
@@ -62,6 +75,7 @@ class Params(eqx.Module):
     local_hz: Float[Array, "2"]
     state_bits: Float[Array, "2"]
     downtime_per_hop_s: Float[Array, "2"]
+    visits: Visits | None
     shape: Shape
 
     @property
@@ -81,6 +95,7 @@ def build(scenario: Scenario) -> Params:
     hops = backhaul.hop_counts(scenario.backhaul, layout, scenario.sites.coverage_radius_m)
     radio, time, tasks = scenario.radio, scenario.time, scenario.tasks
     track_m = _track(scenario, layout)
+    shape = _shape(scenario, num_servers, track_m)
     speed_mps, turn_std = _steady(scenario)
     return Params(
         infrastructure=Infrastructure(
@@ -119,7 +134,8 @@ def build(scenario: Scenario) -> Params:
         local_hz=jnp.asarray(scenario.users.local_hz, float),
         state_bits=jnp.asarray(scenario.migration.state_bits, float),
         downtime_per_hop_s=jnp.asarray(scenario.migration.downtime_per_hop_s, float),
-        shape=_shape(scenario, num_servers, track_m),
+        visits=_visits(scenario, shape.num_users),
+        shape=shape,
     )
 
 
@@ -139,6 +155,19 @@ def _shape(scenario: Scenario, num_servers: int, track_m: np.ndarray | None) -> 
         queued=scenario.queues.enabled,
         shared_band=scenario.radio.shared,
         visibility=scenario.visibility,
+    )
+
+
+def _visits(scenario: Scenario, num_users: int) -> Visits | None:
+    presence, slot_s = scenario.presence, scenario.time.slot_s
+    if not presence.enabled:
+        return None
+    return Visits(
+        arrival_slot=jnp.asarray([round(end / slot_s) for end in presence.arrival_s], jnp.int32),
+        stay_s=jnp.asarray(presence.stay_s, float),
+        radius_m=None if presence.within_m is None else jnp.asarray(presence.within_m),
+        num_visitors=round(presence.part * num_users),
+        kind=presence.stay,
     )
 
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from isma import delay
 from isma.contract import Backlog
@@ -27,21 +27,13 @@ class Served(NamedTuple):
 def serve(params: Params, state: State, placement: Placement, ahead: Motion) -> Served:
     """Serve every task of the tick at its own slot, over the channel that it then has."""
     slot = slots(params, state.emission, state.tick)
-    start = state.tick * params.slots_per_tick
-    emitted = slot < start + params.slots_per_tick
-    part = ((slot - start) / params.slots_per_tick)[..., None]
-    here = state.motion.position_m[:, None]
-    position = here + (ahead.position_m[:, None] - here) * part
+    emitted = _emitted(params, state, slot)
     infrastructure, column = params.infrastructure, (lambda value: value[:, None])
     data_bits, cycles = column(state.requests.data_bits), column(state.requests.cycles)
     ratio, share = column(placement.offload_ratio), column(placement.granted_share)
-    band_hz = bandwidth_hz(params, state.station, placement.offload_ratio)
-    rate = uplink_rate_bps(
-        infrastructure,
-        gain(params, position, state.station[:, None]),
-        None if band_hz is None else column(band_hz),
-    )
+    rate = _rate_bps(params, state, placement, ahead, slot)
     hops = column(infrastructure.hops[state.station, placement.host])
+    local_s = delay.local_time_s(cycles, ratio, column(state.requests.local_hz))
     edge_s = delay.edge_time_s(
         cycles, ratio, column(infrastructure.server_hz[placement.host]), share
     )
@@ -50,7 +42,7 @@ def serve(params: Params, state: State, placement: Placement, ahead: Motion) -> 
     if state.downtime is not None:
         wait_s = jnp.maximum(column(state.downtime.up_slot) - slot, 0) * params.slot_s
         edge_s = edge_s + jnp.where(ratio > 0, wait_s, 0)
-    local_s, backlog = delay.local_time_s(cycles, ratio, column(state.requests.local_hz)), None
+    backlog = None
     if state.backlog is not None:
         lines = line_up(params, state, placement, slot, emitted)
         local_s, edge_s, backlog = local_s + lines.local_s, edge_s + lines.edge_s, lines.left
@@ -63,6 +55,34 @@ def serve(params: Params, state: State, placement: Placement, ahead: Motion) -> 
     # NaN means that there was no task: one that a broken action leaves without a time never ends.
     time_s = jnp.where(emitted, jnp.where(jnp.isnan(time_s), jnp.inf, time_s), jnp.nan)
     return Served(time_s, backlog)
+
+
+def _emitted(
+    params: Params, state: State, slot: Int[Array, "users tasks"]
+) -> Bool[Array, "users tasks"]:
+    """Which of the next tasks come in this tick, from users that are still there."""
+    emitted = slot < (state.tick + 1) * params.slots_per_tick
+    leave_slot = state.emission.leave_slot
+    return emitted if leave_slot is None else emitted & (slot < leave_slot[:, None])
+
+
+def _rate_bps(
+    params: Params,
+    state: State,
+    placement: Placement,
+    ahead: Motion,
+    slot: Int[Array, "users tasks"],
+) -> Float[Array, "users tasks"]:
+    """Uplink rate of each task, from where its user is at its slot."""
+    part = ((slot - state.tick * params.slots_per_tick) / params.slots_per_tick)[..., None]
+    here = state.motion.position_m[:, None]
+    position = here + (ahead.position_m[:, None] - here) * part
+    band_hz = bandwidth_hz(params, state.station, placement.offload_ratio)
+    return uplink_rate_bps(
+        params.infrastructure,
+        gain(params, position, state.station[:, None]),
+        None if band_hz is None else band_hz[:, None],
+    )
 
 
 def slots(params: Params, emission: Emission, tick: Int[Array, ""]) -> Int[Array, "users tasks"]:

@@ -8,19 +8,24 @@ from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 from isma.contract import Backlog, Requests
 from isma.simulator.params import Params
 from isma.world import mobility
-from isma.world.switches import Migrating
+from isma.world.switches import Migrating, Stay
 
 NEVER = -1
 """A tick that does not come."""
+_LAST_SLOT = 2**31 - 1
+_LONGEST = 1e9
+"""Slots of a stay, so that they fit their type."""
 _BEYOND = 2**31 - 1
 """Folded into a world's key for what the paper does not have; no tick comes to that number."""
 
 
 class Emission(eqx.Module):
-    """When a user emits tasks: at `first_slot` and every `interval_slots` from then on."""
+    """When a user emits tasks: at `first_slot` and every `interval_slots` until `leave_slot`."""
 
     first_slot: Int[Array, "users"]
     interval_slots: Int[Array, "users"]
+    leave_slot: Int[Array, "users"] | None = None
+    """Where users come and go: the slot from which a user is no longer there."""
 
 
 class Motion(eqx.Module):
@@ -126,16 +131,11 @@ def reset(params: Params, key: PRNGKeyArray) -> State:
         first_slot=jax.random.randint(keys[3], users, 0, longest_slots),
         interval_slots=jax.random.randint(keys[4], users, interval[0], interval[1] + 1),
     )
-    beyond = jax.random.split(jax.random.fold_in(key, _BEYOND), 2)
-    requests = _requests(params, keys[:3], beyond, emission)
+    beyond = jax.random.split(jax.random.fold_in(key, _BEYOND), 8)
+    requests = _requests(params, keys[:3], beyond[:2], emission)
+    emission = _visiting(params, emission, beyond[2:4])
     motion = Motion(
-        position_m=(
-            mobility.uniform_start(
-                keys[5], shape.num_users, params.site_m, params.coverage_radius_m
-            )
-            if params.track_m is None
-            else params.track_m[0]
-        ),
+        position_m=_start(params, keys[5], beyond[4]),
         heading_rad=jax.random.uniform(keys[6], users, maxval=2 * jnp.pi),
     )
     station = mobility.nearest_site(motion.position_m, params.site_m)
@@ -190,6 +190,36 @@ def _requests(
     )
 
 
+def _visiting(params: Params, emission: Emission, keys: Key[Array, "2"]) -> Emission:
+    """The same with visitors who come at a time of their own and leave again."""
+    visits = params.visits
+    if visits is None:
+        return emission
+    users = (params.shape.num_users,)
+    visitor = jnp.arange(params.shape.num_users) < visits.num_visitors
+    arrival = jax.random.randint(keys[0], users, visits.arrival_slot[0], visits.arrival_slot[1] + 1)
+    first_slot = jnp.where(visitor, arrival, emission.first_slot)
+    unit = jax.random.uniform(keys[1], users, visits.stay_s.dtype)
+    if visits.kind is Stay.EXPONENTIAL:
+        unit = -jnp.log1p(-unit)
+    stay_s = visits.stay_s[0] + (visits.stay_s[1] - visits.stay_s[0]) * unit
+    stay_slots = jnp.round(jnp.clip(stay_s / params.slot_s, 1, _LONGEST)).astype(jnp.int32)
+    leave_slot = first_slot + jnp.minimum(stay_slots, _LAST_SLOT - first_slot)
+    return Emission(first_slot, emission.interval_slots, jnp.where(visitor, leave_slot, _LAST_SLOT))
+
+
+def _start(params: Params, key: PRNGKeyArray, beyond: PRNGKeyArray) -> Float[Array, "users 2"]:
+    """Where users are at first: on their traces, or anywhere, or visitors around one station."""
+    if params.track_m is not None:
+        return params.track_m[0]
+    users, visits = params.shape.num_users, params.visits
+    start = mobility.uniform_start(key, users, params.site_m, params.coverage_radius_m)
+    if visits is None or visits.radius_m is None:
+        return start
+    crowd = mobility.disc_start(beyond, users, params.site_m[0], visits.radius_m)
+    return jnp.where((jnp.arange(users) < visits.num_visitors)[:, None], crowd, start)
+
+
 def _nothing_placed(params: Params, station: Int[Array, "users"]) -> Placement:
     no_share = jnp.zeros_like(params.site_m, shape=(params.shape.num_users,))
     none = jnp.zeros_like(params.infrastructure.server_hz)
@@ -228,5 +258,7 @@ def _nothing_underway(params: Params) -> Underway | None:
 
 
 def active(params: Params, state: State) -> Bool[Array, "users"]:
-    """Users that have emitted their first task by the end of the current tick."""
-    return state.emission.first_slot < (state.tick + 1) * params.slots_per_tick
+    """Users that have emitted their first task by the current tick's end and were there at its beginning."""
+    emission, start = state.emission, state.tick * params.slots_per_tick
+    born = emission.first_slot < start + params.slots_per_tick
+    return born if emission.leave_slot is None else born & (emission.leave_slot > start)

@@ -14,6 +14,7 @@ from isma.simulator.channel import gain
 from isma.simulator.downtime import arrive, down_slots, migrate, on_the_way, wait_s
 from isma.simulator.params import Params
 from isma.simulator.placement import settle
+from isma.simulator.presence import depart, gone
 from isma.simulator.serve import serve
 from isma.simulator.state import Deciding, Draws, Motion, Placement, State, active
 from isma.when import when
@@ -34,13 +35,15 @@ class Outcome(eqx.Module):
     """Servers of which more than their whole CPU was requested."""
     down_slots: Int[Array, ""] | None
     """Slots in which services stood still, all users together."""
+    present: Int[Array, ""] | None
+    """Users that are there, where they come and go."""
 
 
 def step(
     params: Params, policy: Policy, state: State, memory: Memory, draws: Draws
 ) -> tuple[State, Memory, Outcome]:
     """Advance one world by one tick."""
-    state, arrived = arrive(params, state)
+    state, arrived = arrive(params, depart(params, state))
     heard, underway = broadcast(params, state, draws)
     state = replace(state, heard=heard, underway=underway)
     deciding = who_decides(params, state)
@@ -60,6 +63,7 @@ def step(
         handovers=jnp.sum(station != state.station, dtype=jnp.int32),
         overloaded=jnp.sum(placement.load > 1 + 1e-5, dtype=jnp.int32),
         down_slots=down_slots(params, state),
+        present=None if params.visits is None else jnp.sum(active(params, state), dtype=jnp.int32),
     )
     unseen = state.emission.first_slot >= (state.tick + 1) * params.slots_per_tick
     placement = replace(placement, host=jnp.where(unseen, station, placement.host))
@@ -84,7 +88,7 @@ def who_decides(params: Params, state: State) -> Deciding:
     welcomes = jnp.any(
         newcomer[:, None] & (host[:, None] == jnp.arange(params.shape.num_servers)), axis=0
     )
-    settled = (first < start) & ~on_the_way(state)
+    settled = (first < start) & ~on_the_way(state) & ~gone(params, state)
     return Deciding(due | welcomes, due, newcomer, newcomer | (settled & due[host]))
 
 
@@ -137,15 +141,20 @@ def move(params: Params, state: State, draws: Draws) -> Motion:
         return Motion(params.track_m[index], state.motion.heading_rad)
     turn = params.turn_std_rad * draws.turn
     motion = state.motion
+    position_m, heading_rad = mobility.advance(
+        motion.position_m,
+        motion.heading_rad,
+        turn,
+        params.step_m,
+        params.site_m,
+        params.coverage_radius_m,
+    )
+    if params.visits is None:
+        return Motion(position_m, heading_rad)
+    there = active(params, state)
     return Motion(
-        *mobility.advance(
-            motion.position_m,
-            motion.heading_rad,
-            turn,
-            params.step_m,
-            params.site_m,
-            params.coverage_radius_m,
-        )
+        jnp.where(there[:, None], position_m, motion.position_m),
+        jnp.where(there, heading_rad, motion.heading_rad),
     )
 
 

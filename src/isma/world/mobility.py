@@ -27,6 +27,16 @@ def uniform_start(
     return jnp.take_along_axis(point, first[:, None, None], axis=1)[:, 0]
 
 
+def disc_start(
+    key: PRNGKeyArray, num_users: int, centre_m: Float[Array, "2"], radius_m: Float[Array, ""]
+) -> Float[Array, "users 2"]:
+    """Draw positions, in metres, uniformly over one disc."""
+    angle, distance = jax.random.split(key)
+    theta = jax.random.uniform(angle, (num_users,), radius_m.dtype, maxval=2 * jnp.pi)
+    radius = radius_m * jnp.sqrt(jax.random.uniform(distance, (num_users,), radius_m.dtype))
+    return centre_m + radius[:, None] * jnp.stack([jnp.cos(theta), jnp.sin(theta)], -1)
+
+
 def nearest_site(position_m: Float[Array, "... 2"], site_m: Float[Array, "servers 2"]) -> Array:
     """Index of the station nearest to each position: the one with the strongest signal."""
     return jnp.argmin(_squared_distance(position_m, site_m), axis=-1).astype(jnp.int32)

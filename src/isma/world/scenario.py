@@ -31,7 +31,7 @@ from isma.world.fields import (
     check_whole,
     each,
 )
-from isma.world.switches import Latency, Migration, Queues
+from isma.world.switches import Latency, Migration, Presence, Queues
 
 
 class Visibility(StrEnum):
@@ -244,6 +244,7 @@ class Scenario(Section):
     migration: Migration = Migration()
     latency: Latency = Latency()
     queues: Queues = Queues()
+    presence: Presence = Presence()
     visibility: Visibility = Visibility.SERVER
     """Whose requests a decision may see."""
     observe_position: bool = False
@@ -265,6 +266,8 @@ class Scenario(Section):
                 f"tasks.interval_s must be at least time.slot_s ({self.time.slot_s:g}), "
                 f"got {self.tasks.interval_s[0]:g}"
             )
+        if self.presence.enabled:
+            self._visits_fit()
         if self.mobility.kind == "steady" and self.users.count is None:
             raise ValueError("users.count must be given when users do not come from a trace")
         if self.sites.kind == "file" and self.backhaul.kind == "neighbours":
@@ -272,3 +275,16 @@ class Scenario(Section):
                 'backhaul.kind must be "delaunay" or "file" for sites from a file, got "neighbours"'
             )
         return self
+
+    def _visits_fit(self) -> None:
+        latest_s, duration_s = self.presence.arrival_s[1], self.time.duration_s
+        if latest_s >= duration_s:
+            raise ValueError(
+                f"presence.arrival_s must end before time.duration_s ({duration_s:g}), "
+                f"got {latest_s:g}"
+            )
+        if self.presence.within_m is not None and self.mobility.kind == "trace":
+            raise ValueError(
+                "presence.within_m must not be given with a trace, which says where users are, "
+                f"got {self.presence.within_m:g}"
+            )

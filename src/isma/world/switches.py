@@ -12,8 +12,11 @@ from isma.world.fields import (
     Bits,
     BitsPerSecond,
     BitsRange,
+    Metres,
     NotNegative,
+    Ratio,
     Seconds,
+    SecondsRange,
     Section,
     WaitRange,
     check_ordered,
@@ -75,3 +78,35 @@ class Queues(Section):
 
     enabled: bool = False
     """Whether a task waits for those before it; in the paper none does."""
+
+
+class Stay(StrEnum):
+    """How long visitors stay."""
+
+    UNIFORM = "uniform"
+    """Any time in the range is as likely."""
+    EXPONENTIAL = "exponential"
+    """At least the range's low end, and its high end on average: having stayed says nothing."""
+
+
+class Presence(Section):
+    """Users who come and go; the paper's are all there throughout."""
+
+    enabled: bool = False
+    """Whether some users are visitors."""
+    part: Ratio = 1.0
+    """Part of the users that are visitors, to the nearest whole user; the others stay throughout."""
+    arrival_s: WaitRange = (0.0, 300.0)
+    """When a visitor comes and has its first task, uniform: a short range is a crowd."""
+    stay_s: SecondsRange = (120.0, 600.0)
+    """How long it stays."""
+    stay: Stay = Stay.UNIFORM
+    """How that time is spread."""
+    within_m: Metres | None = None
+    """Visitors appear within this distance of the first station; none given: anywhere."""
+
+    @model_validator(mode="after")
+    def _ranges(self) -> "Presence":
+        check_ordered("arrival_s", self.arrival_s)
+        check_ordered("stay_s", self.stay_s)
+        return self
