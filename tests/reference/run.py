@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
+from reference.failures import Outage, refuge, served_again, strike
 from reference.moves import Journey, journey, up_slot
 from reference.physics import band_hz, channel_gain, completion_s, nearest
 from reference.queues import Line
@@ -35,9 +36,10 @@ class _State:
     journeys: list[Journey | None]
     local_lines: list[Line]
     edge_lines: list[Line]
+    outage: Outage
     held: list[list[tuple[float, float, int]]]
     """`held[listener][server]`: remaining Hz, price, and the tick in which they were sent."""
-    sent: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
+    sent: dict[int, list[tuple[float, float] | None]] = field(default_factory=dict)
 
 
 def simulate(world: World, draws: Draws, rule: Rule, num_ticks: int) -> Result:
@@ -80,6 +82,7 @@ def _initial(world: World) -> _State:
         journeys=[None for _ in world.users],
         local_lines=[Line() for _ in world.users],
         edge_lines=[Line() for _ in world.users],
+        outage=Outage([0 for _ in world.servers], [None for _ in world.users]),
         held=[list(idle) for _ in world.servers],
     )
 
@@ -92,12 +95,20 @@ def _tick(world: World, state: _State, draws: Draws, rule: Rule, tick: int) -> T
     there = [now and not away for now, away in zip(born, left, strict=True)]
     migrations = [0 for _ in world.users]
     _forget(state, left)
+    turned = _fail(world, state, draws, tick)
+    up = [state.outage.up(server, tick) for server in range(len(world.servers))]
     _arrive(world, state, tick, migrations)
     _sum_loads(state, born)
 
     news = _broadcast(world, state, draws, tick)
-    due = [(tick - one.phase_ticks) % one.period_ticks == 0 for one in world.servers]
-    newcomers = [birth == tick for birth in births]
+    due = [
+        alive and (tick - one.phase_ticks) % one.period_ticks == 0
+        for one, alive in zip(world.servers, up, strict=True)
+    ]
+    newcomers = [
+        (birth == tick or away) and up[host]
+        for birth, away, host in zip(births, turned, state.hosts, strict=True)
+    ]
     acting = list(due)
     for host, new in zip(state.hosts, newcomers, strict=True):
         acting[host] = acting[host] or new
@@ -111,6 +122,7 @@ def _tick(world: World, state: _State, draws: Draws, rule: Rule, tick: int) -> T
     for i, decides in enumerate(deciding):
         if decides:
             _act(world, state, i, newcomers[i], action, tick, migrations)
+    _lose(world, state, there, tick)
     _sum_loads(state, born)
     for server, acts in enumerate(acting):
         if acts:
@@ -150,6 +162,8 @@ def _tick(world: World, state: _State, draws: Draws, rule: Rule, tick: int) -> T
         edge_cycles=[line.cycles for line in state.edge_lines],
         down_slots=sum(min(max(0, up - begin), world.slots_per_tick) for up in state.up_slots),
         present=sum(there),
+        up=up,
+        turned=turned,
     )
 
 
@@ -170,12 +184,55 @@ def _view(world: World, state: _State, begin: int, there: list[bool], news: News
     )
 
 
+def _fail(world: World, state: _State, draws: Draws, tick: int) -> list[bool]:
+    """Before step 1: servers fail, and users of failed ones turn away."""
+    turned = [False for _ in world.users]
+    plan, outage = world.failures, state.outage
+    if plan is None or draws.failure is None:
+        return turned
+    strike(plan, world.tick_s, outage, tick, draws.failure[tick])
+    for i, since in enumerate(outage.lost_ticks):
+        if since is None:
+            continue
+        if outage.up(state.hosts[i], tick):
+            outage.lost_ticks[i] = None
+            continue
+        target = refuge(world, outage, state.stations[i], tick)
+        if tick >= since + plan.detection_ticks and target is not None:
+            outage.lost_ticks[i] = None
+            turned[i] = True
+            state.hosts[i], state.ratios[i], state.requests[i] = target, 0.0, 0.0
+            restart = tick * world.slots_per_tick + plan.restart_slots
+            state.up_slots[i] = max(state.up_slots[i], restart)
+    return turned
+
+
+def _lose(world: World, state: _State, there: list[bool], tick: int) -> None:
+    """After step 3: services stand still whose host is down."""
+    plan, outage = world.failures, state.outage
+    if plan is None:
+        return
+    for i, host in enumerate(state.hosts):
+        if not there[i] or outage.up(host, tick):
+            continue
+        since = outage.lost_ticks[i]
+        if since is None:
+            since = outage.lost_ticks[i] = tick
+            state.journeys[i] = None
+        elif tick < since + plan.detection_ticks:
+            continue
+        again = served_again(plan, outage, host, since, tick)
+        restart = again * world.slots_per_tick + plan.restart_slots
+        state.up_slots[i] = max(state.up_slots[i], restart)
+
+
 def _forget(state: _State, left: list[bool]) -> None:
     """Before step 1: users that have left have nothing any more."""
     for i, away in enumerate(left):
         if away:
             state.ratios[i], state.requests[i], state.up_slots[i] = 0.0, 0.0, 0
             state.journeys[i] = None
+            state.outage.lost_ticks[i] = None
             state.local_lines[i].cycles = state.edge_lines[i].cycles = 0.0
 
 
@@ -233,7 +290,9 @@ def _broadcast(world: World, state: _State, draws: Draws, tick: int) -> News:
         for one, load, price in zip(world.servers, state.loads, state.prices, strict=True)
     ]
     if tick % plan.period_ticks == 0:
-        state.sent[tick] = present
+        state.sent[tick] = [
+            one if state.outage.up(server, tick) else None for server, one in enumerate(present)
+        ]
     sent_at = tick - plan.delay_ticks
     count = len(world.servers)
     if sent_at in state.sent:
@@ -243,8 +302,9 @@ def _broadcast(world: World, state: _State, draws: Draws, tick: int) -> News:
                     draws.heard is not None
                     and draws.heard[tick][listener][server] < plan.loss_ratio
                 )
-                if not lost:
-                    state.held[listener][server] = (*state.sent[sent_at][server], sent_at)
+                message = state.sent[sent_at][server]
+                if message is not None and not lost:
+                    state.held[listener][server] = (*message, sent_at)
     remaining_hz, price, age_s = [], [], []
     for listener in range(count):
         known = list(state.held[listener])

@@ -77,6 +77,16 @@ class Migration:
 
 
 @dataclass(frozen=True)
+class Failures:
+    """How servers fail and how their users get away."""
+
+    mean_between_s: float
+    mean_repair_s: float
+    detection_ticks: int
+    restart_slots: int
+
+
+@dataclass(frozen=True)
 class World:
     """Everything that one seed and one scenario fix; `track_m[tick][user]` replaces steady motion.
 
@@ -98,6 +108,7 @@ class World:
     track_m: tuple[tuple[Point, ...], ...] | None = None
     latency: Latency | None = None
     migration: Migration | None = None
+    failures: Failures | None = None
     queued: bool = False
     visited: bool = False
     """Whether users come and go; they then stand where they are while they are not there."""
@@ -109,10 +120,13 @@ class World:
 
 @dataclass(frozen=True)
 class Draws:
-    """A run's randomness: `turn[tick][user]` normal, `heard[tick][listener][server]` uniform."""
+    """A run's randomness: `turn[tick][user]` normal, `heard[tick][listener][server]` uniform,
+    `failure[tick][server]` two of them.
+    """
 
     turn: list[list[float]]
     heard: list[list[list[float]]] | None = None
+    failure: list[list[tuple[float, float]]] | None = None
 
 
 @dataclass(frozen=True)
@@ -194,6 +208,10 @@ class Tick:
     """Slots of this tick in which services stood still."""
     present: int
     """Users that are there."""
+    up: list[bool]
+    """Servers that are up."""
+    turned: list[bool]
+    """Users that have turned to another server."""
 
 
 @dataclass(frozen=True)

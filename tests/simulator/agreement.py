@@ -46,6 +46,9 @@ def assert_same_tick(expected: reference.Tick, state: State, outcome: Outcome) -
     if state.downtime is not None:
         assert_close("up", state.downtime.up_slot, expected.up_slots)
         assert_close("down", outcome.down_slots, expected.down_slots)
+    if state.outages is not None:
+        up = int(state.tick) - 1 >= state.outages.repair_tick
+        assert_close("server up", up, expected.up)
     if outcome.present is not None:
         assert_close("present", outcome.present, expected.present)
     if state.backlog is not None:

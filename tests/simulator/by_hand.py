@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from agreement import assert_same_run, compact
+from jaxtyping import Array
 from side_by_side import Scripted, new_world, run_simulator, world_of
 
 from isma.contract import Memory
@@ -82,9 +83,18 @@ def script(*rows: tuple[tuple[float, ...], ...]) -> list[Scripted]:
 Run = list[tuple[State, Memory, Outcome]]
 
 
-def followed(scenario: Scenario, params: Params, state: State, script: list[Scripted]) -> Run:
+def followed(
+    scenario: Scenario,
+    params: Params,
+    state: State,
+    script: list[Scripted],
+    failure: Array | None = None,
+) -> Run:
     """Every tick of both simulators, which must agree."""
-    drawn = [Draws(jnp.ones(2), None, jax.random.key(0))] * len(script)
+    drawn = [
+        Draws(jnp.ones(2), None, jax.random.key(0), None if failure is None else failure[tick])
+        for tick in range(len(script))
+    ]
     assert_same_run(world_of(scenario, params, state), script, drawn, params, state)
     return run_simulator(params, state, script, drawn)
 

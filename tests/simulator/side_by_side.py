@@ -18,7 +18,7 @@ from isma.simulator.state import Draws, State, reset
 from isma.simulator.step import Outcome, step
 from isma.world import scenario as described
 from isma.world.scenario import Remaining, Scenario
-from isma.world.switches import Latency, Migrating, Migration, Presence, Queues, Stay
+from isma.world.switches import Failures, Latency, Migrating, Migration, Presence, Queues, Stay
 
 NUM_TICKS = 50
 one_step = eqx.filter_jit(step)
@@ -102,7 +102,7 @@ class Case:
     """What is switched on beyond the paper."""
 
 
-ALL = frozenset({"precopy", "latency", "queues", "shared", "presence"})
+ALL = frozenset({"precopy", "latency", "queues", "shared", "presence", "failures"})
 CASES = {
     "alone": Case(1, 1, 2),
     "pair": Case(2, 2, 1, delay_ticks=(1,)),
@@ -117,6 +117,8 @@ CASES = {
     "cold_queues": Case(3, 5, 2, on=frozenset({"queues", "cold"})),
     "shared": Case(2, 6, 2, on=frozenset({"shared"})),
     "presence": Case(3, 8, 2, on=frozenset({"presence"})),
+    "failures": Case(3, 6, 2, delay_ticks=(1, 2, 3), on=frozenset({"failures"})),
+    "alone_failing": Case(1, 3, 2, on=frozenset({"failures", "queues"})),
     "all": Case(4, 6, 3, delay_ticks=(1,), lossy=True, on=ALL),
 }
 
@@ -174,6 +176,14 @@ def make_switches(
     """What the case switches on: moves take some ticks, and some of them cannot be copied ahead."""
     some_ticks = lambda most: float(rng.uniform(0, most)) * tick_s  # noqa: E731
     switches: dict[str, Any] = {"queues": Queues(enabled="queues" in case.on)}
+    if "failures" in case.on:
+        switches["failures"] = Failures(
+            enabled=True,
+            mean_between_s=10 * tick_s,
+            mean_repair_s=rng.uniform(1, 8) * tick_s,
+            detection_s=some_ticks(4),
+            restart_s=some_ticks(2),
+        )
     if "presence" in case.on:
         switches["presence"] = Presence(
             enabled=True,
@@ -279,6 +289,14 @@ def switches_of(scenario: Scenario) -> dict[str, Any]:
         "queued": scenario.queues.enabled,
         "visited": scenario.presence.enabled,
     }
+    failures, time = scenario.failures, scenario.time
+    if failures.enabled:
+        switches["failures"] = reference.Failures(
+            failures.mean_between_s,
+            failures.mean_repair_s,
+            max(1, int(np.ceil(failures.detection_s / time.tick_s - 1e-9))),
+            round(failures.restart_s / time.slot_s),
+        )
     if latency.on:
         switches["latency"] = reference.Latency(latency.task_s, latency.per_hop_s)
     if migration.kind is not Migrating.FREE:
@@ -309,9 +327,15 @@ def make_script(case: Case, rng: np.random.Generator, num_ticks: int) -> list[Sc
 def make_draws(case: Case, rng: np.random.Generator, num_ticks: int) -> list[Draws]:
     turn = rng.standard_normal((num_ticks, case.users))
     heard = rng.uniform(size=(num_ticks, case.servers, case.servers))
+    failure = rng.uniform(size=(num_ticks, case.servers, 2))
     key = jax.random.key(0)
     return [
-        Draws(jnp.asarray(turn[k]), jnp.asarray(heard[k]) if case.lossy else None, key)
+        Draws(
+            jnp.asarray(turn[k]),
+            jnp.asarray(heard[k]) if case.lossy else None,
+            key,
+            jnp.asarray(failure[k]) if "failures" in case.on else None,
+        )
         for k in range(num_ticks)
     ]
 
@@ -345,4 +369,6 @@ def run_reference(
 
 def plain(draws: list[Draws]) -> reference.Draws:
     heard = [np.asarray(one.heard).tolist() for one in draws if one.heard is not None]
-    return reference.Draws([np.asarray(one.turn).tolist() for one in draws], heard or None)
+    failure = [np.asarray(one.failure).tolist() for one in draws if one.failure is not None]
+    turn = [np.asarray(one.turn).tolist() for one in draws]
+    return reference.Draws(turn, heard or None, failure or None)

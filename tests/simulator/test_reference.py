@@ -49,6 +49,9 @@ def beyond(case: Case, results: list[reference.Result]) -> dict[str, bool]:
     happened: dict[str, bool] = {}
     if case.on & {"cold", "precopy"}:
         happened["downtime"] = any(tick.down_slots for tick in ticks)
+    if "failures" in case.on:
+        happened["a failure"] = not all(up for tick in ticks for up in tick.up)
+        happened["a refuge"] = case.servers == 1 or any(any(tick.turned) for tick in ticks)
     if "presence" in case.on:
         present = [tick.present for tick in ticks]
         happened["coming"] = any(b > a for a, b in pairwise(present))

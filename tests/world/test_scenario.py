@@ -58,6 +58,8 @@ REFUSED = [
     ({"part": "120 %"}, "presence.part must be less than or equal to 1, got 1.2"),
     ({"stay_s": [5, 1]}, "presence.stay_s must be [low, high] with low at most high, got [5, 1]"),
     ({"stay": "long"}, "presence.stay must be 'uniform' or 'exponential', got 'long'"),
+    ({"mean_repair_s": 0}, "failures.mean_repair_s must be greater than 0, got 0"),
+    ({"restart_s": -1}, "failures.restart_s must be greater than or equal to 0, got -1"),
     (
         {"presence.enabled": True, "arrival_s": 600},
         "presence.arrival_s must end before time.duration_s (600), got 600",

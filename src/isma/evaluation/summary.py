@@ -119,7 +119,7 @@ def _beyond(standing: Standing, policy: str) -> dict[str, float]:
     time, users = scenario.time, float(np.mean([made.mean_users for made in cells]))
     hours = (time.duration_s - time.warmup_s) / 3600
     row: dict[str, float] = {}
-    if scenario.migration.kind is not Migrating.FREE:
+    if scenario.migration.kind is not Migrating.FREE or scenario.failures.enabled:
         down_s = float(np.mean([made.down_slots for made in cells])) * time.slot_s
         row["downtime_s_per_user_hour"] = down_s / users / hours
     if scenario.queues.enabled:

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from isma.contract import News
+from isma.simulator.failures import servers_up
 from isma.simulator.params import Params
 from isma.simulator.state import Draws, Heard, State, Underway
 
@@ -20,17 +21,23 @@ def broadcast(params: Params, state: State, draws: Draws) -> tuple[Heard, Underw
     """Send what is due at this tick and hand over what arrives in it."""
     remaining = remaining_hz(params, state.placement.load)
     price = state.placement.price_s
-    underway = state.underway
+    underway, sent = state.underway, servers_up(state)
     sent_tick = state.tick
     if underway is not None:
         slot = state.tick % params.shape.history_ticks
+        put = lambda ring, now: None if ring is None else ring.at[slot].set(now)  # noqa: E731
         underway = Underway(
-            underway.remaining_hz.at[slot].set(remaining), underway.price_s.at[slot].set(price)
+            underway.remaining_hz.at[slot].set(remaining),
+            underway.price_s.at[slot].set(price),
+            put(underway.sent, sent),
         )
         sent_tick = state.tick - params.delay_ticks
         slot = sent_tick % params.shape.history_ticks
         remaining, price = underway.remaining_hz[slot], underway.price_s[slot]
+        sent = None if underway.sent is None else underway.sent[slot]
     arrives = (sent_tick >= 0) & (sent_tick % params.broadcast_ticks == 0)
+    if sent is not None:
+        arrives = arrives & sent
     if draws.heard is not None:
         arrives = arrives & (draws.heard >= params.loss_ratio)
     old = state.heard

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 from isma.contract import MigrationCost
 from isma.planning.migration import Move, move_between
 from isma.simulator.params import Params
-from isma.simulator.placement import grant
+from isma.simulator.placement import regrant
 from isma.simulator.state import NEVER, Downtime, Moves, Placement, State
 
 _LAST_SLOT = 2**31 - 1
@@ -36,18 +36,15 @@ def arrive(params: Params, state: State) -> tuple[State, Bool[Array, "users"]]:
     moves, old = down.moves, state.placement
     arrives = moves.arrival_tick == state.tick
     new = lambda value, old: jnp.where(arrives, value, old)  # noqa: E731
-    host = new(moves.target, old.host)
-    request = new(moves.requested_share, old.requested_share)
-    ratio = new(moves.offload_ratio, old.offload_ratio)
-    ended = replace(
-        moves,
-        requested_share=new(0, moves.requested_share),
-        arrival_tick=new(NEVER, moves.arrival_tick),
+    placement = replace(
+        old,
+        host=new(moves.target, old.host),
+        offload_ratio=new(moves.offload_ratio, old.offload_ratio),
+        requested_share=new(moves.requested_share, old.requested_share),
     )
-    load, granted = grant(host, request, params.shape.num_servers, ended)
-    placement = Placement(host, ratio, request, granted, load, old.price_s)
-    up_slot = _stopped(params, state, down.up_slot, _between(params, cost, state, host), arrives)
-    return replace(state, placement=placement, downtime=Downtime(up_slot, ended)), arrives
+    move, moves = _between(params, cost, state, placement.host), call_off(moves, arrives)
+    downtime = Downtime(_stopped(params, state, down.up_slot, move, arrives), moves)
+    return replace(state, placement=regrant(placement, moves), downtime=downtime), arrives
 
 
 def migrate(
@@ -71,6 +68,17 @@ def on_the_way(state: State) -> Bool[Array, "users"]:
     if state.downtime is None or state.downtime.moves is None:
         return jnp.zeros_like(state.station, bool)
     return state.downtime.moves.arrival_tick != NEVER
+
+
+def call_off(moves: Moves | None, users: Bool[Array, "users"]) -> Moves | None:
+    """Let these users go nowhere, and free what awaits them."""
+    if moves is None:
+        return None
+    return replace(
+        moves,
+        requested_share=jnp.where(users, 0, moves.requested_share),
+        arrival_tick=jnp.where(users, NEVER, moves.arrival_tick),
+    )
 
 
 def wait_s(params: Params, state: State) -> Float[Array, "users"]:
@@ -108,11 +116,13 @@ def _put_off(
         arrival_tick=new(state.tick + ticks.astype(jnp.int32), moves.arrival_tick),
     )
     before = state.placement
-    host = new(before.host, settled.host)
-    request = new(before.requested_share, settled.requested_share)
-    ratio = new(before.offload_ratio, settled.offload_ratio)
-    load, granted = grant(host, request, params.shape.num_servers, moves)
-    return Placement(host, ratio, request, granted, load, settled.price_s), moves
+    kept = replace(
+        settled,
+        host=new(before.host, settled.host),
+        offload_ratio=new(before.offload_ratio, settled.offload_ratio),
+        requested_share=new(before.requested_share, settled.requested_share),
+    )
+    return regrant(kept, moves), moves
 
 
 def _stopped(

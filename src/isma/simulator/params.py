@@ -48,6 +48,17 @@ class Visits(eqx.Module):
     kind: Stay = eqx.field(static=True)
 
 
+class Faults(eqx.Module):
+    """How servers fail, and how long it takes until their users are served again."""
+
+    chance: Float[Array, ""]
+    """That a server fails in a tick."""
+    repair_ticks: Float[Array, ""]
+    """Mean of an exponential distribution."""
+    detection_ticks: Int[Array, ""]
+    restart_slots: Int[Array, ""]
+
+
 class Params(eqx.Module):
     """The world's constants, the same for every seed. What may be None is switched off."""
 
@@ -76,6 +87,7 @@ class Params(eqx.Module):
     state_bits: Float[Array, "2"]
     downtime_per_hop_s: Float[Array, "2"]
     visits: Visits | None
+    faults: Faults | None
     shape: Shape
 
     @property
@@ -135,6 +147,7 @@ def build(scenario: Scenario) -> Params:
         state_bits=jnp.asarray(scenario.migration.state_bits, float),
         downtime_per_hop_s=jnp.asarray(scenario.migration.downtime_per_hop_s, float),
         visits=_visits(scenario, shape.num_users),
+        faults=_faults(scenario),
         shape=shape,
     )
 
@@ -168,6 +181,23 @@ def _visits(scenario: Scenario, num_users: int) -> Visits | None:
         radius_m=None if presence.within_m is None else jnp.asarray(presence.within_m),
         num_visitors=round(presence.part * num_users),
         kind=presence.stay,
+    )
+
+
+def _faults(scenario: Scenario) -> Faults | None:
+    failures, time = scenario.failures, scenario.time
+    if not failures.enabled:
+        return None
+    detection_ticks = math.ceil(failures.detection_s / time.tick_s - 1e-9)
+    restart_slots = round(failures.restart_s / time.slot_s)
+    # What lasts longer than the run need not be told apart from it.
+    return Faults(
+        chance=jnp.asarray(-math.expm1(-time.tick_s / failures.mean_between_s)),
+        repair_ticks=jnp.asarray(failures.mean_repair_s / time.tick_s),
+        detection_ticks=jnp.asarray(min(max(1, detection_ticks), time.num_ticks), jnp.int32),
+        restart_slots=jnp.asarray(
+            min(restart_slots, time.num_ticks * time.slots_per_tick), jnp.int32
+        ),
     )
 
 

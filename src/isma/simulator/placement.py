@@ -1,5 +1,7 @@
 """Actions take effect: who is hosted where, and what of the requested CPU is granted."""
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -23,7 +25,7 @@ def settle(
     ratio = jnp.where(takes, jnp.clip(action.offload_ratio, 0, 1), placement.offload_ratio)
     request = jnp.where(takes, jnp.clip(action.cpu_share, 0, 1), placement.requested_share)
     request = jnp.where(known, request, 0)
-    load, granted = grant(host, request, servers)
+    load, granted = grant(host, request, servers, None)
     price = jnp.where(deciding.acting, action.price_s, placement.price_s)
     return Placement(host, ratio, request, granted, load, price)
 
@@ -32,7 +34,7 @@ def grant(
     host: Int[Array, "users"],
     request: Float[Array, "users"],
     servers: int,
-    moves: Moves | None = None,
+    moves: Moves | None,
 ) -> tuple[Float[Array, "servers"], Float[Array, "users"]]:
     """The load of each server, and each user's request scaled down where its host's load exceeds 1.
 
@@ -43,3 +45,10 @@ def grant(
     if moves is not None:
         load = load + Pools(moves.target, servers).sum(moves.requested_share)
     return load, request / jnp.maximum(1, pools.spread(load))
+
+
+def regrant(placement: Placement, moves: Moves | None) -> Placement:
+    """The same placement with loads and granted shares summed anew."""
+    servers = placement.load.shape[0]
+    load, granted = grant(placement.host, placement.requested_share, servers, moves)
+    return replace(placement, load=load, granted_share=granted)

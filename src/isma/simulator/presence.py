@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
+from isma.simulator.downtime import call_off
 from isma.simulator.params import Params
-from isma.simulator.placement import grant
-from isma.simulator.state import NEVER, Downtime, Moves, State
+from isma.simulator.placement import regrant
+from isma.simulator.state import NEVER, Downtime, State
 
 
 def gone(params: Params, state: State) -> Bool[Array, "users"]:
@@ -25,28 +26,21 @@ def depart(params: Params, state: State) -> State:
         return state
     left = gone(params, state)
     drop = lambda value: jnp.where(left, jnp.zeros((), value.dtype), value)  # noqa: E731
-    old, downtime = state.placement, state.downtime
+    downtime, placement = state.downtime, state.placement
     if downtime is not None:
-        downtime = Downtime(drop(downtime.up_slot), _called_off(downtime.moves, left))
-    request = drop(old.requested_share)
-    moves = None if downtime is None else downtime.moves
-    load, granted = grant(old.host, request, params.shape.num_servers, moves)
+        downtime = Downtime(drop(downtime.up_slot), call_off(downtime.moves, left))
     placement = replace(
-        old,
-        offload_ratio=drop(old.offload_ratio),
-        requested_share=request,
-        granted_share=granted,
-        load=load,
+        placement,
+        offload_ratio=drop(placement.offload_ratio),
+        requested_share=drop(placement.requested_share),
     )
-    backlog = jax.tree.map(drop, state.backlog)
-    return replace(state, placement=placement, downtime=downtime, backlog=backlog)
-
-
-def _called_off(moves: Moves | None, left: Bool[Array, "users"]) -> Moves | None:
-    if moves is None:
-        return None
+    outages = state.outages
+    if outages is not None:
+        outages = replace(outages, lost_tick=jnp.where(left, NEVER, outages.lost_tick))
     return replace(
-        moves,
-        requested_share=jnp.where(left, 0, moves.requested_share),
-        arrival_tick=jnp.where(left, NEVER, moves.arrival_tick),
+        state,
+        placement=regrant(placement, None if downtime is None else downtime.moves),
+        downtime=downtime,
+        backlog=jax.tree.map(drop, state.backlog),
+        outages=outages,
     )

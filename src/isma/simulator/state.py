@@ -62,6 +62,8 @@ class Underway(eqx.Module):
 
     remaining_hz: Float[Array, "history servers"]
     price_s: Float[Array, "history servers"]
+    sent: Bool[Array, "history servers"] | None
+    """Where servers fail: whether they could send."""
 
 
 class Moves(eqx.Module):
@@ -84,6 +86,15 @@ class Downtime(eqx.Module):
     """Where state is copied ahead."""
 
 
+class Outages(eqx.Module):
+    """Servers that are down, and the users whom they have left alone."""
+
+    repair_tick: Int[Array, "servers"]
+    """A server is up from this tick on."""
+    lost_tick: Int[Array, "users"]
+    """Since when a user's host has been down; `NEVER` for users whose host is up."""
+
+
 class State(eqx.Module):
     """One world between two ticks. What may be None is switched off."""
 
@@ -99,6 +110,7 @@ class State(eqx.Module):
     underway: Underway | None
     downtime: Downtime | None = None
     backlog: Backlog | None = None
+    outages: Outages | None = None
 
 
 class Draws(eqx.Module):
@@ -109,6 +121,8 @@ class Draws(eqx.Module):
     heard: Float[Array, "servers servers"] | None
     """Uniform in [0, 1): a broadcast (column) reaches a listener (row) if not below the loss ratio."""
     policy_key: PRNGKeyArray
+    failure: Float[Array, "servers 2"] | None = None
+    """Uniform in [0, 1): whether a server fails, and how long its repair takes."""
 
 
 class Deciding(eqx.Module):
@@ -151,18 +165,23 @@ def reset(params: Params, key: PRNGKeyArray) -> State:
         underway=_nothing_underway(params),
         downtime=_nobody_down(params, station),
         backlog=_nothing_to_do(params, requests),
+        outages=_nobody_lost(params, station),
     )
 
 
 def draw(params: Params, key: PRNGKeyArray, tick: Int[Array, ""]) -> Draws:
     """The randomness of a tick: a function of the world's key and the tick alone."""
-    turn_key, heard_key, policy_key = jax.random.split(jax.random.fold_in(key, tick), 3)
+    tick_key = jax.random.fold_in(key, tick)
+    turn_key, heard_key, policy_key = jax.random.split(tick_key, 3)
+    failure_key, _ = jax.random.split(jax.random.fold_in(tick_key, _BEYOND))
     shape = params.shape
     servers = (shape.num_servers, shape.num_servers)
+    failing = (shape.num_servers, 2)
     return Draws(
         turn=jax.random.normal(turn_key, (shape.num_users,)),
         heard=jax.random.uniform(heard_key, servers) if shape.lossy else None,
         policy_key=policy_key,
+        failure=None if params.faults is None else jax.random.uniform(failure_key, failing),
     )
 
 
@@ -228,11 +247,19 @@ def _nothing_placed(params: Params, station: Int[Array, "users"]) -> Placement:
 
 def _nobody_down(params: Params, station: Int[Array, "users"]) -> Downtime | None:
     migration = params.infrastructure.migration
-    if migration is None:
+    if migration is None and params.faults is None:
         return None
+    up_slot = jnp.zeros_like(station)
+    if migration is None or migration.kind is not Migrating.PRECOPY:
+        return Downtime(up_slot, None)
     no_share = jnp.zeros_like(params.site_m, shape=station.shape)
-    moves = Moves(station, no_share, no_share, jnp.full_like(station, NEVER))
-    return Downtime(jnp.zeros_like(station), moves if migration.kind is Migrating.PRECOPY else None)
+    return Downtime(up_slot, Moves(station, no_share, no_share, jnp.full_like(station, NEVER)))
+
+
+def _nobody_lost(params: Params, station: Int[Array, "users"]) -> Outages | None:
+    if params.faults is None:
+        return None
+    return Outages(jnp.zeros_like(params.period_ticks), jnp.full_like(station, NEVER))
 
 
 def _nothing_to_do(params: Params, requests: Requests) -> Backlog | None:
@@ -254,7 +281,8 @@ def _nothing_underway(params: Params) -> Underway | None:
     none = jnp.zeros_like(
         params.site_m, shape=(params.shape.history_ticks, params.shape.num_servers)
     )
-    return Underway(none, none)
+    sent = None if params.faults is None else jnp.zeros(none.shape, bool)
+    return Underway(none, none, sent)
 
 
 def active(params: Params, state: State) -> Bool[Array, "users"]:

@@ -12,6 +12,7 @@ from isma.simulator.band import bandwidth_hz
 from isma.simulator.broadcast import broadcast, news
 from isma.simulator.channel import gain
 from isma.simulator.downtime import arrive, down_slots, migrate, on_the_way, wait_s
+from isma.simulator.failures import fail, lose, servers_up
 from isma.simulator.params import Params
 from isma.simulator.placement import settle
 from isma.simulator.presence import depart, gone
@@ -43,17 +44,18 @@ def step(
     params: Params, policy: Policy, state: State, memory: Memory, draws: Draws
 ) -> tuple[State, Memory, Outcome]:
     """Advance one world by one tick."""
-    state, arrived = arrive(params, depart(params, state))
+    state, turned = fail(params, depart(params, state), draws)
+    state, arrived = arrive(params, state)
     heard, underway = broadcast(params, state, draws)
     state = replace(state, heard=heard, underway=underway)
-    deciding = who_decides(params, state)
+    deciding = who_decides(params, state, turned)
     before = state.placement
     placement, memory = when(
         jnp.any(deciding.acting), _decide, (before, memory), params, policy, state, deciding, draws
     )
     moved = deciding.decides & ~deciding.newcomer & (placement.host != before.host)
     placement, downtime, moved = migrate(params, state, placement, moved)
-    state = replace(state, downtime=downtime)
+    state, placement = lose(params, replace(state, downtime=downtime), placement)
     ahead = move(params, state, draws)
     served = serve(params, state, placement, ahead)
     station = mobility.nearest_site(ahead.position_m, params.site_m)
@@ -78,13 +80,14 @@ def step(
     return state, memory, outcome
 
 
-def who_decides(params: Params, state: State) -> Deciding:
+def who_decides(params: Params, state: State, turned: Bool[Array, "users"]) -> Deciding:
     """The servers that are due or have a newcomer, and the users whose action takes effect."""
     due = (state.tick - state.phase_ticks) % params.period_ticks == 0
     start = state.tick * params.slots_per_tick
-    first = state.emission.first_slot
+    first, host, up = state.emission.first_slot, state.placement.host, servers_up(state)
     newcomer = (first >= start) & (first < start + params.slots_per_tick)
-    host = state.placement.host
+    if up is not None:
+        due, newcomer = due & up, (newcomer | turned) & up[host]
     welcomes = jnp.any(
         newcomer[:, None] & (host[:, None] == jnp.arange(params.shape.num_servers)), axis=0
     )

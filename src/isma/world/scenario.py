@@ -31,7 +31,7 @@ from isma.world.fields import (
     check_whole,
     each,
 )
-from isma.world.switches import Latency, Migration, Presence, Queues
+from isma.world.switches import Failures, Latency, Migration, Presence, Queues
 
 
 class Visibility(StrEnum):
@@ -245,6 +245,7 @@ class Scenario(Section):
     latency: Latency = Latency()
     queues: Queues = Queues()
     presence: Presence = Presence()
+    failures: Failures = Failures()
     visibility: Visibility = Visibility.SERVER
     """Whose requests a decision may see."""
     observe_position: bool = False

@@ -14,6 +14,7 @@ from isma.world.fields import (
     BitsRange,
     Metres,
     NotNegative,
+    Positive,
     Ratio,
     Seconds,
     SecondsRange,
@@ -110,3 +111,18 @@ class Presence(Section):
         check_ordered("arrival_s", self.arrival_s)
         check_ordered("stay_s", self.stay_s)
         return self
+
+
+class Failures(Section):
+    """Servers that fail and are repaired; the paper's never do."""
+
+    enabled: bool = False
+    """Whether servers fail."""
+    mean_between_s: Annotated[Seconds, Positive] = 3600.0
+    """Time from a repair to the next failure of a server, exponential, on average."""
+    mean_repair_s: Annotated[Seconds, Positive] = 60.0
+    """Time that a repair takes, exponential, on average."""
+    detection_s: Annotated[Seconds, NotNegative] = 2.0
+    """Time after which users of a failed server turn to another one; at least a tick."""
+    restart_s: Annotated[Seconds, NotNegative] = 5.0
+    """Time that a service needs to start again, its state lost."""
