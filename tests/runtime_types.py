@@ -14,6 +14,7 @@ MODULES = (
     "isma.bounds",
     "isma.world.mobility",
     "isma.world.radio",
+    "isma.world.umi",
     "isma.world.sites",
     "isma.world.backhaul",
     "isma.world.traces",

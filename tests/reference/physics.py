@@ -2,6 +2,7 @@
 
 import math
 
+from reference.streets import Link, loss_db
 from reference.world import Point, Radio, User, World
 
 
@@ -46,11 +47,13 @@ def band_hz(radio: Radio, user: int, stations: list[int], ratios: list[float]) -
     return radio.bandwidth_hz / (rivals + 1)
 
 
-def channel_gain(radio: Radio, distance_m: float) -> float:
+def channel_gain(radio: Radio, distance_m: float, link: Link = (0.0, 0.0)) -> float:
     """The fraction of the sent power that arrives."""
-    distance_km = max(distance_m, radio.min_distance_m) / 1000.0
-    loss_db = radio.loss_at_1km_db + radio.loss_per_decade_db * math.log10(distance_km)
-    return 10.0 ** (-loss_db / 10.0)
+    ground_m = max(distance_m, radio.min_distance_m)
+    if radio.streets is not None:
+        return 10.0 ** (-loss_db(radio.streets, link, ground_m) / 10.0)
+    loss = radio.loss_at_1km_db + radio.loss_per_decade_db * math.log10(ground_m / 1000.0)
+    return 10.0 ** (-loss / 10.0)
 
 
 def move_s(world: World, user: User, hops: float) -> tuple[float, float]:

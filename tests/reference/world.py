@@ -23,6 +23,8 @@ class User:
     downtime_per_hop_s: float = 0.0
     leave_slot: float = math.inf
     """From which it is not there any more."""
+    fading: tuple[float, float] = (0.0, 0.0)
+    """At the start: shadowing, and what decides on line of sight."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,15 @@ class Server:
 
 
 @dataclass(frozen=True)
+class Streets:
+    """The street canyons of 3GPP TR 38.901."""
+
+    carrier_ghz: float
+    station_height_m: float
+    user_height_m: float
+
+
+@dataclass(frozen=True)
 class Radio:
     """The uplink, in the decibels of the scenario."""
 
@@ -46,6 +57,7 @@ class Radio:
     loss_per_decade_db: float
     min_distance_m: float
     shared: bool = False
+    streets: Streets | None = None
 
 
 @dataclass(frozen=True)
@@ -121,12 +133,13 @@ class World:
 @dataclass(frozen=True)
 class Draws:
     """A run's randomness: `turn[tick][user]` normal, `heard[tick][listener][server]` uniform,
-    `failure[tick][server]` two of them.
+    `failure[tick][server]` two of them, `fading[tick][user]` two normal ones.
     """
 
     turn: list[list[float]]
     heard: list[list[list[float]]] | None = None
     failure: list[list[tuple[float, float]]] | None = None
+    fading: list[list[tuple[float, float]]] | None = None
 
 
 @dataclass(frozen=True)
@@ -162,6 +175,8 @@ class View:
     local_cycles: list[float]
     edge_cycles: list[float]
     """Work in line on either branch."""
+    gains: list[float]
+    """Channel gain of each user's link."""
     bands_hz: list[float]
     """What each user has, or would have, of its station's band."""
     news: News
@@ -210,6 +225,8 @@ class Tick:
     """Users that are there."""
     up: list[bool]
     """Servers that are up."""
+    fading: list[tuple[float, float]]
+    """Of each user's link, at the tick's end."""
     turned: list[bool]
     """Users that have turned to another server."""
 

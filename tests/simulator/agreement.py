@@ -2,7 +2,8 @@
 
 import numpy as np
 import reference
-from side_by_side import Scripted, run_reference, run_simulator
+from scripted import Scripted
+from side_by_side import run_reference, run_simulator
 
 from isma.contract import Memory
 from isma.simulator.params import Params
@@ -46,6 +47,9 @@ def assert_same_tick(expected: reference.Tick, state: State, outcome: Outcome) -
     if state.downtime is not None:
         assert_close("up", state.downtime.up_slot, expected.up_slots)
         assert_close("down", outcome.down_slots, expected.down_slots)
+    if state.fading is not None:
+        link = np.stack([state.fading.shadow, state.fading.sight], axis=1)
+        assert_close("fading", link, expected.fading)
     if state.outages is not None:
         up = int(state.tick) - 1 >= state.outages.repair_tick
         assert_close("server up", up, expected.up)
@@ -74,11 +78,7 @@ def assert_same_view(
         assert_close("news age", servers["news_age_s"][server], view.news.age_s[server])
     for user, (station, host) in enumerate(zip(view.stations, view.hosts, strict=True)):
         if tick.acting[host] and view.there[user]:
-            distance_m = np.hypot(
-                *np.subtract(view.positions_m[user], world.servers[station].site_m)
-            )
-            gain = reference.channel_gain(world.radio, float(distance_m))
-            assert_close("gain", users["gain"][user] / gain, 1)
+            assert_close("gain", users["gain"][user] / view.gains[user], 1)
             assert_close("attached", users["station"][user], station)
             assert_close("hosted", users["host"][user], host)
             assert_close("wait", users["wait_s"][user], view.waits_s[user])

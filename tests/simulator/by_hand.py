@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import pytest
 from agreement import assert_same_run, compact
 from jaxtyping import Array
-from side_by_side import Scripted, new_world, run_simulator, world_of
+from scripted import Scripted
+from side_by_side import new_world, run_simulator, world_of
 
 from isma.contract import Memory
 from isma.simulator import params as parameters
@@ -89,10 +90,12 @@ def followed(
     state: State,
     script: list[Scripted],
     failure: Array | None = None,
+    fading: Array | None = None,
 ) -> Run:
     """Every tick of both simulators, which must agree."""
+    of_tick = lambda draws, tick: None if draws is None else draws[tick]  # noqa: E731
     drawn = [
-        Draws(jnp.ones(2), None, jax.random.key(0), None if failure is None else failure[tick])
+        Draws(jnp.ones(2), None, jax.random.key(0), of_tick(failure, tick), of_tick(fading, tick))
         for tick in range(len(script))
     ]
     assert_same_run(world_of(scenario, params, state), script, drawn, params, state)

@@ -17,20 +17,9 @@ from agreement import (
     assert_same_times,
     compact,
 )
+from cases import CASES, NUM_TICKS, Case, make_draws, make_params, make_scenario, make_script
 from jaxtyping import Array, Float, PyTree
-from side_by_side import (
-    CASES,
-    NUM_TICKS,
-    Case,
-    make_draws,
-    make_params,
-    make_scenario,
-    make_script,
-    new_world,
-    plain,
-    run_simulator,
-    world_of,
-)
+from side_by_side import new_world, plain, run_simulator, world_of
 
 from isma.contract import Memory
 from isma.policies.follow import Nearest

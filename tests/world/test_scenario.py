@@ -58,6 +58,9 @@ REFUSED = [
     ({"part": "120 %"}, "presence.part must be less than or equal to 1, got 1.2"),
     ({"stay_s": [5, 1]}, "presence.stay_s must be [low, high] with low at most high, got [5, 1]"),
     ({"stay": "long"}, "presence.stay must be 'uniform' or 'exponential', got 'long'"),
+    ({"radio.model": "free"}, "radio.model must be 'log-distance' or 'umi', got 'free'"),
+    ({"carrier_hz": "100 MHz"}, "radio.carrier_hz must be greater than or equal to 500000000"),
+    ({"user_height_m": 1}, "radio.user_height_m must be greater than 1, got 1"),
     ({"mean_repair_s": 0}, "failures.mean_repair_s must be greater than 0, got 0"),
     ({"restart_s": -1}, "failures.restart_s must be greater than or equal to 0, got -1"),
     (

@@ -12,7 +12,7 @@ from isma.errors import ScenarioError
 from isma.units import db_to_ratio
 from isma.world import backhaul, sites, traces
 from isma.world.scenario import Remaining, Scenario, Trace, Visibility
-from isma.world.switches import Migrating, Stay
+from isma.world.switches import Migrating, Propagation, Stay
 
 
 class Shape(eqx.Module):
@@ -46,6 +46,16 @@ class Visits(eqx.Module):
     num_visitors: int = eqx.field(static=True)
     """The first so many users are visitors."""
     kind: Stay = eqx.field(static=True)
+
+
+class Streets(eqx.Module):
+    """The UMi channel of 3GPP TR 38.901."""
+
+    carrier_hz: Float[Array, ""]
+    station_m: Float[Array, ""]
+    """Height of a station's antenna."""
+    user_m: Float[Array, ""]
+    """Height of a user's antenna."""
 
 
 class Faults(eqx.Module):
@@ -88,6 +98,7 @@ class Params(eqx.Module):
     downtime_per_hop_s: Float[Array, "2"]
     visits: Visits | None
     faults: Faults | None
+    streets: Streets | None
     shape: Shape
 
     @property
@@ -148,6 +159,7 @@ def build(scenario: Scenario) -> Params:
         downtime_per_hop_s=jnp.asarray(scenario.migration.downtime_per_hop_s, float),
         visits=_visits(scenario, shape.num_users),
         faults=_faults(scenario),
+        streets=_streets(scenario),
         shape=shape,
     )
 
@@ -198,6 +210,17 @@ def _faults(scenario: Scenario) -> Faults | None:
         restart_slots=jnp.asarray(
             min(restart_slots, time.num_ticks * time.slots_per_tick), jnp.int32
         ),
+    )
+
+
+def _streets(scenario: Scenario) -> Streets | None:
+    radio = scenario.radio
+    if radio.model is not Propagation.UMI:
+        return None
+    return Streets(
+        jnp.asarray(radio.carrier_hz),
+        jnp.asarray(radio.station_height_m),
+        jnp.asarray(radio.user_height_m),
     )
 
 

@@ -80,7 +80,7 @@ def _rate_bps(
     band_hz = bandwidth_hz(params, state.station, placement.offload_ratio)
     return uplink_rate_bps(
         params.infrastructure,
-        gain(params, position, state.station[:, None]),
+        gain(params, state.fading, position, state.station[:, None]),
         None if band_hz is None else band_hz[:, None],
     )
 

@@ -95,6 +95,15 @@ class Outages(eqx.Module):
     """Since when a user's host has been down; `NEVER` for users whose host is up."""
 
 
+class Fading(eqx.Module):
+    """What a user's link to its station owes to chance: standard normal variables."""
+
+    shadow: Float[Array, "users"]
+    """Shadowing, in standard deviations of loss."""
+    sight: Float[Array, "users"]
+    """Line of sight: there is where this one's rank is below the chance."""
+
+
 class State(eqx.Module):
     """One world between two ticks. What may be None is switched off."""
 
@@ -111,6 +120,7 @@ class State(eqx.Module):
     downtime: Downtime | None = None
     backlog: Backlog | None = None
     outages: Outages | None = None
+    fading: Fading | None = None
 
 
 class Draws(eqx.Module):
@@ -123,6 +133,8 @@ class Draws(eqx.Module):
     policy_key: PRNGKeyArray
     failure: Float[Array, "servers 2"] | None = None
     """Uniform in [0, 1): whether a server fails, and how long its repair takes."""
+    fading: Float[Array, "users 2"] | None = None
+    """Standard normal: how shadowing and line of sight change."""
 
 
 class Deciding(eqx.Module):
@@ -166,6 +178,7 @@ def reset(params: Params, key: PRNGKeyArray) -> State:
         downtime=_nobody_down(params, station),
         backlog=_nothing_to_do(params, requests),
         outages=_nobody_lost(params, station),
+        fading=_first_fading(params, beyond[5:7]),
     )
 
 
@@ -173,15 +186,16 @@ def draw(params: Params, key: PRNGKeyArray, tick: Int[Array, ""]) -> Draws:
     """The randomness of a tick: a function of the world's key and the tick alone."""
     tick_key = jax.random.fold_in(key, tick)
     turn_key, heard_key, policy_key = jax.random.split(tick_key, 3)
-    failure_key, _ = jax.random.split(jax.random.fold_in(tick_key, _BEYOND))
+    failure_key, fading_key = jax.random.split(jax.random.fold_in(tick_key, _BEYOND))
     shape = params.shape
     servers = (shape.num_servers, shape.num_servers)
-    failing = (shape.num_servers, 2)
+    failing, fading = (shape.num_servers, 2), (shape.num_users, 2)
     return Draws(
         turn=jax.random.normal(turn_key, (shape.num_users,)),
         heard=jax.random.uniform(heard_key, servers) if shape.lossy else None,
         policy_key=policy_key,
         failure=None if params.faults is None else jax.random.uniform(failure_key, failing),
+        fading=None if params.streets is None else jax.random.normal(fading_key, fading),
     )
 
 
@@ -260,6 +274,13 @@ def _nobody_lost(params: Params, station: Int[Array, "users"]) -> Outages | None
     if params.faults is None:
         return None
     return Outages(jnp.zeros_like(params.period_ticks), jnp.full_like(station, NEVER))
+
+
+def _first_fading(params: Params, keys: Key[Array, "2"]) -> Fading | None:
+    if params.streets is None:
+        return None
+    users = (params.shape.num_users,)
+    return Fading(jax.random.normal(keys[0], users), jax.random.normal(keys[1], users))
 
 
 def _nothing_to_do(params: Params, requests: Requests) -> Backlog | None:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from isma.contract import Memory, Observation, Policy
 from isma.simulator.band import bandwidth_hz
 from isma.simulator.broadcast import broadcast, news
-from isma.simulator.channel import gain
+from isma.simulator.channel import fade, gain
 from isma.simulator.downtime import arrive, down_slots, migrate, on_the_way, wait_s
 from isma.simulator.failures import fail, lose, servers_up
 from isma.simulator.params import Params
@@ -76,6 +76,7 @@ def step(
         station=station,
         placement=placement,
         backlog=served.backlog,
+        fading=fade(params, state, ahead, station, draws),
     )
     return state, memory, outcome
 
@@ -119,7 +120,7 @@ def observe(
     return Observation(
         infrastructure=params.infrastructure,
         requests=jax.tree.map(hide, state.requests),
-        gain=hide(gain(params, state.motion.position_m, state.station)),
+        gain=hide(gain(params, state.fading, state.motion.position_m, state.station)),
         station=hide(state.station),
         host=hide(state.placement.host),
         wait_s=hide(wait_s(params, state)),

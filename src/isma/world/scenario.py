@@ -31,7 +31,7 @@ from isma.world.fields import (
     check_whole,
     each,
 )
-from isma.world.switches import Failures, Latency, Migration, Presence, Queues
+from isma.world.switches import Failures, Latency, Migration, Presence, Propagation, Queues
 
 
 class Visibility(StrEnum):
@@ -166,6 +166,8 @@ class Tasks(Section):
 class Radio(Section):
     """The uplink, after JTORA (arXiv 1705.00704): PL = 140.7 + 36.7 log10(d_km) dB."""
 
+    model: Propagation = Propagation.LOG_DISTANCE
+    """How signals fade with distance."""
     bandwidth_hz: Hertz = 20e6
     """Band B of each user, or of each station where it is shared."""
     shared: bool = False
@@ -180,6 +182,12 @@ class Radio(Section):
     """Path loss added by each factor of ten in distance."""
     min_distance_m: Metres = 10.0
     """Shortest distance that counts."""
+    carrier_hz: Annotated[Hertz, Field(ge=0.5e9, le=100e9)] = 3.5e9
+    """UMi: carrier frequency, 0.5 to 100 GHz."""
+    station_height_m: Annotated[Metres, Field(gt=1)] = 10.0
+    """UMi: height of a station's antenna (TR 38.901: 10 m)."""
+    user_height_m: Annotated[Metres, Field(gt=1)] = 1.5
+    """UMi: height of a user's antenna (TR 38.901: 1.5 to 22.5 m)."""
 
 
 class Steady(Section):

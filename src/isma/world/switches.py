@@ -35,6 +35,15 @@ class Migrating(StrEnum):
     """It runs on while its state is sent, again and again what has changed; the last part stops it."""
 
 
+class Propagation(StrEnum):
+    """How signals fade with distance."""
+
+    LOG_DISTANCE = "log-distance"
+    """A straight line over the logarithm of the distance (JTORA)."""
+    UMI = "umi"
+    """Streets: with or without line of sight, and shadowing (3GPP TR 38.901, UMi street canyon)."""
+
+
 class Migration(Section):
     """What moving a service costs; values of DRACM (arXiv 2012.08679) and Xen's pre-copy."""
 

@@ -1,0 +1,102 @@
+"""Users move, their tasks are served, and their radios hand over."""
+
+import math
+
+from reference.physics import band_hz, channel_gain, completion_s, nearest
+from reference.state import State
+from reference.streets import moved
+from reference.world import Draws, Point, Task, World
+
+
+def move(world: World, state: State, draws: Draws, tick: int, there: list[bool]) -> list[Point]:
+    """Step 4: positions at the tick's end; turns the headings of a steady motion."""
+    if world.track_m is not None:
+        return list(world.track_m[tick + 1])
+    ends = []
+    for i, (x, y) in enumerate(state.positions_m):
+        if world.visited and not there[i]:
+            ends.append((x, y))
+            continue
+        turn_std = world.turn_std_rad_per_sqrt_s * math.sqrt(world.tick_s)
+        heading = state.headings_rad[i] + turn_std * draws.turn[tick][i]
+        travel_x, travel_y = math.cos(heading), math.sin(heading)
+        x += world.speed_mps * world.tick_s * travel_x
+        y += world.speed_mps * world.tick_s * travel_y
+        site = world.servers[nearest(world, (x, y))].site_m
+        distance = math.dist(site, (x, y))
+        if distance > world.coverage_m:
+            normal_x, normal_y = (x - site[0]) / distance, (y - site[1]) / distance
+            x -= 2.0 * (distance - world.coverage_m) * normal_x
+            y -= 2.0 * (distance - world.coverage_m) * normal_y
+            outward = travel_x * normal_x + travel_y * normal_y
+            travel_x -= 2.0 * outward * normal_x
+            travel_y -= 2.0 * outward * normal_y
+            heading = math.atan2(travel_y, travel_x)
+        state.headings_rad[i] = heading
+        ends.append((x, y))
+    return ends
+
+
+def tasks(
+    world: World, state: State, granted: list[float], ends: list[Point], tick: int
+) -> list[Task]:
+    """Step 5: every task of the tick, each at its own slot."""
+    tasks = []
+    begin = tick * world.slots_per_tick
+    for i, user in enumerate(world.users):
+        edge_hz = world.servers[state.hosts[i]].clock_hz * granted[i]
+        for slot in range(begin, begin + world.slots_per_tick):
+            comes = user.first_slot <= slot < user.leave_slot
+            if comes and (slot - user.first_slot) % user.interval_slots == 0:
+                along = (slot - begin) / world.slots_per_tick
+                start, end = state.positions_m[i], ends[i]
+                point = (
+                    start[0] + along * (end[0] - start[0]),
+                    start[1] + along * (end[1] - start[1]),
+                )
+                tasks.append(Task(i, slot, _task_s(world, state, i, slot, point, edge_hz)))
+            if world.queued:
+                state.local_lines[i].work_off(user.local_hz, world.slot_s)
+                if slot >= state.up_slots[i]:
+                    state.edge_lines[i].work_off(edge_hz, world.slot_s)
+    return tasks
+
+
+def hand_over(world: World, state: State, draws: Draws, ends: list[Point], tick: int) -> None:
+    """Step 6: stations, and what becomes of the links to them."""
+    stations = [nearest(world, point) for point in ends]
+    if draws.fading is not None:
+        for i, fresh in enumerate(draws.fading[tick]):
+            if stations[i] != state.stations[i]:
+                state.links[i] = fresh
+                continue
+            begin, site = state.positions_m[i], world.servers[state.stations[i]].site_m
+            ground_m = max(math.dist(site, begin), world.radio.min_distance_m)
+            way_m = math.dist(begin, ends[i])
+            state.links[i] = moved(state.links[i], ground_m, way_m, fresh)
+    state.positions_m, state.stations = ends, stations
+
+
+def link_gain(world: World, state: State, i: int, point: Point) -> float:
+    site = world.servers[state.stations[i]].site_m
+    return channel_gain(world.radio, math.dist(site, point), state.links[i])
+
+
+def _task_s(world: World, state: State, i: int, slot: int, point: Point, edge_hz: float) -> float:
+    """One task's completion time; where tasks queue, it joins both lines."""
+    user, station, ratio = world.users[i], state.stations[i], state.ratios[i]
+    local_cycles, edge_cycles = user.cycles * (1.0 - ratio), user.cycles * ratio
+    if world.queued:
+        local_cycles = state.local_lines[i].join(local_cycles) if ratio < 1.0 else 0.0
+        edge_cycles = state.edge_lines[i].join(edge_cycles) if ratio > 0.0 else 0.0
+    return completion_s(
+        world,
+        user,
+        gain=link_gain(world, state, i, point),
+        band_hz=band_hz(world.radio, i, state.stations, state.ratios),
+        hops=world.hops[station][state.hosts[i]],
+        ratio=ratio,
+        local_s=local_cycles / user.local_hz,
+        edge_s=edge_cycles / edge_hz if ratio > 0.0 else 0.0,
+        wait_s=max(0, state.up_slots[i] - slot) * world.slot_s,
+    )
