@@ -12,25 +12,29 @@ def nearest(world: World, point: Point) -> int:
     return distances.index(min(distances))
 
 
+def uplink_s(world: World, user: User, gain: float, band_hz: float, ratio: float) -> float:
+    """Equations (2) and (3) for the offloaded part of a task."""
+    if ratio == 0.0:
+        return 0.0
+    noise_w = watts(world.radio.noise_dbm) * band_hz / world.radio.bandwidth_hz
+    snr = watts(world.radio.power_dbm) * gain / noise_w
+    return user.data_bits * ratio / (band_hz * math.log2(1.0 + snr))
+
+
 def completion_s(
     world: World,
     user: User,
-    gain: float,
-    band_hz: float,
+    upload_s: float,
     hops: float,
     ratio: float,
     local_s: float,
     edge_s: float,
     wait_s: float,
 ) -> float:
-    """Equations (2)-(4) and (6) of the paper for one task, given both branches' processing time."""
+    """Equations (4) and (6) for one task, given its upload and both branches' processing time."""
     if ratio == 0.0:
         return local_s
-    power_w = _watts(world.radio.power_dbm)
-    noise_w = _watts(world.radio.noise_dbm) * band_hz / world.radio.bandwidth_hz
-    uplink_bps = band_hz * math.log2(1.0 + power_w * gain / noise_w)
-    moved_bits = user.data_bits * ratio
-    there_s = wait_s + moved_bits / uplink_bps + moved_bits * hops / world.backhaul_bps
+    there_s = wait_s + upload_s + user.data_bits * ratio * hops / world.backhaul_bps
     if world.latency is not None:
         there_s += world.latency.task_s + world.latency.per_hop_s * hops
     return max(local_s, there_s + edge_s)
@@ -73,5 +77,6 @@ def move_s(world: World, user: User, hops: float) -> tuple[float, float]:
     return ahead_s, plan.downtime_s + user.downtime_per_hop_s * hops + round_s
 
 
-def _watts(dbm: float) -> float:
+def watts(dbm: float) -> float:
+    """A power level as a power."""
     return 10.0 ** (dbm / 10.0) / 1000.0

@@ -2,7 +2,7 @@
 
 import math
 
-from reference.physics import band_hz, channel_gain, completion_s, nearest
+from reference.physics import band_hz, channel_gain, completion_s, nearest, uplink_s, watts
 from reference.state import State
 from reference.streets import moved
 from reference.world import Draws, Point, Task, World
@@ -54,7 +54,7 @@ def tasks(
                     start[0] + along * (end[0] - start[0]),
                     start[1] + along * (end[1] - start[1]),
                 )
-                tasks.append(Task(i, slot, _task_s(world, state, i, slot, point, edge_hz)))
+                tasks.append(_task(world, state, i, slot, point, edge_hz))
             if world.queued:
                 state.local_lines[i].work_off(user.local_hz, world.slot_s)
                 if slot >= state.up_slots[i]:
@@ -82,21 +82,31 @@ def link_gain(world: World, state: State, i: int, point: Point) -> float:
     return channel_gain(world.radio, math.dist(site, point), state.links[i])
 
 
-def _task_s(world: World, state: State, i: int, slot: int, point: Point, edge_hz: float) -> float:
-    """One task's completion time; where tasks queue, it joins both lines."""
-    user, station, ratio = world.users[i], state.stations[i], state.ratios[i]
-    local_cycles, edge_cycles = user.cycles * (1.0 - ratio), user.cycles * ratio
-    if world.queued:
-        local_cycles = state.local_lines[i].join(local_cycles) if ratio < 1.0 else 0.0
-        edge_cycles = state.edge_lines[i].join(edge_cycles) if ratio > 0.0 else 0.0
-    return completion_s(
+def _task(world: World, state: State, i: int, slot: int, point: Point, edge_hz: float) -> Task:
+    """One task; where tasks queue, it joins both lines."""
+    user, ratio = world.users[i], state.ratios[i]
+    own_cycles, edge_cycles = user.cycles * (1.0 - ratio), user.cycles * ratio
+    upload_s = uplink_s(
         world,
         user,
-        gain=link_gain(world, state, i, point),
-        band_hz=band_hz(world.radio, i, state.stations, state.ratios),
-        hops=world.hops[station][state.hosts[i]],
+        link_gain(world, state, i, point),
+        band_hz(world.radio, i, state.stations, state.ratios),
+        ratio,
+    )
+    energy_j = world.kappa_j_per_hz2 * user.local_hz**2 * own_cycles
+    energy_j += watts(world.radio.power_dbm) * upload_s
+    local_cycles = own_cycles
+    if world.queued:
+        local_cycles = state.local_lines[i].join(own_cycles) if ratio < 1.0 else 0.0
+        edge_cycles = state.edge_lines[i].join(edge_cycles) if ratio > 0.0 else 0.0
+    time_s = completion_s(
+        world,
+        user,
+        upload_s=upload_s,
+        hops=world.hops[state.stations[i]][state.hosts[i]],
         ratio=ratio,
         local_s=local_cycles / user.local_hz,
         edge_s=edge_cycles / edge_hz if ratio > 0.0 else 0.0,
         wait_s=max(0, state.up_slots[i] - slot) * world.slot_s,
     )
+    return Task(i, slot, time_s, energy_j)

@@ -121,6 +121,7 @@ class World:
     latency: Latency | None = None
     migration: Migration | None = None
     failures: Failures | None = None
+    kappa_j_per_hz2: float = 0.0
     queued: bool = False
     visited: bool = False
     """Whether users come and go; they then stand where they are while they are not there."""
@@ -189,6 +190,8 @@ class Task:
     user: int
     slot: int
     completion_s: float
+    energy_j: float
+    """What it takes from its user."""
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,9 @@ def assert_same_tick(expected: reference.Tick, state: State, outcome: Outcome) -
     if state.downtime is not None:
         assert_close("up", state.downtime.up_slot, expected.up_slots)
         assert_close("down", outcome.down_slots, expected.down_slots)
+    if outcome.energy_j is not None:
+        for user, row in enumerate(compact(outcome.energy_j)):
+            assert_close("energy", row, [t.energy_j for t in expected.tasks if t.user == user])
     if state.fading is not None:
         link = np.stack([state.fading.shadow, state.fading.sight], axis=1)
         assert_close("fading", link, expected.fading)

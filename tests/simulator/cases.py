@@ -15,6 +15,7 @@ from isma.simulator.state import Draws
 from isma.world import scenario as described
 from isma.world.scenario import Remaining, Scenario
 from isma.world.switches import (
+    Energy,
     Failures,
     Latency,
     Migrating,
@@ -43,7 +44,7 @@ class Case:
     """What is switched on beyond the paper."""
 
 
-ALL = frozenset({"precopy", "latency", "queues", "shared", "presence", "failures", "umi"})
+ALL = frozenset({"precopy", "latency", "queues", "shared", "presence", "failures", "umi", "energy"})
 CASES = {
     "alone": Case(1, 1, 2),
     "pair": Case(2, 2, 1, delay_ticks=(1,)),
@@ -61,6 +62,7 @@ CASES = {
     "failures": Case(3, 6, 2, delay_ticks=(1, 2, 3), on=frozenset({"failures"})),
     "alone_failing": Case(1, 3, 2, on=frozenset({"failures", "queues"})),
     "umi": Case(3, 5, 2, on=frozenset({"umi"})),
+    "energy": Case(2, 4, 2, on=frozenset({"energy"})),
     "all": Case(4, 6, 3, delay_ticks=(1,), lossy=True, on=ALL),
 }
 
@@ -122,6 +124,8 @@ def make_switches(
     """What the case switches on: moves take some ticks, and some of them cannot be copied ahead."""
     some_ticks = lambda most: float(rng.uniform(0, most)) * tick_s  # noqa: E731
     switches: dict[str, Any] = {"queues": Queues(enabled="queues" in case.on)}
+    if "energy" in case.on:
+        switches["energy"] = Energy(enabled=True, kappa_j_per_hz2=rng.uniform(1e-27, 1e-26))
     if "failures" in case.on:
         switches["failures"] = Failures(
             enabled=True,

@@ -98,6 +98,7 @@ def switches_of(scenario: Scenario) -> dict[str, Any]:
     switches: dict[str, Any] = {
         "queued": scenario.queues.enabled,
         "visited": scenario.presence.enabled,
+        "kappa_j_per_hz2": scenario.energy.kappa_j_per_hz2,
     }
     failures, time = scenario.failures, scenario.time
     if failures.enabled:

@@ -55,6 +55,8 @@ class Cell:
     """Slots in which services stood still, all users together; 0 where they cannot."""
     unfinished: Int[np.ndarray, ""]
     """Tasks not done by the run's end, or when their user left; counted where tasks queue, else 0."""
+    energy_j: Float[np.ndarray, ""]
+    """What all tasks took from their users' batteries; 0 where that is not reckoned."""
     mean_users: Float[np.ndarray, ""]
     """Users that are there, on average over time."""
     server_users: Float[np.ndarray, "servers"]
@@ -154,7 +156,7 @@ class _Tally:
         self._time, self._tasks = np.zeros(users), np.zeros(users, int)
         self._missed, self._histogram = np.zeros(users, int), np.zeros(NUM_BINS, int)
         self._counts = np.zeros(4, int)
-        self._unfinished, self._present = 0, 0
+        self._unfinished, self._present, self._energy_j = 0, 0, 0.0
         self._params, self._duration_s = params, scenario.time.duration_s
         self._counted_ticks = scenario.time.num_ticks - self._warmup
         self._timeline: list[tuple[float, ...]] = []
@@ -176,6 +178,9 @@ class _Tally:
         self._histogram += _histogram(after[counted])
         if outcome.present is not None:
             self._present += int(outcome.present[max(0, self._warmup - first) :].sum())
+        if outcome.energy_j is not None:
+            energy_j = np.asarray(outcome.energy_j[max(0, self._warmup - first) :], float)
+            self._energy_j += float(energy_j[counted].sum())
         if self._params.shape.queued:
             late = counted & (self._end_s(first, after, state) > self._last_s(state))
             self._unfinished += int(late.sum())
@@ -271,6 +276,7 @@ class _Tally:
             overloaded=np.asarray(self._counts[2]),
             down_slots=np.asarray(self._counts[3]),
             unfinished=np.asarray(self._unfinished),
+            energy_j=np.asarray(self._energy_j),
             mean_users=np.asarray(self._mean_users()),
             server_users=load[0],
             server_requested=load[1],

@@ -122,7 +122,9 @@ def _beyond(standing: Standing, policy: str) -> dict[str, float]:
     if scenario.migration.kind is not Migrating.FREE or scenario.failures.enabled:
         down_s = float(np.mean([made.down_slots for made in cells])) * time.slot_s
         row["downtime_s_per_user_hour"] = down_s / users / hours
+    tasks = sum(made.user_tasks.sum() for made in cells)
     if scenario.queues.enabled:
-        tasks = sum(made.user_tasks.sum() for made in cells)
         row["unfinished_ratio"] = float(sum(made.unfinished for made in cells) / tasks)
+    if scenario.energy.enabled:
+        row["energy_j_per_task"] = float(sum(made.energy_j for made in cells) / tasks)
     return row

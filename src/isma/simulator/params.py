@@ -99,6 +99,8 @@ class Params(eqx.Module):
     visits: Visits | None
     faults: Faults | None
     streets: Streets | None
+    kappa_j_per_hz2: Float[Array, ""] | None
+    """Energy of a CPU cycle of a user over the square of its clock."""
     shape: Shape
 
     @property
@@ -160,6 +162,9 @@ def build(scenario: Scenario) -> Params:
         visits=_visits(scenario, shape.num_users),
         faults=_faults(scenario),
         streets=_streets(scenario),
+        kappa_j_per_hz2=(
+            jnp.asarray(scenario.energy.kappa_j_per_hz2) if scenario.energy.enabled else None
+        ),
         shape=shape,
     )
 

@@ -22,6 +22,8 @@ class Served(NamedTuple):
     """NaN where there is no task."""
     backlog: Backlog | None
     """What is left to be done, where tasks queue."""
+    energy_j: Float[Array, "users tasks"] | None
+    """What each task takes from its user's battery, where that is reckoned."""
 
 
 def serve(params: Params, state: State, placement: Placement, ahead: Motion) -> Served:
@@ -46,15 +48,29 @@ def serve(params: Params, state: State, placement: Placement, ahead: Motion) -> 
     if state.backlog is not None:
         lines = line_up(params, state, placement, slot, emitted)
         local_s, edge_s, backlog = local_s + lines.local_s, edge_s + lines.edge_s, lines.left
+    uplink_s = delay.uplink_time_s(data_bits, ratio, rate)
     time_s = delay.completion_time_s(
         local_s,
-        delay.uplink_time_s(data_bits, ratio, rate),
+        uplink_s,
         delay.backhaul_time_s(data_bits, ratio, hops, infrastructure.backhaul_rate_bps),
         edge_s,
     )
     # NaN means that there was no task: one that a broken action leaves without a time never ends.
     time_s = jnp.where(emitted, jnp.where(jnp.isnan(time_s), jnp.inf, time_s), jnp.nan)
-    return Served(time_s, backlog)
+    energy_j = _energy_j(params, state, placement, jnp.where(emitted, uplink_s, jnp.nan))
+    return Served(time_s, backlog, energy_j)
+
+
+def _energy_j(
+    params: Params, state: State, placement: Placement, uplink_s: Float[Array, "users tasks"]
+) -> Float[Array, "users tasks"] | None:
+    """What a task takes from its user: E = κ (f^L)² (1 - η) f^r + p t^cw (JTORA, section III)."""
+    requests = state.requests
+    if params.kappa_j_per_hz2 is None:
+        return None
+    cycles = (1 - placement.offload_ratio) * requests.cycles
+    computing_j = params.kappa_j_per_hz2 * requests.local_hz**2 * cycles
+    return computing_j[:, None] + params.infrastructure.power_w * uplink_s
 
 
 def _emitted(

@@ -38,6 +38,8 @@ class Outcome(eqx.Module):
     """Slots in which services stood still, all users together."""
     present: Int[Array, ""] | None
     """Users that are there, where they come and go."""
+    energy_j: Float[Array, "users tasks"] | None
+    """What each task takes from its user's battery; NaN where there is no task."""
 
 
 def step(
@@ -66,6 +68,7 @@ def step(
         overloaded=jnp.sum(placement.load > 1 + 1e-5, dtype=jnp.int32),
         down_slots=down_slots(params, state),
         present=None if params.visits is None else jnp.sum(active(params, state), dtype=jnp.int32),
+        energy_j=served.energy_j,
     )
     unseen = state.emission.first_slot >= (state.tick + 1) * params.slots_per_tick
     placement = replace(placement, host=jnp.where(unseen, station, placement.host))

@@ -31,7 +31,15 @@ from isma.world.fields import (
     check_whole,
     each,
 )
-from isma.world.switches import Failures, Latency, Migration, Presence, Propagation, Queues
+from isma.world.switches import (
+    Energy,
+    Failures,
+    Latency,
+    Migration,
+    Presence,
+    Propagation,
+    Queues,
+)
 
 
 class Visibility(StrEnum):
@@ -254,6 +262,7 @@ class Scenario(Section):
     queues: Queues = Queues()
     presence: Presence = Presence()
     failures: Failures = Failures()
+    energy: Energy = Energy()
     visibility: Visibility = Visibility.SERVER
     """Whose requests a decision may see."""
     observe_position: bool = False

@@ -135,3 +135,12 @@ class Failures(Section):
     """Time after which users of a failed server turn to another one; at least a tick."""
     restart_s: Annotated[Seconds, NotNegative] = 5.0
     """Time that a service needs to start again, its state lost."""
+
+
+class Energy(Section):
+    """What a task takes from its user's battery: reckoned, not decided by."""
+
+    enabled: bool = False
+    """Whether it is reckoned."""
+    kappa_j_per_hz2: Annotated[float, Positive] = 5e-27
+    """Energy of a CPU cycle over the square of the clock (JTORA, arXiv 1705.00704)."""
