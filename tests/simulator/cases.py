@@ -44,7 +44,9 @@ class Case:
     """What is switched on beyond the paper."""
 
 
-ALL = frozenset({"precopy", "latency", "queues", "shared", "presence", "failures", "umi", "energy"})
+ALL = frozenset(
+    {"precopy", "latency", "queues", "shared", "presence", "failures", "umi", "energy", "clocks"}
+)
 CASES = {
     "alone": Case(1, 1, 2),
     "pair": Case(2, 2, 1, delay_ticks=(1,)),
@@ -63,6 +65,7 @@ CASES = {
     "alone_failing": Case(1, 3, 2, on=frozenset({"failures", "queues"})),
     "umi": Case(3, 5, 2, on=frozenset({"umi"})),
     "energy": Case(2, 4, 2, on=frozenset({"energy"})),
+    "clocks": Case(3, 4, 2, on=frozenset({"clocks"})),
     "all": Case(4, 6, 3, delay_ticks=(1,), lossy=True, on=ALL),
 }
 
@@ -84,6 +87,7 @@ def make_scenario(case: Case, rng: np.random.Generator) -> Scenario:
         backhaul=described.Backhaul(rate_bps=rate_bps),
         servers=described.Servers(
             clock_hz=tuple(rng.uniform(1e9, 2e10, case.servers)),
+            clock_range_hz=(1e9, 2e10) if "clocks" in case.on else None,
             decision_period_s=tuple(rng.integers(1, 9, case.servers) * tick_s),
         ),
         users=described.Users(count=case.users, local_hz=(1e8, 2e10)),

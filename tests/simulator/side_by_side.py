@@ -11,7 +11,7 @@ from scripted import Scripted, nothing_seen
 
 from isma.contract import Memory
 from isma.simulator.params import Params
-from isma.simulator.state import Draws, State, reset
+from isma.simulator.state import Draws, State, network, reset
 from isma.simulator.step import Outcome, step
 from isma.world import scenario as described
 from isma.world.scenario import Remaining, Scenario
@@ -51,7 +51,7 @@ def world_of(scenario: Scenario, params: Params, state: State) -> reference.Worl
     )
     server_columns = (
         params.site_m,
-        params.infrastructure.server_hz,
+        network(params, state).server_hz,
         period_ticks.astype(int),
         state.phase_ticks,
     )

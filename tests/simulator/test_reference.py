@@ -177,6 +177,17 @@ def test_new_worlds_are_drawn_as_specified() -> None:
     assert both == pytest.approx(0.0297, abs=4 * np.sqrt(0.0297 / count))
 
 
+def test_clocks_are_drawn_anew_in_each_world() -> None:
+    params = parameters.build(load("paper", {"clock_range_hz": ["2 GHz", "6 GHz"]}))
+    keys = jax.random.split(jax.random.key(0), 500)
+    clock_hz = eqx.filter_jit(jax.vmap(reset, in_axes=(None, 0)))(params, keys).server_hz
+    assert clock_hz.shape == (500, 6)
+    assert float(clock_hz.min()) >= 2e9
+    assert float(clock_hz.max()) <= 6e9
+    assert float(clock_hz.mean()) == pytest.approx(4e9, rel=0.03)
+    assert float(clock_hz.std(axis=0).min()) == pytest.approx(4e9 / np.sqrt(12), rel=0.1)
+
+
 def test_local_rule_agrees_over_rollouts(double: None) -> None:
     case = CASES["late_and_lossy"]
     rng = np.random.default_rng(0)

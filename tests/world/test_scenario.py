@@ -19,6 +19,7 @@ REFUSED = [
     ({"clock_hz": "3 GB"}, "servers.clock_hz must be in one of these units: Hz, kHz"),
     ({"clock_hz": "ten"}, "servers.clock_hz must be a number or a number with a unit"),
     ({"clock_hz": [1e9, -1]}, "servers.clock_hz must be greater than 0, got -1"),
+    ({"clock_range_hz": [2e9, 1e9]}, "servers.clock_range_hz must be [low, high] with low at most"),
     ({"data_bits": "-1 MB"}, "tasks.data_bits must be greater than 0, got -8000000.0"),
     ({"data_bits": ["3 MB", "1 MB"]}, "tasks.data_bits must be [low, high] with low at most high"),
     ({"data_bits": [1, 2, 3]}, "tasks.data_bits must be one value or a range [low, high]"),

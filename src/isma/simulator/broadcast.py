@@ -6,12 +6,12 @@ from jaxtyping import Array, Float
 from isma.contract import News
 from isma.simulator.failures import servers_up
 from isma.simulator.params import Params
-from isma.simulator.state import Draws, Heard, State, Underway
+from isma.simulator.state import Draws, Heard, State, Underway, network
 
 
-def remaining_hz(params: Params, load: Float[Array, "servers"]) -> Float[Array, "servers"]:
+def remaining_hz(params: Params, state: State) -> Float[Array, "servers"]:
     """F of every server, in Hz, from the shares requested from it (docs/readings.md)."""
-    clock_hz = params.infrastructure.server_hz
+    clock_hz, load = network(params, state).server_hz, state.placement.load
     if params.shape.literal_remaining:
         return clock_hz * (1 - jnp.minimum(load, 1))
     return clock_hz / (1 + load)
@@ -19,7 +19,7 @@ def remaining_hz(params: Params, load: Float[Array, "servers"]) -> Float[Array, 
 
 def broadcast(params: Params, state: State, draws: Draws) -> tuple[Heard, Underway | None]:
     """Send what is due at this tick and hand over what arrives in it."""
-    remaining = remaining_hz(params, state.placement.load)
+    remaining = remaining_hz(params, state)
     price = state.placement.price_s
     underway, sent = state.underway, servers_up(state)
     sent_tick = state.tick
@@ -55,9 +55,7 @@ def news(params: Params, state: State) -> News:
     own = jnp.eye(servers, dtype=bool)
     age = jnp.where(own, 0, state.tick - state.heard.sent_tick)
     return News(
-        remaining_hz=jnp.where(
-            own, remaining_hz(params, state.placement.load), state.heard.remaining_hz
-        ),
+        remaining_hz=jnp.where(own, remaining_hz(params, state), state.heard.remaining_hz),
         price_s=jnp.where(own, state.placement.price_s, state.heard.price_s),
         age_s=age * params.tick_s,
     )

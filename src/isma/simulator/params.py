@@ -94,6 +94,8 @@ class Params(eqx.Module):
     data_bits: Float[Array, "2"]
     cycles: Float[Array, "2"]
     local_hz: Float[Array, "2"]
+    clock_range_hz: Float[Array, "2"] | None
+    """Where servers' clocks are drawn in each world."""
     state_bits: Float[Array, "2"]
     downtime_per_hop_s: Float[Array, "2"]
     visits: Visits | None
@@ -157,6 +159,11 @@ def build(scenario: Scenario) -> Params:
         data_bits=jnp.asarray(tasks.data_bits, float),
         cycles=jnp.asarray(tasks.cycles, float),
         local_hz=jnp.asarray(scenario.users.local_hz, float),
+        clock_range_hz=(
+            None
+            if scenario.servers.clock_range_hz is None
+            else jnp.asarray(scenario.servers.clock_range_hz, float)
+        ),
         state_bits=jnp.asarray(scenario.migration.state_bits, float),
         downtime_per_hop_s=jnp.asarray(scenario.migration.downtime_per_hop_s, float),
         visits=_visits(scenario, shape.num_users),

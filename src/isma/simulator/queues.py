@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from isma.contract import Backlog
 from isma.simulator.params import Params
-from isma.simulator.state import Placement, State
+from isma.simulator.state import Placement, State, network
 
 
 class Queued(NamedTuple):
@@ -65,7 +65,7 @@ def line_up(
     )
     up_from = jnp.zeros_like(start) if state.downtime is None else state.downtime.up_slot - start
     running = jnp.maximum(until - jnp.maximum(up_from, 0)[..., None], 0)
-    share_hz = params.infrastructure.server_hz[placement.host] * placement.granted_share
+    share_hz = network(params, state).server_hz[placement.host] * placement.granted_share
     local_done = requests.local_hz[:, None] * until * params.slot_s
     edge_done = share_hz[:, None] * running * params.slot_s
     local, edge = (

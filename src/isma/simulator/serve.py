@@ -12,7 +12,7 @@ from isma.simulator.band import bandwidth_hz
 from isma.simulator.channel import gain
 from isma.simulator.params import Params
 from isma.simulator.queues import line_up
-from isma.simulator.state import Emission, Motion, Placement, State
+from isma.simulator.state import Emission, Motion, Placement, State, network
 
 
 class Served(NamedTuple):
@@ -30,7 +30,7 @@ def serve(params: Params, state: State, placement: Placement, ahead: Motion) -> 
     """Serve every task of the tick at its own slot, over the channel that it then has."""
     slot = slots(params, state.emission, state.tick)
     emitted = _emitted(params, state, slot)
-    infrastructure, column = params.infrastructure, (lambda value: value[:, None])
+    infrastructure, column = network(params, state), (lambda value: value[:, None])
     data_bits, cycles = column(state.requests.data_bits), column(state.requests.cycles)
     ratio, share = column(placement.offload_ratio), column(placement.granted_share)
     rate = _rate_bps(params, state, placement, ahead, slot)

@@ -1,11 +1,13 @@
 """State: everything that changes in one world, explicit; and Draws, all its randomness."""
 
+from dataclasses import replace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
-from isma.contract import Backlog, Requests
+from isma.contract import Backlog, Infrastructure, Requests
 from isma.simulator.params import Params
 from isma.world import mobility
 from isma.world.switches import Migrating, Stay
@@ -121,6 +123,8 @@ class State(eqx.Module):
     backlog: Backlog | None = None
     outages: Outages | None = None
     fading: Fading | None = None
+    server_hz: Float[Array, "servers"] | None = None
+    """CPU clocks of this world's servers, where each world draws its own."""
 
 
 class Draws(eqx.Module):
@@ -165,6 +169,7 @@ def reset(params: Params, key: PRNGKeyArray) -> State:
         heading_rad=jax.random.uniform(keys[6], users, maxval=2 * jnp.pi),
     )
     station = mobility.nearest_site(motion.position_m, params.site_m)
+    server_hz = _clocks_hz(params, beyond[7])
     return State(
         tick=jnp.zeros((), jnp.int32),
         requests=requests,
@@ -173,12 +178,13 @@ def reset(params: Params, key: PRNGKeyArray) -> State:
         motion=motion,
         station=station,
         placement=_nothing_placed(params, station),
-        heard=_nothing_heard(params),
+        heard=_nothing_heard(params, server_hz),
         underway=_nothing_underway(params),
         downtime=_nobody_down(params, station),
         backlog=_nothing_to_do(params, requests),
         outages=_nobody_lost(params, station),
         fading=_first_fading(params, beyond[5:7]),
+        server_hz=server_hz,
     )
 
 
@@ -288,12 +294,21 @@ def _nothing_to_do(params: Params, requests: Requests) -> Backlog | None:
     return Backlog(nothing, nothing) if params.shape.queued else None
 
 
-def _nothing_heard(params: Params) -> Heard:
+def _clocks_hz(params: Params, key: PRNGKeyArray) -> Float[Array, "servers"] | None:
+    ends = params.clock_range_hz
+    if ends is None:
+        return None
+    unit = jax.random.uniform(key, (params.shape.num_servers,), ends.dtype)
+    return ends[0] + (ends[1] - ends[0]) * unit
+
+
+def _nothing_heard(params: Params, server_hz: Float[Array, "servers"] | None) -> Heard:
     """Before its first broadcast a server is known by its clock, which is public."""
     listeners = params.shape.num_servers if params.shape.lossy else 1
     rows = (listeners, params.shape.num_servers)
-    clock_hz = jnp.broadcast_to(params.infrastructure.server_hz, rows)
-    return Heard(clock_hz, jnp.zeros_like(clock_hz), jnp.zeros(rows, jnp.int32))
+    clock_hz = params.infrastructure.server_hz if server_hz is None else server_hz
+    heard_hz = jnp.broadcast_to(clock_hz, rows)
+    return Heard(heard_hz, jnp.zeros_like(heard_hz), jnp.zeros(rows, jnp.int32))
 
 
 def _nothing_underway(params: Params) -> Underway | None:
@@ -311,3 +326,10 @@ def active(params: Params, state: State) -> Bool[Array, "users"]:
     emission, start = state.emission, state.tick * params.slots_per_tick
     born = emission.first_slot < start + params.slots_per_tick
     return born if emission.leave_slot is None else born & (emission.leave_slot > start)
+
+
+def network(params: Params, state: State) -> Infrastructure:
+    """The operator's network in this world."""
+    if state.server_hz is None:
+        return params.infrastructure
+    return replace(params.infrastructure, server_hz=state.server_hz)

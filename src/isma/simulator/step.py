@@ -17,7 +17,7 @@ from isma.simulator.params import Params
 from isma.simulator.placement import settle
 from isma.simulator.presence import depart, gone
 from isma.simulator.serve import serve
-from isma.simulator.state import Deciding, Draws, Motion, Placement, State, active
+from isma.simulator.state import Deciding, Draws, Motion, Placement, State, active, network
 from isma.when import when
 from isma.world import mobility
 from isma.world.scenario import Visibility
@@ -121,7 +121,7 @@ def observe(
         else None
     )
     return Observation(
-        infrastructure=params.infrastructure,
+        infrastructure=network(params, state),
         requests=jax.tree.map(hide, state.requests),
         gain=hide(gain(params, state.fading, state.motion.position_m, state.station)),
         station=hide(state.station),

@@ -147,6 +147,9 @@ class Servers(Section):
 
     clock_hz: Hertz | tuple[Hertz, ...] = 15.95e9
     """CPU clock f^e: one for all servers or one for each."""
+    clock_range_hz: HertzRange | None = None
+    """Range from which each server's clock is drawn, uniform, in each world anew; takes the place of
+    `clock_hz`."""
     decision_period_s: Annotated[Seconds, Positive] | tuple[Annotated[Seconds, Positive], ...] = 2.0
     """Decision period D: one for all servers or one for each; every server has a phase of its own."""
 
@@ -279,6 +282,8 @@ class Scenario(Section):
         for name in ("interval_s", "data_bits", "cycles"):
             check_ordered(f"tasks.{name}", getattr(self.tasks, name))
         check_ordered("users.local_hz", self.users.local_hz)
+        if self.servers.clock_range_hz is not None:
+            check_ordered("servers.clock_range_hz", self.servers.clock_range_hz)
         if self.tasks.interval_s[0] < self.time.slot_s:
             raise ValueError(
                 f"tasks.interval_s must be at least time.slot_s ({self.time.slot_s:g}), "
