@@ -15,6 +15,7 @@ WATTS = {"W": 1.0, "mW": 1e-3}
 METRES = {"m": 1.0, "km": 1e3}
 METRES_PER_S = {"m/s": 1.0, "km/h": 1 / 3.6}
 RATIO = {"%": 0.01}
+DENSITY = {"cycles/bit": 1.0}
 CYCLES = {"cycles": 1.0, "Mcycles": 1e6, "Gcycles": 1e9}
 
 _QUANTITY = re.compile(r"\s*([-+0-9.eE_]+)\s*([A-Za-zµ/%]*)\s*")

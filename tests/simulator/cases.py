@@ -13,7 +13,7 @@ from isma.simulator import params as parameters
 from isma.simulator.params import Params
 from isma.simulator.state import Draws
 from isma.world import scenario as described
-from isma.world.scenario import Remaining, Scenario
+from isma.world.scenario import Remaining, Scenario, Service
 from isma.world.switches import (
     Energy,
     Failures,
@@ -66,6 +66,7 @@ CASES = {
     "umi": Case(3, 5, 2, on=frozenset({"umi"})),
     "energy": Case(2, 4, 2, on=frozenset({"energy"})),
     "clocks": Case(3, 4, 2, on=frozenset({"clocks"})),
+    "services": Case(2, 8, 3, on=frozenset({"services", "queues"})),
     "all": Case(4, 6, 3, delay_ticks=(1,), lossy=True, on=ALL),
 }
 
@@ -128,6 +129,22 @@ def make_switches(
     """What the case switches on: moves take some ticks, and some of them cannot be copied ahead."""
     some_ticks = lambda most: float(rng.uniform(0, most)) * tick_s  # noqa: E731
     switches: dict[str, Any] = {"queues": Queues(enabled="queues" in case.on)}
+    if "services" in case.on:
+        shortest_s = tick_s / case.tasks_per_tick
+        switches["services"] = (
+            Service(
+                name="often",
+                interval_s=(shortest_s, shortest_s),
+                data_bits=(1e5, 1e6),
+                cycles=(1e7, 1e8),
+            ),
+            Service(
+                name="rare",
+                interval_s=(3 * tick_s, 4 * tick_s),
+                data_bits=(1e6, 1e7),
+                cycles_per_bit=(1, 100),
+            ),
+        )
     if "energy" in case.on:
         switches["energy"] = Energy(enabled=True, kappa_j_per_hz2=rng.uniform(1e-27, 1e-26))
     if "failures" in case.on:

@@ -35,6 +35,18 @@ class Shape(eqx.Module):
     visibility: Visibility = eqx.field(static=True)
 
 
+class Classes(eqx.Module):
+    """Classes of services, of which each user draws one."""
+
+    until: Float[Array, "classes"]
+    """A user whose uniform draw is below this, and not below the one before, has this class."""
+    interval_slots: Int[Array, "classes 2"]
+    data_bits: Float[Array, "classes 2"]
+    cycles: Float[Array, "classes 2"]
+    cycles_per_bit: Float[Array, "classes 2"]
+    """Beyond `cycles`, which is 0 where this counts; and the other way round."""
+
+
 class Visits(eqx.Module):
     """When visitors come, for how long, and where."""
 
@@ -98,6 +110,7 @@ class Params(eqx.Module):
     """Where servers' clocks are drawn in each world."""
     state_bits: Float[Array, "2"]
     downtime_per_hop_s: Float[Array, "2"]
+    classes: Classes | None
     visits: Visits | None
     faults: Faults | None
     streets: Streets | None
@@ -166,6 +179,7 @@ def build(scenario: Scenario) -> Params:
         ),
         state_bits=jnp.asarray(scenario.migration.state_bits, float),
         downtime_per_hop_s=jnp.asarray(scenario.migration.downtime_per_hop_s, float),
+        classes=_classes(scenario),
         visits=_visits(scenario, shape.num_users),
         faults=_faults(scenario),
         streets=_streets(scenario),
@@ -177,7 +191,8 @@ def build(scenario: Scenario) -> Params:
 
 
 def _shape(scenario: Scenario, num_servers: int, track_m: np.ndarray | None) -> Shape:
-    shortest_slots = round(scenario.tasks.interval_s[0] / scenario.time.slot_s)
+    mix = scenario.services or (scenario.tasks,)
+    shortest_slots = round(min(tasks.interval_s[0] for tasks in mix) / scenario.time.slot_s)
     delay_ticks = _delay_ticks(scenario)
     num_users = scenario.users.count if track_m is None else track_m.shape[1]
     assert num_users is not None  # validated: a count or a trace
@@ -192,6 +207,23 @@ def _shape(scenario: Scenario, num_servers: int, track_m: np.ndarray | None) -> 
         queued=scenario.queues.enabled,
         shared_band=scenario.radio.shared,
         visibility=scenario.visibility,
+    )
+
+
+def _classes(scenario: Scenario) -> Classes | None:
+    mix, slot_s = scenario.services, scenario.time.slot_s
+    if not mix:
+        return None
+    weight = np.cumsum([service.weight for service in mix])
+    none = (0.0, 0.0)
+    return Classes(
+        until=jnp.asarray(weight / weight[-1], float),
+        interval_slots=jnp.asarray(
+            [[round(end / slot_s) for end in service.interval_s] for service in mix], jnp.int32
+        ),
+        data_bits=jnp.asarray([service.data_bits for service in mix], float),
+        cycles=jnp.asarray([service.cycles or none for service in mix], float),
+        cycles_per_bit=jnp.asarray([service.cycles_per_bit or none for service in mix], float),
     )
 
 

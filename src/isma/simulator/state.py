@@ -1,6 +1,7 @@
 """State: everything that changes in one world, explicit; and Draws, all its randomness."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -155,14 +156,15 @@ def reset(params: Params, key: PRNGKeyArray) -> State:
     shape = params.shape
     keys = jax.random.split(key, 8)
     users = (shape.num_users,)
-    interval = params.interval_slots
+    beyond = jax.random.split(jax.random.fold_in(key, _BEYOND), 10)
+    asked = _asked(params, beyond[8])
+    interval = asked.interval_slots
     longest_slots = jnp.max(params.period_ticks) * params.slots_per_tick
     emission = Emission(
         first_slot=jax.random.randint(keys[3], users, 0, longest_slots),
-        interval_slots=jax.random.randint(keys[4], users, interval[0], interval[1] + 1),
+        interval_slots=jax.random.randint(keys[4], users, interval[..., 0], interval[..., 1] + 1),
     )
-    beyond = jax.random.split(jax.random.fold_in(key, _BEYOND), 8)
-    requests = _requests(params, keys[:3], beyond[:2], emission)
+    requests = _requests(params, asked, keys[:3], beyond[jnp.array([0, 1, 9])], emission)
     emission = _visiting(params, emission, beyond[2:4])
     motion = Motion(
         position_m=_start(params, keys[5], beyond[4]),
@@ -205,17 +207,47 @@ def draw(params: Params, key: PRNGKeyArray, tick: Int[Array, ""]) -> Draws:
     )
 
 
+class _Asked(NamedTuple):
+    """Ranges of what users ask for: the same for all, or those of each one's class of services."""
+
+    interval_slots: Int[Array, "*users 2"]
+    data_bits: Float[Array, "*users 2"]
+    cycles: Float[Array, "*users 2"]
+    cycles_per_bit: Float[Array, "users 2"] | None
+
+
+def _asked(params: Params, key: PRNGKeyArray) -> _Asked:
+    classes = params.classes
+    if classes is None:
+        return _Asked(params.interval_slots, params.data_bits, params.cycles, None)
+    unit = jax.random.uniform(key, (params.shape.num_users,), classes.until.dtype)
+    # The last end is 1 but for rounding.
+    drawn = jnp.sum(unit[:, None] >= classes.until[:-1], axis=1)
+    return _Asked(
+        classes.interval_slots[drawn],
+        classes.data_bits[drawn],
+        classes.cycles[drawn],
+        classes.cycles_per_bit[drawn],
+    )
+
+
 def _requests(
-    params: Params, keys: Key[Array, "3"], beyond: Key[Array, "2"], emission: Emission
+    params: Params,
+    asked: _Asked,
+    keys: Key[Array, "3"],
+    beyond: Key[Array, "3"],
+    emission: Emission,
 ) -> Requests:
-    def within(key: PRNGKeyArray, ends: Float[Array, "2"]) -> Float[Array, "users"]:
+    def within(key: PRNGKeyArray, ends: Float[Array, "*users 2"]) -> Float[Array, "users"]:
         unit = jax.random.uniform(key, (params.shape.num_users,), ends.dtype)
-        return ends[0] + (ends[1] - ends[0]) * unit
+        return ends[..., 0] + (ends[..., 1] - ends[..., 0]) * unit
 
     data_bits, cycles, local_hz = (
         within(key, ends)
-        for key, ends in zip(keys, (params.data_bits, params.cycles, params.local_hz), strict=True)
+        for key, ends in zip(keys, (asked.data_bits, asked.cycles, params.local_hz), strict=True)
     )
+    if asked.cycles_per_bit is not None:
+        cycles = cycles + data_bits * within(beyond[2], asked.cycles_per_bit)
     free = params.infrastructure.migration is None
     nothing = jnp.zeros_like(cycles)
     return Requests(

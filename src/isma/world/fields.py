@@ -48,6 +48,7 @@ SecondsRange = Annotated[Ends, _bounds(units.SECONDS)]
 HertzRange = Annotated[Ends, _bounds(units.HERTZ)]
 BitsRange = Annotated[Ends, _bounds(units.BITS)]
 CyclesRange = Annotated[Ends, _bounds(units.CYCLES)]
+DensityRange = Annotated[Ends, _bounds(units.DENSITY)]
 WaitRange = Annotated[
     tuple[Annotated[float, NotNegative], Annotated[float, NotNegative]], _bounds(units.SECONDS)
 ]

@@ -10,7 +10,9 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from isma.errors import ScenarioError, unknown
-from isma.world.scenario import Scenario, Steady, Trace
+from isma.world import services
+from isma.world.scenario import Scenario, Service, Steady, Trace
+from isma.world.services import USE
 
 IMPORTED = {
     "san-francisco": "isma scenario import cabspotting TRACE.tar.gz --sites CELLS.csv --out sf.toml",
@@ -82,7 +84,7 @@ def override(scenario: Scenario, overrides: Mapping[str, Any]) -> Scenario:
 def validate(tree: Mapping[str, Any], label: str) -> Scenario:
     """Build a scenario from nested tables; what is wrong is said with its dotted name."""
     try:
-        return Scenario.model_validate(tree)
+        return Scenario.model_validate(services.completed(tree, label))
     except ValidationError as error:
         raise ScenarioError(f"{label}: {_first(error)}") from None
 
@@ -180,7 +182,8 @@ def _first(error: ValidationError) -> str:
     where, value = ".".join(names), detail.get("input")
     kind, rule = detail["type"], detail["msg"].removeprefix("Value error, ")
     if kind == "extra_forbidden":
-        siblings = [n for n in field_names() if n.rsplit(".", 1)[0] == where.rsplit(".", 1)[0]]
+        fields = [*field_names(), *(f"services.{name}" for name in (*Service.model_fields, USE))]
+        siblings = [n for n in fields if n.rsplit(".", 1)[0] == where.rsplit(".", 1)[0]]
         return unknown("field", where, siblings or list(Scenario.model_fields))
     if kind == "union_tag_invalid":
         tags = detail.get("ctx", {})

@@ -15,6 +15,7 @@ from isma.world.fields import (
     BitsPerSecond,
     BitsRange,
     CyclesRange,
+    DensityRange,
     Hertz,
     HertzRange,
     Metres,
@@ -174,6 +175,33 @@ class Tasks(Section):
     """CPU cycles f^r, uniform."""
 
 
+class Service(Section):
+    """A class of services: what one part of the users asks for, in place of `tasks`."""
+
+    name: str
+    """What it is called."""
+    weight: Annotated[float, Positive] = 1.0
+    """How many users ask for it, beside the weights of the other classes."""
+    interval_s: SecondsRange
+    """Time between two tasks of a user, uniform, in whole slots."""
+    data_bits: BitsRange
+    """Data size c, uniform."""
+    cycles: CyclesRange | None = None
+    """CPU cycles f^r, uniform; or else `cycles_per_bit`."""
+    cycles_per_bit: DensityRange | None = None
+    """CPU cycles for each bit of data, uniform."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Service":
+        if (self.cycles is None) == (self.cycles_per_bit is None):
+            raise ValueError(f"cycles or cycles_per_bit must be given for {self.name!r}, not both")
+        for name in ("interval_s", "data_bits", "cycles", "cycles_per_bit"):
+            ends = getattr(self, name)
+            if ends is not None:
+                check_ordered(name, ends)
+        return self
+
+
 class Radio(Section):
     """The uplink, after JTORA (arXiv 1705.00704): PL = 140.7 + 36.7 log10(d_km) dB."""
 
@@ -251,6 +279,9 @@ class Scenario(Section):
     """How reports call it."""
     description: str = ""
     """One sentence for `isma scenario list`."""
+    services: tuple[Service, ...] = ()
+    """Classes of services, of which each user draws one by weight; none given: all have `tasks`.
+    `use = NAME` in a file stands for a class of the package."""
     time: Time = Time()
     sites: Sites = Sites()
     backhaul: Backhaul = Backhaul()
@@ -284,11 +315,12 @@ class Scenario(Section):
         check_ordered("users.local_hz", self.users.local_hz)
         if self.servers.clock_range_hz is not None:
             check_ordered("servers.clock_range_hz", self.servers.clock_range_hz)
-        if self.tasks.interval_s[0] < self.time.slot_s:
-            raise ValueError(
-                f"tasks.interval_s must be at least time.slot_s ({self.time.slot_s:g}), "
-                f"got {self.tasks.interval_s[0]:g}"
-            )
+        for name, shortest_s in self._shortest_intervals_s().items():
+            if shortest_s < self.time.slot_s:
+                raise ValueError(
+                    f"{name} must be at least time.slot_s ({self.time.slot_s:g}), "
+                    f"got {shortest_s:g}"
+                )
         if self.presence.enabled:
             self._visits_fit()
         if self.mobility.kind == "steady" and self.users.count is None:
@@ -298,6 +330,11 @@ class Scenario(Section):
                 'backhaul.kind must be "delaunay" or "file" for sites from a file, got "neighbours"'
             )
         return self
+
+    def _shortest_intervals_s(self) -> dict[str, float]:
+        if not self.services:
+            return {"tasks.interval_s": self.tasks.interval_s[0]}
+        return {f"services.interval_s of {s.name!r}": s.interval_s[0] for s in self.services}
 
     def _visits_fit(self) -> None:
         latest_s, duration_s = self.presence.arrival_s[1], self.time.duration_s
