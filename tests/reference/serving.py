@@ -17,6 +17,12 @@ def move(world: World, state: State, draws: Draws, tick: int, there: list[bool])
         if world.visited and not there[i]:
             ends.append((x, y))
             continue
+        if world.road_m is not None:
+            end, state.headings_rad[i] = _drive(
+                world.road_m, x, state.headings_rad[i], world.speed_mps * world.tick_s
+            )
+            ends.append((end, y))
+            continue
         turn_std = world.turn_std_rad_per_sqrt_s * math.sqrt(world.tick_s)
         heading = state.headings_rad[i] + turn_std * draws.turn[tick][i]
         travel_x, travel_y = math.cos(heading), math.sin(heading)
@@ -35,6 +41,19 @@ def move(world: World, state: State, draws: Draws, tick: int, there: list[bool])
         state.headings_rad[i] = heading
         ends.append((x, y))
     return ends
+
+
+def _drive(
+    road_m: tuple[float, float], x: float, heading: float, step_m: float
+) -> tuple[float, float]:
+    """Along a road, and back at its ends."""
+    west, east = road_m
+    x += step_m if heading == 0.0 else -step_m
+    if x > east:
+        return 2.0 * east - x, math.pi
+    if x < west:
+        return 2.0 * west - x, 0.0
+    return x, heading
 
 
 def tasks(

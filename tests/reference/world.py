@@ -118,6 +118,8 @@ class World:
     slots_per_tick: int
     tick_s: float
     track_m: tuple[tuple[Point, ...], ...] | None = None
+    road_m: tuple[float, float] | None = None
+    """West and east end of the road on which users drive."""
     latency: Latency | None = None
     migration: Migration | None = None
     failures: Failures | None = None

@@ -67,6 +67,7 @@ CASES = {
     "energy": Case(2, 4, 2, on=frozenset({"energy"})),
     "clocks": Case(3, 4, 2, on=frozenset({"clocks"})),
     "services": Case(2, 8, 3, on=frozenset({"services", "queues"})),
+    "road": Case(3, 4, 2, on=frozenset({"road"})),
     "all": Case(4, 6, 3, delay_ticks=(1,), lossy=True, on=ALL),
 }
 
@@ -84,7 +85,11 @@ def make_scenario(case: Case, rng: np.random.Generator) -> Scenario:
     rate_bps = rng.uniform(1e7, 1e9)
     return Scenario(
         time=described.Time(duration_s=200 * tick_s, warmup_s=0, tick_s=tick_s, slot_s=slot_s),
-        sites=described.Sites(count=case.servers, coverage_radius_m=radius_m),
+        sites=described.Sites(
+            kind="line" if "road" in case.on else "hexagonal",
+            count=case.servers,
+            coverage_radius_m=radius_m,
+        ),
         backhaul=described.Backhaul(rate_bps=rate_bps),
         servers=described.Servers(
             clock_hz=tuple(rng.uniform(1e9, 2e10, case.servers)),
@@ -109,7 +114,11 @@ def make_scenario(case: Case, rng: np.random.Generator) -> Scenario:
             station_height_m=rng.uniform(3, 20),
             user_height_m=rng.uniform(1.1, 3),
         ),
-        mobility=described.Steady(
+        mobility=described.Road(
+            speed_mps=rng.uniform(0.05, 0.4) * radius_m / tick_s, offset_m=0.3 * radius_m
+        )
+        if "road" in case.on
+        else described.Steady(
             speed_mps=rng.uniform(0.05, 0.4) * radius_m / tick_s,
             turn_std_rad_per_sqrt_s=rng.uniform(0, 1) / np.sqrt(tick_s),
         ),

@@ -78,10 +78,11 @@ def world_of(scenario: Scenario, params: Params, state: State) -> reference.Worl
         ),
         coverage_m=scenario.sites.coverage_radius_m,
         speed_mps=motion.speed_mps,
-        turn_std_rad_per_sqrt_s=motion.turn_std_rad_per_sqrt_s,
+        turn_std_rad_per_sqrt_s=getattr(motion, "turn_std_rad_per_sqrt_s", 0.0),
         slots_per_tick=round(tick_s / slot_s),
         tick_s=tick_s,
         track_m=track_m,
+        road_m=None if params.road is None else tuple(np.asarray(params.road.ends_m).tolist()),
         **switches_of(scenario),
     )
 

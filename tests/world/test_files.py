@@ -56,7 +56,7 @@ def test_every_field_can_be_named() -> None:
     ("source", "said"),
     [
         ("papr", "unknown scenario 'papr': did you mean 'paper'?"),
-        ("nowhere.toml", "nowhere.toml: no such file; presets are paper"),
+        ("nowhere.toml", "nowhere.toml: no such file; presets are campus, highway"),
         ("san-francisco", "made from data that you import: isma scenario import cabspotting"),
     ],
 )

@@ -8,9 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import Array, Float
 
+from isma.simulator.params import build
+from isma.simulator.state import reset
 from isma.units import db_to_ratio, ratio_to_db
 from isma.world import mobility
 from isma.world.radio import channel_gain
+from isma.world.scenario import Road, Scenario, Sites, Users
 
 SITE_M = jnp.array([[0.0, 0.0], [150.0, 0.0]])
 RADIUS_M = jnp.asarray(100.0)
@@ -107,3 +110,35 @@ def test_path_loss(distance_m: float, loss_db: float) -> None:
         jnp.asarray(10.0),
     )
     assert -ratio_to_db(float(gain)) == pytest.approx(loss_db, abs=1e-3)
+
+
+def test_a_drive_there_and_back() -> None:
+    """30 m a step from 0 to 100 m: one goes east past the end and comes back, one west."""
+    position, heading = (
+        jnp.array([[80.0, 5.0], [20.0, 5.0], [50.0, 5.0]]),
+        jnp.array([0.0, jnp.pi, 0]),
+    )
+    step, ends = jnp.asarray(30.0), jnp.array([0.0, 100.0])
+    position, heading = mobility.drive(position, heading, step, ends)
+    np.testing.assert_allclose(position, [[90, 5], [10, 5], [80, 5]], atol=1e-4)
+    np.testing.assert_allclose(heading, [np.pi, 0, 0], atol=1e-6)
+    position, heading = mobility.drive(position, heading, step, ends)
+    np.testing.assert_allclose(position, [[60, 5], [40, 5], [90, 5]], atol=1e-4)
+    np.testing.assert_allclose(heading, [np.pi, 0, np.pi], atol=1e-6)
+
+
+def test_a_roads_users_are_on_it_and_drive_either_way() -> None:
+    params = build(
+        Scenario(
+            sites=Sites(kind="line", count=4),
+            mobility=Road(offset_m=30),
+            users=Users(count=1000),
+        )
+    )
+    np.testing.assert_allclose(np.diff(params.site_m[:, 0]), 1000 * np.sqrt(3), rtol=1e-5)
+    motion = reset(params, jax.random.key(0)).motion
+    assert jnp.all(motion.position_m[:, 1] == 30)
+    assert float(jnp.abs(motion.position_m[:, 0]).max()) <= 1500 * np.sqrt(3)
+    assert float(motion.position_m[:, 0].std()) == pytest.approx(1500, rel=0.05)
+    assert float((motion.heading_rad == 0).mean()) == pytest.approx(0.5, abs=0.05)
+    np.testing.assert_allclose(np.unique(motion.heading_rad), [0, np.pi], rtol=1e-6)

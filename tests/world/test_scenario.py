@@ -46,7 +46,7 @@ REFUSED = [
     ({"interval_s": ["0.1 ms", "1 s"]}, "tasks.interval_s must be at least time.slot_s (0.001)"),
     ({"visibility": "all"}, "visibility must be 'user', 'server' or 'full', got 'all'"),
     ({"remaining": "x"}, "broadcast.remaining must be 'newcomer' or 'literal', got 'x'"),
-    ({"mobility.kind": "fly"}, "mobility.kind must be 'steady' or 'trace', got 'fly'"),
+    ({"mobility.kind": "fly"}, "mobility.kind must be 'steady' or 'road' or 'trace', got 'fly'"),
     ({"mobility.kind": "trace"}, "mobility.file must be given"),
     ({"migration.kind": "warm"}, "migration.kind must be 'free', 'cold' or 'precopy', got 'warm'"),
     ({"state_bits": ["3 MB", "1 MB"]}, "migration.state_bits must be [low, high] with low at most"),
@@ -97,6 +97,19 @@ def test_fields_that_need_each_other() -> None:
     tree["backhaul"]["kind"] = "delaunay"
     tree["presence"] |= {"enabled": True, "within_m": "1 km"}
     with pytest.raises(ScenarioError, match=r"presence.within_m must not be given with a trace"):
+        files.validate(tree, "mine")
+
+
+def test_a_road_needs_a_line_of_stations() -> None:
+    tree = {"users": {"count": 3}, "mobility": {"kind": "road"}}
+    with pytest.raises(
+        ScenarioError, match=r'sites.kind must be "line" when mobility.kind is "road"'
+    ):
+        files.validate(tree, "mine")
+    tree["sites"] = {"kind": "line"}
+    assert files.validate(tree, "mine").mobility.kind == "road"
+    tree["mobility"] |= {"offset_m": 0}
+    with pytest.raises(ScenarioError, match=r"mobility.offset_m must be greater than 0, got 0"):
         files.validate(tree, "mine")
 
 

@@ -20,7 +20,7 @@ from isma.contract import Policy
 from isma.errors import PolicyError, RunError
 from isma.policies import registry
 from isma.world import files
-from isma.world.scenario import Scenario, Steady
+from isma.world.scenario import Road, Scenario, Steady
 
 MOST_VARIED = 2
 
@@ -118,7 +118,7 @@ class Plan:
             for point in self.points()
             for section in (point.scenario.sites, point.scenario.backhaul, point.scenario.mobility)
         ]
-        data = [section.file for section in sections if not isinstance(section, Steady)]
+        data = [section.file for section in sections if not isinstance(section, Steady | Road)]
         code = [inspect.getsourcefile(type(policy)) for policy in self.made().values()]
         return sorted({Path(file) for file in [*data, *code] if file is not None})
 

@@ -16,7 +16,7 @@ from isma.evaluation import figures, quantities, tables, words
 from isma.evaluation.figures import style
 from isma.evaluation.score import BEYOND, COLUMNS, HEADINGS, Gap, Score
 from isma.evaluation.tables import Point, Run
-from isma.world.scenario import Scenario, Steady, Trace
+from isma.world.scenario import Road, Scenario, Steady, Trace
 
 _THEME = {
     style.INK: "var(--ink)",
@@ -272,7 +272,7 @@ def _inline(figure: figures.Figure) -> Markup:
 def _settings(run: Run) -> list[Setting]:
     """Every field of the run's scenario beside the package's default."""
     given = _flat({key: value for key, value in run.config.items() if key != "run"})
-    kind = Trace if given.get("mobility.kind") == "trace" else Steady
+    kind = {"trace": Trace, "road": Road}.get(str(given.get("mobility.kind")), Steady)
     meanings = _meanings(Scenario, "", kind)
     defaults = _flat(Scenario.model_construct().model_dump(mode="json"))
     settings = []

@@ -11,7 +11,7 @@ from isma.contract import Infrastructure, Latency, MigrationCost
 from isma.errors import ScenarioError
 from isma.units import db_to_ratio
 from isma.world import backhaul, sites, traces
-from isma.world.scenario import Remaining, Scenario, Trace, Visibility
+from isma.world.scenario import Remaining, Road, Scenario, Steady, Trace, Visibility
 from isma.world.switches import Migrating, Propagation, Stay
 
 
@@ -33,6 +33,15 @@ class Shape(eqx.Module):
     shared_band: bool = eqx.field(static=True)
     """Whether a station's band is divided among the users that offload."""
     visibility: Visibility = eqx.field(static=True)
+
+
+class Roadway(eqx.Module):
+    """A straight road along a line of stations."""
+
+    ends_m: Float[Array, "2"]
+    """West and east."""
+    north_m: Float[Array, ""]
+    """Distance from the line of stations."""
 
 
 class Classes(eqx.Module):
@@ -99,6 +108,7 @@ class Params(eqx.Module):
     """Standard deviation of a heading's change in a tick."""
     track_m: Float[Array, "samples users 2"] | None
     """Positions at every tick, where users follow a trace."""
+    road: Roadway | None
     broadcast_ticks: Int[Array, ""]
     delay_ticks: Int[Array, ""]
     loss_ratio: Float[Array, ""]
@@ -161,6 +171,7 @@ def build(scenario: Scenario) -> Params:
         step_m=jnp.asarray(speed_mps * time.tick_s),
         turn_std_rad=jnp.asarray(turn_std * math.sqrt(time.tick_s)),
         track_m=None if track_m is None else jnp.asarray(track_m),
+        road=_roadway(scenario, layout),
         broadcast_ticks=jnp.asarray(
             max(1, round(scenario.broadcast.period_s / time.tick_s)), jnp.int32
         ),
@@ -296,10 +307,21 @@ def _delay_ticks(scenario: Scenario) -> int:
 
 def _steady(scenario: Scenario) -> tuple[float, float]:
     motion = scenario.mobility
-    return (
-        (0.0, 0.0)
-        if isinstance(motion, Trace)
-        else (motion.speed_mps, motion.turn_std_rad_per_sqrt_s)
+    match motion:
+        case Trace():
+            return 0.0, 0.0
+        case Road():
+            return motion.speed_mps, 0.0
+        case Steady():
+            return motion.speed_mps, motion.turn_std_rad_per_sqrt_s
+
+
+def _roadway(scenario: Scenario, layout: sites.Layout) -> Roadway | None:
+    if not isinstance(scenario.mobility, Road):
+        return None
+    east_m = layout.position_m[:, 0]
+    return Roadway(
+        jnp.asarray([east_m.min(), east_m.max()], float), jnp.asarray(scenario.mobility.offset_m)
     )
 
 

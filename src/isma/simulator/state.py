@@ -168,7 +168,7 @@ def reset(params: Params, key: PRNGKeyArray) -> State:
     emission = _visiting(params, emission, beyond[2:4])
     motion = Motion(
         position_m=_start(params, keys[5], beyond[4]),
-        heading_rad=jax.random.uniform(keys[6], users, maxval=2 * jnp.pi),
+        heading_rad=_heading_rad(params, keys[6]),
     )
     station = mobility.nearest_site(motion.position_m, params.site_m)
     server_hz = _clocks_hz(params, beyond[7])
@@ -280,15 +280,22 @@ def _visiting(params: Params, emission: Emission, keys: Key[Array, "2"]) -> Emis
 
 
 def _start(params: Params, key: PRNGKeyArray, beyond: PRNGKeyArray) -> Float[Array, "users 2"]:
-    """Where users are at first: on their traces, or anywhere, or visitors around one station."""
+    """Where users are at first: on traces, on the road, or anywhere, and visitors around one station."""
     if params.track_m is not None:
         return params.track_m[0]
     users, visits = params.shape.num_users, params.visits
+    if params.road is not None:
+        return mobility.road_start(key, users, params.road.ends_m, params.road.north_m)
     start = mobility.uniform_start(key, users, params.site_m, params.coverage_radius_m)
     if visits is None or visits.radius_m is None:
         return start
     crowd = mobility.disc_start(beyond, users, params.site_m[0], visits.radius_m)
     return jnp.where((jnp.arange(users) < visits.num_visitors)[:, None], crowd, start)
+
+
+def _heading_rad(params: Params, key: PRNGKeyArray) -> Float[Array, "users"]:
+    heading = jax.random.uniform(key, (params.shape.num_users,), maxval=2 * jnp.pi)
+    return heading if params.road is None else jnp.where(heading < jnp.pi, 0.0, jnp.pi)
 
 
 def _nothing_placed(params: Params, station: Int[Array, "users"]) -> Placement:

@@ -148,14 +148,19 @@ def move(params: Params, state: State, draws: Draws) -> Motion:
         return Motion(params.track_m[index], state.motion.heading_rad)
     turn = params.turn_std_rad * draws.turn
     motion = state.motion
-    position_m, heading_rad = mobility.advance(
-        motion.position_m,
-        motion.heading_rad,
-        turn,
-        params.step_m,
-        params.site_m,
-        params.coverage_radius_m,
-    )
+    if params.road is not None:
+        position_m, heading_rad = mobility.drive(
+            motion.position_m, motion.heading_rad, params.step_m, params.road.ends_m
+        )
+    else:
+        position_m, heading_rad = mobility.advance(
+            motion.position_m,
+            motion.heading_rad,
+            turn,
+            params.step_m,
+            params.site_m,
+            params.coverage_radius_m,
+        )
     if params.visits is None:
         return Motion(position_m, heading_rad)
     there = active(params, state)

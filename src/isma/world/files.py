@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from isma.errors import ScenarioError, unknown
 from isma.world import services
-from isma.world.scenario import Scenario, Service, Steady, Trace
+from isma.world.scenario import Road, Scenario, Service, Steady, Trace
 from isma.world.services import USE
 
 IMPORTED = {
@@ -96,7 +96,7 @@ def dumps(scenario: Scenario) -> str:
 
 def field_names() -> list[str]:
     """Every field's dotted name, as overrides take it."""
-    return sorted({name for model in (Steady, Trace) for name in _walk(Scenario, "", model)})
+    return sorted({name for model in (Steady, Road, Trace) for name in _walk(Scenario, "", model)})
 
 
 def full_name(field: str) -> str:
@@ -172,7 +172,7 @@ def _first(error: ValidationError) -> str:
     path = [
         str(part)
         for part in detail["loc"]
-        if part not in ("steady", "trace") and "[" not in str(part)
+        if part not in ("steady", "road", "trace") and "[" not in str(part)
     ]
     names = [
         part

@@ -37,6 +37,30 @@ def disc_start(
     return centre_m + radius[:, None] * jnp.stack([jnp.cos(theta), jnp.sin(theta)], -1)
 
 
+def road_start(
+    key: PRNGKeyArray, num_users: int, ends_m: Float[Array, "2"], north_m: Float[Array, ""]
+) -> Float[Array, "users 2"]:
+    """Draw positions, in metres, uniformly along a road from west to east."""
+    along = jax.random.uniform(key, (num_users,), ends_m.dtype)
+    east_m = ends_m[0] + (ends_m[1] - ends_m[0]) * along
+    return jnp.stack([east_m, jnp.full_like(east_m, north_m)], -1)
+
+
+def drive(
+    position_m: Float[Array, "users 2"],
+    heading_rad: Float[Array, "users"],
+    step_m: Float[Array, ""],
+    ends_m: Float[Array, "2"],
+) -> tuple[Float[Array, "users 2"], Float[Array, "users"]]:
+    """Go `step_m` metres east (heading 0) or west (π), and turn round at the ends of the road."""
+    east = heading_rad < jnp.pi / 2
+    ahead = position_m[:, 0] + jnp.where(east, step_m, -step_m)
+    inside = jnp.clip(ahead, ends_m[0], ends_m[1])
+    turns = inside != ahead
+    heading = jnp.where(turns != east, 0.0, jnp.pi).astype(heading_rad.dtype)
+    return jnp.stack([2 * inside - ahead, position_m[:, 1]], -1), heading
+
+
 def nearest_site(position_m: Float[Array, "... 2"], site_m: Float[Array, "servers 2"]) -> Array:
     """Index of the station nearest to each position: the one with the strongest signal."""
     return jnp.argmin(_squared_distance(position_m, site_m), axis=-1).astype(jnp.int32)

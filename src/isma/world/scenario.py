@@ -109,12 +109,13 @@ class Time(Section):
 class Sites(Section):
     """Where the base stations stand; an edge server is co-located with each."""
 
-    kind: Literal["hexagonal", "file"] = "hexagonal"
-    """`hexagonal`: `count` neighbouring cells around a centre; `file`: a table of real sites."""
+    kind: Literal["hexagonal", "line", "file"] = "hexagonal"
+    """`hexagonal`: `count` neighbouring cells around a centre; `line`: `count` in a row; `file`: a
+    table of real sites."""
     count: Annotated[int, Positive] = 6
-    """Stations of a hexagonal layout; ignored for a file."""
+    """Stations of a layout that is no file."""
     coverage_radius_m: Metres = 1000.0
-    """Radius of a station's coverage; hexagonal neighbours stand √3 times that apart."""
+    """Radius of a station's coverage; neighbours in a layout stand √3 times that apart."""
     file: Path | None = None
     """CSV with columns site_id, latitude, longitude (WGS84 degrees)."""
 
@@ -239,6 +240,16 @@ class Steady(Section):
     """Standard deviation of the heading's change after one second; it grows with √t."""
 
 
+class Road(Section):
+    """Motion on a straight road past a line of stations, turning round at the last of them."""
+
+    kind: Literal["road"] = "road"
+    speed_mps: MetresPerSecond = 120 / 3.6
+    """Speed of every user; half of them drive either way, by chance."""
+    offset_m: Metres = 50.0
+    """Distance of the road from the line of stations."""
+
+
 class Trace(Section):
     """Motion along recorded fixes, linear between them."""
 
@@ -289,7 +300,7 @@ class Scenario(Section):
     users: Users = Users()
     tasks: Tasks = Tasks()
     radio: Radio = Radio()
-    mobility: Annotated[Steady | Trace, Field(discriminator="kind")] = Steady()
+    mobility: Annotated[Steady | Road | Trace, Field(discriminator="kind")] = Steady()
     broadcast: Broadcast = Broadcast()
     migration: Migration = Migration()
     latency: Latency = Latency()
@@ -323,7 +334,11 @@ class Scenario(Section):
                 )
         if self.presence.enabled:
             self._visits_fit()
-        if self.mobility.kind == "steady" and self.users.count is None:
+        if self.mobility.kind == "road" and self.sites.kind != "line":
+            raise ValueError(
+                f'sites.kind must be "line" when mobility.kind is "road", got "{self.sites.kind}"'
+            )
+        if self.mobility.kind != "trace" and self.users.count is None:
             raise ValueError("users.count must be given when users do not come from a trace")
         if self.sites.kind == "file" and self.backhaul.kind == "neighbours":
             raise ValueError(
@@ -343,8 +358,8 @@ class Scenario(Section):
                 f"presence.arrival_s must end before time.duration_s ({duration_s:g}), "
                 f"got {latest_s:g}"
             )
-        if self.presence.within_m is not None and self.mobility.kind == "trace":
+        if self.presence.within_m is not None and self.mobility.kind != "steady":
             raise ValueError(
-                "presence.within_m must not be given with a trace, which says where users are, "
-                f"got {self.presence.within_m:g}"
+                f"presence.within_m must not be given with a {self.mobility.kind}, which says where "
+                f"users are, got {self.presence.within_m:g}"
             )

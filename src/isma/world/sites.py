@@ -1,4 +1,4 @@
-"""Where base stations stand: hexagonal neighbours, or a table of real sites in degrees."""
+"""Where base stations stand: hexagonal neighbours, a row, or a table of real sites in degrees."""
 
 import csv
 import math
@@ -78,7 +78,8 @@ def layout(sites: scenario.Sites) -> Layout:
     """Place a scenario's stations; raises DataError for a table that cannot be used."""
     if sites.file is not None and sites.kind == "file":
         return from_table(read(sites.file))
-    position_m = hexagonal(sites.count, math.sqrt(3) * sites.coverage_radius_m)
+    spacing_m = math.sqrt(3) * sites.coverage_radius_m
+    position_m = (line if sites.kind == "line" else hexagonal)(sites.count, spacing_m)
     return Layout(tuple(str(site) for site in range(sites.count)), position_m, None)
 
 
@@ -93,6 +94,12 @@ def hexagonal(count: int, spacing_m: float) -> Float[np.ndarray, "servers 2"]:
             axial += [(ring * q + step * dq, ring * r + step * dr) for step in range(ring)]
     q, r = np.array(axial[:count], dtype=np.float64).T
     return spacing_m * np.stack([q + r / 2, r * math.sqrt(3) / 2], axis=-1)
+
+
+def line(count: int, spacing_m: float) -> Float[np.ndarray, "servers 2"]:
+    """Points in a row from west to east, the middle of them at the origin."""
+    east_m = (np.arange(count) - (count - 1) / 2) * spacing_m
+    return np.stack([east_m, np.zeros(count)], axis=-1)
 
 
 def from_table(table: SiteTable) -> Layout:
