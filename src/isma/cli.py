@@ -226,6 +226,12 @@ def import_(
         Path | None,
         typer.Option(help="recorded serving cells to compare with (cell_of_cab.csv.gz)"),
     ] = None,
+    world: Annotated[
+        str,
+        typer.Option(
+            help="what is not in the data: paper, or full (services, queues, migration, shared band)"
+        ),
+    ] = "paper",
 ) -> None:
     """Make a scenario from real traces, sites and topologies; say what was dropped and why."""
     named = None
@@ -246,6 +252,7 @@ def import_(
         _seconds(duration),
         columns=named,
         cells=cells,
+        world=world,
     )
     for line in result.lines:
         typer.echo(line)

@@ -123,6 +123,27 @@ def test_a_csv_becomes_a_scenario(data: Path):
     )
 
 
+def test_everything_can_be_switched_on(data: Path):
+    make(data, world="full")
+    full = files.load(data / "out" / "sf.toml")
+    make(data, world="paper")
+    plain = files.load(data / "out" / "sf.toml")
+    assert [service.name for service in full.services] == [
+        "interactive-vision",
+        "video-analytics",
+        "batch",
+    ]
+    assert (full.radio.shared, full.queues.enabled, full.migration.kind) == (True, True, "cold")
+    assert (full.radio.model, full.energy.enabled) == ("umi", True)
+    assert (full.servers.clock_hz, full.latency.per_hop_s) == (128e9, 0.02)
+    # The same noise density as JTORA's: five times the band, five times the noise.
+    ratio = full.radio.noise_w / plain.radio.noise_w
+    assert ratio == pytest.approx(full.radio.bandwidth_hz / plain.radio.bandwidth_hz, rel=0.01)
+    assert (plain.services, plain.radio.shared, plain.queues.enabled) == ((), False, False)
+    same = {"sites", "backhaul", "mobility", "time", "broadcast", "name", "description"}
+    assert full.model_dump(include=same) == plain.model_dump(include=same)
+
+
 @pytest.mark.parametrize("kind", ["graphml", "node-link"])
 def test_a_topology_becomes_a_scenario(tmp_path: Path, kind: str):
     graph = nx.Graph([(0, 1), (1, 2), (2, 3)])
@@ -151,6 +172,7 @@ def test_a_topology_becomes_a_scenario(tmp_path: Path, kind: str):
     ("given", "error", "said"),
     [
         ({"kind": "cabspoting"}, ScenarioError, "did you mean 'cabspotting'"),
+        ({"world": "fulll"}, ScenarioError, "unknown world 'fulll': did you mean 'full'"),
         ({"out": Path("sf")}, RunError, "must be called NAME.toml"),
         ({"sites": None}, ScenarioError, "sites must be given with cabspotting"),
         ({"kind": "graphml"}, ScenarioError, "sites must not be given with graphml"),

@@ -1,9 +1,11 @@
 """Scenarios made from data that people bring: a TOML file and the tables beside it."""
 
 import hashlib
+import tomllib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,15 @@ class Kind(StrEnum):
     """The same from node-link JSON."""
 
 
+class World(StrEnum):
+    """What a scenario gets that is not in the data."""
+
+    PAPER = "paper"
+    """The fields of the preset `paper`."""
+    FULL = "full"
+    """Services, radio, queues, migration and latency as `full.toml` has them."""
+
+
 @dataclass(frozen=True)
 class ImportResult:
     """What an import made."""
@@ -66,6 +77,7 @@ class _Request:
     duration_s: float | None
     columns: csv_traces.Columns | None
     cells: Path | None
+    world: World
 
     @property
     def inputs(self) -> list[Path]:
@@ -96,18 +108,22 @@ def import_scenario(
     duration_s: float | None = None,
     columns: csv_traces.Columns | None = None,
     cells: Path | None = None,
+    world: World | str = World.PAPER,
 ) -> ImportResult:
     """Make the scenario file `out` and the tables that it needs beside it, all of them or none.
 
     A trace (`cabspotting`, `csv`) needs a table of `sites`; its run starts at `start`, or with the
     window of the file through which most users have fixes. A topology (`graphml`, `node-link`)
     gives sites and backhaul itself. `cells`, a table of recorded cells, is compared with the trace.
-    What is not in the data is as in the preset `paper`.
+    What is not in the data is as in the preset `paper`, or what `world` adds to it.
     Raises DataError, ScenarioError or RunError.
     """
     if kind not in list(Kind):
         raise ScenarioError(unknown("kind of import", kind, [known.value for known in Kind]))
-    asked = _Request(Kind(kind), source, out, sites, backhaul, start, duration_s, columns, cells)
+    if world not in list(World):
+        raise ScenarioError(unknown("world", world, [known.value for known in World]))
+    given = (source, out, sites, backhaul, start, duration_s, columns, cells)
+    asked = _Request(Kind(kind), *given, World(world))
     _checked(asked)
     topological = asked.kind in (Kind.GRAPHML, Kind.NODE_LINK)
     draft = _from_topology(asked) if topological else _from_trace(asked)
@@ -157,7 +173,7 @@ def _from_trace(asked: _Request) -> _Draft:
     began = start.isoformat().replace("+00:00", "Z")
     chosen = "as asked" if asked.start else "the window through which most users have fixes"
     lines.append(f"{num_users:,} users from {began} for {duration_s:g} s: {chosen}")
-    tree = _paper("san-francisco" if cabs else asked.out.stem, duration_s)
+    tree = _fields(asked.world, "san-francisco" if cabs else asked.out.stem, duration_s)
     tree["description"] = (
         f"{num_users:,} users of {asked.source.name} among {len(table.ids):,} real sites, "
         f"{duration_s:g} s from {began}"
@@ -176,7 +192,7 @@ def _from_topology(asked: _Request) -> _Draft:
     layout = sites.from_table(nodes.table)
     linked = _backhaul(asked, asked.source)
     lines = [*topology.describe(nodes), *_network_lines(linked, layout)]
-    tree = _paper(asked.out.stem, asked.duration_s)
+    tree = _fields(asked.world, asked.out.stem, asked.duration_s)
     tree["description"] = f"{len(layout.ids):,} sites at the nodes of {asked.source.name}"
     radius_m = tree["sites"]["coverage_radius_m"]
     if len(layout.ids) > 1:
@@ -193,9 +209,13 @@ def _from_topology(asked: _Request) -> _Draft:
     return _with_places(_Draft(tree, {}, lines), asked, nodes.table, linked)
 
 
-def _paper(name: str, duration_s: float | None) -> dict[str, Any]:
-    """The fields of the preset `paper`, under another name."""
+def _fields(world: World, name: str, duration_s: float | None) -> dict[str, Any]:
+    """What is not in the data: the fields of the preset `paper`, or what is added to them."""
     tree = files.load("paper").model_dump(mode="json", exclude_none=True)
+    if world is World.FULL:
+        text = (resources.files("isma.world.importers") / "full.toml").read_text()
+        for section, fields in tomllib.loads(text).items():
+            tree[section] = fields if section == "services" else tree[section] | fields
     tree["name"] = name
     if duration_s is not None:
         tree["time"] |= {"duration_s": duration_s, "warmup_s": _warmup_s(duration_s)}

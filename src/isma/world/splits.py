@@ -1,0 +1,42 @@
+"""Which worlds are for learning, which for choosing options, and which are published (splits.toml)."""
+
+import tomllib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from importlib import resources
+
+WINDOW = timedelta(hours=2)
+"""Length of a window of recorded motion."""
+
+
+class Purpose(StrEnum):
+    """What a split is for."""
+
+    TRAIN = "train"
+    """Learning."""
+    VALIDATION = "validation"
+    """Choosing options, stopping early."""
+    TEST = "test"
+    """Published numbers."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """The worlds of one purpose."""
+
+    seeds: range
+    """Worlds that are drawn."""
+    archive: str
+    """San Francisco: the archive of cabs."""
+    starts: tuple[datetime, ...]
+    """San Francisco: when its windows of two hours begin."""
+
+
+def split(purpose: Purpose) -> Split:
+    """The worlds that are for this purpose; they have none in common with those of another."""
+    text = (resources.files("isma.world") / "splits.toml").read_text()
+    found = tomllib.loads(text)[purpose]
+    first, last = found["seeds"]
+    city = found["san-francisco"]
+    return Split(range(first, last + 1), city["archive"], tuple(city["starts"]))
