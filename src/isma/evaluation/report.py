@@ -16,6 +16,7 @@ from isma.evaluation import figures, quantities, tables, words
 from isma.evaluation.figures import style
 from isma.evaluation.score import COLUMNS, Gap, Score
 from isma.evaluation.tables import Point, Run
+from isma.storage import write_atomically
 from isma.world.scenario import Scenario, Steady, Trace
 
 _THEME = {
@@ -71,7 +72,7 @@ def write(run_folder: Path) -> Path:
     run = Run.load(run_folder)
     drawn = figures.draw_all(run, run_folder)
     path = run_folder / "report.html"
-    tables.put(path, render(run, drawn).encode())
+    write_atomically(path, render(run, drawn).encode())
     return path
 
 
