@@ -33,11 +33,15 @@ def save(path: Path, tree: PyTree, about: Mapping[str, Any], dtype: np.dtype | N
     """Write the arrays of a tree, floats as `dtype` if given. Raises RunError."""
     tensors = {name: _stored(leaf, dtype) for name, leaf in _named(tree).items()}
     content = save_tensors(tensors)
-    digest = hashlib.sha256(content).hexdigest()
-    text = json.dumps({"format": _FORMAT, "sha256": digest, **about}, indent=2) + "\n"
+    text = json.dumps({"format": _FORMAT, "sha256": digest(content), **about}, indent=2) + "\n"
     # The sidecar goes last: until its digest fits, the pair counts as damaged.
     write_atomically(path, content)
     write_atomically(sidecar_path(path), text.encode())
+
+
+def digest(content: bytes) -> str:
+    """How a sidecar names its weights."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def about(path: Path) -> dict[str, Any]:
@@ -60,7 +64,7 @@ def about(path: Path) -> dict[str, Any]:
 def load(path: Path, skeleton: PyTree) -> PyTree:
     """The skeleton with its arrays from the file. Raises CheckpointError where they do not fit."""
     content = _read(path)
-    if hashlib.sha256(content).hexdigest() != about(path).get("sha256"):
+    if digest(content) != about(path).get("sha256"):
         raise CheckpointError(
             f"{path}: damaged, or not the one that {sidecar_path(path).name} speaks of: "
             "their digests differ; train again"

@@ -1,7 +1,7 @@
 """Training of a latent space model: collect with the planner, fit sequences, in turn (PlaNet's loop)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from isma.contract import Policy
+from isma.errors import RunError
 from isma.model import saved, vectors
 from isma.model.bound import Objective, Sequences
 from isma.model.latent import Kind, LatentModel
@@ -19,7 +20,7 @@ from isma.model.vectors import Scales
 from isma.planning.cross_entropy import Budget
 from isma.policies.latent import LatentPlanner
 from isma.training.collect import RandomCode, collect, first_memory, spread, ticks_for
-from isma.training.fit import Experience, Fitting
+from isma.training.fit import SEEN, Experience, Fitting
 from isma.training.replay import Replay
 from isma.training.session import Metrics
 from isma.world.scenario import Scenario
@@ -27,13 +28,18 @@ from isma.world.scenario import Scenario
 _BLOCK = 20
 """Updates that run as one program, between two words on progress."""
 
-COLLECTING = Budget(candidates=64, iterations=4, horizon=10, elites=8)
+COLLECTING = Budget(candidates=32, iterations=3, horizon=10, elites=6)
 """The planner's budget while collecting."""
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """How much is collected and fitted."""
+class LatentOptions:
+    """The model's form, and how much is collected and fitted."""
+
+    cells: int = 5
+    """Stacked LSTM cells."""
+    separate: bool = False
+    """Whether every server gets a model of its own."""
 
     rounds: int = 12
     """Rounds of collecting and fitting; the planner acts from the second one on."""
@@ -65,6 +71,18 @@ class Schedule:
     free_nats: float = 1.0
     """Divergence that costs nothing, in nats a step."""
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
+        for name in ("cells", "rounds", "updates", "random_worlds", "planned_worlds", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 2 <= self.length <= self.periods:
+            raise ValueError(
+                f"length must be at least 2 and at most periods ({self.periods}), got {self.length}"
+            )
+        if self.periods <= SEEN:
+            raise ValueError(f"periods must be above {SEEN}, got {self.periods}")
+
 
 class LatentState(eqx.Module):
     """All that the next round depends on."""
@@ -85,7 +103,7 @@ class LatentLearner:
 
     frame: Frame
     scenarios: tuple[Scenario, ...]
-    schedule: Schedule
+    options: LatentOptions
     scales: Scales
 
     @classmethod
@@ -93,29 +111,36 @@ class LatentLearner:
         cls,
         kind: Kind,
         scenarios: Sequence[Scenario],
-        schedule: Schedule,
-        cells: int = 5,
-        separate: bool = False,
+        options: LatentOptions,
     ) -> "LatentLearner":
         """A learner for worlds of these scenarios' size. Raises ScenarioError."""
         shape = spread(scenarios, 1).params.shape
-        frame = Frame(kind, shape.num_users, shape.num_servers, cells, separate)
-        return cls(frame, tuple(scenarios), schedule, vectors.scales(scenarios))
+        sizes = (shape.num_users, shape.num_servers, options.cells)
+        frame = Frame(kind, *sizes, options.separate)
+        return cls(frame, tuple(scenarios), options, vectors.scales(scenarios))
+
+    def for_steps(self, steps: int) -> "LatentLearner":
+        """The same with `steps` updates in all: as many whole rounds as that gives, at least one."""
+        if steps < 1:
+            raise RunError(f"steps must be at least 1, got {steps}")
+        updates = min(self.options.updates, steps)
+        rounds = -(-steps // updates)
+        return replace(self, options=replace(self.options, rounds=rounds, updates=updates))
 
     @property
     def rounds(self) -> int:
         """Rounds of a whole training."""
-        return self.schedule.rounds
+        return self.options.rounds
 
     @property
     def steps_per_round(self) -> int:
         """Updates in a round."""
-        return self.schedule.updates
+        return self.options.updates
 
     def start(self, key: PRNGKeyArray) -> LatentState:
         """Random weights and no experience, but for what is held out."""
         model_key, held_out_key = jax.random.split(key)
-        model, plan = self.frame.make(model_key), self.schedule
+        model, plan = self.frame.make(model_key), self.options
         raw = self._collect(RandomCode(), plan.held_out_worlds, held_out_key)
         mean = jnp.mean(raw.reward, where=raw.counted)
         unit = jnp.std(raw.reward, where=raw.counted) / plan.reward_std
@@ -132,7 +157,7 @@ class LatentLearner:
     ) -> tuple[LatentState, Metrics]:
         """Collect with what is known so far, then fit."""
         explore_key, plan_key, fit_key, test_key = jax.random.split(key, 4)
-        plan, fitting = self.schedule, self._fitting
+        plan, fitting = self.options, self._fitting
         scale = lambda raw: _scaled(raw, state.reward_mean, state.reward_unit)  # noqa: E731
         found = self._collect(RandomCode(), plan.random_worlds, explore_key)
         explored, planned = Replay.of(scale(found)), state.planned
@@ -163,7 +188,7 @@ class LatentLearner:
         return path
 
     def _explorer(self, model: LatentModel) -> Policy:
-        noise = jnp.asarray(self.schedule.noise_std)
+        noise = jnp.asarray(self.options.noise_std)
         frame = self.frame
         return LatentPlanner(
             *(model, self.scales, COLLECTING, noise),
@@ -175,13 +200,13 @@ class LatentLearner:
         memory_key, world_key = jax.random.split(key)
         keys, firsts = jax.random.split(world_key, number), jax.random.split(memory_key, number)
         memory = first_memory(policy, self.scales, self.scenarios[0], worlds, firsts)
-        periods = self.schedule.periods
+        periods = self.options.periods
         ticks = ticks_for(self.scenarios, periods)
         return collect(worlds, policy, self.scales, memory, keys, periods, ticks)
 
     @property
     def _fitting(self) -> Fitting:
-        plan, frame = self.schedule, self.frame
+        plan, frame = self.options, self.frame
         which = vectors.reconstructed(frame.num_users, frame.num_servers)
         return Fitting(
             *(plan.batch, plan.length, plan.learning_rate, plan.clip_norm),
