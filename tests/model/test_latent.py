@@ -28,7 +28,7 @@ def test_an_lstm_step_by_hand() -> None:
     weight = jnp.array([[2.0, 0.5, -1.0, 1.0], [3.0, 0.25, 0.5, -2.0]])
     bias = jnp.array([0.1, 0.2, 0.3, 0.4])
     lstm = Lstm((Dense(weight, bias),), width=1)
-    before = lstm.start((1,), jnp.float32)
+    before = lstm.start((1,))
     before = dataclasses.replace(before, hidden=(jnp.array([[0.5]]),), cell=(jnp.array([[-0.7]]),))
     after = lstm(before, jnp.array([[0.3]]))
     enter, forget, leave = (
@@ -43,7 +43,7 @@ def test_an_lstm_step_by_hand() -> None:
 def test_a_signal_passes_all_cells() -> None:
     """What an action changes is of the same order behind five cells as behind one."""
     lstm = Lstm.make(KEY, 10, 64, 5)
-    start = lstm.start((256,), jnp.float32)
+    start = lstm.start((256,))
     one, other = jax.random.normal(KEY, (2, 256, 10))
     changed = [
         float(jnp.std(a - b))

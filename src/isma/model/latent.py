@@ -131,8 +131,8 @@ class _WithLstm(LatentModel):
     lstm: Lstm
 
     def start(self, rows: tuple[int, ...] = ()) -> Carry:
-        dtype = self.encoder.mean.bias.dtype
-        return Carry(self.lstm.start(rows, dtype), jnp.zeros((*rows, self.sizes.latent), dtype))
+        none = jnp.zeros((*rows, self.sizes.latent), self.encoder.mean.bias.dtype)
+        return Carry(self.lstm.start(rows), none)
 
     def advance(
         self, carry: Carry, action: Float[Array, "*rows action"]

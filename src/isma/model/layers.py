@@ -120,9 +120,9 @@ class Lstm(eqx.Module):
             gates.append(Dense(weight.at[before:].multiply(_RECURRENT_GAIN), made.bias))
         return cls(tuple(gates), width)
 
-    def start(self, rows: tuple[int, ...], dtype: jnp.dtype) -> LstmMemory:
+    def start(self, rows: tuple[int, ...]) -> LstmMemory:
         """Nothing remembered."""
-        nothing = tuple(jnp.zeros((*rows, self.width), dtype) for _ in self.gates)
+        nothing = tuple(jnp.zeros((*rows, self.width), one.bias.dtype) for one in self.gates)
         return LstmMemory(nothing, nothing)
 
     def __call__(self, memory: LstmMemory, x: Float[Array, "*rows inputs"]) -> LstmMemory:

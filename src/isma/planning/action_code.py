@@ -36,7 +36,7 @@ def decode(code: Float[Array, "*rows users 3"], num_servers: int) -> Coded:
 
 
 def model_input(
-    action: Coded, own: Bool[Array, "*rows users"], num_servers: int
+    action: Coded, own: Bool[Array, "... users"], num_servers: int
 ) -> Float[Array, "*rows action"]:
     """The action as a model reads it: each number in [0, 1], and zero for users of other servers."""
     server = action.server / max(num_servers - 1, 1)

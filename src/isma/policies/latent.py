@@ -16,7 +16,7 @@ from isma.planning import action_code
 from isma.planning.action_code import Coded
 from isma.planning.cross_entropy import Budget, Searched, search
 from isma.when import when
-from isma.world.scenario import Scenario
+from isma.world.scenario import Scenario, Visibility
 
 
 class Belief(eqx.Module):
@@ -67,7 +67,11 @@ class LatentPlanner(Policy):
     def init(
         self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
     ) -> Memory:
-        """Nothing seen yet. Raises PolicyError for a world of other sizes than the model's."""
+        """Nothing seen yet. Raises PolicyError for a world that the model is not for."""
+        if scenario.visibility is Visibility.USER:
+            raise PolicyError(
+                "this policy plans for a server's users together: visibility must be server, got user"
+            )
         if (num_users, num_servers) != (self.num_users, self.num_servers):
             raise PolicyError(
                 f"this model is for {self.num_users} users and {self.num_servers} servers, and "

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 from jaxtyping import PRNGKeyArray, PyTree
@@ -34,6 +34,7 @@ class Progress:
 Report = Callable[[Progress], None]
 
 
+@runtime_checkable
 class Learner(Protocol):
     """What can be trained: a state, advanced round by round."""
 
