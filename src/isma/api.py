@@ -13,6 +13,8 @@ from isma.evaluation.plan import Plan
 from isma.evaluation.tables import Run
 from isma.model import checkpoint
 from isma.policies import registry
+from isma.reproduction import run as reproduction
+from isma.reproduction.result import Result
 from isma.training import models, session
 from isma.world import files
 from isma.world.scenario import Scenario
@@ -84,14 +86,23 @@ def train(
     varied = {files.full_name(field): tuple(values) for field, values in (vary or {}).items()}
     scenarios = [point.scenario for point in points(loaded, varied)]
     learner = models.learner(model, scenarios, steps, options or {})
-    config = {
-        "model": model,
-        "scenarios": [files.dumps(one) for one in scenarios],
-        "steps": learner.rounds * learner.steps_per_round,
-        "seed": seed,
-        "options": dict(options or {}),
-    }
+    config = models.config(model, scenarios, learner, seed, options or {})
     digest = hashlib.sha256(json.dumps(config).encode()).hexdigest()[:6]
     folder = Path(out) if out is not None else Path("runs") / f"{model}-{digest}"
     path = session.run(learner, config, seed, folder, on_progress)
     return Training(path, checkpoint.about(path)["metrics"])
+
+
+def reproduce(
+    figure: str = "all",
+    scale: str = "smoke",
+    out: str | Path | None = None,
+    on_progress: Callable[[reproduction.Progress], None] = lambda progress: None,
+) -> tuple[Path, list[Result]]:
+    """Run one of the paper's figures again, or all, and judge its claims; the folder and the results.
+
+    A folder with the same reproduction is completed, never run twice. Raises IsmaError.
+    """
+    names = list(reproduction.FIGURES) if figure == "all" else [figure]
+    folder = Path(out) if out is not None else Path("runs") / f"reproduce-{scale}"
+    return folder, reproduction.reproduce(names, scale, folder, on_progress)

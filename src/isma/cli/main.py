@@ -7,6 +7,7 @@ import typer
 
 from isma.cli import bench, scenario
 from isma.cli.compare import compare
+from isma.cli.reproduce import reproduce
 from isma.cli.train import train
 from isma.errors import IsmaError
 
@@ -18,6 +19,7 @@ app = typer.Typer(
 )
 app.command()(compare)
 app.command()(train)
+app.command()(reproduce)
 app.add_typer(scenario.app, name="scenario")
 app.add_typer(bench.app, name="bench")
 

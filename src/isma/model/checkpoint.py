@@ -138,5 +138,5 @@ def _is_array(leaf: Any) -> bool:
 
 
 def _stored(leaf: Any, dtype: np.dtype | None) -> np.ndarray:
-    array = np.ascontiguousarray(leaf)
+    array = np.asarray(leaf, order="C")
     return array.astype(dtype) if dtype is not None and array.dtype.kind == "f" else array

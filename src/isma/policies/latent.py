@@ -147,7 +147,8 @@ def plan(
             code, weight, drawn = step
             coded = action_code.decode(code.reshape(rows), num_servers)
             action = action_code.model_input(coded, own, num_servers)
-            believed = model.imagine(believed, action, drawn)
+            # All candidates of a pass meet the same draws: they are compared, not their luck.
+            believed = jax.vmap(model.imagine, in_axes=(0, 0, None))(believed, action, drawn)
             return (believed, total + weight * model.reward(believed)), None
 
         spread = lambda leaf: jnp.broadcast_to(leaf, (budget.candidates, *leaf.shape))  # noqa: E731

@@ -132,7 +132,7 @@ def collect(
     memory: Memory,
     keys: Key[Array, "worlds"],
     num_steps: int,
-    num_ticks: int,
+    num_ticks: Int[Array, ""],
 ) -> Sequences:
     """The first `num_steps` decisions of every server, as rows of worlds and servers."""
     recorder = _Recorder(policy, scales)
@@ -156,13 +156,13 @@ def first_memory(
     )
 
 
-def ticks_for(scenarios: Sequence[Scenario], num_steps: int) -> int:
+def ticks_for(scenarios: Sequence[Scenario], num_steps: int) -> Int[Array, ""]:
     """Ticks after which every server has had `num_steps` periods and the one that rewards the last."""
     longest = max(
         jnp.max(jnp.asarray(scenario.servers.decision_period_s)) / scenario.time.tick_s
         for scenario in scenarios
     )
-    return round(float(longest) * (num_steps + 1)) + 1
+    return jnp.asarray(round(float(longest) * (num_steps + 1)) + 1)
 
 
 def _one_world(
@@ -171,14 +171,14 @@ def _one_world(
     memory: Memory,
     key: PRNGKeyArray,
     num_steps: int,
-    num_ticks: int,
+    num_ticks: Int[Array, ""],
 ) -> Sequences:
     world_key, run_key = jax.random.split(key)
     state = reset(params, world_key)
     users = jnp.zeros(params.shape.num_users)
     start = (state, memory, _Sums(users, users), _blank(params, num_steps))
 
-    def one_tick(carry: tuple[State, Memory, _Sums, _Tape], _: None):
+    def one_tick(_: Array, carry: tuple[State, Memory, _Sums, _Tape]):
         state, memory, sums, tape = carry
         due = who_decides(params, state).due
         after, memory, outcome = step(
@@ -188,9 +188,9 @@ def _one_world(
         emitted = ~jnp.isnan(outcome.completion_time_s)
         took = jnp.sum(jnp.where(emitted, outcome.completion_time_s, 0), axis=1)
         sums = _Sums(sums.time_s + took, sums.tasks + jnp.sum(emitted, axis=1))
-        return (after, memory, sums, tape), None
+        return after, memory, sums, tape
 
-    return jax.lax.scan(one_tick, start, None, num_ticks)[0][3].sequences
+    return jax.lax.fori_loop(0, num_ticks, one_tick, start)[3].sequences
 
 
 def _blank(params: Params, num_steps: int) -> _Tape:

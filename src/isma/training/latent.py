@@ -174,12 +174,17 @@ class LatentLearner:
         metrics = {
             "collected_reward": jnp.mean(found.reward, where=found.counted),
             **(terms._asdict() if terms is not None else {}),
-            **fitting.held_out(model, state.held_out, test_key),
         }
         state = eqx.tree_at(
             lambda s: (s.model, s.optimiser, s.planned), state, (model, optimiser, planned)
         )
-        return state, {name: float(value) for name, value in metrics.items()}
+        known = {name: float(value) for name, value in metrics.items()}
+        return state, {**known, **self.held_out(state, test_key)}
+
+    def held_out(self, state: LatentState, key: PRNGKeyArray) -> Metrics:
+        """How well the model does on worlds that it is never trained on."""
+        found = self._fitting.held_out(state.model, state.held_out, key)
+        return {name: float(value) for name, value in found.items()}
 
     def finish(self, state: LatentState, out: Path, about: Mapping[str, Any]) -> Path:
         """Write the weights for the policy that plans with them."""

@@ -11,6 +11,7 @@ from isma.model import describe
 from isma.model.latent import Kind
 from isma.training.latent import LatentLearner, LatentOptions
 from isma.training.session import Learner
+from isma.world import files
 from isma.world.scenario import Scenario
 
 _LATENT: dict[str, Kind] = {str(kind): kind for kind in Kind}
@@ -27,6 +28,23 @@ def learner(
     chosen = _options(name, options)
     made = LatentLearner.make(kind, scenarios, chosen)
     return made if steps is None else made.for_steps(steps)
+
+
+def config(
+    name: str,
+    scenarios: Sequence[Scenario],
+    made: Learner,
+    seed: int,
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """All that is needed to train again, as a folder of a training keeps it."""
+    return {
+        "model": name,
+        "scenarios": [files.dumps(one) for one in scenarios],
+        "steps": made.rounds * made.steps_per_round,
+        "seed": seed,
+        "options": dict(options),
+    }
 
 
 def description(name: str, scenario: Scenario, options: Mapping[str, Any]) -> str:
