@@ -8,9 +8,11 @@ checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
 MODULES = (
     "isma.contract",
     "isma.delay",
+    "isma.model",
     "isma.planning",
     "isma.policies",
     "isma.simulator",
+    "isma.training",
     "isma.bounds",
     "isma.world.mobility",
     "isma.world.radio",

@@ -23,6 +23,32 @@ def tiny(overrides: Mapping[str, Any] | None = None) -> Scenario:
     return load("paper", {**small, **(overrides or {})})
 
 
+EVERYTHING: dict[str, Any] = {
+    "migration.kind": "precopy",
+    "migration.downtime_s": 0.2,
+    "latency.task_s": 0.01,
+    "latency.per_hop_s": 0.02,
+    "queues.enabled": True,
+    "radio.shared": True,
+    "radio.model": "umi",
+    "presence.enabled": True,
+    "presence.part": 0.5,
+    "presence.arrival_s": [0, 8],
+    "presence.stay_s": [2, 10],
+    "failures.enabled": True,
+    "failures.mean_between_s": 10,
+    "failures.mean_repair_s": 4,
+    "failures.detection_s": 0.5,
+    "failures.restart_s": 0.5,
+    "energy.enabled": True,
+    "clock_range_hz": ["2 GHz", "20 GHz"],
+    "broadcast.delay_s": 0.25,
+    "broadcast.loss_ratio": 0.2,
+    "observe_position": True,
+}
+"""All switches at once, fast enough for `tiny`."""
+
+
 def network(server_hz: list[float], hops: list[list[float]]) -> Infrastructure:
     """A network in round numbers: 1 Mbit/s by radio where the gain is 1, 1 Mbit/s a hop."""
     return eqx.tree_at(

@@ -1,6 +1,9 @@
 """What a Python program calls: the same as the command line, without the terminal."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +11,14 @@ from isma.evaluation import compare as comparison
 from isma.evaluation import report
 from isma.evaluation.plan import Plan
 from isma.evaluation.tables import Run
+from isma.model import checkpoint
 from isma.policies import registry
+from isma.reproduction import run as reproduction
+from isma.reproduction.result import Result
+from isma.training import models, session
 from isma.world import files
 from isma.world.scenario import Scenario
+from isma.world.vary import points
 
 
 def load_scenario(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Scenario:
@@ -43,3 +51,58 @@ def compare(
     comparison.compare(plan, folder, on_progress)
     report.write(folder)
     return Run.load(folder)
+
+
+@dataclass(frozen=True)
+class Training:
+    """A finished training."""
+
+    checkpoint: Path
+    """The weights; their sidecar stands beside them."""
+    metrics: Mapping[str, float]
+    """Of the last round."""
+
+    @property
+    def lines(self) -> list[str]:
+        """The metrics in words."""
+        return [f"{name} {value:.4g}" for name, value in self.metrics.items()]
+
+
+def train(
+    model: str,
+    scenario: Scenario | str | Path = "paper",
+    vary: Mapping[str, Sequence[Any]] | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    options: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    on_progress: Callable[[session.Progress], None] = lambda progress: None,
+) -> Training:
+    """Train a model on worlds of a scenario, spread over the varied fields' values.
+
+    A folder with the same training is gone on with, exactly from its last round. Raises IsmaError.
+    """
+    loaded = scenario if isinstance(scenario, Scenario) else files.load(scenario)
+    varied = {files.full_name(field): tuple(values) for field, values in (vary or {}).items()}
+    scenarios = [point.scenario for point in points(loaded, varied)]
+    learner = models.learner(model, scenarios, steps, options or {})
+    config = models.config(model, scenarios, learner, seed, options or {})
+    digest = hashlib.sha256(json.dumps(config).encode()).hexdigest()[:6]
+    folder = Path(out) if out is not None else Path("runs") / f"{model}-{digest}"
+    path = session.run(learner, config, seed, folder, on_progress)
+    return Training(path, checkpoint.about(path)["metrics"])
+
+
+def reproduce(
+    figure: str = "all",
+    scale: str = "smoke",
+    out: str | Path | None = None,
+    on_progress: Callable[[reproduction.Progress], None] = lambda progress: None,
+) -> tuple[Path, list[Result]]:
+    """Run one of the paper's figures again, or all, and judge its claims; the folder and the results.
+
+    A folder with the same reproduction is completed, never run twice. Raises IsmaError.
+    """
+    names = list(reproduction.FIGURES) if figure == "all" else [figure]
+    folder = Path(out) if out is not None else Path("runs") / f"reproduce-{scale}"
+    return folder, reproduction.reproduce(names, scale, folder, on_progress)

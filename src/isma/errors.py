@@ -4,6 +4,7 @@
     ├── ScenarioError   a preset, a scenario file or one of its fields
     ├── DataError       a trace, a site table or a graph that cannot be used
     ├── PolicyError     a policy's name or option
+    ├── CheckpointError trained weights that are missing, damaged or another model's
     └── RunError        a run folder, an output path, a full disk
 
 A message states the rule, the value and the way out.
@@ -27,6 +28,10 @@ class DataError(IsmaError):
 
 class PolicyError(IsmaError):
     """A policy's name or one of its options is wrong."""
+
+
+class CheckpointError(IsmaError):
+    """Trained weights are missing, damaged, or of another model or world."""
 
 
 class RunError(IsmaError):

@@ -225,12 +225,13 @@ def test_a_full_disk_is_told_in_one_line(
 ) -> None:
     """After `config.toml` nothing can be written; then there is room again."""
     out = tmp_path / "full"
-    write, replace = Path.write_bytes, os.replace
+    sync, replace = os.fsync, os.replace
+    synced: list[int] = []
 
-    def full_write(path: Path, content: bytes) -> int:
-        if "config" in path.name:
-            return write(path, content)
-        write(path, content[:10])
+    def full_sync(descriptor: int) -> None:
+        synced.append(descriptor)
+        if len(synced) == 1:  # config.toml
+            return sync(descriptor)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def full_replace(source: Path, target: Path) -> None:
@@ -240,7 +241,7 @@ def test_a_full_disk_is_told_in_one_line(
 
     with monkeypatch.context() as patch:
         if operation == "write":
-            patch.setattr(Path, "write_bytes", full_write)
+            patch.setattr(os, "fsync", full_sync)
         else:
             patch.setattr(os, "replace", full_replace)
         with pytest.raises(RunError) as told:

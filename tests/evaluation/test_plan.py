@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from worlds import tiny
 
-from isma.errors import IsmaError, PolicyError, RunError, ScenarioError
+from isma.errors import IsmaError, PolicyError, RunError
 from isma.evaluation import plan as planning
-from isma.evaluation.plan import CellKey, Plan, scalar, vary_from
+from isma.evaluation.plan import CellKey, Plan
 from isma.world import files
 
 
@@ -85,41 +85,4 @@ def test_folders_and_cells_go_by_what_is_run(monkeypatch: pytest.MonkeyPatch) ->
 def test_what_cannot_be_compared(changes: dict[str, Any], kind: type[IsmaError], said: str) -> None:
     with pytest.raises(kind) as told:
         some(**changes)
-    assert said in str(told.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("3", 3),
-        (" 2.5 ", 2.5),
-        ("true", True),
-        ("3.19 GHz", "3.19 GHz"),
-        ("user", "user"),
-        ("[1, 2]", [1, 2]),
-        ('"7"', "7"),
-    ],
-)
-def test_values_as_typed(text: str, value: object) -> None:
-    assert scalar(text) == value
-
-
-def test_vary_as_typed() -> None:
-    found = vary_from(["speed_mps=20 km/h,120 km/h", "users.count=2,3"])
-    assert found == {"mobility.speed_mps": ("20 km/h", "120 km/h"), "users.count": (2, 3)}
-
-
-@pytest.mark.parametrize(
-    ("text", "kind", "said"),
-    [
-        (["speed_mps"], RunError, "--vary is written FIELD=v1,v2,..., got 'speed_mps'"),
-        (["speed_mps="], RunError, "--vary is written FIELD=v1,v2,..."),
-        (["speed_mps=1,1"], RunError, "values must differ"),
-        (["speed_mps=1", "mobility.speed_mps=2"], RunError, "names mobility.speed_mps twice"),
-        (["sped_mps=1"], ScenarioError, "did you mean 'speed_mps'?"),
-    ],
-)
-def test_vary_mistakes(text: list[str], kind: type[IsmaError], said: str) -> None:
-    with pytest.raises(kind) as told:
-        vary_from(text)
     assert said in str(told.value)

@@ -12,10 +12,11 @@ import pytest
 import synthetic
 
 from isma.errors import RunError
-from isma.evaluation import report, tables
+from isma.evaluation import report
 from isma.evaluation.figures import delay, phase, style, vary
 from isma.evaluation.figures.drawing import Drawing, Figure, save
 from isma.evaluation.tables import Run
+from isma.storage import write_atomically
 
 CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser")) if p), None)
 _VOID = {"meta", "br", "hr", "img", "input", "link", "path", "use", "rect", "circle", "line"}
@@ -214,7 +215,7 @@ def test_ranges_are_the_same_value_in_every_table(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_put_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "report.html").mkdir()
     with pytest.raises(RunError, match=r"^[^\n]*report\.html: cannot be written: [^\n]+$"):
-        tables.put(tmp_path / "report.html", b"x")
+        write_atomically(tmp_path / "report.html", b"x")
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 

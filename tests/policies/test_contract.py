@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import untrained
 from jaxtyping import Array, Bool, PyTree
 from worlds import SERVERS, USERS, act, at_random, decide, first_memory, tiny
 
@@ -12,9 +13,11 @@ from isma.contract import Action, Observation, Policy
 from isma.policies import registry
 from isma.world.scenario import Visibility
 
-POLICIES = {name: registry.get(name) for name in registry.REGISTRY}
+POLICIES = {**{name: registry.get(name) for name in registry.RULES}, **untrained.POLICIES}
 REFERENCES = {name for name, made in POLICIES.items() if made.visibility is Visibility.FULL}
 OWN = [name for name in POLICIES if name not in REFERENCES]
+ALONE = [name for name in OWN if name not in untrained.POLICIES]
+"""Policies that can also decide for each user by itself."""
 SEEDS = range(8)
 
 every_policy = pytest.mark.parametrize("name", POLICIES)
@@ -81,7 +84,8 @@ def test_actions_are_sound(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "visibility"), [*((name, Visibility.USER) for name in OWN), ("price", Visibility.FULL)]
+    ("name", "visibility"),
+    [*((name, Visibility.USER) for name in ALONE), ("price", Visibility.FULL)],
 )
 def test_actions_are_sound_in_other_views(name: str, visibility: Visibility) -> None:
     for seed in SEEDS:
@@ -152,7 +156,7 @@ def test_users_of_other_servers_change_nothing_here(name: str) -> None:
     assert changed or name in ("local", "random"), "the other users must have made some difference"
 
 
-@every_own_policy
+@pytest.mark.parametrize("name", ALONE)
 def test_each_user_alone_decides_alone(name: str) -> None:
     for seed in SEEDS:
         one, other = (at_random(s, Visibility.USER) for s in (seed, 100 + seed))

@@ -72,7 +72,7 @@ def test_a_repair_before_anyone_has_noticed(double: None) -> None:
     assert run[4][0].outages.lost_tick.tolist() == [NEVER, NEVER]
 
 
-@pytest.mark.parametrize("name", registry.REGISTRY)
+@pytest.mark.parametrize("name", registry.RULES)
 def test_nobody_is_served_where_nobody_is(name: str) -> None:
     """A task that comes while its host is down ends after the repair, or after its user has turned away.
 

@@ -85,7 +85,7 @@ def steps(params: Params, name: str, ticks: int) -> list[tuple[State, np.ndarray
     return found
 
 
-@pytest.mark.parametrize("name", registry.REGISTRY)
+@pytest.mark.parametrize("name", registry.RULES)
 def test_who_is_not_there_asks_for_nothing(name: str) -> None:
     """No task, no share and no work; and loads are those of the users that are there."""
     params = build(tiny({**VISITED, "queues.enabled": True, "coverage_radius_m": 150}))

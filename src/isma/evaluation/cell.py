@@ -1,11 +1,9 @@
 """One cell of a comparison: one policy in one world of one scenario, run and measured."""
 
 import io
-import os
 import time
 import zipfile
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -14,12 +12,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from isma.contract import Policy
-from isma.errors import PolicyError, RunError, ScenarioError
+from isma.errors import PolicyError, ScenarioError
 from isma.simulator.params import Params
 from isma.simulator.rollout import run_chunk
 from isma.simulator.serve import slots
 from isma.simulator.state import State, reset
 from isma.simulator.step import Outcome
+from isma.storage import write_atomically
 from isma.world.scenario import Scenario
 
 BINS_PER_DECADE = 200
@@ -102,19 +101,6 @@ class Cell:
                 return cls(**{field.name: stored[field.name] for field in fields(cls)})
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Put a file in place at once; a failure leaves what was there. Raises RunError."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def run(

@@ -11,9 +11,10 @@ from pathlib import Path
 from isma.contract import Policy
 from isma.errors import RunError
 from isma.evaluation import bound, cell, output, timing
-from isma.evaluation.cell import Cell, write_atomically
+from isma.evaluation.cell import Cell
 from isma.evaluation.plan import CellKey, Plan, Point
 from isma.simulator.params import Params, Shape, build
+from isma.storage import write_atomically
 
 _WORKERS = 2
 

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from isma.contract import Policy
-from isma.evaluation.cell import BINS_PER_DECADE, DECADES, NUM_BINS, Cell, write_atomically
+from isma.evaluation.cell import BINS_PER_DECADE, DECADES, NUM_BINS, Cell
 from isma.evaluation.plan import CellKey, Plan, Point
 from isma.evaluation.summary import Standing, summary_rows
 from isma.simulator.params import Params
+from isma.storage import write_atomically
 from isma.world import backhaul, sites
 from isma.world.scenario import Visibility
 

@@ -1,10 +1,8 @@
 """What a comparison consists of: its points, policies and seeds, and the folder that holds it."""
 
 import hashlib
-import inspect
 import itertools
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -21,16 +19,9 @@ from isma.errors import PolicyError, RunError
 from isma.policies import registry
 from isma.world import files
 from isma.world.scenario import Road, Scenario, Steady
+from isma.world.vary import Point, points
 
 MOST_VARIED = 2
-
-
-@dataclass(frozen=True)
-class Point:
-    """One setting of the varied fields."""
-
-    values: Mapping[str, Any]
-    scenario: Scenario
 
 
 @dataclass(frozen=True)
@@ -66,13 +57,7 @@ class Plan:
 
     def points(self) -> list[Point]:
         """Every combination of the varied fields' values."""
-        found = []
-        for values in itertools.product(*self.vary.values()):
-            chosen = dict(zip(self.vary, values, strict=True))
-            found.append(
-                Point(chosen, files.override(self.scenario, chosen) if chosen else self.scenario)
-            )
-        return found
+        return points(self.scenario, self.vary)
 
     def cells(self) -> Iterator[CellKey]:
         """Every cell, all policies of a world side by side before the next world."""
@@ -119,34 +104,8 @@ class Plan:
             for section in (point.scenario.sites, point.scenario.backhaul, point.scenario.mobility)
         ]
         data = [section.file for section in sections if not isinstance(section, Steady | Road)]
-        code = [inspect.getsourcefile(type(policy)) for policy in self.made().values()]
-        return sorted({Path(file) for file in [*data, *code] if file is not None})
-
-
-def vary_from(text: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    """Read `FIELD=v1,v2,…` as typed, one for each varied field."""
-    varied: dict[str, tuple[Any, ...]] = {}
-    for item in text:
-        field, equals, values = item.partition("=")
-        if not equals or not values:
-            raise RunError(f"--vary is written FIELD=v1,v2,..., got {item!r}")
-        name = files.full_name(field.strip())
-        if name in varied:
-            raise RunError(f"--vary names {name} twice")
-        parts = [scalar(part) for part in values.split(",")]
-        if len(set(map(str, parts))) < len(parts):
-            raise RunError(f"--vary {name}: values must differ, got {values}")
-        varied[name] = tuple(parts)
-    return varied
-
-
-def scalar(text: str) -> Any:
-    """A value as typed on the command line: number, boolean, list in brackets, or text."""
-    text = text.strip()
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
+        policies = [file for name in self.policies for file in registry.files(name)]
+        return sorted({Path(file) for file in [*data, *policies] if file is not None})
 
 
 @cache

@@ -1,6 +1,7 @@
 """Numbers as people read them: sensible digits, a unit, and the name of a field with its unit."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,8 +31,12 @@ class Axis:
 
 
 def name(policy: str) -> str:
-    """A policy's name for a label: the class alone where a module was given, and not too long."""
-    short = policy.rsplit(":", 1)[-1] or policy
+    """A policy's name for a label: the class alone where a module was given, and not too long.
+
+    Which checkpoint it uses is left out: paths do not fit.
+    """
+    told = re.sub(r":checkpoint=[^:]*", "", policy)
+    short = told.rsplit(":", 1)[-1] or told
     return short if len(short) <= _LONGEST_NAME else f"{short[: _LONGEST_NAME - 1]}…"
 
 

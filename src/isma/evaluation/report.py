@@ -11,27 +11,16 @@ import jinja2
 from markupsafe import Markup, escape
 from pydantic import BaseModel
 
-from isma.errors import RunError
 from isma.evaluation import figures, quantities, tables, words
 from isma.evaluation.figures import style
+from isma.evaluation.figures.inline import inline
 from isma.evaluation.score import BEYOND, COLUMNS, HEADINGS, Gap, Score
 from isma.evaluation.tables import Point, Run
+from isma.storage import write_atomically
 from isma.world.scenario import Road, Scenario, Steady, Trace
 
-_THEME = {
-    style.INK: "var(--ink)",
-    style.MUTED: "var(--muted)",
-    style.RULE: "var(--rule)",
-    style.PAPER: "var(--paper)",
-}
-_DROPPED = re.compile(
-    r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", re.DOTALL
-)
 _FROM_FOLDER = "isma compare config.toml"
 _UNIT = re.compile(r"(?<=\d) (?=%|[mµ]?s\b)")
-_PATH = re.compile(r' d="[^"]*"')
-_LONG_NUMBER = re.compile(r"(\d+\.\d{2})\d+")
-_SIZE = re.compile(r'(<svg[^>]*?) width="[^"]*"| height="[^"]*pt"| xmlns(?::xlink)?="[^"]*"')
 
 
 @dataclass(frozen=True)
@@ -71,7 +60,7 @@ def write(run_folder: Path) -> Path:
     run = Run.load(run_folder)
     drawn = figures.draw_all(run, run_folder)
     path = run_folder / "report.html"
-    tables.put(path, render(run, drawn).encode())
+    write_atomically(path, render(run, drawn).encode())
     return path
 
 
@@ -95,7 +84,7 @@ def render(run: Run, drawn: list[figures.Figure]) -> str:
         headers=_headers(run),
         rows=[row for point in run.points for row in _rows(run, point)],
         winners=_winners(run) if run.vary else None,
-        figures=[(figure, _inline(figure)) for figure in drawn],
+        figures=[(figure, inline(figure)) for figure in drawn],
         changed=[setting for setting in settings if setting.changed],
         settings=settings,
         glossary={**COLUMNS, **{name: BEYOND[name] for name in _beyond(run)}},
@@ -248,25 +237,6 @@ def _winners(run: Run) -> list[tuple[list[str], list[str]]]:
 def _time_unit(run: Run) -> tuple[str, float]:
     """The unit of all times in the table."""
     return quantities.time_unit(tables.numbers(run.summary, "mean_s").tolist())
-
-
-def _inline(figure: figures.Figure) -> Markup:
-    """A figure's SVG for the page: nothing outside, names of its own, the colours of the theme."""
-    try:
-        svg = figure.svg_path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"{figure.svg_path}: cannot be read: {error.strerror}") from None
-    svg = _SIZE.sub(lambda match: match.group(1) or "", _DROPPED.sub("", svg))
-    svg = _PATH.sub(lambda path: _LONG_NUMBER.sub(r"\1", path.group()), svg)
-    svg = re.sub(r'\bid="', f'id="{figure.name}-', svg)
-    svg = re.sub(r'(?:xlink:)?href="#', f'href="#{figure.name}-', svg).replace(
-        "url(#", f"url(#{figure.name}-"
-    )
-    for colour, name in _THEME.items():
-        svg = svg.replace(colour, name)
-    label = escape(figure.title)
-    head = f'<svg role="img" aria-label="{label}" aria-describedby="{figure.name}-caption"'
-    return Markup(svg.strip().replace("<svg", head, 1))
 
 
 def _settings(run: Run) -> list[Setting]:

@@ -1,7 +1,5 @@
 """The tables of a run's folder (docs/run-folder.md), read and checked once for all readers."""
 
-import os
-import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -193,23 +191,6 @@ def averages(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
     total = np.bincount(index, np.where(finite, values, 0.0), len(distinct))
     count = np.bincount(index, finite.astype(float), len(distinct))
     return distinct, np.where(count > 0, total / np.maximum(count, 1.0), np.nan)
-
-
-def put(path: Path, data: bytes) -> None:
-    """Write a file so that nobody ever sees half of it; RunError where it cannot be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -1,19 +1,21 @@
 """Policies by name: `price`, `threshold:hops=3`, or anybody's class as `package.module:Class`."""
 
-import dataclasses
 import importlib
 import inspect
 import math
+from collections.abc import Callable
+from pathlib import Path
 
 from isma.contract import Policy
 from isma.errors import PolicyError, unknown
 from isma.policies.follow import Nearest, Stay, Threshold
 from isma.policies.full_information import FullInformation
 from isma.policies.greedy import Greedy
+from isma.policies.learned import dlsm, isma, slsm
 from isma.policies.plain import Local, Random
 from isma.policies.price import Price
 
-REGISTRY: dict[str, type[Policy]] = {
+RULES: dict[str, type[Policy]] = {
     "local": Local,
     "random": Random,
     "stay": Stay,
@@ -23,23 +25,41 @@ REGISTRY: dict[str, type[Policy]] = {
     "price": Price,
     "full-information": FullInformation,
 }
+"""Rules, and the reference that sees everything."""
 
-DEFAULT = tuple(REGISTRY)
+LEARNED: dict[str, Callable[..., Policy]] = {"isma": isma, "slsm": slsm, "dlsm": dlsm}
+"""Policies that need a checkpoint; the package brings one of each for the preset `paper`."""
+
+REGISTRY: dict[str, Callable[..., Policy]] = {**RULES, **LEARNED}
+
+DEFAULT = tuple(RULES)
 """What `isma compare` runs when no policies are named."""
 
 
 def get(name: str) -> Policy:
     """The policy of that name, with options after colons. Raises PolicyError."""
+    made, options = _parts(name)
+    return made(**_values(name, made, options))
+
+
+def files(name: str) -> list[Path]:
+    """Files that decide what that policy does, besides the package's own code. Raises PolicyError."""
+    made, options = _parts(name)
+    values = _values(name, made, options)
+    code = inspect.getsourcefile(made)
+    paths = [Path(value) for value in values.values() if isinstance(value, Path)]
+    return [*paths, *([Path(code)] if code else [])]
+
+
+def _parts(name: str) -> tuple[Callable[..., Policy], list[str]]:
     head, *rest = name.split(":")
     if head in REGISTRY:
-        made = REGISTRY[head]
-    elif rest and "=" not in rest[0]:
-        made, rest = _imported(head, rest[0]), rest[1:]
-    elif "." in head:
+        return REGISTRY[head], rest
+    if rest and "=" not in rest[0]:
+        return _imported(head, rest[0]), rest[1:]
+    if "." in head:
         raise PolicyError(f"policy {name!r} must name a class: package.module:Class")
-    else:
-        raise PolicyError(unknown("policy", head, REGISTRY) + ", or package.module:Class")
-    return _with_options(name, made, rest)
+    raise PolicyError(unknown("policy", head, REGISTRY) + ", or package.module:Class")
 
 
 def _imported(module: str, attribute: str) -> type[Policy]:
@@ -56,9 +76,11 @@ def _imported(module: str, attribute: str) -> type[Policy]:
     return found
 
 
-def _with_options(name: str, made: type[Policy], options: list[str]) -> Policy:
-    fields = {field.name: field for field in dataclasses.fields(made)}
-    values = {}
+def _values(name: str, made: Callable[..., Policy], options: list[str]) -> dict[str, object]:
+    fields = inspect.signature(made).parameters
+    values: dict[str, object] = {
+        key: field.default for key, field in fields.items() if field.default is not field.empty
+    }
     for option in options:
         key, equals, text = option.partition("=")
         if not equals:
@@ -68,21 +90,18 @@ def _with_options(name: str, made: type[Policy], options: list[str]) -> Policy:
                 f"policy {name!r}: "
                 + (unknown("option", key, fields) if fields else f"takes no options, got {key!r}")
             )
-        values[key] = _parsed(name, key, text, fields[key].type)
-    needed = [key for key in fields if _is_needed(fields[key]) and key not in values]
+        values[key] = _parsed(name, key, text, fields[key].annotation)
+    needed = [key for key in fields if key not in values]
     if needed:
         raise PolicyError(
             f"policy {name!r}: {needed[0]} must be given, as {name}:{needed[0]}=value"
         )
-    return made(**values)
+    return values
 
 
-def _is_needed(field: dataclasses.Field) -> bool:
-    missing = dataclasses.MISSING
-    return field.init and field.default is missing and field.default_factory is missing
-
-
-def _parsed(name: str, key: str, text: str, kind: object) -> int | float | str:
+def _parsed(name: str, key: str, text: str, kind: object) -> int | float | str | Path:
+    if kind is Path:
+        return Path(text)
     if kind not in (int, float):
         return text
     try:

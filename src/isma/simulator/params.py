@@ -202,8 +202,8 @@ def build(scenario: Scenario) -> Params:
 
 
 def _shape(scenario: Scenario, num_servers: int, track_m: np.ndarray | None) -> Shape:
-    mix = scenario.services or (scenario.tasks,)
-    shortest_slots = round(min(tasks.interval_s[0] for tasks in mix) / scenario.time.slot_s)
+    shortest_s = min(asked.interval_s[0] for asked in scenario.asked)
+    shortest_slots = round(shortest_s / scenario.time.slot_s)
     delay_ticks = _delay_ticks(scenario)
     num_users = scenario.users.count if track_m is None else track_m.shape[1]
     assert num_users is not None  # validated: a count or a trace

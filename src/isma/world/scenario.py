@@ -346,6 +346,11 @@ class Scenario(Section):
             )
         return self
 
+    @property
+    def asked(self) -> tuple[Tasks | Service, ...]:
+        """What users ask for: one of the classes of services each, or `tasks` all."""
+        return self.services or (self.tasks,)
+
     def _shortest_intervals_s(self) -> dict[str, float]:
         if not self.services:
             return {"tasks.interval_s": self.tasks.interval_s[0]}

@@ -7,7 +7,7 @@ from typing import Any
 
 import matplotlib.figure
 
-from isma.evaluation import tables
+from isma.storage import write_atomically
 
 WIDTH_IN = 10.0
 """Width of every figure: at the report's width, a point of type is a point on the page."""
@@ -46,8 +46,12 @@ def save(drawing: Drawing, folder: Path) -> Figure:
         drawing.canvas.draw_without_rendering()
     drawing.canvas.set_layout_engine("none")
     svg, png = folder / f"{drawing.name}.svg", folder / f"{drawing.name}.png"
-    tables.put(svg, _rendered(drawing, format="svg", metadata={"Date": None, "Creator": "isma"}))
-    tables.put(png, _rendered(drawing, format="png", dpi=_PNG_DPI, metadata={"Software": "isma"}))
+    write_atomically(
+        svg, _rendered(drawing, format="svg", metadata={"Date": None, "Creator": "isma"})
+    )
+    write_atomically(
+        png, _rendered(drawing, format="png", dpi=_PNG_DPI, metadata={"Software": "isma"})
+    )
     return Figure(drawing.name, drawing.title, drawing.caption, svg, png)
 
 

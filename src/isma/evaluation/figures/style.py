@@ -51,7 +51,7 @@ _KNOWN = {
     "break-even": Look(MAGENTA, "<"),
     "mdp": Look(VIOLET, ">"),
     "dqn": Look(TEAL, "p"),
-    "drqn": Look(TEAL, "h", DASHED),
+    "drac": Look(TEAL, "h", DASHED),
     "isma": Look(PURPLE, "o"),
     "slsm": Look(PURPLE, "s", DASHED),
     "dlsm": Look(PURPLE, "^", DOTTED),
@@ -116,12 +116,17 @@ def looks(run: Run) -> dict[str, Look]:
     for policy in run.policies:
         if policy in run.references:
             chosen[policy] = _REFERENCE
-        elif policy in _KNOWN:
-            chosen[policy] = _KNOWN[policy]
+        elif (known := policy.partition(":checkpoint=")[0]) in _KNOWN:
+            chosen[policy] = _KNOWN[known]
         else:
             chosen[policy] = _OTHERS[spare % len(_OTHERS)]
             spare += 1
     return chosen
+
+
+def look(policy: str) -> Look:
+    """The look of one policy that isma knows; references look alike."""
+    return _KNOWN.get(policy, _REFERENCE)
 
 
 def limit(means_s: Sequence[float]) -> float:

@@ -1,0 +1,21 @@
+"""`isma bench`: speed, with a peer beside it in the same run."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from isma.benchmarks import simulator
+from isma.cli.terminal import bar
+
+app = typer.Typer(help="Speed, with a peer beside it in the same run.", no_args_is_help=True)
+JsonOption = Annotated[bool, typer.Option("--json", help="figures as JSON")]
+
+
+@app.command("simulator")
+def bench_simulator(json: JsonOption = False) -> None:
+    """Simulated user-steps a second on `paper`: one world, a batch, long runs, and a NumPy loop."""
+    with bar(Console(stderr=True)) as shown:
+        task = shown.add_task("warming up", total=None)
+        figures = simulator.measure(lambda label: shown.update(task, description=label))
+    typer.echo(simulator.as_json(figures) if json else simulator.as_text(figures))

@@ -1,0 +1,111 @@
+"""`isma compare`: simulate, tabulate, draw, explain."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from isma import api
+from isma.cli.terminal import ScenarioArgument, SetOption, bar, overrides_of
+from isma.errors import RunError
+from isma.evaluation.compare import Progress as Standing
+from isma.evaluation.tables import Point, Run
+from isma.evaluation.words import findings
+from isma.policies import registry
+from isma.world import files
+from isma.world.scenario import Scenario
+from isma.world.vary import Vary, vary_from
+
+
+def compare(
+    scenario: ScenarioArgument,
+    policies: Annotated[
+        str | None,
+        typer.Option(
+            help="names separated by commas, with options as threshold:hops=3, or package.module:Class"
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="worlds to run each policy in [default: 5]")
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD=v1,v2,...", help="run at several values of a field; at most twice"
+        ),
+    ] = None,
+    set_: SetOption = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder to write [default: runs/NAME-DIGEST]")
+    ] = None,
+) -> None:
+    """Simulate, tabulate, draw, explain: which policy serves this city's users best, and by how much."""
+    loaded = files.load(scenario, overrides_of(set_))
+    again = files.run_table(scenario) or {}
+    names = policies.split(",") if policies is not None else again.get("policies", registry.DEFAULT)
+    worlds = range(seeds) if seeds is not None else again.get("seeds", range(5))
+    if seeds is not None and seeds < 1:
+        raise RunError(f"--seeds must be at least 1, got {seeds}")
+    varied = vary_from(vary) if vary else again.get("vary", {})
+    _compare(loaded, [name.strip() for name in names], list(worlds), varied, out)
+
+
+def _compare(
+    loaded: Scenario, policies: list[str], seeds: list[int], vary: Vary, out: Path | None
+) -> None:
+    console = Console(stderr=True)
+    with bar(console) as shown:
+        task = shown.add_task("laying out the city", total=None)
+
+        def show(standing: Standing) -> None:
+            shown.update(
+                task,
+                completed=standing.done_ticks,
+                total=standing.total_ticks,
+                description=standing.label,
+            )
+
+        run = api.compare(loaded, policies, seeds, vary, out, show)
+    for point in run.points:
+        _print_summary(run, point)
+    out_console = Console(width=None if sys.stdout.isatty() else 100)
+    for sentence in findings(run):
+        out_console.print(f"- {sentence}", markup=False, highlight=False)
+    out_console.print(
+        f"\n{run.folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True
+    )
+
+
+def _print_summary(run: Run, point: Point) -> None:
+    title = (
+        ", ".join(f"{field} = {value}" for field, value in zip(run.vary, point, strict=True))
+        or run.name
+    )
+    table = Table(title=title, title_justify="left")
+    heads = (
+        "policy",
+        "mean s",
+        "95 % interval",
+        "above best",
+        "p95 s",
+        "moves/user/h",
+        "overload",
+        "above bound",
+    )
+    for head in heads:
+        table.add_column(head, justify="left" if head == "policy" else "right", no_wrap=True)
+    for row in run.standing(point):
+        table.add_row(
+            row.policy + (" (reference)" if row.reference else ""),
+            f"{row.mean_s:.4g}",
+            f"{row.mean_s_low:.4g} .. {row.mean_s_high:.4g}",
+            f"{row.above_best_ratio:+.2%}",
+            f"{row.p95_s:.4g}",
+            f"{row.migrations_per_user_hour:.1f}",
+            f"{row.overload_ratio:.1%}",
+            f"{row.above_bound_ratio:+.2%}",
+        )
+    Console(width=None if sys.stdout.isatty() else 120).print(table)

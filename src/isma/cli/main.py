@@ -1,0 +1,54 @@
+"""The program: its commands, and what becomes of a mistake."""
+
+import os
+import sys
+
+import typer
+
+from isma.cli import bench, scenario
+from isma.cli.compare import compare
+from isma.cli.reproduce import reproduce
+from isma.cli.train import train
+from isma.errors import IsmaError
+
+app = typer.Typer(
+    help="When, where and how a mobile user's service moves between edge servers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(compare)
+app.command()(train)
+app.command()(reproduce)
+app.add_typer(scenario.app, name="scenario")
+app.add_typer(bench.app, name="bench")
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line on stderr and a status that is not 0."""
+    # package.module:Class is looked up here first, as python -m does.
+    sys.path.insert(0, os.getcwd())
+    try:
+        status = app(standalone_mode=False) or 0
+        if status == INTERRUPTED:  # What typer makes of Ctrl-C, without a word.
+            raise KeyboardInterrupt
+    except typer.TyperException as error:
+        _fail(f"{getattr(error, 'format_message', error.__str__)()} (isma --help tells more)")
+        status = 2
+    except IsmaError as error:
+        _fail(str(error))
+        status = 1
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted; what is finished is kept, and the same command goes on from there")
+        status = INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    sys.exit(status)
+
+
+def _fail(message: str) -> None:
+    print(f"isma: {' '.join(message.split())}", file=sys.stderr)

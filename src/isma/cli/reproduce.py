@@ -1,0 +1,47 @@
+"""`isma reproduce`: the paper's figures and claims."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from isma import api
+from isma.cli.terminal import bar
+from isma.evaluation.quantities import percent
+from isma.reproduction.result import Result
+from isma.reproduction.run import FIGURES, Progress
+from isma.reproduction.scale import SCALES
+
+
+def reproduce(
+    figure: Annotated[str, typer.Argument(help=", ".join([*FIGURES, "all"]))],
+    scale: Annotated[str, typer.Option(help=", ".join(SCALES))] = "smoke",
+    out: Annotated[
+        Path | None, typer.Option(help="folder to write [default: runs/reproduce-SCALE]")
+    ] = None,
+) -> None:
+    """Run the paper's figures again and judge its claims. Interrupted, the same command goes on."""
+    with bar(Console(stderr=True)) as shown:
+        task = shown.add_task("laying out worlds", total=None)
+
+        def show(standing: Progress) -> None:
+            shown.update(
+                task, completed=standing.done, total=standing.total, description=standing.label
+            )
+
+        folder, results = api.reproduce(figure, scale, out, show)
+    for result in results:
+        _print(result)
+    typer.echo(f"{folder / 'claims.csv'}\n{folder / 'reproduction.html'}")
+
+
+def _print(result: Result) -> None:
+    table = Table(title=f"{result.figure.name}: {result.figure.title}", title_justify="left")
+    for head in ("claim", "paper", "measured", "95 % interval", "verdict"):
+        table.add_column(head)
+    for found in result.findings:
+        span = f"{percent(found.low)} to {percent(found.high)}"
+        table.add_row(found.claim, found.paper, percent(found.measured), span, str(found.verdict))
+    Console(width=None).print(table)

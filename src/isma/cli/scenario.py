@@ -1,0 +1,100 @@
+"""`isma scenario`: look at scenarios, check them, make them from data."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from isma.cli.terminal import ScenarioArgument, SetOption, moment, overrides_of, seconds
+from isma.errors import ScenarioError
+from isma.simulator.params import build
+from isma.world import files
+from isma.world.importers.csv_traces import Columns
+from isma.world.importers.make import import_scenario
+
+app = typer.Typer(help="Look at scenarios, check them, make them from data.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_scenarios() -> None:
+    """The presets, and those that are made from data that you bring."""
+    for name in files.preset_names():
+        typer.echo(f"{name:16} {files.load(name).description}")
+    for name, command in files.IMPORTED.items():
+        typer.echo(f"{name:16} made by: {command}")
+
+
+@app.command()
+def show(name: ScenarioArgument, set_: SetOption = None) -> None:
+    """Every field of a scenario, as a TOML file in SI units."""
+    typer.echo(files.dumps(files.load(name, overrides_of(set_))), nl=False)
+
+
+@app.command()
+def check(file: ScenarioArgument, set_: SetOption = None) -> None:
+    """Whether a scenario can be run, its data included; what it holds, in a line."""
+    loaded = files.load(file, overrides_of(set_))
+    shape = build(loaded).shape
+    typer.echo(
+        f"{loaded.name}: {shape.num_servers} servers, {shape.num_users} users, "
+        f"{loaded.time.duration_s:g} s in ticks of {loaded.time.tick_s:g} s: fit to run"
+    )
+
+
+@app.command("import")
+def import_(
+    kind: Annotated[str, typer.Argument(help="cabspotting, csv, graphml or node-link")],
+    source: Annotated[Path, typer.Argument(help="the trace or the topology")],
+    out: Annotated[Path, typer.Option(help="scenario file to write; its tables go beside it")],
+    sites: Annotated[
+        Path | None, typer.Option(help="CSV of sites with id, latitude, longitude")
+    ] = None,
+    backhaul: Annotated[
+        Path | None, typer.Option(help="GraphML or node-link JSON whose nodes are the sites")
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(help="first moment, as 2008-05-31T18:00:00Z [default: the busiest]"),
+    ] = None,
+    duration: Annotated[
+        str | None, typer.Option(help="length of the run, as 7200 or '2 h'")
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="the CSV's columns: id,time,latitude,longitude")
+    ] = None,
+    cells: Annotated[
+        Path | None,
+        typer.Option(help="recorded serving cells to compare with (cell_of_cab.csv.gz)"),
+    ] = None,
+    world: Annotated[
+        str,
+        typer.Option(
+            help="what is not in the data: paper, or full (services, queues, migration, shared band)"
+        ),
+    ] = "paper",
+) -> None:
+    """Make a scenario from real traces, sites and topologies; say what was dropped and why."""
+    named = None
+    if columns is not None:
+        parts = [part.strip() for part in columns.split(",")]
+        if len(parts) != 4:
+            raise ScenarioError(
+                f"--columns must name four columns (id,time,latitude,longitude), got {columns!r}"
+            )
+        named = Columns(*parts)
+    result = import_scenario(
+        kind,
+        source,
+        out,
+        sites,
+        backhaul,
+        moment(start),
+        seconds(duration),
+        columns=named,
+        cells=cells,
+        world=world,
+    )
+    for line in result.lines:
+        typer.echo(line)
+    for path in result.paths:
+        typer.echo(f"wrote {path}")

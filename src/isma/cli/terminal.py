@@ -1,0 +1,69 @@
+"""What all commands share: options, values as they are typed, a bar of progress."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from isma import units
+from isma.errors import ScenarioError
+from isma.world.vary import scalar
+
+ScenarioArgument = Annotated[str, typer.Argument(help="a preset's name or a TOML file")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="override a field of the scenario"),
+]
+
+
+def bar(console: Console) -> Progress:
+    """A bar that says what is being done, how much is, and how long it will take."""
+    columns = (
+        TextColumn("{task.description:32.32}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+    )
+    return Progress(
+        *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True
+    )
+
+
+def overrides_of(texts: list[str] | None) -> dict:
+    """Fields and values of `--set`. Raises ScenarioError."""
+    overrides = {}
+    for text in texts or []:
+        field, equals, value = text.partition("=")
+        if not equals:
+            raise ScenarioError(f"--set is written FIELD=VALUE, got {text!r}")
+        overrides[field.strip()] = scalar(value)
+    return overrides
+
+
+def moment(text: str | None) -> datetime | None:
+    """A moment with its time zone. Raises ScenarioError."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ScenarioError(
+            f"--start must be a moment like 2008-05-31T18:00:00Z, got {text!r}"
+        ) from None
+    if found.tzinfo is None:
+        raise ScenarioError(f"--start must carry a time zone (2008-05-31T18:00:00Z), got {text!r}")
+    return found
+
+
+def seconds(text: str | None) -> float | None:
+    """A length of time above 0, with a unit or in seconds. Raises ScenarioError."""
+    if text is None:
+        return None
+    try:
+        value = units.quantity(text, units.SECONDS)
+    except ValueError as error:
+        raise ScenarioError(f"--duration {error}, got {text!r}") from None
+    if not isinstance(value, float) or not 0 < value < float("inf"):
+        raise ScenarioError(f"--duration must be above 0, got {text!r}")
+    return value

@@ -1,0 +1,63 @@
+"""`isma train`: a learned policy's model, from simulated experience."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from isma import api
+from isma.cli.terminal import SetOption, bar, overrides_of
+from isma.training import models
+from isma.training.session import Progress
+from isma.world import files
+from isma.world.vary import vary_from
+
+
+def train(
+    model: Annotated[str, typer.Argument(help=", ".join(models.NAMES))],
+    scenario: Annotated[
+        str, typer.Option(help="worlds to learn in: a preset's name or a TOML file")
+    ] = "paper",
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIELD=v1,v2,...", help="spread the worlds over a field's values"),
+    ] = None,
+    set_: SetOption = None,
+    steps: Annotated[int | None, typer.Option(help="updates in all [default: the model's]")] = None,
+    seed: Annotated[int, typer.Option(help="decides all that is random")] = 0,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="an option of the model, as cells=1 or separate=true"
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder to write [default: runs/MODEL-DIGEST]")
+    ] = None,
+    describe: Annotated[
+        bool, typer.Option(help="print the layers beside the paper's Table I, and train nothing")
+    ] = False,
+) -> None:
+    """Train a model by simulation. Interrupted or killed, the same command goes on exactly there."""
+    loaded = files.load(scenario, overrides_of(set_))
+    options = overrides_of(option)
+    varied = vary_from(vary or [])
+    if describe:
+        typer.echo(models.description(model, loaded, options))
+        return
+    with bar(Console(stderr=True)) as shown:
+        task = shown.add_task("laying out worlds", total=None)
+
+        def show(standing: Progress) -> None:
+            shown.update(
+                task,
+                completed=standing.done_steps,
+                total=standing.total_steps,
+                description=f"{model}, {standing.label}",
+            )
+
+        trained = api.train(model, loaded, varied, steps, seed, options, out, show)
+    for line in trained.lines:
+        typer.echo(line)
+    typer.echo(f"wrote {trained.checkpoint}")

@@ -1,0 +1,204 @@
+"""The paper's latent space models (section III.A, Table I): RLSM, and its halves SLSM and DLSM.
+
+All work on one explicit `Carry`: `observe` brings it from one decision to the next with an
+observation at hand, `imagine` without. One latent step is one decision period.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from isma.model.layers import Gaussian, GaussianHead, Lstm, LstmMemory, Mlp, identity, sigmoid
+
+
+class Kind(StrEnum):
+    """The model behind an algorithm."""
+
+    RLSM = "rlsm"
+    """Recurrent latent space model: deterministic and stochastic state."""
+    SLSM = "slsm"
+    """Only the stochastic state s."""
+    DLSM = "dlsm"
+    """Only deterministic transitions."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Widths of Table I."""
+
+    observation: int
+    """Length of the observation vector: N + 5 N + L."""
+    action: int
+    """Length of the action vector: 3 N."""
+    reconstructed: int
+    """Length of what the observation model gives: N + 3 N + L."""
+    latent: int = 60
+    """Dimensions of the stochastic state s."""
+    memory: int = 200
+    """Dimensions of the deterministic state h."""
+    cells: int = 5
+    """Stacked LSTM cells."""
+    hidden: int = 512
+    """Hidden units of the stochastic transition, the reward and the observation model."""
+    observation_hidden: int = 256
+    """Hidden units of the observation model's second layer."""
+    reward_hidden: int = 60
+    """Hidden units of the reward model's second layer."""
+
+
+class Carry(eqx.Module):
+    """What is believed of the world at one decision."""
+
+    memory: LstmMemory | None
+    """Behind the deterministic state h, the last cell's output; None without one."""
+    sample: Float[Array, "*rows latent"]
+    """The stochastic state s."""
+
+    @property
+    def features(self) -> Float[Array, "*rows features"]:
+        """What the reward and the observation model read: s and h."""
+        if self.memory is None:
+            return self.sample
+        return jnp.concatenate([self.sample, self.memory.hidden[-1]], axis=-1)
+
+
+class LatentModel(eqx.Module):
+    """A model of what one server sees, and of the reward that its actions bring."""
+
+    encoder: GaussianHead
+    """q(s | ., o)."""
+    transition: GaussianHead
+    """p(s | .), the stochastic transition."""
+    observation_model: Mlp
+    """p(o | h, s): mean of what is reconstructed, identity covariance."""
+    reward_model: Mlp
+    """p(r | h, s): mean, unit variance."""
+    sizes: Sizes = eqx.field(static=True)
+
+    stochastic: ClassVar[bool]
+    """Whether states are drawn, or are their means."""
+
+    @abstractmethod
+    def start(self, rows: tuple[int, ...] = ()) -> Carry:
+        """The belief before the first observation: all zero."""
+
+    @abstractmethod
+    def advance(
+        self, carry: Carry, action: Float[Array, "*rows action"]
+    ) -> tuple[LstmMemory | None, Float[Array, "*rows context"]]:
+        """The deterministic step, and what the next stochastic state depends on."""
+
+    def observe(
+        self,
+        carry: Carry,
+        action: Float[Array, "*rows action"],
+        observation: Float[Array, "*rows observation"],
+        key: PRNGKeyArray,
+    ) -> tuple[Carry, Gaussian, Gaussian]:
+        """The belief after `action` once `observation` is seen; its distribution, and that foretold."""
+        memory, context = self.advance(carry, action)
+        seen = self.encoder(jnp.concatenate([context, observation], axis=-1))
+        return Carry(memory, self._draw(seen, key)), seen, self.transition(context)
+
+    def imagine(
+        self, carry: Carry, action: Float[Array, "*rows action"], key: PRNGKeyArray
+    ) -> Carry:
+        """The belief after `action`, with nothing seen."""
+        memory, context = self.advance(carry, action)
+        return Carry(memory, self._draw(self.transition(context), key))
+
+    def reward(self, carry: Carry) -> Float[Array, "*rows"]:
+        """Mean of the reward of the action that led here."""
+        return self.reward_model(carry.features)[..., 0]
+
+    def reconstruct(self, carry: Carry) -> Float[Array, "*rows reconstructed"]:
+        """Mean of the reconstructed part of the observation."""
+        return self.observation_model(carry.features)
+
+    def _draw(self, state: Gaussian, key: PRNGKeyArray) -> Float[Array, "*rows latent"]:
+        return state.sample(key) if self.stochastic else state.mean
+
+
+class _WithLstm(LatentModel):
+    """h_τ = f(h_{τ-1}, s_{τ-1}, A_{τ-1}); the next stochastic state depends on h alone."""
+
+    lstm: Lstm
+
+    def start(self, rows: tuple[int, ...] = ()) -> Carry:
+        none = jnp.zeros((*rows, self.sizes.latent), self.encoder.mean.bias.dtype)
+        return Carry(self.lstm.start(rows), none)
+
+    def advance(
+        self, carry: Carry, action: Float[Array, "*rows action"]
+    ) -> tuple[LstmMemory | None, Float[Array, "*rows context"]]:
+        assert carry.memory is not None
+        memory = self.lstm(carry.memory, jnp.concatenate([carry.sample, action], axis=-1))
+        return memory, memory.hidden[-1]
+
+
+class Rlsm(_WithLstm):
+    """The paper's recurrent latent space model."""
+
+    stochastic: ClassVar[bool] = True
+
+
+class Dlsm(_WithLstm):
+    """RLSM with nothing drawn: every state is its mean."""
+
+    stochastic: ClassVar[bool] = False
+
+
+class Slsm(LatentModel):
+    """RLSM without h: s_τ ~ p(s | s_{τ-1}, A_{τ-1})."""
+
+    stochastic: ClassVar[bool] = True
+
+    def start(self, rows: tuple[int, ...] = ()) -> Carry:
+        """The belief before the first observation: all zero."""
+        return Carry(None, jnp.zeros((*rows, self.sizes.latent), self.encoder.mean.bias.dtype))
+
+    def advance(
+        self, carry: Carry, action: Float[Array, "*rows action"]
+    ) -> tuple[LstmMemory | None, Float[Array, "*rows context"]]:
+        """There is no deterministic step: the next state depends on the last one and the action."""
+        return None, jnp.concatenate([carry.sample, action], axis=-1)
+
+
+_CLASSES: dict[Kind, type[LatentModel]] = {Kind.RLSM: Rlsm, Kind.SLSM: Slsm, Kind.DLSM: Dlsm}
+
+
+def make(kind: Kind, sizes: Sizes, key: PRNGKeyArray) -> LatentModel:
+    """A model with random weights, layer by layer as Table I has it."""
+    keys = jax.random.split(key, 5)
+    with_lstm = issubclass(_CLASSES[kind], _WithLstm)
+    context = sizes.memory if with_lstm else sizes.latent + sizes.action
+    features = sizes.latent + sizes.memory if with_lstm else sizes.latent
+    hidden, second = sizes.hidden, sizes.observation_hidden
+    lstm = (
+        {"lstm": Lstm.make(keys[4], sizes.latent + sizes.action, sizes.memory, sizes.cells)}
+        if with_lstm
+        else {}
+    )
+    return _CLASSES[kind](
+        encoder=GaussianHead.make(keys[0], context + sizes.observation, sizes.latent),
+        transition=GaussianHead.make(keys[1], context, sizes.latent, hidden),
+        observation_model=Mlp.make(
+            keys[2],
+            (features, hidden, second, sizes.reconstructed),
+            (jnp.tanh, jnp.tanh, sigmoid),
+        ),
+        # Deviation: Table I ends in a relu; a reward can be negative, and is a scalar.
+        reward_model=Mlp.make(
+            keys[3],
+            (features, hidden, sizes.reward_hidden, 1),
+            (jax.nn.relu, jax.nn.relu, identity),
+        ),
+        sizes=sizes,
+        **lstm,
+    )

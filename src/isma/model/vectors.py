@@ -1,0 +1,120 @@
+"""The paper's fixed-size vectors of one server: what it sees, and what it does, scaled to [0, 1].
+
+Observation (section IV.A): U (N), then c, f^L, f^r, g and δmax (5 N), then F (L). Users of other
+servers are zero. Action: server, offload ratio and share of each user (3 N).
+"""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from isma.contract import Observation
+from isma.world import umi
+from isma.world.scenario import Scenario, Service, Tasks
+from isma.world.switches import Propagation
+
+_PARTS = ("served", "data", "local", "cycles", "gain", "deadline")
+_RECONSTRUCTED = ("served", "data", "cycles", "gain")
+
+
+class Scales(eqx.Module):
+    """What counts as 1 in a vector; gains lie between two ends, in dB."""
+
+    data_bits: Float[Array, ""]
+    local_hz: Float[Array, ""]
+    cycles: Float[Array, ""]
+    deadline_s: Float[Array, ""]
+    server_hz: Float[Array, ""]
+    gain_low_db: Float[Array, ""]
+    gain_high_db: Float[Array, ""]
+
+
+def scales(scenarios: Sequence[Scenario]) -> Scales:
+    """The scales under which all of these scenarios fit into [0, 1]."""
+    most = lambda value: jnp.asarray(max(map(value, scenarios)), float)  # noqa: E731
+    return Scales(
+        data_bits=most(lambda s: max(asked.data_bits[1] for asked in s.asked)),
+        local_hz=most(lambda s: s.users.local_hz[1]),
+        cycles=most(_most_cycles),
+        deadline_s=most(lambda s: _most_cycles(s) / s.users.local_hz[0]),
+        server_hz=most(_fastest_hz),
+        gain_low_db=-most(lambda s: _loss_db(s, s.sites.coverage_radius_m, sees=False)),
+        gain_high_db=most(lambda s: -_loss_db(s, s.radio.min_distance_m, sees=True)),
+    )
+
+
+def _most_cycles(scenario: Scenario) -> float:
+    """The most work that a task can be."""
+    return max(_most_cycles_of(asked) for asked in scenario.asked)
+
+
+def _most_cycles_of(asked: Tasks | Service) -> float:
+    if isinstance(asked, Service) and asked.cycles_per_bit is not None:
+        return asked.data_bits[1] * asked.cycles_per_bit[1]
+    assert asked.cycles is not None  # validated: one of the two
+    return asked.cycles[1]
+
+
+def _fastest_hz(scenario: Scenario) -> float:
+    servers = scenario.servers
+    return float(np.max(servers.clock_range_hz or servers.clock_hz))
+
+
+def _loss_db(scenario: Scenario, distance_m: float, sees: bool) -> float:
+    """Mean path loss; shadowing may take a gain beyond its scale, where it is cut off."""
+    radio = scenario.radio
+    if radio.model is Propagation.UMI:
+        heights = (radio.station_height_m, radio.user_height_m)
+        given = (jnp.asarray(value, float) for value in (radio.carrier_hz, *heights))
+        return float(umi.loss_db(jnp.asarray(distance_m), jnp.asarray(sees), *given))
+    return radio.loss_at_1km_db + radio.loss_per_decade_db * float(np.log10(distance_m / 1000))
+
+
+class Seen(eqx.Module):
+    """What each server sees, as the paper's models take it."""
+
+    vector: Float[Array, "servers observation"]
+    own: Bool[Array, "servers users"]
+    """The set U^l: the users in a server's sight that it hosts."""
+
+
+def observation_size(users: int, servers: int) -> int:
+    """Length of an observation vector, N + 5 N + L."""
+    return len(_PARTS) * users + servers
+
+
+def action_size(users: int) -> int:
+    """Length of an action vector, 3 N."""
+    return 3 * users
+
+
+def reconstructed(users: int, servers: int) -> Int[np.ndarray, "reconstructed"]:
+    """Which entries the observation model gives: all but f^L and δmax, a user's constants."""
+    rows = [
+        np.arange(users) + part * users
+        for part, name in enumerate(_PARTS)
+        if name in _RECONSTRUCTED
+    ]
+    return np.concatenate([*rows, len(_PARTS) * users + np.arange(servers)])
+
+
+def see(observation: Observation, scales: Scales) -> Seen:
+    """Every server's own view of an observation."""
+    servers = observation.acting.shape[0]
+    own = observation.visible & (observation.host == jnp.arange(servers)[:, None])
+    requests = observation.requests
+    gain_db = 10 * jnp.log10(jnp.maximum(observation.gain, 1e-30))
+    columns = (
+        jnp.ones_like(observation.gain),
+        requests.data_bits / scales.data_bits,
+        requests.local_hz / scales.local_hz,
+        requests.cycles / scales.cycles,
+        (gain_db - scales.gain_low_db) / (scales.gain_high_db - scales.gain_low_db),
+        requests.deadline_s / scales.deadline_s,
+    )
+    rows = [jnp.where(own, jnp.clip(column, 0, 1), 0) for column in columns]
+    remaining = jnp.clip(observation.news.remaining_hz / scales.server_hz, 0, 1)
+    return Seen(jnp.concatenate([*rows, remaining], axis=1), own)

@@ -1,0 +1,61 @@
+"""Learned policies by name: which checkpoint, which budget."""
+
+import re
+from importlib import resources
+from pathlib import Path
+
+import jax.numpy as jnp
+
+from isma.contract import Policy
+from isma.errors import PolicyError
+from isma.model import saved
+from isma.model.latent import Kind
+from isma.planning.cross_entropy import PAPER, Budget
+from isma.policies.latent import LatentPlanner
+
+BUDGETS = {"default": Budget(64, 4, 10, 8), "paper": PAPER}
+"""`default` is the smallest whose real outcome equals that of `paper` (docs/reproduction)."""
+
+
+_SHIPPED = Path(str(resources.files("isma"))) / "checkpoints" / "paper"
+_RLSM, _SLSM, _DLSM = (_SHIPPED / f"{kind}.safetensors" for kind in Kind)
+
+
+def isma(checkpoint: Path = _RLSM, budget: str = "default") -> Policy:
+    """The paper's algorithm: the recurrent latent space model, searched by cross-entropy."""
+    return _planner(Kind.RLSM, checkpoint, budget)
+
+
+def slsm(checkpoint: Path = _SLSM, budget: str = "default") -> Policy:
+    """The paper's SLSM-based approach: only stochastic states."""
+    return _planner(Kind.SLSM, checkpoint, budget)
+
+
+def dlsm(checkpoint: Path = _DLSM, budget: str = "default") -> Policy:
+    """The paper's DLSM-based approach: only deterministic states."""
+    return _planner(Kind.DLSM, checkpoint, budget)
+
+
+def budget_of(text: str) -> Budget:
+    """A budget by name, or as IxJxKxQ. Raises PolicyError."""
+    if text in BUDGETS:
+        return BUDGETS[text]
+    if not re.fullmatch(r"\d+x\d+x\d+x\d+", text):
+        raise PolicyError(
+            f"budget must be {', '.join(BUDGETS)} or candidates x iterations x horizon x elites, "
+            f"as 1000x200x10x100, got {text!r}"
+        )
+    try:
+        return Budget(*map(int, text.split("x")))
+    except ValueError as error:
+        raise PolicyError(f"budget {text}: {error}") from None
+
+
+def _planner(kind: Kind, checkpoint: Path, budget: str) -> Policy:
+    searched = budget_of(budget)
+    trained = saved.load(checkpoint, kind)
+    frame = trained.frame
+    return LatentPlanner(
+        *(trained.model, trained.scales, searched, jnp.asarray(0.0)),
+        *(frame.num_users, frame.num_servers, frame.separate),
+    )

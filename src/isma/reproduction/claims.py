@@ -1,0 +1,196 @@
+"""Claims about delays, and verdicts on them from what was measured, paired over seeds.
+
+A number is *reproduced* if the paper's lies in our 95 % interval or within 20 % of ours; it is of
+the *same order* if the sign is the paper's and the interval excludes 0; else it is *not reproduced*.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from jaxtyping import Float
+
+from isma.evaluation.statistics import interval
+
+OURS = "isma"
+_CLOSE = 0.2
+
+
+class Verdict(StrEnum):
+    """What became of a claim."""
+
+    REPRODUCED = "reproduced"
+    SAME_ORDER = "same order"
+    NOT_REPRODUCED = "not reproduced"
+
+
+@dataclass(frozen=True)
+class Delays:
+    """Mean completion times, in seconds, at every x and in every world."""
+
+    values: tuple[str, ...]
+    """The x values, in order."""
+    mean_s: Mapping[str, Float[np.ndarray, "values seeds"]]
+    """By policy."""
+
+    def change(self, policy: str) -> Float[np.ndarray, "seeds"]:
+        """Relative change from the first x to the last, in each world."""
+        delays = self.mean_s[policy]
+        return delays[-1] / delays[0] - 1
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim and what was measured: a row of `claims.csv`."""
+
+    claim: str
+    paper: str
+    measured: float
+    low: float
+    high: float
+    verdict: Verdict
+    best_x: str = ""
+    """Where along x a reduction was largest, if the claim is one."""
+    best: float = float("nan")
+    """The reduction there."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Something that the paper says of a figure."""
+
+    @abstractmethod
+    def judge(self, delays: Delays) -> Finding:
+        """Measure it and give the verdict."""
+
+
+@dataclass(frozen=True)
+class Reduction(Claim):
+    """iSMA's delay is so much below another's, as a mean over x."""
+
+    other: str
+    paper: float
+    """The paper's reduction, as a ratio."""
+
+    def judge(self, delays: Delays) -> Finding:
+        """Per world the mean over x of one minus the ratio of delays."""
+        below = 1 - delays.mean_s[OURS] / delays.mean_s[self.other]
+        each = np.mean(below, axis=0)
+        at = np.mean(below, axis=1)
+        best = int(np.argmax(at))
+        low, high = interval(each)
+        measured = float(np.mean(each))
+        return Finding(
+            f"iSMA reduces the delay of {self.other.upper()}, mean over x",
+            f"{self.paper:.1%}",
+            measured,
+            low,
+            high,
+            _verdict(measured, low, high, self.paper),
+            delays.values[best],
+            float(at[best]),
+        )
+
+
+@dataclass(frozen=True)
+class Lowest(Claim):
+    """iSMA's delay is below all of these at every x."""
+
+    others: tuple[str, ...]
+
+    def judge(self, delays: Delays) -> Finding:
+        """Shares of (x, other) pairs: lower in the mean, certainly lower, not certainly higher."""
+        lower, certain, possible = [], [], []
+        for other in self.others:
+            for ours, theirs in zip(delays.mean_s[OURS], delays.mean_s[other], strict=True):
+                low, high = interval(ours / theirs - 1)
+                lower.append(np.mean(ours / theirs) < 1)
+                certain.append(high < 0)
+                possible.append(not low > 0)
+        measured, low, high = (float(np.mean(part)) for part in (lower, certain, possible))
+        verdict = (
+            Verdict.REPRODUCED
+            if low == 1
+            else Verdict.SAME_ORDER
+            if measured == 1
+            else Verdict.NOT_REPRODUCED
+        )
+        names = ", ".join(other.upper() for other in self.others)
+        text = f"iSMA is lowest at every x (share of comparisons with {names} that it wins)"
+        return Finding(text, "100%", measured, low, high, verdict)
+
+
+@dataclass(frozen=True)
+class Trend(Claim):
+    """A policy's delay falls, or rises, along x."""
+
+    policy: str
+    rises: bool
+
+    def judge(self, delays: Delays) -> Finding:
+        """Relative change from the first x to the last."""
+        each = delays.change(self.policy)
+        low, high = interval(each)
+        certain = low > 0 if self.rises else high < 0
+        verdict = Verdict.REPRODUCED if certain else Verdict.NOT_REPRODUCED
+        word = "rises" if self.rises else "falls"
+        text = f"{self.policy.upper()}: delay {word} along x (change from first x to last)"
+        return Finding(
+            text, "> 0" if self.rises else "< 0", float(np.mean(each)), low, high, verdict
+        )
+
+
+@dataclass(frozen=True)
+class LeastChange(Claim):
+    """Along x one policy changes less than each of the others, in the sense of a rise or a gain."""
+
+    policy: str
+    others: tuple[str, ...]
+    rises: bool
+    """Whether a change is a rise of the delay, or a fall."""
+    text: str
+
+    def judge(self, delays: Delays) -> Finding:
+        """Its change less the smallest of the others' changes, in each world."""
+        sign = 1 if self.rises else -1
+        changes = {other: sign * delays.change(other) for other in self.others}
+        least = min(changes, key=lambda other: float(np.mean(changes[other])))
+        each = sign * delays.change(self.policy) - changes[least]
+        low, high = interval(each)
+        measured = float(np.mean(each))
+        verdict = _below_zero(measured, high)
+        return Finding(
+            f"{self.text} (less {least.upper()}'s, the next)", "< 0", measured, low, high, verdict
+        )
+
+
+@dataclass(frozen=True)
+class Beats(Claim):
+    """At the last x one policy is below another."""
+
+    policy: str
+    other: str
+    text: str
+
+    def judge(self, delays: Delays) -> Finding:
+        """Relative distance there."""
+        each = delays.mean_s[self.policy][-1] / delays.mean_s[self.other][-1] - 1
+        low, high = interval(each)
+        measured = float(np.mean(each))
+        return Finding(self.text, "< 0", measured, low, high, _below_zero(measured, high))
+
+
+def _verdict(measured: float, low: float, high: float, paper: float) -> Verdict:
+    if low <= paper <= high or abs(measured - paper) <= _CLOSE * abs(measured):
+        return Verdict.REPRODUCED
+    if measured * paper > 0 and (low > 0 or high < 0):
+        return Verdict.SAME_ORDER
+    return Verdict.NOT_REPRODUCED
+
+
+def _below_zero(measured: float, high: float) -> Verdict:
+    if high < 0:
+        return Verdict.REPRODUCED
+    return Verdict.SAME_ORDER if measured < 0 else Verdict.NOT_REPRODUCED

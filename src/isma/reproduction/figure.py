@@ -1,0 +1,31 @@
+"""A figure of the paper as data: what is varied, what is fixed, what it is said to show."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from isma.reproduction.claims import Claim
+from isma.world import files
+from isma.world.scenario import Scenario
+
+
+@dataclass(frozen=True)
+class PaperFigure:
+    """One of the paper's Figures 3 to 6."""
+
+    name: str
+    """As it is typed: fig3."""
+    title: str
+    field: str
+    """Dotted name of the field along its x axis."""
+    values: tuple[str, ...]
+    """The x values, as they are typed."""
+    label: str
+    """The x axis in words, with its unit."""
+    fixed: Mapping[str, Any]
+    """Fields that differ from the preset `paper`."""
+    claims: tuple[Claim, ...]
+
+    def scenario(self, reduced: Mapping[str, Any]) -> Scenario:
+        """The preset `paper` with what the figure fixes, and what a scale reduces."""
+        return files.load("paper", {**self.fixed, **reduced})

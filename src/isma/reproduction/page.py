@@ -1,0 +1,88 @@
+"""The page of a reproduction, and `claims.csv`."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jinja2
+import pandas as pd
+
+from isma.evaluation.figures.inline import inline
+from isma.evaluation.quantities import number, percent, percent_span
+from isma.evaluation.statistics import interval
+from isma.reproduction.claims import Verdict
+from isma.reproduction.plot import reductions
+from isma.reproduction.result import Result
+
+_RULE = "nearest"
+"""One line of common sense: a learned policy that loses to it is said to lose."""
+
+
+@dataclass(frozen=True)
+class Against:
+    """A learned policy beside a rule, at every x."""
+
+    policy: str
+    cells: tuple[str, ...]
+    """How far above the rule, with the paired interval."""
+    loses: bool
+    """Whether it is certainly above the rule at some x, and below it at none."""
+
+
+def claims_csv(results: Sequence[Result]) -> str:
+    """Every claim: the paper's number, ours with its interval, and the verdict."""
+    rows = [
+        {
+            "figure": result.figure.name,
+            "claim": found.claim,
+            "paper": found.paper,
+            "measured": found.measured,
+            "low": found.low,
+            "high": found.high,
+            "verdict": str(found.verdict),
+            "best_x": found.best_x,
+            "best": found.best,
+        }
+        for result in results
+        for found in result.findings
+    ]
+    return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n", float_format="%.6g")
+
+
+def render(results: Sequence[Result]) -> str:
+    """The page as text: every figure, what it reduced, the verdicts, and who loses to what rule."""
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(
+            [jinja2.PackageLoader("isma.reproduction"), jinja2.PackageLoader("isma.evaluation")]
+        ),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "span": percent_span, "number": number}
+    verdicts = [found.verdict for result in results for found in result.findings]
+    return environment.get_template("reproduction.html.j2").render(
+        results=[(result, inline(result.picture), against(result)) for result in results],
+        counts=[(str(verdict), verdicts.count(verdict)) for verdict in Verdict],
+        scale=results[0].scale,
+        reductions=reductions,
+        isnan=math.isnan,
+        rule=_RULE,
+    )
+
+
+def against(result: Result) -> list[Against]:
+    """Every learned policy beside the rule, worst first."""
+    rows = []
+    base = result.delays.mean_s[_RULE]
+    for policy in ("isma", "slsm", "dlsm", "dqn"):
+        above = result.delays.mean_s[policy] / base - 1
+        ends = [interval(row) for row in above]
+        cells = tuple(
+            f"{percent(float(row.mean()), signed=True)} ({percent_span(*end)})"
+            for row, end in zip(above, ends, strict=True)
+        )
+        loses = any(low > 0 for low, _ in ends) and not any(high < 0 for _, high in ends)
+        rows.append((float(above.mean()), Against(policy, cells, loses)))
+    return [row for _, row in sorted(rows, key=lambda item: -item[0])]

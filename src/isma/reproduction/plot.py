@@ -1,0 +1,85 @@
+"""A figure of the paper drawn again: every policy along x, with intervals, rules and references."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+
+from isma.evaluation.figures import style
+from isma.evaluation.figures.drawing import Drawing, Figure, blank, save
+from isma.evaluation.statistics import interval
+from isma.reproduction.claims import Delays
+from isma.reproduction.figure import PaperFigure
+from isma.reproduction.scale import Scale
+
+_BASE = "price"
+"""What the right panel measures against."""
+
+
+def draw(figure: PaperFigure, scale: Scale, delays: Delays, folder: Path) -> Figure:
+    """Write the figure as SVG and PNG. Raises RunError."""
+    above = {
+        name: delays.mean_s[name] / delays.mean_s[_BASE] - 1
+        for name in delays.mean_s
+        if name != _BASE
+    }
+    with style.theme():
+        canvas = blank(4.6)
+        left, right = canvas.subplots(1, 2)
+        ends = _lines(left, delays.mean_s, 1.0)
+        left.set_ylim(bottom=0)
+        style.title(left, figure.title, "mean completion time; bars: 95 % over worlds")
+        left.set_ylabel("mean completion time (s)")
+        ratios = _lines(right, above, 100.0)
+        right.axhline(0, color=style.INK, linewidth=1.1)
+        style.title(right, f"Above {_BASE}", "paired by world; bars: 95 %")
+        right.set_ylabel(f"per cent above {_BASE}")
+        for axes in (left, right):
+            _along(axes, figure, delays)
+        head = reductions(figure, scale)
+        canvas.suptitle(head, fontsize=8.5, color=style.MUTED, x=0.01, ha="left")
+        canvas.draw_without_rendering()
+        style.label_ends(left, ends)
+        style.label_ends(right, ratios)
+        return save(Drawing(figure.name, figure.title, head, canvas), folder)
+
+
+def reductions(figure: PaperFigure, scale: Scale) -> str:
+    """What this scale does less of than the paper, in words."""
+    steps = ", ".join(f"{model} {count:,}" for model, count in scale.steps.items())
+    return (
+        f"{scale.name} scale: {len(scale.points)} of {len(figure.values)} x values, "
+        f"{scale.seeds} seeds, {scale.duration_s:g} s a run ({scale.warmup_s:g} s discarded), "
+        f"planner's budget {scale.budget}; updates: {steps}"
+    )
+
+
+def _lines(
+    axes: Axes, tables: Mapping[str, Float[np.ndarray, "values seeds"]], factor: float
+) -> list[tuple[float, str, style.Look]]:
+    """Draw a line a policy; where each ends, for its label."""
+    ends = []
+    means = [factor * float(value) for table in tables.values() for value in table.mean(axis=1)]
+    for name, table in tables.items():
+        look = style.look(name)
+        middle = factor * table.mean(axis=1)
+        half = factor * np.array([(high - low) / 2 for low, high in map(interval, table)])
+        pen: Any = {"color": look.colour, "linewidth": look.width, "linestyle": look.dashes}
+        across = np.arange(len(middle))
+        axes.errorbar(across, middle, half, marker=look.marker, markersize=5, elinewidth=1.0, **pen)
+        ends.append((float(middle[-1]), name, look))
+    # The means fill the panel: intervals of few worlds may reach past it.
+    low, high = min(0.0, *means), max(means)
+    axes.set_ylim(low - 0.05 * (high - low), high + 0.08 * (high - low))
+    return ends
+
+
+def _along(axes: Axes, figure: PaperFigure, delays: Delays) -> None:
+    ticks = [value.split()[0] for value in delays.values]
+    axes.set_xticks(np.arange(len(ticks)), ticks)
+    axes.set_xlim(-0.3, len(ticks) - 0.7)
+    axes.grid(axis="y")
+    axes.set_xlabel(figure.label)

@@ -1,0 +1,19 @@
+"""One of the paper's figures run again."""
+
+from dataclasses import dataclass
+
+from isma.evaluation.figures import Figure
+from isma.reproduction.claims import Delays, Finding
+from isma.reproduction.figure import PaperFigure
+from isma.reproduction.scale import Scale
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was measured, what it says of the paper's claims, and the picture."""
+
+    figure: PaperFigure
+    scale: Scale
+    delays: Delays
+    findings: tuple[Finding, ...]
+    picture: Figure

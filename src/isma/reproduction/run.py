@@ -1,0 +1,149 @@
+"""Running a reproduction: train the models, compare them with strong rules, judge, draw.
+
+Everything is kept in the folder as it is finished, so that an interrupted reproduction goes on from
+there: trainings from their last round, comparisons from their last cell.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from isma.errors import RunError, unknown
+from isma.evaluation import compare, report
+from isma.evaluation.plan import Plan
+from isma.evaluation.tables import Run, of_policy
+from isma.reproduction import fig3, fig4, fig5, fig6, page, plot
+from isma.reproduction.claims import Delays
+from isma.reproduction.figure import PaperFigure
+from isma.reproduction.result import Result
+from isma.reproduction.scale import SCALES, Scale
+from isma.storage import write_atomically
+from isma.training import models, session
+from isma.world.vary import points
+
+FIGURES = {one.FIGURE.name: one.FIGURE for one in (fig3, fig4, fig5, fig6)}
+LEARNED = {"isma": "rlsm", "slsm": "slsm", "dlsm": "dlsm", "dqn": "dqn"}
+"""The paper's policies, and the model that each needs."""
+STRONG = ("nearest", "price", "full-information")
+"""What the paper did not compare with."""
+TRAINING_SEED = 1000
+"""Apart from the seeds 0, 1, ... of the worlds that are reported on."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one part of a reproduction is."""
+
+    label: str
+    done: int
+    total: int
+
+
+Report = Callable[[Progress], None]
+
+
+def reproduce(
+    names: Sequence[str], scale: str, out: Path, on_progress: Report = lambda progress: None
+) -> list[Result]:
+    """Run these figures again and write tables, pictures, `claims.csv` and a page. Raises IsmaError."""
+    chosen = [_figure(name) for name in names]
+    if scale not in SCALES:
+        raise RunError(unknown("scale", scale, SCALES))
+    results = [_one(figure, SCALES[scale], out, on_progress) for figure in chosen]
+    write_atomically(out / "claims.csv", page.claims_csv(results).encode())
+    write_atomically(out / "reproduction.html", page.render(results).encode())
+    return results
+
+
+def _figure(name: str) -> PaperFigure:
+    if name not in FIGURES:
+        raise RunError(unknown("figure", name, [*FIGURES, "all"]))
+    return FIGURES[name]
+
+
+def _one(figure: PaperFigure, scale: Scale, out: Path, on_progress: Report) -> Result:
+    folder = out / figure.name
+    trained = {
+        policy: _trained(figure, scale, model, folder / model, on_progress)
+        for policy, model in LEARNED.items()
+    }
+    run, named = _compared(figure, scale, trained, folder / "compare", on_progress)
+    delays = _delays(figure, scale, run, named)
+    findings = tuple(claim.judge(delays) for claim in figure.claims)
+    write_atomically(folder / f"{figure.name}.csv", _table(delays).encode())
+    picture = plot.draw(figure, scale, delays, folder)
+    return Result(figure, scale, delays, findings, picture)
+
+
+def _trained(
+    figure: PaperFigure, scale: Scale, model: str, folder: Path, on_progress: Report
+) -> Path:
+    """The model's checkpoint, trained over the figure's whole range."""
+    vary = {figure.field: figure.values}
+    scenarios = [point.scenario for point in points(figure.scenario({}), vary)]
+    options = scale.options.get(model, {})
+    learner = models.learner(model, scenarios, scale.steps[model], options)
+    config = models.config(model, scenarios, learner, TRAINING_SEED, options)
+
+    def show(standing: session.Progress) -> None:
+        label = f"{figure.name}: training {model}"
+        on_progress(Progress(label, standing.done_steps, standing.total_steps))
+
+    return session.run(learner, config, TRAINING_SEED, folder, show)
+
+
+def _compared(
+    figure: PaperFigure,
+    scale: Scale,
+    trained: dict[str, Path],
+    folder: Path,
+    on_progress: Report,
+) -> tuple[Run, dict[str, str]]:
+    """The comparison, and each policy's name in it."""
+    named = {policy: f"{policy}:checkpoint={path}" for policy, path in trained.items()}
+    for policy in named:
+        if policy != "dqn":
+            named[policy] += f":budget={scale.budget}"
+    named |= {policy: policy for policy in STRONG}
+    plan = Plan(
+        figure.scenario(scale.world),
+        tuple(named.values()),
+        tuple(range(scale.seeds)),
+        {figure.field: _values(figure, scale)},
+    )
+
+    def show(standing: compare.Progress) -> None:
+        label = f"{figure.name}: {standing.label.split(':')[0]}"
+        on_progress(Progress(label, standing.done_ticks, standing.total_ticks))
+
+    compare.compare(plan, folder, show)
+    report.write(folder)
+    return Run.load(folder), named
+
+
+def _values(figure: PaperFigure, scale: Scale) -> tuple[str, ...]:
+    return tuple(figure.values[index] for index in scale.points)
+
+
+def _delays(figure: PaperFigure, scale: Scale, run: Run, named: dict[str, str]) -> Delays:
+    values = _values(figure, scale)
+
+    def of(policy: str) -> np.ndarray:
+        rows = of_policy(run.seeds, policy)
+        table = rows.pivot(index=figure.field, columns="seed", values="mean_s")
+        return table.loc[list(values)].to_numpy(float)
+
+    return Delays(values, {policy: of(name) for policy, name in named.items()})
+
+
+def _table(delays: Delays) -> str:
+    rows = [
+        {"x": value, "policy": policy, "seed": seed, "mean_s": mean_s}
+        for policy, table in delays.mean_s.items()
+        for value, row in zip(delays.values, table, strict=True)
+        for seed, mean_s in enumerate(row)
+    ]
+    return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")

@@ -1,0 +1,1 @@
+"""How models learn: collect, fit, keep; resumable at any point."""

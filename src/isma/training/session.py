@@ -1,0 +1,146 @@
+"""A training as a sequence of rounds: progress, metrics, and a state from which it goes on exactly.
+
+After each round everything that the next ones depend on is in `state.safetensors`, in place at once:
+a training killed at any moment goes on from its last round and ends with the same bytes.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+from jaxtyping import PRNGKeyArray, PyTree
+
+from isma import storage
+from isma.errors import CheckpointError, RunError
+from isma.model import checkpoint
+
+Metrics = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training is."""
+
+    done_steps: int
+    total_steps: int
+    label: str
+
+
+Report = Callable[[Progress], None]
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """What can be trained: a state, advanced round by round."""
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of a whole training."""
+        ...
+
+    @property
+    def steps_per_round(self) -> int:
+        """Updates in a round."""
+        ...
+
+    def start(self, key: PRNGKeyArray) -> PyTree:
+        """The state before the first round."""
+        ...
+
+    def advance(
+        self, state: PyTree, number: int, key: PRNGKeyArray, on_steps: Callable[[int], None]
+    ) -> tuple[PyTree, Metrics]:
+        """Do round `number`; `on_steps` hears of updates done, and may raise to stop."""
+        ...
+
+    def finish(self, state: PyTree, out: Path, about: Mapping[str, Any]) -> Path:
+        """Write the checkpoint that policies load."""
+        ...
+
+
+def run(
+    learner: Learner,
+    config: Mapping[str, Any],
+    seed: int,
+    out: Path,
+    on_progress: Report = lambda progress: None,
+) -> Path:
+    """Train to the end, from the folder's last finished round on; the path of the checkpoint.
+
+    Raises RunError for a folder that holds something else.
+    """
+    _claim(out, config)
+    key = jax.random.key(seed)
+    start_key, rounds_key = jax.random.split(key)
+    state, history = _resume(learner, out, learner.start(start_key))
+    total = learner.rounds * learner.steps_per_round
+    for number in range(len(history), learner.rounds):
+        began, done = time.perf_counter(), number * learner.steps_per_round
+
+        def on_steps(steps: int, done: int = done, number: int = number) -> None:
+            on_progress(Progress(done + steps, total, f"round {number + 1} of {learner.rounds}"))
+
+        on_steps(0)
+        state, metrics = learner.advance(
+            state, number, jax.random.fold_in(rounds_key, number), on_steps
+        )
+        steps = done + learner.steps_per_round
+        history.append({"step": steps, **metrics, "wall_s": time.perf_counter() - began})
+        checkpoint.save_state(out / "state.safetensors", state, history)
+        _write_metrics(out, history)
+    _write_metrics(out, history)
+    return learner.finish(state, out, {"seed": seed, "metrics": history[-1], "config": config})
+
+
+def _claim(out: Path, config: Mapping[str, Any]) -> None:
+    text = json.dumps(config, indent=2, default=str) + "\n"
+    path = out / "config.json"
+    try:
+        if path.exists():
+            if path.read_text() != text:
+                raise RunError(
+                    f"{out} holds another training; give another folder with --out, or remove that one"
+                )
+            return
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise RunError(
+                f"{out} is not empty and holds no training; give another folder with --out"
+            )
+    except OSError as error:
+        raise RunError(
+            f"{out}: cannot be used: {error.strerror}; give another folder with --out"
+        ) from None
+    storage.write_atomically(path, text.encode())
+
+
+def _resume(learner: Learner, out: Path, blank: PyTree) -> tuple[PyTree, list[dict[str, Any]]]:
+    path = out / "state.safetensors"
+    if not path.exists():
+        return blank, []
+    try:
+        return checkpoint.load_state(path, blank)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; remove {path} to begin again") from None
+
+
+def _write_metrics(out: Path, history: list[dict[str, Any]]) -> None:
+    lines = "".join(json.dumps(line) + "\n" for line in history)
+    storage.write_atomically(out / "metrics.jsonl", lines.encode())
+    with suppress(ImportError):
+        _write_board(out / "tensorboard", history)
+
+
+def _write_board(folder: Path, history: list[dict[str, Any]]) -> None:
+    """The same for TensorBoard, where a writer is installed."""
+    from tensorboardX import SummaryWriter  # pyright: ignore[reportMissingImports]
+
+    with SummaryWriter(str(folder), purge_step=0) as board:
+        for line in history[-1:]:
+            for name, value in line.items():
+                if name != "step":
+                    board.add_scalar(name, value, line["step"])

@@ -1,0 +1,57 @@
+"""Scenarios at several values of a field, as they are typed on the command line."""
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from isma.errors import ScenarioError
+from isma.world import files
+from isma.world.scenario import Scenario
+
+Vary = Mapping[str, tuple[Any, ...]]
+"""Fields by dotted name, and the values that each takes."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One setting of the varied fields."""
+
+    values: Mapping[str, Any]
+    scenario: Scenario
+
+
+def points(scenario: Scenario, vary: Vary) -> list[Point]:
+    """Every combination of the varied fields' values. Raises ScenarioError."""
+    found = []
+    for values in itertools.product(*vary.values()):
+        chosen = dict(zip(vary, values, strict=True))
+        found.append(Point(chosen, files.override(scenario, chosen) if chosen else scenario))
+    return found
+
+
+def vary_from(text: Sequence[str]) -> Vary:
+    """Read `FIELD=v1,v2,…` as typed, one for each varied field."""
+    varied: dict[str, tuple[Any, ...]] = {}
+    for item in text:
+        field, equals, values = item.partition("=")
+        if not equals or not values:
+            raise ScenarioError(f"--vary is written FIELD=v1,v2,..., got {item!r}")
+        name = files.full_name(field.strip())
+        if name in varied:
+            raise ScenarioError(f"--vary names {name} twice")
+        parts = [scalar(part) for part in values.split(",")]
+        if len(set(map(str, parts))) < len(parts):
+            raise ScenarioError(f"--vary {name}: values must differ, got {values}")
+        varied[name] = tuple(parts)
+    return varied
+
+
+def scalar(text: str) -> Any:
+    """A value as typed on the command line: number, boolean, list in brackets, or text."""
+    text = text.strip()
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

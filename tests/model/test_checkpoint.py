@@ -1,0 +1,149 @@
+"""Checkpoints: what is saved is loaded, and what is foreign, damaged or mismatching is refused."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from isma.errors import CheckpointError
+from isma.model import checkpoint, saved
+from isma.model.latent import Kind
+from isma.model.saved import Frame, Trained
+from isma.model.vectors import scales
+from isma.world.files import load
+
+FRAME = Frame(Kind.SLSM, num_users=3, num_servers=2, cells=5, separate=False)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "slsm.safetensors"
+    model = FRAME.make(jax.random.key(0))
+    saved.save(path, Trained(model, scales([load("paper")]), FRAME, {"seed": 7}))
+    return path
+
+
+def test_round_trip(path: Path) -> None:
+    found = saved.load(path, Kind.SLSM)
+    model = FRAME.make(jax.random.key(0))
+    assert found.frame == FRAME
+    assert found.about["seed"] == 7
+    assert float(found.scales.data_bits) == 24e6
+    one, other = (jax.tree.leaves(eqx.filter(m, eqx.is_array)) for m in (model, found.model))
+    for a, b in zip(one, other, strict=True):
+        assert b.dtype == jnp.float32
+        np.testing.assert_allclose(b, a, rtol=1e-3, atol=1e-6)  # Stored in half precision.
+
+
+def test_separate_models_round_trip(tmp_path: Path) -> None:
+    frame = dataclasses.replace(FRAME, kind=Kind.RLSM, cells=2, separate=True)
+    model = frame.make(jax.random.key(1))
+    saved.save(tmp_path / "m.safetensors", Trained(model, scales([load("paper")]), frame, {}))
+    found = saved.load(tmp_path / "m.safetensors", Kind.RLSM)
+    assert found.frame.separate
+    assert found.model.encoder.mean.weight.shape[0] == 2
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def no_sidecar(path: Path) -> None:
+    path.with_suffix(".json").unlink()
+
+
+def no_weights(path: Path) -> None:
+    path.unlink()
+
+
+def garbled_sidecar(path: Path) -> None:
+    path.with_suffix(".json").write_text("{")
+
+
+def foreign_sidecar(path: Path) -> None:
+    path.with_suffix(".json").write_text(json.dumps({"format": "other"}))
+
+
+def without_frame(path: Path) -> None:
+    sidecar = path.with_suffix(".json")
+    told = json.loads(sidecar.read_text())
+    del told["frame"]["cells"]
+    sidecar.write_text(json.dumps(told))
+
+
+def replaced(path: Path, change: Callable[[dict[str, np.ndarray]], None]) -> None:
+    """Other weights, with a digest that fits."""
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path)
+    sidecar = path.with_suffix(".json")
+    told = json.loads(sidecar.read_text())
+    told["sha256"] = checkpoint.digest(path.read_bytes())
+    sidecar.write_text(json.dumps(told))
+
+
+def not_finite(path: Path) -> None:
+    replaced(path, lambda t: t["encoder.mean.bias"].__setitem__(0, np.nan))
+
+
+def other_shape(path: Path) -> None:
+    replaced(path, lambda t: t.__setitem__("encoder.mean.bias", np.zeros(3, np.float16)))
+
+
+def missing_array(path: Path) -> None:
+    replaced(path, lambda t: t.__delitem__("encoder.mean.bias"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (truncate, "their digests differ"),
+        (flip, "their digests differ"),
+        (no_sidecar, "a checkpoint is two files"),
+        (no_weights, "cannot be read"),
+        (garbled_sidecar, "damaged"),
+        (foreign_sidecar, "is no checkpoint of isma"),
+        (without_frame, "does not describe a latent model"),
+        (not_finite, "encoder.mean.bias holds what is no finite number"),
+        (other_shape, "encoder.mean.bias must have shape (60,), got (3,)"),
+        (missing_array, "holds another model"),
+    ],
+)
+def test_refused(damage: Callable[[Path], None], said: str, path: Path) -> None:
+    damage(path)
+    with pytest.raises(CheckpointError) as told:
+        saved.load(path, Kind.SLSM)
+    assert said in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_another_kind_is_refused(path: Path) -> None:
+    with pytest.raises(CheckpointError, match="holds slsm, where rlsm is wanted"):
+        saved.load(path, Kind.RLSM)
+
+
+def test_a_state_is_one_file(tmp_path: Path) -> None:
+    tree = {"a": jnp.arange(3), "b": jnp.ones((2, 2))}
+    history = [{"step": 1, "loss": 0.5}]
+    checkpoint.save_state(tmp_path / "state.safetensors", tree, history)
+    assert [path.name for path in tmp_path.iterdir()] == ["state.safetensors"]
+    blank = jax.tree.map(jnp.zeros_like, tree)
+    found, told = checkpoint.load_state(tmp_path / "state.safetensors", blank)
+    assert told == history
+    assert all(jax.tree.leaves(jax.tree.map(lambda x, y: bool(jnp.all(x == y)), tree, found)))
+    (tmp_path / "state.safetensors").write_bytes(b"nothing")
+    with pytest.raises(CheckpointError, match="damaged"):
+        checkpoint.load_state(tmp_path / "state.safetensors", blank)

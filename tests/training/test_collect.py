@@ -1,0 +1,145 @@
+"""Experience from simulated worlds: what is written down is what servers saw, did and got."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+from worlds import EVERYTHING, SERVERS, USERS, tiny
+
+from isma.contract import Action, Memory, Observation, Policy
+from isma.errors import ScenarioError
+from isma.model.bound import Sequences
+from isma.model.vectors import scales
+from isma.simulator.params import build
+from isma.simulator.state import draw, reset
+from isma.simulator.step import step
+from isma.training.collect import RandomCode, collect, first_memory, spread, ticks_for
+from isma.training.replay import Replay
+
+KEY = jax.random.key(4)
+STEPS = 5
+
+
+class Fixed(Policy):
+    """Everyone to one server each, with the same ratio and share for ever."""
+
+    server: Int[Array, "users"]
+    offload_ratio: Float[Array, "users"]
+
+    def act(
+        self, memory: Memory, observation: Observation, key: PRNGKeyArray
+    ) -> tuple[Action, Memory]:
+        share = jnp.full((USERS,), 0.25)
+        return Action(self.server, self.offload_ratio, share, jnp.zeros(SERVERS)), memory
+
+
+def found(policy: Policy, num_worlds: int = 1) -> Sequences:
+    worlds = spread([tiny()], num_worlds)
+    keys = jax.random.split(KEY, num_worlds)
+    scale = scales([tiny()])
+    memory = first_memory(policy, scale, tiny(), worlds, keys)
+    return collect(worlds, policy, scale, memory, keys, STEPS, ticks_for([tiny()], STEPS))
+
+
+def test_rewards_are_those_of_a_loop_over_ticks() -> None:
+    """The same world tick by tick, with sums in NumPy between a server's decisions."""
+    policy = Fixed(
+        jnp.arange(USERS, dtype=jnp.int32) % SERVERS, jnp.linspace(0.2, 1, USERS).round(1)
+    )
+    collected = found(policy)
+    params = build(tiny())
+    world_key, run_key = jax.random.split(jax.random.split(KEY, 1)[0])
+    state, memory = reset(params, world_key), Memory.none()
+    advance = eqx.filter_jit(step)
+    local_s = np.asarray(state.requests.deadline_s, float)
+    times: list[np.ndarray] = []
+    decided: list[list[tuple[int, np.ndarray]]] = [[] for _ in range(SERVERS)]
+    for tick in range(int(ticks_for([tiny()], STEPS))):
+        born = np.asarray(state.emission.first_slot) < (tick + 1) * 100
+        for server in range(SERVERS):
+            if (tick - int(state.phase_ticks[server])) % 20 == 0:
+                mine = born & (np.asarray(state.placement.host) == server)
+                decided[server].append((tick, mine))
+        state, memory, outcome = advance(
+            params, policy, state, memory, draw(params, run_key, state.tick)
+        )
+        times.append(np.asarray(outcome.completion_time_s, float))
+    for server in range(SERVERS):
+        for number in range(STEPS):
+            (start, mine), (end, _) = decided[server][number : number + 2]
+            took = np.stack(times[start:end])
+            had = (~np.isnan(took)).any(axis=(0, 2)) & mine
+            assert bool(collected.counted[0, server, number]) is bool(had.any())
+            if had.any():
+                means = np.nanmean(took[:, had], axis=(0, 2)).mean()
+                expected = 1 - means / local_s[had].mean()
+                assert float(collected.reward[0, server, number]) == pytest.approx(
+                    expected, rel=1e-4
+                )
+            own = np.asarray(collected.observation[0, server, number, :USERS]) > 0
+            np.testing.assert_array_equal(own, mine)
+            action = np.asarray(collected.action[0, server, number]).reshape(3, USERS)
+            ratio = np.where(mine, np.asarray(policy.offload_ratio), 0)
+            np.testing.assert_allclose(action[1], ratio, atol=1e-6)
+
+
+def test_random_experience_covers_good_and_bad() -> None:
+    collected = found(RandomCode(), 24)
+    known = np.asarray(collected.counted)
+    reward = np.asarray(collected.reward)[known]
+    assert known.mean() > 0.6  # Crowds go where they are sent together: some servers are empty.
+    assert reward.max() - reward.min() > 0.5
+    assert np.all((collected.observation >= 0) & (collected.observation <= 1))
+    assert np.all((collected.action >= 0) & (collected.action <= 1))
+
+
+def test_worlds_take_the_points_in_turn() -> None:
+    points = [tiny({"clock_hz": value}) for value in ("1 GHz", "2 GHz")]
+    worlds = spread(points, 3)
+    clocks = worlds.params.infrastructure.server_hz[:, 0]
+    np.testing.assert_allclose(clocks, [1e9, 2e9, 1e9])
+    for other in ({"users.count": 3}, {"migration.kind": "cold"}, {"failures.enabled": True}):
+        with pytest.raises(ScenarioError, match="vary a number only"):
+            spread([tiny(), tiny(other)], 2)
+
+
+def test_experience_is_collected_where_everything_is_on() -> None:
+    """Servers that are down miss their periods; what they then decide is still told in order."""
+    scenario = tiny(EVERYTHING)
+    worlds, scale = spread([scenario], 8), scales([scenario])
+    keys = jax.random.split(KEY, 8)
+    policy = RandomCode()
+    memory = first_memory(policy, scale, scenario, worlds, keys)
+    ticks = ticks_for([scenario], STEPS)
+    collected = collect(worlds, policy, scale, memory, keys, STEPS, ticks)
+    written = np.asarray(collected.observation).any(axis=-1)  # F is above 0 wherever one decided.
+    assert 0.5 < written.mean() < 1
+    assert np.all(written[..., :-1] >= written[..., 1:])
+    known = np.asarray(collected.counted)
+    assert known.any()
+    assert np.all(written[known])
+    reward = np.asarray(collected.reward)
+    assert np.all(np.isfinite(reward))
+    assert np.all(reward[~known & ~written] == 0)
+
+
+def numbered(worlds: int, length: int) -> Sequences:
+    """Rewards that tell world, server and step: 100 w + 10 s + t."""
+    world, server, step = np.ogrid[:worlds, :2, :length]
+    reward = jnp.asarray(100.0 * world + 10 * server + step)
+    wide = reward[..., None]
+    return Sequences(wide, wide, reward, jnp.ones(reward.shape, bool))
+
+
+def test_batches_are_cut_from_one_server_of_one_world() -> None:
+    replay = Replay.blank(5, numbered(1, 6)).add(numbered(2, 6)).add(numbered(1, 6))
+    assert int(replay.filled) == 3
+    batch = np.asarray(replay.sample(KEY, 40, 4).reward)
+    assert batch.shape == (2, 40, 4)
+    np.testing.assert_array_equal(np.diff(batch, axis=-1), 1)
+    np.testing.assert_array_equal(batch[0] // 10 % 10, 0)
+    np.testing.assert_array_equal(batch[1] // 10 % 10, 1)
+    assert set((batch // 100).ravel()) == {0, 1}  # The third world is numbered 0 again.
+    assert set((batch[..., 0] % 10).ravel()) == {0, 1, 2}

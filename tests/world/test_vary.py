@@ -1,0 +1,43 @@
+"""Values of fields as they are typed on the command line."""
+
+import pytest
+
+from isma.errors import ScenarioError
+from isma.world.vary import scalar, vary_from
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        (" 2.5 ", 2.5),
+        ("true", True),
+        ("3.19 GHz", "3.19 GHz"),
+        ("user", "user"),
+        ("[1, 2]", [1, 2]),
+        ('"7"', "7"),
+    ],
+)
+def test_values_as_typed(text: str, value: object) -> None:
+    assert scalar(text) == value
+
+
+def test_vary_as_typed() -> None:
+    found = vary_from(["speed_mps=20 km/h,120 km/h", "users.count=2,3"])
+    assert found == {"mobility.speed_mps": ("20 km/h", "120 km/h"), "users.count": (2, 3)}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (["speed_mps"], "--vary is written FIELD=v1,v2,..., got 'speed_mps'"),
+        (["speed_mps="], "--vary is written FIELD=v1,v2,..."),
+        (["speed_mps=1,1"], "values must differ"),
+        (["speed_mps=1", "mobility.speed_mps=2"], "names mobility.speed_mps twice"),
+        (["sped_mps=1"], "did you mean 'speed_mps'?"),
+    ],
+)
+def test_vary_mistakes(text: list[str], said: str) -> None:
+    with pytest.raises(ScenarioError) as told:
+        vary_from(text)
+    assert said in str(told.value)
