@@ -45,8 +45,12 @@ class Case:
 
 
 ALL = frozenset(
-    {"precopy", "latency", "queues", "shared", "presence", "failures", "umi", "energy", "clocks"}
+    {
+        *("latency", "queues", "shared", "presence", "failures"),
+        *("umi", "energy", "clocks", "services"),
+    }
 )
+"""But for how services move and users drive."""
 CASES = {
     "alone": Case(1, 1, 2),
     "pair": Case(2, 2, 1, delay_ticks=(1,)),
@@ -68,7 +72,8 @@ CASES = {
     "clocks": Case(3, 4, 2, on=frozenset({"clocks"})),
     "services": Case(2, 8, 3, on=frozenset({"services", "queues"})),
     "road": Case(3, 4, 2, on=frozenset({"road"})),
-    "all": Case(4, 6, 3, delay_ticks=(1,), lossy=True, on=ALL),
+    "all_precopy": Case(4, 6, 3, delay_ticks=(1,), lossy=True, on=ALL | {"precopy"}),
+    "all_cold_road": Case(3, 6, 2, lossy=True, literal=True, on=ALL | {"cold", "road"}),
 }
 
 
@@ -171,7 +176,7 @@ def make_switches(
             arrival_s=(0, 20 * tick_s),
             stay_s=(tick_s, 20 * tick_s),
             stay=Stay(rng.choice(list(Stay))),
-            within_m=rng.uniform(1, 50),
+            within_m=None if "road" in case.on else rng.uniform(1, 50),
         )
     if "latency" in case.on:
         switches["latency"] = Latency(task_s=some_ticks(2), per_hop_s=some_ticks(2))

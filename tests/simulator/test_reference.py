@@ -30,6 +30,8 @@ from isma.simulator.rollout import run_chunk
 from isma.simulator.state import Draws, State, draw, reset
 from isma.simulator.step import Outcome, step
 from isma.world.files import load
+from isma.world.scenario import Scenario
+from isma.world.switches import Propagation
 
 
 def beyond(case: Case, results: list[reference.Result]) -> dict[str, bool]:
@@ -76,6 +78,19 @@ def test_scripted_worlds_agree(name: str, double: None) -> None:
     }
     rare = {"overload", "migration", "handover"} if case.servers == 1 else set()
     assert all(happened[event] for event in happened.keys() - rare), happened
+
+
+@pytest.mark.parametrize("name", ["all_precopy", "all_cold_road"])
+def test_all_is_all(name: str) -> None:
+    """No switch is left out: a new one must come to these worlds too."""
+    made, paper = make_scenario(CASES[name], np.random.default_rng(0)), load("paper")
+    off = {
+        field for field in Scenario.model_fields if getattr(made, field) == getattr(paper, field)
+    }
+    assert off <= {"visibility", "observe_position"}
+    assert made.radio.shared
+    assert made.radio.model is Propagation.UMI
+    assert made.servers.clock_range_hz is not None
 
 
 def test_world_by_hand(double: None) -> None:

@@ -3,10 +3,13 @@
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from worlds import line, network, seen
 
 from isma.contract import Infrastructure, MigrationCost, Observation
-from isma.planning.migration import downtime_s
+from isma.planning.migration import downtime_s, move_between
 from isma.world.switches import Migrating
 
 
@@ -44,3 +47,33 @@ def test_pre_copy_by_hand() -> None:
     found = downtime_s(moving(costly(Migrating.PRECOPY)))
     expected = [[0, 1.51, 2.58], [0.52, 0, 0.52], [0, 0, 0]]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [Migrating.COLD, Migrating.PRECOPY])
+@given(
+    state_bits=st.floats(1e4, 1e9),
+    hops=st.integers(1, 30),
+    dirty_bps=st.floats(1e3, 4e8),
+    stop_bits=st.floats(1e3, 1e8),
+    most_rounds=st.integers(1, 20),
+)
+def test_bits_in_are_bits_out(
+    kind: Migrating,
+    state_bits: float,
+    hops: int,
+    dirty_bps: float,
+    stop_bits: float,
+    most_rounds: int,
+) -> None:
+    """What is sent is the state and what changed while it was copied; and all of it takes its time."""
+    rate_bps = 1e8
+    cost = MigrationCost(
+        *(jnp.asarray(float(v)) for v in (0.5, dirty_bps, stop_bits, most_rounds)), kind=kind
+    )
+    move = move_between(cost, *(jnp.asarray(float(v)) for v in (rate_bps, state_bits, 1.5, hops)))
+    ahead_s, stop_s, sent_bits = (float(part) for part in move)
+    assert sent_bits == pytest.approx(state_bits + dirty_bps * ahead_s, rel=1e-4)
+    sending_s = ahead_s + stop_s - (0.5 + 1.5 * hops)
+    assert sending_s == pytest.approx(sent_bits * hops / rate_bps, rel=1e-4, abs=1e-4)
+    if kind is Migrating.COLD:
+        assert ahead_s == 0
