@@ -14,6 +14,7 @@ import pytest
 from worlds import tiny
 
 from isma import cli
+from isma.cli.main import INTERRUPTED
 from isma.world import files
 
 SMALL = ["--set", "users.count=7", "--set", "sites.count=3", "--set", "warmup_s=5"]
@@ -92,7 +93,7 @@ def test_a_mistake_is_one_line(
     status = run(monkeypatch, *arguments)
     out, err = capsys.readouterr()
     lines = err.strip().splitlines()
-    assert status not in (0, cli.INTERRUPTED)
+    assert status not in (0, INTERRUPTED)
     assert out == ""
     assert len(lines) == 1, err
     assert lines[0].startswith("isma: ")
@@ -157,7 +158,7 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
-    assert process.returncode == cli.INTERRUPTED, err
+    assert process.returncode == INTERRUPTED, err
     assert out == ""
     assert err.strip().splitlines()[-1].startswith("isma: interrupted")
     assert "Traceback" not in err

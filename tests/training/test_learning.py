@@ -10,10 +10,10 @@ from isma.training.latent import LatentLearner, LatentOptions, LatentState
 OPTIONS = LatentOptions(
     cells=1,
     rounds=1,
-    updates=120,
-    random_worlds=64,
+    updates=200,
+    random_worlds=256,
     planned_worlds=1,
-    held_out_worlds=16,
+    held_out_worlds=32,
     periods=20,
     batch=16,
     kl_weight=0.1,

@@ -10,6 +10,9 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from isma.model.latent import Carry, LatentModel
 
+_DRAWS = 8
+"""Imagined futures that an expectation is taken over."""
+
 
 class Sequences(eqx.Module):
     """What servers saw, did and got, decision by decision."""
@@ -96,7 +99,18 @@ def _follow(
 def foretell(
     model: LatentModel, batch: Sequences, seen: int, key: PRNGKeyArray
 ) -> Float[Array, "*rows ahead"]:
-    """Rewards of the actions from the last of `seen` observations on, with nothing more observed."""
+    """Expected rewards of the actions from the last of `seen` observations on, with nothing more seen.
+
+    The mean over some imagined futures: a single one holds what chance drew for it.
+    """
+    draws = _DRAWS if model.stochastic else 1
+    one = lambda key: _imagined(model, batch, seen, key)  # noqa: E731
+    return jnp.mean(jax.vmap(one)(jax.random.split(key, draws)), axis=0)
+
+
+def _imagined(
+    model: LatentModel, batch: Sequences, seen: int, key: PRNGKeyArray
+) -> Float[Array, "*rows ahead"]:
     rows, steps = batch.reward.shape[:-1], batch.reward.shape[-1]
     follow_key, ahead_key = jax.random.split(key)
     known = jax.tree.map(lambda leaf: leaf[(slice(None),) * len(rows) + (slice(seen),)], batch)

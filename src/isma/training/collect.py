@@ -21,30 +21,45 @@ from isma.world.scenario import Scenario
 
 
 class RandomCode(Policy):
-    """Normal noise as actions, around a centre and with a spread drawn for each server and episode.
+    """Normal noise as actions, around a centre and with a spread that a server keeps for a while.
 
     Were every number drawn by itself, a server's mean reward would hardly differ between decisions,
     and all experience would lie far from any good action.
     """
 
+    change: float = eqx.field(static=True, default=0.25)
+    """Chance that a server draws a new centre and spread at a decision."""
+
     def init(
         self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
     ) -> Memory:
-        """Draw the centres and spreads."""
-        centre, spread = jax.random.split(key)
-        shape = (num_servers, action_code.NUMBERS)
-        return Memory((jax.random.normal(centre, shape), jax.random.uniform(spread, shape)), None)
+        """Draw the first centres and spreads."""
+        return Memory(_drawn(num_servers, key), None)
 
     def act(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Action, Memory]:
         """Decode the noise."""
         users, servers = observation.host.shape[0], observation.acting.shape[0]
-        centre, spread = (rows[observation.host] for rows in memory.per_server)
-        noise = jax.random.normal(key, (users, action_code.NUMBERS))
+        change_key, draw_key, noise_key = jax.random.split(key, 3)
+        changes = (
+            jax.random.bernoulli(change_key, self.change, (servers, 1)) & observation.due[:, None]
+        )
+        choose = lambda new, old: jnp.where(changes, new, old)  # noqa: E731
+        kept = jax.tree.map(choose, _drawn(servers, draw_key), memory.per_server)
+        centre, spread = (rows[observation.host] for rows in kept)
+        noise = jax.random.normal(noise_key, (users, action_code.NUMBERS))
         coded = action_code.decode(centre + spread * noise, servers)
         no_price = jnp.zeros(servers)
-        return Action(coded.server, coded.offload_ratio, coded.cpu_share, no_price), memory
+        action = Action(coded.server, coded.offload_ratio, coded.cpu_share, no_price)
+        return action, Memory(kept, None)
+
+
+def _drawn(servers: int, key: PRNGKeyArray) -> tuple[Array, Array]:
+    """A centre, normal, and a spread, uniform up to 1, of each number of a code."""
+    centre, spread = jax.random.split(key)
+    shape = (servers, action_code.NUMBERS)
+    return jax.random.normal(centre, shape), jax.random.uniform(spread, shape)
 
 
 class _Record(eqx.Module):

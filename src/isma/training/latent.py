@@ -45,7 +45,7 @@ class LatentOptions:
     """Rounds of collecting and fitting; the planner acts from the second one on."""
     updates: int = 200
     """Updates in each round."""
-    random_worlds: int = 128
+    random_worlds: int = 256
     """Worlds with random actions in each round, forgotten after it."""
     planned_worlds: int = 2
     """Worlds of each later round, decided by the planner with noise, and kept."""

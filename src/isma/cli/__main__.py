@@ -1,0 +1,5 @@
+"""`python -m isma.cli`."""
+
+from isma.cli.main import main
+
+main()
