@@ -107,11 +107,18 @@ class LatentModel(eqx.Module):
         return Carry(memory, self._draw(seen, key)), seen, self.transition(context)
 
     def imagine(
-        self, carry: Carry, action: Float[Array, "*rows action"], key: PRNGKeyArray
+        self,
+        carry: Carry,
+        action: Float[Array, "*rows action"],
+        key: PRNGKeyArray,
+        common: bool = False,
     ) -> Carry:
-        """The belief after `action`, with nothing seen."""
+        """The belief after `action`, with nothing seen; in `common`, all rows meet the same draws.
+
+        One belief without rows may stand before the actions of many.
+        """
         memory, context = self.advance(carry, action)
-        return Carry(memory, self._draw(self.transition(context), key))
+        return Carry(memory, self._draw(self.transition(context), key, common))
 
     def reward(self, carry: Carry) -> Float[Array, "*rows"]:
         """Mean of the reward of the action that led here."""
@@ -121,8 +128,10 @@ class LatentModel(eqx.Module):
         """Mean of the reconstructed part of the observation."""
         return self.observation_model(carry.features)
 
-    def _draw(self, state: Gaussian, key: PRNGKeyArray) -> Float[Array, "*rows latent"]:
-        return state.sample(key) if self.stochastic else state.mean
+    def _draw(
+        self, state: Gaussian, key: PRNGKeyArray, common: bool = False
+    ) -> Float[Array, "*rows latent"]:
+        return state.sample(key, common) if self.stochastic else state.mean
 
 
 class _WithLstm(LatentModel):
@@ -138,7 +147,7 @@ class _WithLstm(LatentModel):
         self, carry: Carry, action: Float[Array, "*rows action"]
     ) -> tuple[LstmMemory | None, Float[Array, "*rows context"]]:
         assert carry.memory is not None
-        memory = self.lstm(carry.memory, jnp.concatenate([carry.sample, action], axis=-1))
+        memory = self.lstm(carry.memory, _beside(carry.sample, action))
         return memory, memory.hidden[-1]
 
 
@@ -167,7 +176,13 @@ class Slsm(LatentModel):
         self, carry: Carry, action: Float[Array, "*rows action"]
     ) -> tuple[LstmMemory | None, Float[Array, "*rows context"]]:
         """There is no deterministic step: the next state depends on the last one and the action."""
-        return None, jnp.concatenate([carry.sample, action], axis=-1)
+        return None, _beside(carry.sample, action)
+
+
+def _beside(sample: Array, action: Array) -> Array:
+    """State and action as one vector a row; one state may stand for all rows."""
+    sample = jnp.broadcast_to(sample, (*action.shape[:-1], sample.shape[-1]))
+    return jnp.concatenate([sample, action], axis=-1)
 
 
 _CLASSES: dict[Kind, type[LatentModel]] = {Kind.RLSM: Rlsm, Kind.SLSM: Slsm, Kind.DLSM: Dlsm}

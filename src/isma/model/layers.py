@@ -58,9 +58,10 @@ class Gaussian(eqx.Module):
     mean: Float[Array, "*rows latent"]
     std: Float[Array, "*rows latent"]
 
-    def sample(self, key: PRNGKeyArray) -> Float[Array, "*rows latent"]:
-        """Draw one sample of each."""
-        return self.mean + self.std * jax.random.normal(key, self.mean.shape, self.mean.dtype)
+    def sample(self, key: PRNGKeyArray, common: bool = False) -> Float[Array, "*rows latent"]:
+        """Draw one sample of each; in `common`, with the same noise in every row."""
+        shape = self.mean.shape[-1:] if common else self.mean.shape
+        return self.mean + self.std * jax.random.normal(key, shape, self.mean.dtype)
 
     def divergence_from(self, other: "Gaussian") -> Float[Array, "*rows"]:
         """Kullback-Leibler divergence KL(self || other), in nats, summed over the dimensions."""
@@ -89,7 +90,11 @@ class GaussianHead(eqx.Module):
     def __call__(self, x: Float[Array, "*rows inputs"]) -> Gaussian:
         """The distribution for every row."""
         x = x if self.hidden is None else self.hidden(x)
-        return Gaussian(jnp.tanh(self.mean(x)), jnp.maximum(sigmoid(self.std(x)), _SMALLEST_STD))
+        # One product for both, since each alone is too narrow to be fast.
+        weight = jnp.concatenate([self.mean.weight, self.std.weight], axis=1)
+        bias = jnp.concatenate([self.mean.bias, self.std.bias])
+        mean, std = jnp.split(Dense(weight, bias)(x), 2, axis=-1)
+        return Gaussian(jnp.tanh(mean), jnp.maximum(sigmoid(std), _SMALLEST_STD))
 
 
 class LstmMemory(eqx.Module):
@@ -130,13 +135,24 @@ class Lstm(eqx.Module):
         hidden, cell = [], []
         for gates, h, c in zip(self.gates, memory.hidden, memory.cell, strict=True):
             # One product for both operands, and one activation for three gates.
-            opened = gates(jnp.concatenate([x, h], axis=-1))
-            enter, forget, leave, new = jnp.split(opened, 4, axis=-1)
+            enter, forget, leave, new = jnp.split(_joint(gates, x, h), 4, axis=-1)
             c = sigmoid(forget) * c + sigmoid(enter) * jnp.tanh(new)
             x = sigmoid(leave) * jnp.tanh(c)
             hidden.append(x)
             cell.append(c)
         return LstmMemory(tuple(hidden), tuple(cell))
+
+
+def _joint(
+    dense: Dense,
+    x: Float[Array, "*rows inputs"],
+    h: Float[Array, "*rows width"] | Float[Array, "width"],
+) -> Float[Array, "*rows outputs"]:
+    """The layer on x and h side by side; what all rows of x share in h is computed once."""
+    if h.ndim == x.ndim:
+        return dense(jnp.concatenate([x, h], axis=-1))
+    before = x.shape[-1]
+    return x @ dense.weight[:before] + (h @ dense.weight[before:] + dense.bias)
 
 
 def sigmoid(x: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -148,14 +148,15 @@ def plan(
             coded = action_code.decode(code.reshape(rows), num_servers)
             action = action_code.model_input(coded, own, num_servers)
             # All candidates of a pass meet the same draws: they are compared, not their luck.
-            believed = jax.vmap(model.imagine, in_axes=(0, 0, None))(believed, action, drawn)
+            believed = model.imagine(believed, action, drawn, common=True)
             return (believed, total + weight * model.reward(believed)), None
 
-        spread = lambda leaf: jnp.broadcast_to(leaf, (budget.candidates, *leaf.shape))  # noqa: E731
-        start = (jax.tree.map(spread, carry), jnp.zeros(budget.candidates))
         weights = discount ** jnp.arange(budget.steps)
         steps = (jnp.moveaxis(codes, 1, 0), weights, jax.random.split(key, budget.steps))
-        return jax.lax.scan(one, start, steps)[0][1]
+        # The first step is apart: all candidates start from one belief, which spares products.
+        first, later = (tuple(leaf[at] for leaf in steps) for at in (0, slice(1, None)))
+        so_far, _ = one((carry, jnp.zeros(budget.candidates)), first)
+        return jax.lax.scan(one, so_far, later)[0][1]
 
     return search(score, rows[1] * rows[2], budget, key)
 

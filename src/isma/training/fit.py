@@ -46,6 +46,8 @@ class Fitting(eqx.Module):
     length: int = eqx.field(static=True)
     """Decisions in a sequence."""
     learning_rate: float = eqx.field(static=True)
+    total_updates: int = eqx.field(static=True)
+    """Updates in a whole training: over them the learning rate falls to zero."""
     clip_norm: float = eqx.field(static=True)
     reconstructed: tuple[int, ...] = eqx.field(static=True)
     """Entries of the observation that the model gives back."""
@@ -55,9 +57,8 @@ class Fitting(eqx.Module):
     @property
     def optimiser(self) -> optax.GradientTransformation:
         """Adam with clipped gradients."""
-        return optax.chain(
-            optax.clip_by_global_norm(self.clip_norm), optax.adam(self.learning_rate)
-        )
+        falling = optax.linear_schedule(self.learning_rate, 0.0, self.total_updates)
+        return optax.chain(optax.clip_by_global_norm(self.clip_norm), optax.adam(falling))
 
     def first(self, model: LatentModel) -> Any:
         """The optimiser's state before the first update."""

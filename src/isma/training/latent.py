@@ -60,7 +60,7 @@ class LatentOptions:
     length: int = 15
     """Decisions in a sequence."""
     learning_rate: float = 1e-3
-    """Step size of Adam."""
+    """Step size of Adam at first; it falls to zero over the training."""
     clip_norm: float = 100.0
     """Largest norm of a gradient."""
     reward_std: float = 3.0
@@ -214,7 +214,9 @@ class LatentLearner:
         plan, frame = self.options, self.frame
         which = vectors.reconstructed(frame.num_users, frame.num_servers)
         return Fitting(
-            *(plan.batch, plan.length, plan.learning_rate, plan.clip_norm),
+            *(plan.batch, plan.length, plan.learning_rate),
+            total_updates=plan.rounds * plan.updates,
+            clip_norm=plan.clip_norm,
             reconstructed=tuple(which.tolist()),
             separate=frame.separate,
             objective=Objective(plan.free_nats, plan.kl_weight),
