@@ -154,7 +154,7 @@ def plan(
         weights = discount ** jnp.arange(budget.steps)
         steps = (jnp.moveaxis(codes, 1, 0), weights, jax.random.split(key, budget.steps))
         # The first step is apart: all candidates start from one belief, which spares products.
-        first, later = (tuple(leaf[at] for leaf in steps) for at in (0, slice(1, None)))
+        first, later = (jax.tree.map(lambda leaf: leaf[at], steps) for at in (0, slice(1, None)))  # noqa: B023
         so_far, _ = one((carry, jnp.zeros(budget.candidates)), first)
         return jax.lax.scan(one, so_far, later)[0][1]
 
