@@ -1,5 +1,6 @@
 """Learned policies with random weights, of the tests' size: what they decide is arbitrary, how is not."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from worlds import SERVERS, USERS, tiny
@@ -9,6 +10,8 @@ from isma.model import vectors
 from isma.model.latent import Kind
 from isma.model.saved import Frame
 from isma.planning.cross_entropy import Budget
+from isma.policies.dqn import Dqn, DqnFrame
+from isma.policies.drac import Drac, DracFrame
 from isma.policies.latent import LatentPlanner
 
 BUDGET = Budget(candidates=12, iterations=1, horizon=2, elites=3)
@@ -25,9 +28,31 @@ def planner(kind: Kind, separate: bool = False, budget: Budget = BUDGET) -> Late
     )
 
 
-POLICIES: dict[str, Policy] = {
+def dqn(explore: float = 0.0) -> Dqn:
+    """DQN with an untrained network."""
+    frame = DqnFrame(SERVERS, width=16)
+    network = frame.make(jax.random.key(0))
+    return Dqn(network, vectors.scales([tiny()]), jnp.asarray(explore), SERVERS)
+
+
+def drac(explores: bool = False) -> Drac:
+    """The recurrent actor-critic with an untrained network, its odds as far from equal as others'."""
+    network = DracFrame(width=16).make(jax.random.key(0))
+    network = eqx.tree_at(lambda n: n.actor.weight, network, replace_fn=lambda weight: 100 * weight)
+    return Drac(network, vectors.scales([tiny()]), jnp.asarray(explores))
+
+
+PLANNERS: dict[str, Policy] = {
     "isma": planner(Kind.RLSM),
     "slsm": planner(Kind.SLSM),
     "dlsm": planner(Kind.DLSM),
     "isma-separate": planner(Kind.RLSM, separate=True),
+}
+
+POLICIES: dict[str, Policy] = {
+    **PLANNERS,
+    "dqn": dqn(),
+    "dqn-exploring": dqn(0.5),
+    "drac": drac(),
+    "drac-exploring": drac(explores=True),
 }

@@ -16,7 +16,7 @@ from isma.world.scenario import Visibility
 POLICIES = {**{name: registry.get(name) for name in registry.RULES}, **untrained.POLICIES}
 REFERENCES = {name for name, made in POLICIES.items() if made.visibility is Visibility.FULL}
 OWN = [name for name in POLICIES if name not in REFERENCES]
-ALONE = [name for name in OWN if name not in untrained.POLICIES]
+ALONE = [name for name in OWN if name not in untrained.PLANNERS]
 """Policies that can also decide for each user by itself."""
 SEEDS = range(8)
 

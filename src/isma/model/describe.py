@@ -1,12 +1,14 @@
-"""A latent model's layers as a table, beside the paper's Table I."""
+"""A network's layers as a table; those of a latent model beside the paper's Table I."""
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
+from jaxtyping import PRNGKeyArray
 
 from isma.model.latent import Kind, LatentModel
-from isma.model.layers import Mlp
+from isma.model.layers import Dense, Mlp
 from isma.model.saved import Frame
 
 _ACTIVATIONS = {"tanh": "tanh", "relu": "relu", "sigmoid": "sigmoid", "identity": "none"}
@@ -50,6 +52,35 @@ def as_text(frame: Frame) -> str:
         leaf.size for leaf in jax.tree.leaves(model) if isinstance(leaf, jax.ShapeDtypeStruct)
     )
     return "\n".join([*(line.rstrip() for line in lines), f"{frame.kind}: {weights:,} weights"])
+
+
+@runtime_checkable
+class Makes(Protocol):
+    """What a network's weights are to be read with."""
+
+    kind: str
+
+    def make(self, key: PRNGKeyArray) -> eqx.Module:
+        """A network with random weights."""
+        ...
+
+
+def plainly(frame: Makes) -> str:
+    """Every layer's place, inputs and units, and the number of weights."""
+    network = eqx.filter_eval_shape(frame.make, jax.random.key(0))
+    is_layer = lambda node: isinstance(node, Dense)  # noqa: E731
+    layers = [
+        (jax.tree_util.keystr(path).lstrip("."), layer)
+        for path, layer in jax.tree_util.tree_leaves_with_path(network, is_leaf=is_layer)
+        if is_layer(layer)
+    ]
+    width = max(len(place) for place, _ in layers)
+    lines = [
+        f"{place:{width}}  {layer.weight.shape[0]} x {layer.weight.shape[1]}"
+        for place, layer in layers
+    ]
+    count = sum(leaf.size for leaf in jax.tree.leaves(network))
+    return "\n".join([*lines, f"{frame.kind}: {count:,} weights"])
 
 
 def _lstm(model: LatentModel, frame: Frame) -> list[Row]:

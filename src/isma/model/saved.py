@@ -7,7 +7,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from isma.errors import CheckpointError
@@ -59,7 +58,7 @@ class Trained:
 
 def save(path: Path, trained: Trained) -> None:
     """Write weights in half precision, and the sidecar. Raises RunError."""
-    scales = {name: float(value) for name, value in vars(trained.scales).items()}
+    scales = vectors.as_numbers(trained.scales)
     told = {"frame": asdict(trained.frame), "scales": scales, **trained.about}
     checkpoint.save(path, trained.model, told, np.dtype(np.float16))
 
@@ -69,9 +68,7 @@ def load(path: Path, kind: Kind) -> Trained:
     told = checkpoint.about(path)
     try:
         frame = Frame(**{**told["frame"], "kind": Kind(told["frame"]["kind"])})
-        scales = Scales(
-            **{name: jnp.asarray(value, float) for name, value in told["scales"].items()}
-        )
+        scales = vectors.from_numbers(told["scales"])
     except (KeyError, TypeError, ValueError):
         raise CheckpointError(
             f"{checkpoint.sidecar_path(path)}: does not describe a latent model"

@@ -4,7 +4,7 @@ Observation (section IV.A): U (N), then c, f^L, f^r, g and δmax (5 N), then F (
 servers are zero. Action: server, offload ratio and share of each user (3 N).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -44,6 +44,16 @@ def scales(scenarios: Sequence[Scenario]) -> Scales:
         gain_low_db=-most(lambda s: _loss_db(s, s.sites.coverage_radius_m, sees=False)),
         gain_high_db=most(lambda s: -_loss_db(s, s.radio.min_distance_m, sees=True)),
     )
+
+
+def as_numbers(scales: Scales) -> dict[str, float]:
+    """For a sidecar."""
+    return {name: float(value) for name, value in vars(scales).items()}
+
+
+def from_numbers(numbers: Mapping[str, float]) -> Scales:
+    """From a sidecar. Raises TypeError or ValueError where that says something else."""
+    return Scales(**{name: jnp.asarray(value, float) for name, value in dict(numbers).items()})
 
 
 def _most_cycles(scenario: Scenario) -> float:
@@ -105,16 +115,25 @@ def see(observation: Observation, scales: Scales) -> Seen:
     """Every server's own view of an observation."""
     servers = observation.acting.shape[0]
     own = observation.visible & (observation.host == jnp.arange(servers)[:, None])
+    columns = (jnp.ones_like(observation.gain), *request_columns(observation, scales))
+    rows = [jnp.where(own, column, 0) for column in columns]
+    return Seen(jnp.concatenate([*rows, remaining(observation, scales)], axis=1), own)
+
+
+def request_columns(observation: Observation, scales: Scales) -> tuple[Float[Array, "users"], ...]:
+    """The task requests T_i: c, f^L, f^r, g and δmax, each in [0, 1]."""
     requests = observation.requests
     gain_db = 10 * jnp.log10(jnp.maximum(observation.gain, 1e-30))
     columns = (
-        jnp.ones_like(observation.gain),
         requests.data_bits / scales.data_bits,
         requests.local_hz / scales.local_hz,
         requests.cycles / scales.cycles,
         (gain_db - scales.gain_low_db) / (scales.gain_high_db - scales.gain_low_db),
         requests.deadline_s / scales.deadline_s,
     )
-    rows = [jnp.where(own, jnp.clip(column, 0, 1), 0) for column in columns]
-    remaining = jnp.clip(observation.news.remaining_hz / scales.server_hz, 0, 1)
-    return Seen(jnp.concatenate([*rows, remaining], axis=1), own)
+    return tuple(jnp.clip(column, 0, 1) for column in columns)
+
+
+def remaining(observation: Observation, scales: Scales) -> Float[Array, "servers servers"]:
+    """F of every server (column) as each server (row) has heard it, in [0, 1]."""
+    return jnp.clip(observation.news.remaining_hz / scales.server_hz, 0, 1)

@@ -11,6 +11,8 @@ from isma.errors import PolicyError
 from isma.model import saved
 from isma.model.latent import Kind
 from isma.planning.cross_entropy import PAPER, Budget
+from isma.policies import dqn as dqns
+from isma.policies import drac as dracs
 from isma.policies.latent import LatentPlanner
 
 BUDGETS = {"default": Budget(64, 4, 10, 8), "paper": PAPER}
@@ -19,6 +21,7 @@ BUDGETS = {"default": Budget(64, 4, 10, 8), "paper": PAPER}
 
 _SHIPPED = Path(str(resources.files("isma"))) / "checkpoints" / "paper"
 _RLSM, _SLSM, _DLSM = (_SHIPPED / f"{kind}.safetensors" for kind in Kind)
+_DQN, _DRAC = (_SHIPPED / f"{name}.safetensors" for name in ("dqn", "drac"))
 
 
 def isma(checkpoint: Path = _RLSM, budget: str = "default") -> Policy:
@@ -34,6 +37,16 @@ def slsm(checkpoint: Path = _SLSM, budget: str = "default") -> Policy:
 def dlsm(checkpoint: Path = _DLSM, budget: str = "default") -> Policy:
     """The paper's DLSM-based approach: only deterministic states."""
     return _planner(Kind.DLSM, checkpoint, budget)
+
+
+def dqn(checkpoint: Path = _DQN) -> Policy:
+    """The paper's DQN-based approach, one request at a time."""
+    return dqns.load(checkpoint)
+
+
+def drac(checkpoint: Path = _DRAC) -> Policy:
+    """A recurrent actor-critic with weights shared by users: the strong learned peer."""
+    return dracs.load(checkpoint)
 
 
 def budget_of(text: str) -> Budget:

@@ -11,7 +11,7 @@ from isma.errors import PolicyError, unknown
 from isma.policies.follow import Nearest, Stay, Threshold
 from isma.policies.full_information import FullInformation
 from isma.policies.greedy import Greedy
-from isma.policies.learned import dlsm, isma, slsm
+from isma.policies.learned import dlsm, dqn, drac, isma, slsm
 from isma.policies.plain import Local, Random
 from isma.policies.price import Price
 
@@ -27,7 +27,13 @@ RULES: dict[str, type[Policy]] = {
 }
 """Rules, and the reference that sees everything."""
 
-LEARNED: dict[str, Callable[..., Policy]] = {"isma": isma, "slsm": slsm, "dlsm": dlsm}
+LEARNED: dict[str, Callable[..., Policy]] = {
+    "isma": isma,
+    "slsm": slsm,
+    "dlsm": dlsm,
+    "dqn": dqn,
+    "drac": drac,
+}
 """Policies that need a checkpoint; the package brings one of each for the preset `paper`."""
 
 REGISTRY: dict[str, Callable[..., Policy]] = {**RULES, **LEARNED}

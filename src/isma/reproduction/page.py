@@ -14,6 +14,7 @@ from isma.reproduction.claims import Verdict
 from isma.reproduction.plot import reductions
 from isma.reproduction.result import Result
 
+_LEARNED = ("isma", "slsm", "dlsm", "dqn", "drac")
 _RULE = "nearest"
 """One line of common sense: a learned policy that loses to it is said to lose."""
 
@@ -76,7 +77,7 @@ def against(result: Result) -> list[Against]:
     """Every learned policy beside the rule, worst first."""
     rows = []
     base = result.delays.mean_s[_RULE]
-    for policy in ("isma", "slsm", "dlsm", "dqn"):
+    for policy in _LEARNED:
         above = result.delays.mean_s[policy] / base - 1
         ends = [interval(row) for row in above]
         cells = tuple(

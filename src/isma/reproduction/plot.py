@@ -53,7 +53,7 @@ def reductions(figure: PaperFigure, scale: Scale) -> str:
     return (
         f"{scale.name} scale: {len(scale.points)} of {len(figure.values)} x values, "
         f"{scale.seeds} seeds, {scale.duration_s:g} s a run ({scale.warmup_s:g} s discarded), "
-        f"planner's budget {scale.budget}; updates: {steps}"
+        f"planner's budget {scale.budget}; one model for all figures, updates: {steps}"
     )
 
 

@@ -4,7 +4,7 @@ Everything is kept in the folder as it is finished, so that an interrupted repro
 there: trainings from their last round, comparisons from their last cell.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +25,11 @@ from isma.training import models, session
 from isma.world.vary import points
 
 FIGURES = {one.FIGURE.name: one.FIGURE for one in (fig3, fig4, fig5, fig6)}
-LEARNED = {"isma": "rlsm", "slsm": "slsm", "dlsm": "dlsm", "dqn": "dqn"}
-"""The paper's policies, and the model that each needs."""
+LEARNED = {"isma": "rlsm", "slsm": "slsm", "dlsm": "dlsm", "dqn": "dqn", "drac": "drac"}
+"""The paper's policies and a stronger learned one, and the model that each needs."""
+PLANNERS = ("isma", "slsm", "dlsm")
 STRONG = ("nearest", "price", "full-information")
-"""What the paper did not compare with."""
+"""What the paper did not compare with, either."""
 TRAINING_SEED = 1000
 """Apart from the seeds 0, 1, ... of the worlds that are reported on."""
 
@@ -52,7 +53,12 @@ def reproduce(
     chosen = [_figure(name) for name in names]
     if scale not in SCALES:
         raise RunError(unknown("scale", scale, SCALES))
-    results = [_one(figure, SCALES[scale], out, on_progress) for figure in chosen]
+    wanted = SCALES[scale]
+    trained = {
+        policy: _trained(wanted, model, out / "models" / model, on_progress)
+        for policy, model in LEARNED.items()
+    }
+    results = [_one(figure, wanted, trained, out, on_progress) for figure in chosen]
     write_atomically(out / "claims.csv", page.claims_csv(results).encode())
     write_atomically(out / "reproduction.html", page.render(results).encode())
     return results
@@ -64,12 +70,10 @@ def _figure(name: str) -> PaperFigure:
     return FIGURES[name]
 
 
-def _one(figure: PaperFigure, scale: Scale, out: Path, on_progress: Report) -> Result:
+def _one(
+    figure: PaperFigure, scale: Scale, trained: Mapping[str, Path], out: Path, on_progress: Report
+) -> Result:
     folder = out / figure.name
-    trained = {
-        policy: _trained(figure, scale, model, folder / model, on_progress)
-        for policy, model in LEARNED.items()
-    }
     run, named = _compared(figure, scale, trained, folder / "compare", on_progress)
     delays = _delays(figure, scale, run, named)
     findings = tuple(claim.judge(delays) for claim in figure.claims)
@@ -78,19 +82,19 @@ def _one(figure: PaperFigure, scale: Scale, out: Path, on_progress: Report) -> R
     return Result(figure, scale, delays, findings, picture)
 
 
-def _trained(
-    figure: PaperFigure, scale: Scale, model: str, folder: Path, on_progress: Report
-) -> Path:
-    """The model's checkpoint, trained over the figure's whole range."""
-    vary = {figure.field: figure.values}
-    scenarios = [point.scenario for point in points(figure.scenario({}), vary)]
+def _trained(scale: Scale, model: str, folder: Path, on_progress: Report) -> Path:
+    """The model's checkpoint, trained over all x values of all figures, whichever are asked for."""
+    scenarios = [
+        point.scenario
+        for figure in FIGURES.values()
+        for point in points(figure.scenario({}), {figure.field: figure.values})
+    ]
     options = scale.options.get(model, {})
     learner = models.learner(model, scenarios, scale.steps[model], options)
     config = models.config(model, scenarios, learner, TRAINING_SEED, options)
 
     def show(standing: session.Progress) -> None:
-        label = f"{figure.name}: training {model}"
-        on_progress(Progress(label, standing.done_steps, standing.total_steps))
+        on_progress(Progress(f"training {model}", standing.done_steps, standing.total_steps))
 
     return session.run(learner, config, TRAINING_SEED, folder, show)
 
@@ -98,15 +102,14 @@ def _trained(
 def _compared(
     figure: PaperFigure,
     scale: Scale,
-    trained: dict[str, Path],
+    trained: Mapping[str, Path],
     folder: Path,
     on_progress: Report,
 ) -> tuple[Run, dict[str, str]]:
     """The comparison, and each policy's name in it."""
     named = {policy: f"{policy}:checkpoint={path}" for policy, path in trained.items()}
-    for policy in named:
-        if policy != "dqn":
-            named[policy] += f":budget={scale.budget}"
+    for policy in PLANNERS:
+        named[policy] += f":budget={scale.budget}"
     named |= {policy: policy for policy in STRONG}
     plan = Plan(
         figure.scenario(scale.world),

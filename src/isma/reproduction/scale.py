@@ -31,8 +31,15 @@ class Scale:
         return {"time.duration_s": self.duration_s, "time.warmup_s": self.warmup_s}
 
 
-_TINY = {"random_worlds": 6, "planned_worlds": 1, "held_out_worlds": 6, "periods": 8, "length": 4}
 _LATENT = ("rlsm", "slsm", "dlsm")
+_FEW = {"random_worlds": 6, "planned_worlds": 1, "held_out_worlds": 6, "periods": 8, "length": 4}
+_TINY = {
+    **dict.fromkeys(_LATENT, _FEW),
+    "dqn": {"updates": 20, "worlds": 4, "periods": 3},
+    "drac": {"epochs": 1, "minibatches": 4, "worlds": 4, "periods": 3},
+}
+_EACH_FIVE_TIMES = {"random_worlds": 120, "planned_worlds": 2}
+"""Each of the figures' 24 x values in five of a round's random worlds."""
 
 SCALES = {
     scale.name: scale
@@ -44,19 +51,19 @@ SCALES = {
             duration_s=30.0,
             warmup_s=14.0,
             budget="16x1x2x4",
-            steps={**dict.fromkeys(_LATENT, 20), "dqn": 20},
-            options=dict.fromkeys(_LATENT, _TINY),
+            steps={**dict.fromkeys(_LATENT, 20), "dqn": 20, "drac": 4},
+            options=_TINY,
             note="shows that everything runs; its figures mean nothing",
         ),
         Scale(
             name="reduced",
             points=(0, 2, 5),
-            seeds=4,
-            duration_s=144.0,
+            seeds=3,
+            duration_s=120.0,
             warmup_s=24.0,
             budget="default",
-            steps={"rlsm": 1600, "slsm": 2400, "dlsm": 1600, "dqn": 1600},
-            options={},
+            steps={"rlsm": 2000, "slsm": 3000, "dlsm": 2000, "dqn": 12000, "drac": 1920},
+            options=dict.fromkeys(_LATENT, _EACH_FIVE_TIMES),
             note="for two cores and two and a half hours",
         ),
         Scale(
@@ -66,8 +73,8 @@ SCALES = {
             duration_s=600.0,
             warmup_s=60.0,
             budget="paper",
-            steps={"rlsm": 12000, "slsm": 12000, "dlsm": 12000, "dqn": 12000},
-            options={},
+            steps={**dict.fromkeys(_LATENT, 12000), "dqn": 24000, "drac": 3840},
+            options=dict.fromkeys(_LATENT, _EACH_FIVE_TIMES),
             note="the paper's x values, run length and budget; for a GPU",
         ),
     )

@@ -66,9 +66,10 @@ class LatentOptions:
     reward_std: float = 3.0
     """Standard deviation that the first rewards are scaled to: with that of a reward as it is, far
     below one, unit variance would hide it behind 166 observed numbers."""
-    kl_weight: float = 1.0
-    """Weight of the divergence in the bound."""
-    free_nats: float = 1.0
+    kl_weight: float = 0.03
+    """Weight of the divergence in the bound: with 1, and unit variance on data in [0, 1], nothing that
+    is seen is worth a nat, and the state holds nothing (docs/readings.md)."""
+    free_nats: float = 0.0
     """Divergence that costs nothing, in nats a step."""
 
     def __post_init__(self) -> None:
@@ -141,7 +142,7 @@ class LatentLearner:
         """Random weights and no experience, but for what is held out."""
         model_key, held_out_key = jax.random.split(key)
         model, plan = self.frame.make(model_key), self.options
-        raw = self._collect(RandomCode(), plan.held_out_worlds, held_out_key)
+        raw = self._collect(RandomCode(), self._scenarios(plan.held_out_worlds), held_out_key)
         mean = jnp.mean(raw.reward, where=raw.counted)
         unit = jnp.std(raw.reward, where=raw.counted) / plan.reward_std
         planned = Replay.blank(max(1, plan.rounds - 1) * plan.planned_worlds, raw)
@@ -159,10 +160,11 @@ class LatentLearner:
         explore_key, plan_key, fit_key, test_key = jax.random.split(key, 4)
         plan, fitting = self.options, self._fitting
         scale = lambda raw: _scaled(raw, state.reward_mean, state.reward_unit)  # noqa: E731
-        found = self._collect(RandomCode(), plan.random_worlds, explore_key)
+        found = self._collect(RandomCode(), self._scenarios(plan.random_worlds), explore_key)
         explored, planned = Replay.of(scale(found)), state.planned
         if number > 0:
-            found = self._collect(self._explorer(state.model), plan.planned_worlds, plan_key)
+            these = self._scenarios(plan.planned_worlds, number)
+            found = self._collect(self._explorer(state.model), these, plan_key)
             planned = planned.add(scale(found))
         experience = Experience(explored, planned)
         model, optimiser, terms = state.model, state.optimiser, None
@@ -200,13 +202,21 @@ class LatentLearner:
             *(frame.num_users, frame.num_servers, frame.separate),
         )
 
-    def _collect(self, policy: Policy, number: int, key: PRNGKeyArray) -> Sequences:
-        worlds = spread(self.scenarios, number)
+    def _scenarios(self, worlds: int, turn: int = 0) -> list[Scenario]:
+        """One for each world: all in turn, from one turn to the next."""
+        known = self.scenarios
+        return [known[(turn * worlds + world) % len(known)] for world in range(worlds)]
+
+    def _collect(
+        self, policy: Policy, scenarios: Sequence[Scenario], key: PRNGKeyArray
+    ) -> Sequences:
+        number = len(scenarios)
+        worlds = spread(scenarios, number)
         memory_key, world_key = jax.random.split(key)
         keys, firsts = jax.random.split(world_key, number), jax.random.split(memory_key, number)
-        memory = first_memory(policy, self.scales, self.scenarios[0], worlds, firsts)
+        memory = first_memory(policy, self.scales, scenarios[0], worlds, firsts)
         periods = self.options.periods
-        ticks = ticks_for(self.scenarios, periods)
+        ticks = ticks_for(scenarios, periods)
         return collect(worlds, policy, self.scales, memory, keys, periods, ticks)
 
     @property

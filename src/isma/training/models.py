@@ -1,22 +1,42 @@
 """What can be trained, by name, with its options."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
 from isma.errors import RunError, unknown
 from isma.model import describe
 from isma.model.latent import Kind
+from isma.training.dqn import DqnLearner, DqnOptions
+from isma.training.drac import DracLearner, DracOptions
 from isma.training.latent import LatentLearner, LatentOptions
 from isma.training.session import Learner
 from isma.world import files
 from isma.world.scenario import Scenario
 
-_LATENT: dict[str, Kind] = {str(kind): kind for kind in Kind}
 
-NAMES = tuple(_LATENT)
+class _Model(NamedTuple):
+    options: type
+    """Dataclass of what can be chosen."""
+    make: Callable[[Sequence[Scenario], Any], Any]
+    """The learner for these scenarios, with such options."""
+    layers: Callable[[Any], str]
+    """The layers of a learner's frame as text."""
+
+
+_MODELS: dict[str, _Model] = {
+    **{
+        str(kind): _Model(LatentOptions, partial(LatentLearner.make, kind), describe.as_text)
+        for kind in Kind
+    },
+    "dqn": _Model(DqnOptions, DqnLearner.make, describe.plainly),
+    "drac": _Model(DracOptions, DracLearner.make, describe.plainly),
+}
+
+NAMES = tuple(_MODELS)
 """Models that `isma train` knows."""
 
 
@@ -24,9 +44,7 @@ def learner(
     name: str, scenarios: Sequence[Scenario], steps: int | None, options: Mapping[str, Any]
 ) -> Learner:
     """The learner of that model, for `steps` updates in all. Raises RunError, ScenarioError."""
-    kind = _kind(name)
-    chosen = _options(name, options)
-    made = LatentLearner.make(kind, scenarios, chosen)
+    made = _model(name).make(scenarios, _options(name, options))
     return made if steps is None else made.for_steps(steps)
 
 
@@ -49,23 +67,24 @@ def config(
 
 def description(name: str, scenario: Scenario, options: Mapping[str, Any]) -> str:
     """The model's layers beside the paper's. Raises RunError, ScenarioError."""
-    made = LatentLearner.make(_kind(name), [scenario], _options(name, options))
-    return describe.as_text(made.frame)
+    model = _model(name)
+    return model.layers(model.make([scenario], _options(name, options)).frame)
 
 
-def _kind(name: str) -> Kind:
-    if name not in _LATENT:
+def _model(name: str) -> _Model:
+    if name not in _MODELS:
         raise RunError(unknown("model", name, NAMES))
-    return _LATENT[name]
+    return _MODELS[name]
 
 
-def _options(name: str, given: Mapping[str, Any]) -> LatentOptions:
-    known = [field.name for field in dataclasses.fields(LatentOptions)]
+def _options(name: str, given: Mapping[str, Any]) -> Any:
+    kind = _model(name).options
+    known = [field.name for field in dataclasses.fields(kind)]
     for key in given:
         if key not in known:
             raise RunError(f"model {name}: {unknown('option', key, known)}")
     try:
-        return TypeAdapter(LatentOptions).validate_python(dict(given))
+        return TypeAdapter(kind).validate_python(dict(given))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"]))

@@ -1,0 +1,98 @@
+"""DQN, the paper's baseline, extended to several users: one request at a time (section IV.B)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from isma.contract import Memory, Observation
+from isma.errors import PolicyError
+from isma.model.layers import Mlp, identity
+from isma.model.situation import Asked
+from isma.model.vectors import Scales
+from isma.planning import action_grid
+from isma.planning.action_grid import Choice
+from isma.policies import sight, weights
+from isma.policies.turns import TakesTurns, Turns, take_turns
+from isma.policies.weights import Frame
+from isma.world.scenario import Scenario
+
+
+@dataclass(frozen=True)
+class DqnFrame(Frame):
+    """What a network's weights are to be read with."""
+
+    num_servers: int
+    width: int
+    """Units of the hidden layers."""
+
+    kind: ClassVar[str] = "dqn"
+
+    @property
+    def inputs(self) -> int:
+        """Length of what the network reads."""
+        return sight.request_size(self.num_servers) + 2 * self.num_servers
+
+    def make(self, key: PRNGKeyArray) -> Mlp:
+        """A network with random weights and two hidden layers."""
+        widths = (self.inputs, self.width, self.width, action_grid.grid_size(self.num_servers))
+        return Mlp.make(key, widths, (jax.nn.relu, jax.nn.relu, identity))
+
+
+class Dqn(TakesTurns):
+    """Asks for what its network values most: one number for each server, ratio and share."""
+
+    network: Mlp
+    scales: Scales
+    explore: Float[Array, ""]
+    """Chance of a random action, ε; 0 but in training."""
+    num_servers: int = eqx.field(static=True)
+
+    def init(
+        self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
+    ) -> Memory:
+        """It remembers nothing. Raises PolicyError for a world with other servers than trained on."""
+        if num_servers != self.num_servers:
+            raise PolicyError(
+                f"this network is for {self.num_servers} servers, and {scenario.name} has "
+                f"{num_servers}: train one there with isma train dqn"
+            )
+        return Memory.none()
+
+    def nothing_seen(self, num_users: int, num_servers: int) -> Float[Array, "users columns"]:
+        """A request by itself."""
+        return jnp.zeros((num_users, sight.request_size(num_servers)))
+
+    def decide(
+        self, memory: Memory, observation: Observation, key: PRNGKeyArray
+    ) -> tuple[Turns, Memory]:
+        """Take the best action, or with chance ε any."""
+        view = sight.request_alone(observation, self.scales)
+
+        def choose(user: Int[Array, ""], asked: Asked, key: PRNGKeyArray) -> Choice:
+            value = self.network(network_input(view[user], asked))
+            if_key, which_key = jax.random.split(key)
+            anything = jax.random.randint(which_key, (), 0, value.shape[0])
+            explores = jax.random.uniform(if_key) < self.explore
+            best = jnp.argmax(value).astype(anything.dtype)
+            return action_grid.choice_of(jnp.where(explores, anything, best))
+
+        asked, choice = take_turns(observation, choose, key)
+        return Turns(view, asked, choice), memory
+
+
+def network_input(
+    view: Float[Array, "*rows columns"], asked: Asked
+) -> Float[Array, "*rows inputs"]:
+    """The request, and what was already chosen in this round."""
+    return jnp.concatenate([view, *asked.scaled], axis=-1)
+
+
+def load(checkpoint: Path) -> Dqn:
+    """The trained policy in that file. Raises CheckpointError."""
+    frame, network, scales = weights.load(checkpoint, DqnFrame)
+    return Dqn(network, scales, jnp.zeros(()), frame.num_servers)

@@ -1,0 +1,93 @@
+"""A recurrent actor-critic under partial observation, as DRACM (arXiv 2012.08679) has it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from isma.contract import Memory, Observation
+from isma.model.actor_critic import ActorCritic, Sizes
+from isma.model.situation import Asked, Situation
+from isma.model.vectors import Scales
+from isma.planning.action_grid import SHARES, Choice
+from isma.planning.allocation import RATIOS
+from isma.policies import sight, weights
+from isma.policies.turns import TakesTurns, Turns, take_turns
+from isma.policies.weights import Frame
+from isma.world.scenario import Scenario
+
+
+@dataclass(frozen=True)
+class DracFrame(Frame):
+    """What a network's weights are to be read with."""
+
+    width: int
+    """Units of every layer, and of a user's memory."""
+
+    kind: ClassVar[str] = "drac"
+
+    def make(self, key: PRNGKeyArray) -> ActorCritic:
+        """A network with random weights."""
+        columns = (sight.USER_COLUMNS, sight.SERVER_COLUMNS)
+        return ActorCritic.make(Sizes(*columns, len(RATIOS), len(SHARES), self.width), key)
+
+
+class Drac(TakesTurns):
+    """Remembers each user from decision to decision, and acts on what that makes likely.
+
+    Its weights are the same for all users and servers: it runs with any number of either.
+    """
+
+    network: ActorCritic
+    scales: Scales
+    explores: Bool[Array, ""]
+    """Whether actions are drawn by their odds, as in training; else the likeliest is taken."""
+
+    def init(
+        self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
+    ) -> Memory:
+        """Nothing decided yet; the memory of a user travels with its service."""
+        return Memory(None, self.network.start((num_users,)))
+
+    def nothing_seen(self, num_users: int, num_servers: int) -> Situation:
+        """A situation of each user, all zero."""
+        return Situation(
+            jnp.zeros((num_users, sight.USER_COLUMNS)),
+            jnp.zeros((num_users, num_servers, sight.SERVER_COLUMNS)),
+        )
+
+    def decide(
+        self, memory: Memory, observation: Observation, key: PRNGKeyArray
+    ) -> tuple[Turns, Memory]:
+        """Remember what is seen, then choose server, ratio and share."""
+        view = sight.situation(observation, self.scales)
+        takes = observation.decides[:, None]
+        remembered = jax.tree.map(
+            lambda new, old: jnp.where(takes, new, old),
+            self.network.remember(memory.per_user, view),
+            memory.per_user,
+        )
+
+        def choose(user: Int[Array, ""], asked: Asked, key: PRNGKeyArray) -> Choice:
+            seen = jax.tree.map(lambda rows: rows[user], view)
+            odds = self.network.judge(remembered.hidden[-1][user], seen, asked)
+            keys = jax.random.split(key, 3)
+            server = self._pick(odds.server, keys[0])
+            ratio, share = odds.at(server)
+            return Choice(server, self._pick(ratio, keys[1]), self._pick(share, keys[2]))
+
+        asked, choice = take_turns(observation, choose, key)
+        return Turns(view, asked, choice), Memory(None, remembered)
+
+    def _pick(self, logits: Float[Array, "options"], key: PRNGKeyArray) -> Int[Array, ""]:
+        drawn, likeliest = jax.random.categorical(key, logits), jnp.argmax(logits)
+        return jnp.where(self.explores, drawn, likeliest).astype(jnp.int32)
+
+
+def load(checkpoint: Path) -> Drac:
+    """The trained policy in that file. Raises CheckpointError."""
+    _, network, scales = weights.load(checkpoint, DracFrame)
+    return Drac(network, scales, jnp.asarray(False))

@@ -1,0 +1,26 @@
+"""What options of a training must keep to, in words for the person who typed them."""
+
+from isma.errors import RunError
+
+
+def at_least(options: object, least: int, *names: str) -> None:
+    """Refuse smaller ones. Raises ValueError."""
+    for name in names:
+        if getattr(options, name) < least:
+            raise ValueError(f"{name} must be at least {least}, got {getattr(options, name)}")
+
+
+def within(options: object, low: float, high: float, *names: str) -> None:
+    """Refuse what lies outside. Raises ValueError."""
+    for name in names:
+        if not low <= getattr(options, name) <= high:
+            raise ValueError(
+                f"{name} must be from {low:g} to {high:g}, got {getattr(options, name)}"
+            )
+
+
+def rounds_for(steps: int, per_round: int) -> int:
+    """As many whole rounds as so many updates need. Raises RunError."""
+    if steps < 1:
+        raise RunError(f"steps must be at least 1, got {steps}")
+    return -(-steps // per_round)

@@ -1,0 +1,147 @@
+"""Users' experience: what is written down is what was seen, done, and brought about."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import untrained
+from jaxtyping import Array, PRNGKeyArray
+from worlds import SERVERS, USERS, tiny
+
+from isma.contract import Memory, Observation
+from isma.model.situation import Asked
+from isma.planning.action_grid import Choice
+from isma.policies.turns import TakesTurns, Turns
+from isma.simulator.params import build
+from isma.simulator.state import State, draw, reset
+from isma.simulator.step import step, who_decides
+from isma.training.collect import spread
+from isma.training.lived import Lived, burden_s, live, live_in, mean_of
+
+KEY = jax.random.key(4)
+STEPS = 5
+TICKS = 121
+
+
+class Wandering(TakesTurns):
+    """Sends user i to server (i + its decisions so far) at ratio 0.6, and sees its own count."""
+
+    def init(self, scenario, num_users: int, num_servers: int, key: PRNGKeyArray) -> Memory:
+        return Memory(None, jnp.zeros((num_users, 1)))
+
+    def nothing_seen(self, num_users: int, num_servers: int) -> Array:
+        return jnp.zeros((num_users, 1))
+
+    def decide(
+        self, memory: Memory, observation: Observation, key: PRNGKeyArray
+    ) -> tuple[Turns, Memory]:
+        count = memory.per_user + observation.decides[:, None]
+        users = jnp.arange(USERS, dtype=jnp.int32)
+        choice = Choice(
+            (users + count[:, 0].astype(jnp.int32)) % SERVERS,
+            jnp.full(USERS, 6, jnp.int32),
+            jnp.full(USERS, 4, jnp.int32),
+        )
+        return Turns(count, Asked.nothing(USERS, SERVERS), choice), Memory(None, count)
+
+
+def lived_by_wanderers() -> Lived:
+    worlds = spread([tiny()], 1)
+    keys = jax.random.split(KEY, 1)
+    lived = live(worlds, Wandering(), tiny(), keys, STEPS, jnp.asarray(TICKS))
+    return jax.tree.map(lambda leaf: leaf[0], lived)
+
+
+def test_what_is_lived_is_that_of_a_loop_over_ticks() -> None:
+    """The same world tick by tick, with sums in NumPy between a user's decisions."""
+    lived, policy = lived_by_wanderers(), Wandering()
+    params = build(tiny())
+    world_key, run_key, _ = jax.random.split(jax.random.split(KEY, 1)[0], 3)
+    state, memory = reset(params, world_key), policy.init(tiny(), USERS, SERVERS, KEY)
+    advance, burden = eqx.filter_jit(step), eqx.filter_jit(burden_s)
+    times, burdens, nobody = [], [], jnp.zeros(USERS, bool)
+    decided: list[list[int]] = [[] for _ in range(USERS)]
+    for tick in range(TICKS):
+        for user in np.flatnonzero(who_decides(params, state, nobody).decides):
+            decided[user].append(tick)
+        draws = draw(params, run_key, state.tick)
+        state, memory, outcome = advance(params, policy, state, memory, draws)
+        times.append(np.asarray(outcome.completion_time_s, float))
+        burdens.append(np.asarray(burden(params, state), float))
+    np.testing.assert_allclose(lived.local_s, state.requests.deadline_s)
+    for user in range(USERS):
+        ticks = decided[user]
+        assert len(ticks) > STEPS, "the world must run on past what is kept"
+        for number in range(STEPS):
+            assert float(lived.turns.view[user, number, 0]) == number + 1
+            assert int(lived.turns.choice.server[user, number]) == (user + number + 1) % SERVERS
+            took = np.stack(times[ticks[number] : ticks[number + 1]])[:, user]
+            had = bool((~np.isnan(took)).any())
+            assert bool(lived.known[user, number]) is (had and number < STEPS - 1)
+            if had:
+                assert float(lived.own_s[user, number]) == pytest.approx(np.nanmean(took), rel=1e-4)
+            meanwhile = np.mean(burdens[ticks[number] : ticks[number + 1]], axis=0)[user]
+            assert float(lived.burden_s[user, number]) == pytest.approx(meanwhile, rel=1e-4)
+
+
+def placed(host: list[int], ratio: list[float], request: list[float]) -> State:
+    """A world of four users, served like that."""
+    state = reset(build(FOUR), KEY)
+    load = np.bincount(host, request, SERVERS)
+    placement = eqx.tree_at(
+        lambda p: (p.host, p.offload_ratio, p.requested_share, p.granted_share, p.load),
+        state.placement,
+        (
+            jnp.asarray(host, jnp.int32),
+            *(jnp.asarray(ratio, float), jnp.asarray(request, float)),
+            jnp.asarray(request) / np.maximum(load, 1)[host],
+            jnp.asarray(load, float),
+        ),
+    )
+    cycles = jnp.array([16e9, 32e9, 48e9, 64e9])
+    return eqx.tree_at(
+        lambda s: (s.requests.cycles, s.emission.first_slot, s.placement, s.tick),
+        state,
+        (cycles, jnp.zeros(4, jnp.int32), placement, jnp.asarray(1)),
+    )
+
+
+FOUR = tiny({"users.count": 4, "clock_hz": "16 GHz", "data_bits": 1})
+
+
+def test_a_burden_by_hand() -> None:
+    """Whole tasks of 1, 2, 3 and 4 s of work; load 1.4 on server 0, user 2 alone, nothing of user 3.
+
+    Without user 0 the load would be 0.6: user 1 has 1 / 1.4 of its request, then all of it, and
+    takes 2 / 0.6 · (1.4 - 1) = 1.333 s less. Without user 1 user 0 takes 1 / 0.8 · 0.4 = 0.5 s less.
+    """
+    found = burden_s(build(FOUR), placed([0, 0, 1, 0], [1, 1, 1, 0], [0.8, 0.6, 1.0, 0.0]))
+    np.testing.assert_allclose(found, [2 / 0.6 * 0.4, 0.5, 0, 0], rtol=1e-4, atol=1e-6)
+
+
+def test_who_waits_for_its_own_part_is_no_victim() -> None:
+    """At ratio 0.1 user 1 takes 0.9 · 213 s by itself, and 0.2 / 0.43 s on the server."""
+    found = burden_s(build(FOUR), placed([0, 0, 1, 1], [1, 0.1, 1, 1], [0.8, 0.6, 0.3, 0.5]))
+    # On server 1 requests sum to 0.8: nobody is in the other's way.
+    np.testing.assert_allclose(found, [0, 0.1 / 0.1 * 1 / 0.8 * 0.4, 0, 0], rtol=1e-4, atol=1e-6)
+
+
+def test_worlds_become_rows_and_points_are_taken_in_turn() -> None:
+    points = [tiny({"local_hz": value}) for value in ("100 MHz", "350 MHz")]
+    lived = live_in(points, untrained.drac(explores=True), 2, 4, KEY)
+    assert lived.known.shape == (2 * USERS, 4)
+    assert lived.turns.view.servers.shape == (2 * USERS, 4, SERVERS, 8)
+    slow, fast = np.split(np.asarray(lived.local_s), 2)
+    assert slow.max() <= 900
+    assert slow.min() >= 60
+    assert fast.max() <= 258
+    assert float(jnp.mean(lived.known[:, :-1])) > 0.9
+    assert not lived.known[:, -1].any()
+
+
+def test_a_mean_leaves_out_what_is_unknown() -> None:
+    each = jnp.array([[1.0, jnp.nan], [3.0, 100.0]])
+    known = jnp.array([[True, False], [True, False]])
+    assert float(mean_of(each, known)) == 2
+    assert float(mean_of(each, jnp.zeros((2, 2), bool))) == 0
