@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from isma.evaluation import compare as comparison
-from isma.evaluation import report
+from isma.evaluation import report, whole_run
 from isma.evaluation.plan import Plan
 from isma.evaluation.tables import Run
 from isma.model import checkpoint
 from isma.policies import registry
 from isma.reproduction import run as reproduction
 from isma.reproduction.result import Result
+from isma.simulator.params import build
 from isma.training import models, session
 from isma.world import files
 from isma.world.scenario import Scenario
@@ -51,6 +52,18 @@ def compare(
     comparison.compare(plan, folder, on_progress)
     report.write(folder)
     return Run.load(folder)
+
+
+def bound(
+    scenario: Scenario | str | Path,
+    seeds: int = 1,
+    policies: Sequence[str] = whole_run.FEASIBLE,
+    on_part: Callable[[str], None] = lambda part: None,
+) -> list[whole_run.Reach]:
+    """Bound the mean of any policy in the worlds 0, 1, ... and run policies in them. Raises IsmaError."""
+    loaded = scenario if isinstance(scenario, Scenario) else files.load(scenario)
+    params = build(loaded)
+    return [whole_run.reach(loaded, params, seed, policies, on_part) for seed in range(seeds)]
 
 
 @dataclass(frozen=True)

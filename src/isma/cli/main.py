@@ -6,6 +6,7 @@ import sys
 import typer
 
 from isma.cli import bench, scenario
+from isma.cli.bound import bound
 from isma.cli.compare import compare
 from isma.cli.reproduce import reproduce
 from isma.cli.train import train
@@ -18,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(compare)
+app.command()(bound)
 app.command()(train)
 app.command()(reproduce)
 app.add_typer(scenario.app, name="scenario")

@@ -29,7 +29,7 @@ class Served(NamedTuple):
 def serve(params: Params, state: State, placement: Placement, ahead: Motion) -> Served:
     """Serve every task of the tick at its own slot, over the channel that it then has."""
     slot = slots(params, state.emission, state.tick)
-    emitted = _emitted(params, state, slot)
+    emitted = emitted_in(params, state, slot)
     infrastructure, column = network(params, state), (lambda value: value[:, None])
     data_bits, cycles = column(state.requests.data_bits), column(state.requests.cycles)
     ratio, share = column(placement.offload_ratio), column(placement.granted_share)
@@ -73,7 +73,7 @@ def _energy_j(
     return computing_j[:, None] + params.infrastructure.power_w * uplink_s
 
 
-def _emitted(
+def emitted_in(
     params: Params, state: State, slot: Int[Array, "users tasks"]
 ) -> Bool[Array, "users tasks"]:
     """Which of the next tasks come in this tick, from users that are still there."""
@@ -89,16 +89,23 @@ def _rate_bps(
     ahead: Motion,
     slot: Int[Array, "users tasks"],
 ) -> Float[Array, "users tasks"]:
-    """Uplink rate of each task, from where its user is at its slot."""
-    part = ((slot - state.tick * params.slots_per_tick) / params.slots_per_tick)[..., None]
-    here = state.motion.position_m[:, None]
-    position = here + (ahead.position_m[:, None] - here) * part
+    """Uplink rate of each task over its user's part of the band."""
     band_hz = bandwidth_hz(params, state.station, placement.offload_ratio)
     return uplink_rate_bps(
         params.infrastructure,
-        gain(params, state.fading, position, state.station[:, None]),
+        gain_at(params, state, ahead, slot),
         None if band_hz is None else band_hz[:, None],
     )
+
+
+def gain_at(
+    params: Params, state: State, ahead: Motion, slot: Int[Array, "users tasks"]
+) -> Float[Array, "users tasks"]:
+    """Channel gain of each task, from where its user is at its slot."""
+    part = ((slot - state.tick * params.slots_per_tick) / params.slots_per_tick)[..., None]
+    here = state.motion.position_m[:, None]
+    position = here + (ahead.position_m[:, None] - here) * part
+    return gain(params, state.fading, position, state.station[:, None])
 
 
 def slots(params: Params, emission: Emission, tick: Int[Array, ""]) -> Int[Array, "users tasks"]:

@@ -1,0 +1,138 @@
+"""How good any policy could be over a whole run: the dual bound by a price per server and block.
+
+For prices λ ≥ 0, Σ_i min over i's paths of Σ (t_i + λ φ) − Σ λ is never above the least sum of
+users' mean times that any policy reaches, also one that knows the future (weak duality).
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from isma.bounds.costs import block_lengths, demand, step_costs
+from isma.bounds.future import Future
+from isma.bounds.paths import path_costs, visits
+
+_FIRST_BLUR, _LAST_BLUR = 0.1, 1e-3
+_GAIN = 0.3
+_FIRST_SIZE, _LONGER, _SHORTER, _MIXED = 0.01, 1.2, 0.7, 0.3
+"""Steps of the volume algorithm in log price: the first one, and how they grow and shrink."""
+_ROUNDING = 1e-5
+"""Part by which sums in single precision may be too large."""
+
+
+class RunBound(NamedTuple):
+    """A lower bound and the prices that prove it."""
+
+    mean_s: Float[Array, ""]
+    """No policy's mean over users of their mean completion times is below this one, in seconds."""
+    price_s: Float[Array, "blocks servers"]
+
+
+def first_prices_s(future: Future) -> Float[Array, "blocks servers"]:
+    """Prices to start from: those at which the users spread evenly over the servers."""
+    weight = jax.ops.segment_sum(
+        future.weight.reshape(-1, future.weight.shape[2]), future.block.ravel(), future.num_blocks
+    )
+    rate = weight / jnp.maximum(block_lengths(future), 1e-12)[:, None]
+    work_s = future.cycles[:, None] / future.server_hz
+    pull = jnp.sqrt(rate) @ jnp.sqrt(work_s) / future.server_hz.shape[0]
+    return jnp.maximum(pull**2, 1e-9)
+
+
+@eqx.filter_jit
+def run_bound(
+    future: Future, price_s: Float[Array, "blocks servers"], free_steps: int, steps: int
+) -> RunBound:
+    """Lower bound of the mean completion time, from prices to start with.
+
+    Prices first follow the demand as if moves were free, while choices are blurred by a softmin whose
+    temperature falls; then that of whole paths. What counts is the exact dual of the prices at the end:
+    stopping early costs tightness, never validity. Where moves are free both are the same.
+    """
+    free = replace(future, stops=None, remap=None)
+    price_s = _ascend(free, price_s, free_steps)
+    bound = dual_s(future, price_s)
+    if future.stops is None or steps == 0:
+        return RunBound(bound, price_s)
+    later = _follow(future, price_s, steps)
+    found = dual_s(future, later)
+    return RunBound(jnp.maximum(bound, found), jnp.where(found > bound, later, price_s))
+
+
+def dual_s(future: Future, price_s: Float[Array, "blocks servers"]) -> Float[Array, ""]:
+    """The bound that prices prove, whatever they are; in seconds, less what rounding may add."""
+    costs = step_costs(future, price_s)
+    reached = jnp.sum(path_costs(future, costs.cost_s, costs.steepness, None))
+    paid = jnp.sum(price_s * block_lengths(future)[:, None])
+    return (reached - paid - _ROUNDING * (reached + paid)) / jnp.maximum(future.counted, 1)
+
+
+def _ascend(
+    future: Future, price_s: Float[Array, "blocks servers"], steps: int
+) -> Float[Array, "blocks servers"]:
+    """Prices after so many steps towards those at which no server is asked for more than it has."""
+
+    def improve(step: Array, log_price: Array) -> Array:
+        blur = _FIRST_BLUR * (_LAST_BLUR / _FIRST_BLUR) ** (step / steps)
+        asked = _asked(future, jnp.exp(log_price), blur).asked
+        size = _GAIN * jnp.minimum(1.0, 10 * blur)
+        return log_price + size * jnp.log(jnp.clip(asked, 0.1, 10.0))
+
+    return jnp.exp(jax.lax.fori_loop(0, steps, improve, jnp.log(price_s)))
+
+
+class _Best(NamedTuple):
+    """Where the volume algorithm stands."""
+
+    price_s: Float[Array, "blocks servers"]
+    value_s: Float[Array, ""]
+    asked: Float[Array, "blocks servers"]
+    """Demand, averaged over the steps."""
+    size: Float[Array, ""]
+
+
+def _follow(
+    future: Future, price_s: Float[Array, "blocks servers"], steps: int
+) -> Float[Array, "blocks servers"]:
+    """Better prices by the volume algorithm (Barahona and Anbil, Math. Programming 87, 2000).
+
+    A user's whole path flips from one server to another, so that one demand says little; their mean
+    does. Every step goes from the best prices so far, and a step that gains nothing shortens the next.
+    """
+    start = _asked(future, price_s, _LAST_BLUR)
+
+    def improve(_: Array, best: _Best) -> _Best:
+        price = best.price_s * jnp.exp(best.size * jnp.clip(best.asked - 1, -1, 1))
+        found = _asked(future, price, _LAST_BLUR)
+        better = found.value_s > best.value_s
+        return _Best(
+            jnp.where(better, price, best.price_s),
+            jnp.maximum(best.value_s, found.value_s),
+            (1 - _MIXED) * best.asked + _MIXED * found.asked,
+            best.size * jnp.where(better, _LONGER, _SHORTER),
+        )
+
+    size = jnp.full_like(start.value_s, _FIRST_SIZE)
+    first = _Best(price_s, start.value_s, start.asked, size)
+    return jax.lax.fori_loop(0, steps, improve, first).price_s
+
+
+class _Asked(NamedTuple):
+    """The blurred dual, which is never above the exact one, and the demand at its prices."""
+
+    value_s: Float[Array, ""]
+    asked: Float[Array, "blocks servers"]
+
+
+def _asked(future: Future, price_s: Float[Array, "blocks servers"], blur: Array | float) -> _Asked:
+    """What users ask for when they choose by a softmin of this temperature, over a step's mean cost."""
+    costs = step_costs(future, price_s)
+    decisions = jnp.maximum(jnp.sum(future.weight > 0), 1)
+    typical_s = jnp.sum(jnp.min(costs.cost_s, axis=-1)) / decisions
+    total, at = visits(future, costs, blur * typical_s)
+    paid = jnp.sum(price_s * block_lengths(future)[:, None])
+    return _Asked(total - paid, demand(future, at, costs, price_s))
