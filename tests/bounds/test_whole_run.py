@@ -149,7 +149,7 @@ def test_below_every_policy(seed: int, on: set[str], name: str) -> None:
     )
     params = build(scenario)
     bound_s = run_bound_s(scenario, params, seed, steps=(30, 10))
-    assert bound_s <= cell.run(scenario, params, registry.get(name), seed).mean_s * (1 + 1e-5)
+    assert bound_s <= cell.run(scenario, params, registry.get(name), seed, lambda _: None).mean_s * (1 + 1e-5)
 
 
 def test_moves_that_cost_and_latency_raise_the_bound() -> None:
