@@ -112,7 +112,8 @@ def test_below_every_run_of_four_decisions(switch: str) -> None:
         key = jax.random.split(jax.random.key(seed))[0]
         best_s = float(np.nanmin(means_s(params, key, hosts)))
         assert bound_s <= best_s * (1 + 1e-5)
-        assert bound_s > 0.3 * best_s, "a bound that says nothing"
+        if switch != "all":  # There tasks of minutes wait for one another, of which no bound knows.
+            assert bound_s > 0.3 * best_s, "a bound that says nothing"
     assert compared
 
 
@@ -149,7 +150,9 @@ def test_below_every_policy(seed: int, on: set[str], name: str) -> None:
     )
     params = build(scenario)
     bound_s = run_bound_s(scenario, params, seed, steps=(30, 10))
-    assert bound_s <= cell.run(scenario, params, registry.get(name), seed, lambda _: None).mean_s * (1 + 1e-5)
+    assert bound_s <= cell.run(
+        scenario, params, registry.get(name), seed, lambda _: None
+    ).mean_s * (1 + 1e-5)
 
 
 def test_moves_that_cost_and_latency_raise_the_bound() -> None:
