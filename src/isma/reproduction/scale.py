@@ -62,7 +62,7 @@ SCALES = {
             duration_s=120.0,
             warmup_s=24.0,
             budget="default",
-            steps={"rlsm": 2000, "slsm": 3000, "dlsm": 2000, "dqn": 12000, "drac": 1920},
+            steps={"rlsm": 1600, "slsm": 2400, "dlsm": 1600, "dqn": 8000, "drac": 1280},
             options=dict.fromkeys(_LATENT, _EACH_FIVE_TIMES),
             note="for two cores and two and a half hours",
         ),
