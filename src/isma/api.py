@@ -9,9 +9,9 @@ from typing import Any
 
 from isma.evaluation import compare as comparison
 from isma.evaluation import report
+from isma.evaluation.figures import learning
 from isma.evaluation.plan import Plan
 from isma.evaluation.tables import Run
-from isma.model import checkpoint
 from isma.policies import registry
 from isma.reproduction import run as reproduction
 from isma.reproduction.result import Result
@@ -61,6 +61,8 @@ class Training:
     """The weights; their sidecar stands beside them."""
     metrics: Mapping[str, float]
     """Of the last round."""
+    curve: Path
+    """The metrics against the updates, as a picture."""
 
     @property
     def lines(self) -> list[str]:
@@ -90,7 +92,8 @@ def train(
     digest = hashlib.sha256(json.dumps(config).encode()).hexdigest()[:6]
     folder = Path(out) if out is not None else Path("runs") / f"{model}-{digest}"
     path = session.run(learner, config, seed, folder, on_progress)
-    return Training(path, checkpoint.about(path)["metrics"])
+    history = session.history(folder)
+    return Training(path, history[-1], learning.draw(model, history, folder).png_path)
 
 
 def reproduce(

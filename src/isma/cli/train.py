@@ -60,4 +60,4 @@ def train(
         trained = api.train(model, loaded, varied, steps, seed, options, out, show)
     for line in trained.lines:
         typer.echo(line)
-    typer.echo(f"wrote {trained.checkpoint}")
+    typer.echo(f"wrote {trained.checkpoint}\nwrote {trained.curve}")

@@ -128,6 +128,11 @@ def _resume(learner: Learner, out: Path, blank: PyTree) -> tuple[PyTree, list[di
         raise CheckpointError(f"{error}; remove {path} to begin again") from None
 
 
+def history(out: Path) -> list[dict[str, float]]:
+    """A training's metrics, round by round."""
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
 def _write_metrics(out: Path, history: list[dict[str, Any]]) -> None:
     lines = "".join(json.dumps(line) + "\n" for line in history)
     storage.write_atomically(out / "metrics.jsonl", lines.encode())
