@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from isma.evaluation import compare as comparison
 from isma.evaluation import report
 from isma.evaluation.figures import learning
@@ -109,3 +111,16 @@ def reproduce(
     names = list(reproduction.FIGURES) if figure == "all" else [figure]
     folder = Path(out) if out is not None else Path("runs") / f"reproduce-{scale}"
     return folder, reproduction.reproduce(names, scale, folder, on_progress)
+
+
+def budgets(
+    scale: str = "smoke",
+    out: str | Path | None = None,
+    on_progress: Callable[[reproduction.Progress], None] = lambda progress: None,
+) -> tuple[Path, pd.DataFrame]:
+    """Set budgets of the paper's planner against each other; the folder and the table.
+
+    Raises IsmaError.
+    """
+    folder = Path(out) if out is not None else Path("runs") / f"budgets-{scale}"
+    return folder, reproduction.budgets_of(scale, folder, on_progress)

@@ -22,6 +22,8 @@ class Scale:
     """Updates of each model's training."""
     options: Mapping[str, Mapping[str, Any]]
     """Options of each model's training."""
+    budgets: Mapping[str, int]
+    """Budgets of the planner that are set against each other, and the states that each meets."""
     note: str
     """What it is for."""
 
@@ -40,6 +42,7 @@ _TINY = {
 }
 _EACH_FIVE_TIMES = {"random_worlds": 120, "planned_worlds": 2}
 """Each of the figures' 24 x values in five of a round's random worlds."""
+_BUDGETS = ("16x1x10x4", "64x4x10x8", "200x10x10x20", "400x25x10x40")
 
 SCALES = {
     scale.name: scale
@@ -53,6 +56,7 @@ SCALES = {
             budget="16x1x2x4",
             steps={**dict.fromkeys(_LATENT, 20), "dqn": 20, "drac": 4},
             options=_TINY,
+            budgets={"8x1x2x3": 2, "16x1x2x4": 2},
             note="shows that everything runs; its figures mean nothing",
         ),
         Scale(
@@ -64,6 +68,7 @@ SCALES = {
             budget="default",
             steps={"rlsm": 1600, "slsm": 2400, "dlsm": 1600, "dqn": 8000, "drac": 1280},
             options=dict.fromkeys(_LATENT, _EACH_FIVE_TIMES),
+            budgets={**dict.fromkeys(_BUDGETS, 64), "paper": 10},
             note="for two cores and two and a half hours",
         ),
         Scale(
@@ -75,6 +80,7 @@ SCALES = {
             budget="paper",
             steps={**dict.fromkeys(_LATENT, 12000), "dqn": 24000, "drac": 3840},
             options=dict.fromkeys(_LATENT, _EACH_FIVE_TIMES),
+            budgets=dict.fromkeys([*_BUDGETS, "paper"], 64),
             note="the paper's x values, run length and budget; for a GPU",
         ),
     )

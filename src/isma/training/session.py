@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -94,7 +95,13 @@ def run(
         checkpoint.save_state(out / "state.safetensors", state, history)
         _write_metrics(out, history)
     _write_metrics(out, history)
-    return learner.finish(state, out, {"seed": seed, "metrics": history[-1], "config": config})
+    told = {
+        "isma": version("isma"),
+        "seed": seed,
+        "metrics": history[-1],
+        "config": config,
+    }
+    return learner.finish(state, out, told)
 
 
 def _claim(out: Path, config: Mapping[str, Any]) -> None:
