@@ -137,15 +137,22 @@ def test_compare_says_who_wins_and_a_run_makes_itself_again(
         assert (first / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name
 
 
+LISTENS = """
+import signal
+from isma.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
+"""The program, deaf to no Ctrl-C: a job that a shell runs in the background would ignore it."""
+
+
 def isma(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "isma.cli", *arguments],
+        [sys.executable, "-c", LISTENS, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": ""},
-        # A shell's background job ignores Ctrl-C, and so would its children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
