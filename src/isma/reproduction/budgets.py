@@ -5,6 +5,7 @@ periods: what those users' tasks took meanwhile is what that one decision was wo
 the same states, and the same world after them.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,10 +18,12 @@ import pandas as pd
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from isma.contract import Memory
+from isma.errors import RunError
 from isma.evaluation.figures import style
 from isma.evaluation.figures.drawing import Drawing, Figure, blank, save
 from isma.evaluation.statistics import interval, paired_ratio
 from isma.model import vectors
+from isma.model.checkpoint import digest
 from isma.planning.cross_entropy import Budget, Searched
 from isma.policies.latent import LatentPlanner, plan
 from isma.simulator.params import Params, build
@@ -28,11 +31,17 @@ from isma.simulator.rollout import run_chunk, run_chunk_of_worlds
 from isma.simulator.state import State, reset
 from isma.simulator.step import everyone, observe
 from isma.storage import write_atomically
+from isma.world import files
 from isma.world.scenario import Scenario, Visibility
 
 _BEFORE_S = 30.0
 """What is lived before the decision: a server has some history then."""
+_LIVING = Budget(candidates=16, iterations=1, horizon=10, elites=4)
+"""The budget until then: small, since only what comes after it is measured."""
 _NEVER = 10**9
+_IN_DETAIL = 4
+"""States whose search is looked at pass by pass."""
+_STATES = "states.csv"
 _SEED = 2000
 """Apart from the seeds of trainings and of comparisons."""
 
@@ -42,6 +51,8 @@ class Moment(eqx.Module):
 
     state: State
     memory: Memory
+    key: PRNGKeyArray
+    """That of its own world: what is drawn after it, the search's noise too."""
     server: Array
 
 
@@ -55,10 +66,8 @@ class Worth:
     """Mean completion time of the server's users in each state; the first states, if not all."""
 
 
-def moments(
-    scenario: Scenario, planner: LatentPlanner, number: int
-) -> tuple[Params, list[Moment], PRNGKeyArray]:
-    """So many states of worlds that this planner has decided in so far, and their key."""
+def moments(scenario: Scenario, planner: LatentPlanner, number: int) -> tuple[Params, list[Moment]]:
+    """So many states, each of a world of its own that this planner has decided in so far."""
     params = build(scenario)
     key = jax.random.key(_SEED)
     keys = jax.random.split(key, number)
@@ -66,45 +75,42 @@ def moments(
     start = jax.vmap(reset, in_axes=(None, 0))(params, keys)
     first = planner.init(scenario, params.shape.num_users, params.shape.num_servers, key)
     memory = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (number, *leaf.shape)), first)
-    state, memory, _ = run_chunk_of_worlds(params, planner, start, memory, keys, ticks)
+    lived = run_chunk_of_worlds(params, planner, start, memory, keys, ticks)[:2]
     found = [
-        _one_due(jax.tree.map(lambda leaf, w=world: leaf[w], (state, memory)), params, world)
+        _one_due(jax.tree.map(lambda leaf, w=world: leaf[w], (*lived, keys)), params, world)
         for world in range(number)
     ]
     # Nobody is due again.
     held = eqx.tree_at(lambda p: p.period_ticks, params, jnp.full_like(params.period_ticks, _NEVER))
-    return held, found, key
+    return held, found
 
 
-def worth(
-    params: Params, planner: LatentPlanner, at: Sequence[Moment], ticks: int, key: PRNGKeyArray
-) -> Float[np.ndarray, "states"]:
-    """Mean completion time of the deciding server's users in each state, over the ticks that follow."""
-    means = []
-    for moment in at:
-        own = np.asarray(moment.state.placement.host == moment.server)
-        _, _, outcome = run_chunk(params, planner, moment.state, moment.memory, key, ticks)
-        means.append(float(np.nanmean(np.asarray(outcome.completion_time_s)[:, own])))
-    return np.array(means)
+def worth_s(params: Params, planner: LatentPlanner, moment: Moment, ticks: int) -> float:
+    """Mean completion time of the deciding server's users, equation (7), over the ticks that follow."""
+    own = np.asarray(moment.state.placement.host == moment.server)
+    _, _, outcome = run_chunk(params, planner, moment.state, moment.memory, moment.key, ticks)
+    times = np.asarray(outcome.completion_time_s)[:, own]
+    return float(np.nanmean(np.nanmean(times, axis=(0, 2))))
 
 
-def searched(params: Params, planner: LatentPlanner, moment: Moment, key: PRNGKeyArray) -> Searched:
-    """How the search goes, pass by pass, in one state."""
+def searched(params: Params, planner: LatentPlanner, moment: Moment) -> tuple[Searched, np.ndarray]:
+    """How the search goes, pass by pass, in one state; and whose numbers it is about."""
     seen = vectors.see(
         observe(params, moment.state, everyone(params, moment.state), Visibility.SERVER),
         planner.scales,
     )
     row = lambda tree: jax.tree.map(lambda leaf: leaf[moment.server], tree)  # noqa: E731
     belief = row(moment.memory.per_server)
-    observe_key, plan_key = jax.random.split(key)
+    observe_key, plan_key = jax.random.split(moment.key)
     carry, _, _ = planner.model.observe(
         belief.carry, belief.action, seen.vector[moment.server], observe_key
     )
     own = seen.own[moment.server]
-    return eqx.filter_jit(plan)(
+    found = eqx.filter_jit(plan)(
         *(planner.model, carry, own, planner.budget),
         *(planner.num_servers, planner.discount, plan_key),
     )
+    return found, np.asarray(own)
 
 
 def study(
@@ -116,40 +122,80 @@ def study(
 ) -> tuple[pd.DataFrame, Figure]:
     """Run every budget in so many states, the last one in detail; the table and the picture.
 
-    Writes budgets.csv, search.csv, budgets.svg and budgets.png into `out`. Raises RunError.
+    Writes states.csv as it goes on, from which the same study goes on after an interruption; then
+    budgets.csv, search.csv, budgets.svg and budgets.png. Raises RunError.
     """
-    names = list(budgets)
+    kept = _kept(out, scenario, planner, budgets)
     total = sum(number for _, number in budgets.values())
-    params, states, key = moments(scenario, planner, max(number for _, number in budgets.values()))
+    on_progress("living up to the decisions", len(kept), total)
+    lives = replace(planner, budget=_LIVING)
+    params, states = moments(scenario, lives, max(number for _, number in budgets.values()))
     period_s = float(np.max(scenario.servers.decision_period_s))
-    found, done = [], 0
-    for name in names:
-        budget, number = budgets[name]
+    for name, (budget, number) in budgets.items():
         ticks = round(budget.horizon * period_s / scenario.time.tick_s)
         spent = replace(planner, budget=budget)
-        means = []
-        for state in states[:number]:
-            on_progress(f"budget {name}", done, total)
-            means.append(worth(params, spent, [state], ticks, key)[0])
-            done += 1
-        found.append(Worth(name, budget.latent_steps, np.array(means)))
-    last = replace(planner, budget=budgets[names[-1]][0])
-    history = [searched(params, last, state, key) for state in states[: min(4, len(states))]]
+        for state in range(number):
+            if (name, state) not in kept:
+                on_progress(f"budget {name}", len(kept), total)
+                kept[name, state] = worth_s(params, spent, states[state], ticks)
+                write_atomically(out / _STATES, _csv(_states(kept)))
+    found = [
+        Worth(name, budget.latent_steps, np.array([kept[name, at] for at in range(number)]))
+        for name, (budget, number) in budgets.items()
+    ]
+    last = list(budgets)[-1]
+    on_progress(f"passes of budget {last}", total, total)
+    spent = replace(planner, budget=budgets[last][0])
+    history = [searched(params, spent, state) for state in states[:_IN_DETAIL]]
     table, passes = _table(found), _passes(history)
     write_atomically(out / "budgets.csv", _csv(table))
     write_atomically(out / "search.csv", _csv(passes))
-    return table, _draw(found, passes, names[-1], out)
+    return table, _draw(found, passes, last, out)
 
 
-def _one_due(lived: tuple[State, Memory], params: Params, number: int) -> Moment:
+def _kept(
+    out: Path,
+    scenario: Scenario,
+    planner: LatentPlanner,
+    budgets: Mapping[str, tuple[Budget, int]],
+) -> dict[tuple[str, int], float]:
+    """What the same study has found before. Raises RunError if the folder holds something else."""
+    weights = b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(planner.model))
+    asked = {name: number for name, (_, number) in budgets.items()}
+    told = {"weights": digest(weights), "budgets": asked, "scenario": files.dumps(scenario)}
+    text = json.dumps(told, indent=2) + "\n"
+    path = out / "study.json"
+    try:
+        if path.exists():
+            if path.read_text() != text:
+                raise RunError(f"{out} holds another study; give another folder with --out")
+            if not (out / _STATES).exists():
+                return {}
+            rows = pd.read_csv(out / _STATES).itertuples(index=False)
+            return {(row.budget, int(row.state)): float(row.mean_s) for row in rows}  # pyright: ignore[reportAttributeAccessIssue,reportArgumentType]
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise RunError(f"{out} is not empty and holds no study; give another folder with --out")
+    except OSError as error:
+        raise RunError(f"{out}: cannot be used: {error.strerror}; give another folder") from None
+    write_atomically(path, text.encode())
+    return {}
+
+
+def _states(kept: Mapping[tuple[str, int], float]) -> pd.DataFrame:
+    rows = [{"budget": name, "state": at, "mean_s": mean} for (name, at), mean in kept.items()]
+    return pd.DataFrame(rows)
+
+
+def _one_due(lived: tuple[State, Memory, PRNGKeyArray], params: Params, number: int) -> Moment:
     """One server is made due now, in turn among those with users; the others are not."""
-    state, memory = lived
+    state, memory, key = lived
     users = np.bincount(np.asarray(state.placement.host), minlength=params.shape.num_servers)
     busy = np.flatnonzero(users)
     server = busy[number % len(busy)]
     mine = jnp.arange(params.shape.num_servers) == server
     phase = jnp.where(mine, state.tick, state.tick - 1).astype(state.phase_ticks.dtype)
-    return Moment(eqx.tree_at(lambda s: s.phase_ticks, state, phase), memory, jnp.asarray(server))
+    due = eqx.tree_at(lambda s: s.phase_ticks, state, phase)
+    return Moment(due, memory, key, jnp.asarray(server))
 
 
 def _table(found: Sequence[Worth]) -> pd.DataFrame:
@@ -175,15 +221,23 @@ def _table(found: Sequence[Worth]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _passes(history: Sequence[Searched]) -> pd.DataFrame:
+def _passes(history: Sequence[tuple[Searched, np.ndarray]]) -> pd.DataFrame:
+    """Means over the states; the spread is that of the own users' numbers, which alone matter."""
+    over = lambda each: np.mean([each(*one) for one in history], axis=0)  # noqa: E731
     return pd.DataFrame(
         {
-            "pass": np.arange(len(history[0].best_score)),
-            "best_score": np.mean([np.asarray(one.best_score) for one in history], axis=0),
-            "elite_score": np.mean([np.asarray(one.elite_score) for one in history], axis=0),
-            "spread": np.mean([np.asarray(one.spread) for one in history], axis=0),
+            "pass": np.arange(len(history[0][0].best_score)),
+            "best_score": over(lambda found, own: np.asarray(found.best_score)),
+            "elite_score": over(lambda found, own: np.asarray(found.elite_score)),
+            "spread": over(_own_spread),
         }
     )
+
+
+def _own_spread(found: Searched, own: np.ndarray) -> np.ndarray:
+    passes, steps, _ = found.spread.shape
+    by_user = np.asarray(found.spread).reshape(passes, steps, len(own), -1)
+    return by_user[:, :, own].mean(axis=(1, 2, 3))
 
 
 def _csv(table: pd.DataFrame) -> bytes:
@@ -205,7 +259,7 @@ def _draw(found: Sequence[Worth], passes: pd.DataFrame, last: str, out: Path) ->
         for name, colour in (("best_score", style.PURPLE), ("elite_score", style.ORANGE)):
             middle.plot(passes["pass"], passes[name], color=colour, label=name.replace("_", " "))
         middle.legend(frameon=False, fontsize=8.5)
-        style.title(right, "Spread by pass", "mean standard deviation of the code")
+        style.title(right, "Spread by pass", "mean standard deviation, own users' numbers")
         right.plot(passes["pass"], passes["spread"], color=style.PURPLE)
         right.set_ylim(bottom=0)
         for axes in (middle, right):
