@@ -30,7 +30,7 @@ from isma.simulator.params import Params, build
 from isma.simulator.rollout import run_chunk, run_chunk_of_worlds
 from isma.simulator.state import State, reset
 from isma.simulator.step import everyone, observe
-from isma.storage import write_atomically
+from isma.storage import holds_something, write_atomically
 from isma.world import files
 from isma.world.scenario import Scenario, Visibility
 
@@ -173,7 +173,7 @@ def _kept(
                 return {}
             rows = pd.read_csv(out / _STATES).itertuples(index=False)
             return {(row.budget, int(row.state)): float(row.mean_s) for row in rows}  # pyright: ignore[reportAttributeAccessIssue,reportArgumentType]
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if out.exists() and (not out.is_dir() or holds_something(out)):
             raise RunError(f"{out} is not empty and holds no study; give another folder with --out")
     except OSError as error:
         raise RunError(f"{out}: cannot be used: {error.strerror}; give another folder") from None

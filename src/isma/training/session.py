@@ -5,6 +5,7 @@ a training killed at any moment goes on from its last round and ends with the sa
 """
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -91,6 +92,7 @@ def run(
             state, number, jax.random.fold_in(rounds_key, number), on_steps
         )
         steps = done + learner.steps_per_round
+        _finite(metrics, steps)
         history.append({"step": steps, **metrics, "wall_s": time.perf_counter() - began})
         checkpoint.save_state(out / "state.safetensors", state, history)
         _write_metrics(out, history)
@@ -104,6 +106,16 @@ def run(
     return learner.finish(state, out, told)
 
 
+def _finite(metrics: Metrics, steps: int) -> None:
+    """A training that has lost its way ends before its state is kept. Raises RunError."""
+    lost = [name for name, value in metrics.items() if "loss" in name and not math.isfinite(value)]
+    if lost:
+        raise RunError(
+            f"{lost[0]} is no longer a number after {steps} updates: "
+            "try a smaller learning_rate or clip_norm (--option)"
+        )
+
+
 def _claim(out: Path, config: Mapping[str, Any]) -> None:
     text = json.dumps(config, indent=2, default=str) + "\n"
     path = out / "config.json"
@@ -114,7 +126,7 @@ def _claim(out: Path, config: Mapping[str, Any]) -> None:
                     f"{out} holds another training; give another folder with --out, or remove that one"
                 )
             return
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if out.exists() and (not out.is_dir() or storage.holds_something(out)):
             raise RunError(
                 f"{out} is not empty and holds no training; give another folder with --out"
             )
@@ -151,7 +163,7 @@ def _write_board(folder: Path, history: list[dict[str, Any]]) -> None:
     """The same for TensorBoard, where a writer is installed."""
     from tensorboardX import SummaryWriter  # pyright: ignore[reportMissingImports]
 
-    with SummaryWriter(str(folder), purge_step=0) as board:
+    with SummaryWriter(str(folder), purge_step=int(history[-1]["step"])) as board:
         for line in history[-1:]:
             for name, value in line.items():
                 if name != "step":
