@@ -61,9 +61,9 @@ SCALES = {
         ),
         Scale(
             name="reduced",
-            points=(0, 2, 5),
+            points=(0, 5),
             seeds=3,
-            duration_s=120.0,
+            duration_s=84.0,
             warmup_s=24.0,
             budget="default",
             steps={**dict.fromkeys(_LATENT, 1600), "dqn": 8000, "drac": 1280},
