@@ -9,10 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from isma.contract import Action, Infrastructure, Memory, News, Observation, Policy, Requests
+from isma.contract import (
+    Action,
+    Infrastructure,
+    Memory,
+    MigrationCost,
+    News,
+    Observation,
+    Policy,
+    Requests,
+)
 from isma.simulator.params import build
 from isma.world.files import load
 from isma.world.scenario import Scenario, Visibility
+from isma.world.switches import Migrating
 
 USERS, SERVERS = 7, 3
 
@@ -125,6 +135,25 @@ def seen(
         news=News(remaining_hz, heard(price_s if price_s else [0.0] * servers), heard(0.0)),
         position_m=None,
         visibility=visibility,
+    )
+
+
+def costing(
+    observation: Observation,
+    downtime_s: float = 0.0,
+    downtime_per_hop_s: float = 0.0,
+    dirty_bps: float | None = None,
+) -> Observation:
+    """The same moment where a move stops the service; state is sent only if it is pre-copied."""
+    kind = Migrating.COLD if dirty_bps is None else Migrating.PRECOPY
+    numbers = (downtime_s, dirty_bps or 0.0, 1e3, 5.0)
+    cost = MigrationCost(*(jnp.asarray(number) for number in numbers), kind=kind)
+    per_hop_s = jnp.full_like(observation.gain, downtime_per_hop_s)
+    return eqx.tree_at(
+        lambda o: (o.infrastructure.migration, o.requests.downtime_per_hop_s),
+        observation,
+        (cost, per_hop_s),
+        is_leaf=lambda leaf: leaf is None,
     )
 
 

@@ -70,6 +70,7 @@ def test_anybodys_class(own_module: str) -> None:
         ("threshold:hop=2", "unknown option 'hop': did you mean 'hops'?"),
         ("threshold:3", "options are written name=value, got '3'"),
         ("price:margin=nan", "margin must be a finite number, got 'nan'"),
+        ("price:stay_s=-1", "stay_s must be 0 (one decision period) or more, got -1"),
         ("local:x=1", "takes no options, got 'x'"),
         ("own.policy", "must name a class: package.module:Class"),
         ("own.policy:hops=3", "must name a class: package.module:Class"),

@@ -1,10 +1,12 @@
-"""What the rules share: the split of a server's own CPU, and the request sent with a leaving user."""
+"""What the rules share: the split of a server's own CPU, a leaving user's request, what a move costs."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from isma.contract import Action, Observation
+from isma.errors import PolicyError
 from isma.planning.allocation import Offer, Split, at, respond, split
+from isma.planning.migration import charge_s
 from isma.planning.pools import Pools
 
 
@@ -30,6 +32,24 @@ def shared_out(
         price_s=jnp.zeros_like(observation.infrastructure.server_hz),
     )
     return action, stays
+
+
+def charged_s(observation: Observation, stay_s: float) -> Float[Array, "users servers"] | None:
+    """What a move adds to a task if its gain lasts `stay_s`, or with 0 one decision period of the host.
+
+    None where moves are free.
+    """
+    period_s = observation.infrastructure.decision_period_s[observation.host]
+    lasts_s = jnp.full_like(period_s, stay_s) if stay_s > 0 else period_s
+    return charge_s(observation, lasts_s)
+
+
+def check_stay(policy: str, stay_s: float) -> None:
+    """Refuse a time in which nothing could pay."""
+    if stay_s < 0:
+        raise PolicyError(
+            f"{policy}: stay_s must be 0 (one decision period) or more, got {stay_s:g}"
+        )
 
 
 def believed_load(observation: Observation) -> Float[Array, "servers servers"]:
