@@ -138,23 +138,12 @@ def seen(
     )
 
 
-def costing(
-    observation: Observation,
-    downtime_s: float = 0.0,
-    downtime_per_hop_s: float = 0.0,
-    dirty_bps: float | None = None,
-) -> Observation:
-    """The same moment where a move stops the service; state is sent only if it is pre-copied."""
-    kind = Migrating.COLD if dirty_bps is None else Migrating.PRECOPY
-    numbers = (downtime_s, dirty_bps or 0.0, 1e3, 5.0)
-    cost = MigrationCost(*(jnp.asarray(number) for number in numbers), kind=kind)
-    per_hop_s = jnp.full_like(observation.gain, downtime_per_hop_s)
-    return eqx.tree_at(
-        lambda o: (o.infrastructure.migration, o.requests.downtime_per_hop_s),
-        observation,
-        (cost, per_hop_s),
-        is_leaf=lambda leaf: leaf is None,
-    )
+def costing(observation: Observation, downtime_s: float = 0.0) -> Observation:
+    """The same moment where a move stops the service so long, and for its state and hops besides."""
+    numbers = (jnp.asarray(number) for number in (downtime_s, 0.0, 0.0, 0.0))
+    cost = MigrationCost(*numbers, kind=Migrating.COLD)
+    where = lambda o: o.infrastructure.migration  # noqa: E731
+    return eqx.tree_at(where, observation, cost, is_leaf=lambda leaf: leaf is None)
 
 
 def at_random(seed: int, visibility: Visibility = Visibility.SERVER) -> Observation:
@@ -200,4 +189,6 @@ def decide(policy: Policy, observation: Observation, seed: int = 0) -> Action:
 def first_memory(policy: Policy, observation: Observation) -> Memory:
     """What the policy remembers before its first decision."""
     sizes = observation.host.shape[0], observation.acting.shape[0]
-    return policy.init(tiny(), *sizes, jax.random.key(0))
+    migration = observation.infrastructure.migration
+    overrides = {} if migration is None else {"migration.kind": migration.kind.value}
+    return policy.init(tiny(overrides), *sizes, jax.random.key(0))

@@ -5,7 +5,7 @@ from jaxtyping import Array, Float, Int
 
 from isma.contract import Action, Observation
 from isma.errors import PolicyError
-from isma.planning.allocation import Offer, Split, at, respond, split
+from isma.planning.allocation import Offer, Split, at, best_ratio, lead_s, respond, split
 from isma.planning.migration import charge_s
 from isma.planning.pools import Pools
 
@@ -50,6 +50,20 @@ def check_stay(policy: str, stay_s: float) -> None:
         raise PolicyError(
             f"{policy}: stay_s must be 0 (one decision period) or more, got {stay_s:g}"
         )
+
+
+def excess_s(observation: Observation, offer: Offer) -> Float[Array, "users"]:
+    """What the way to its host costs each task beyond that to the server of its user's station.
+
+    Transfer and latency of the part that a user would offload to its station with an equal share of
+    home. Not a difference of completion times: those jump with the grid of ratios, and so would a
+    rule that goes by them.
+    """
+    home = Pools(observation.pool(observation.host), observation.num_pools)
+    users = home.spread(home.sum(observation.visible.astype(offer.local_s.dtype)), 1.0)
+    here, there = at(offer, observation.host), at(offer, observation.station)
+    ratio = best_ratio(there, 1 / jnp.maximum(users, 1)).offload_ratio
+    return jnp.maximum(lead_s(here, ratio) - lead_s(there, ratio), 0)
 
 
 def believed_load(observation: Observation) -> Float[Array, "servers servers"]:
