@@ -67,6 +67,22 @@ MISTAKES = [
     (["scenario", "import", "csv", "x.csv", "--out", "y.toml", "--columns", "a,b"], "four columns"),
     (["scenario", "import", "csv", "x.csv", "--out", "y.toml", "--start", "noon"], "--start must"),
     (["scenario", "import", "csv", "x.csv", "--out", "y.toml", "--duration", "-1"], "--duration"),
+    (["train", "rlms"], "unknown model 'rlms': did you mean 'rlsm'?"),
+    (["train", "rlsm", "--option", "cels=1"], "did you mean 'cells'?"),
+    (["train", "rlsm", "--option", "cells"], "--option is written NAME=VALUE"),
+    (["train", "rlsm", "--option", "learning_rate=NaN"], "learning_rate must be a finite number"),
+    (["train", "rlsm", "--option", "held_out_worlds=0"], "held_out_worlds must be at least 1"),
+    (["train", "dqn", "--option", "discount=2"], "discount must be from 0 to 1"),
+    (["train", "drac", "--option", "minibatches=7"], "minibatches must divide"),
+    (["train", "slsm", "--steps", "0"], "steps must be at least 1"),
+    (["train", "rlsm", "--out", "taken"], "taken is not empty and holds no training"),
+    (["reproduce", "fig9"], "unknown figure 'fig9'"),
+    (["reproduce", "fig3", "--scale", "smok"], "did you mean 'smoke'?"),
+    (["reproduce", "budgets", "--out", "taken"], "taken is not empty and holds no study"),
+    (["compare", "paper", "--policies", "isma:budget=big"], "budget must be default, paper or"),
+    (["compare", "paper", "--policies", "isma:budget=9x1x1x9"], "elites must be at least 2"),
+    (["compare", "paper", "--policies", "dqn:checkpoint=broken.toml"], "cannot be read"),
+    (["compare", "paper", "--set", "users.count=9", "--policies", "isma"], "for 40 users and 6"),
 ]
 
 
@@ -137,9 +153,18 @@ def test_compare_says_who_wins_and_a_run_makes_itself_again(
         assert (first / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name
 
 
+LISTENS = """
+import signal
+from isma.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
+"""The program, deaf to no Ctrl-C: a job that a shell runs in the background would ignore it."""
+
+
 def isma(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "isma.cli", *arguments],
+        [sys.executable, "-c", LISTENS, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

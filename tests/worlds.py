@@ -9,10 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from isma.contract import Action, Infrastructure, Memory, News, Observation, Policy, Requests
+from isma.contract import (
+    Action,
+    Infrastructure,
+    Memory,
+    MigrationCost,
+    News,
+    Observation,
+    Policy,
+    Requests,
+)
 from isma.simulator.params import build
 from isma.world.files import load
 from isma.world.scenario import Scenario, Visibility
+from isma.world.switches import Migrating
 
 USERS, SERVERS = 7, 3
 
@@ -128,6 +138,14 @@ def seen(
     )
 
 
+def costing(observation: Observation, downtime_s: float = 0.0) -> Observation:
+    """The same moment where a move stops the service so long, and for its state and hops besides."""
+    numbers = (jnp.asarray(number) for number in (downtime_s, 0.0, 0.0, 0.0))
+    cost = MigrationCost(*numbers, kind=Migrating.COLD)
+    where = lambda o: o.infrastructure.migration  # noqa: E731
+    return eqx.tree_at(where, observation, cost, is_leaf=lambda leaf: leaf is None)
+
+
 def at_random(seed: int, visibility: Visibility = Visibility.SERVER) -> Observation:
     """A moment in a world like the paper's, with the standard sizes."""
     rng = np.random.default_rng(seed)
@@ -171,4 +189,6 @@ def decide(policy: Policy, observation: Observation, seed: int = 0) -> Action:
 def first_memory(policy: Policy, observation: Observation) -> Memory:
     """What the policy remembers before its first decision."""
     sizes = observation.host.shape[0], observation.acting.shape[0]
-    return policy.init(tiny(), *sizes, jax.random.key(0))
+    migration = observation.infrastructure.migration
+    overrides = {} if migration is None else {"migration.kind": migration.kind.value}
+    return policy.init(tiny(overrides), *sizes, jax.random.key(0))

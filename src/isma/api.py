@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from isma.evaluation import compare as comparison
 from isma.evaluation import report, whole_run
+from isma.evaluation.figures import learning
 from isma.evaluation.plan import Plan
 from isma.evaluation.tables import Run
-from isma.model import checkpoint
 from isma.policies import registry
 from isma.reproduction import run as reproduction
 from isma.reproduction.result import Result
@@ -74,6 +76,8 @@ class Training:
     """The weights; their sidecar stands beside them."""
     metrics: Mapping[str, float]
     """Of the last round."""
+    curve: Path
+    """The metrics against the updates, as a picture."""
 
     @property
     def lines(self) -> list[str]:
@@ -103,7 +107,8 @@ def train(
     digest = hashlib.sha256(json.dumps(config).encode()).hexdigest()[:6]
     folder = Path(out) if out is not None else Path("runs") / f"{model}-{digest}"
     path = session.run(learner, config, seed, folder, on_progress)
-    return Training(path, checkpoint.about(path)["metrics"])
+    history = session.history(folder)
+    return Training(path, history[-1], learning.draw(model, history, folder).png_path)
 
 
 def reproduce(
@@ -119,3 +124,16 @@ def reproduce(
     names = list(reproduction.FIGURES) if figure == "all" else [figure]
     folder = Path(out) if out is not None else Path("runs") / f"reproduce-{scale}"
     return folder, reproduction.reproduce(names, scale, folder, on_progress)
+
+
+def budgets(
+    scale: str = "smoke",
+    out: str | Path | None = None,
+    on_progress: Callable[[reproduction.Progress], None] = lambda progress: None,
+) -> tuple[Path, pd.DataFrame]:
+    """Set budgets of the paper's planner against each other; the folder and the table.
+
+    Raises IsmaError.
+    """
+    folder = Path(out) if out is not None else Path("runs") / f"budgets-{scale}"
+    return folder, reproduction.budgets_of(scale, folder, on_progress)

@@ -15,7 +15,7 @@ from worlds import EVERYTHING, tiny
 
 from isma.bounds.whole_run import dual_s, first_prices_s
 from isma.contract import Action, Memory, Observation, Policy
-from isma.evaluation import cell
+from isma.evaluation import cell, future
 from isma.evaluation.future import known_future
 from isma.evaluation.whole_run import run_bound_s
 from isma.planning.allocation import offers, split
@@ -97,7 +97,13 @@ def means_s(params: Any, key: PRNGKeyArray, hosts: Int[Array, "runs decisions us
     return jax.lax.map(one, hosts, batch_size=256)
 
 
-@pytest.mark.parametrize("switch", SWITCHES)
+FAST = ("nothing", "cold")
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [s if s in FAST else pytest.param(s, marks=pytest.mark.slow) for s in SWITCHES],
+)
 def test_below_every_run_of_four_decisions(switch: str) -> None:
     """3 users on 2 servers: 4096 sequences of hosts, each server shared out as is best then."""
     scenario = tiny({**SMALL, **SWITCHES[switch]})
@@ -142,6 +148,7 @@ ON: dict[str, dict[str, Any]] = {
 POLICIES = ("local", "random", "stay", "nearest", "price", "full-information")
 
 
+@pytest.mark.slow
 @settings(max_examples=6)
 @given(st.integers(0, 2**31 - 1), st.sets(st.sampled_from(sorted(ON))), st.sampled_from(POLICIES))
 def test_below_every_policy(seed: int, on: set[str], name: str) -> None:
@@ -163,3 +170,19 @@ def test_moves_that_cost_and_latency_raise_the_bound() -> None:
     )
     price_s = first_prices_s(free)
     assert float(dual_s(costly, price_s)) >= float(dual_s(free, price_s)) * (1 - 1e-5)
+
+
+@pytest.mark.parametrize("switch", ["nothing", "cold"])
+def test_elsewhere_stands_for_all_other_servers(
+    switch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one server by name and the others as elsewhere the bound is lower, and still says something."""
+    scenario = tiny({"duration_s": 10, "warmup_s": 3, **SWITCHES[switch]})
+    params = build(scenario)
+    whole_s = run_bound_s(scenario, params, 0, steps=(40, 20))
+    monkeypatch.setattr(future, "MOST_PLACES", 2)
+    part_s = run_bound_s(scenario, params, 0, steps=(40, 20))
+    assert 0.3 * whole_s < part_s <= whole_s * (1 + 1e-3)
+    for name in ("stay", "nearest", "price"):
+        run = cell.run(scenario, params, registry.get(name), 0, lambda _: None)
+        assert part_s <= run.mean_s

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from worlds import line, network, seen
 
 from isma.contract import Infrastructure, MigrationCost, Observation
-from isma.planning.migration import downtime_s, move_between
+from isma.planning.migration import charge_s, delay_s2, downtime_s, move_between, one_hop_delay_s2
 from isma.world.switches import Migrating
 
 
@@ -47,6 +47,48 @@ def test_pre_copy_by_hand() -> None:
     found = downtime_s(moving(costly(Migrating.PRECOPY)))
     expected = [[0, 1.51, 2.58], [0.52, 0, 0.52], [0, 0, 0]]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_delay_by_hand() -> None:
+    """Stops of 2.5, 4.5 and 2.5 s delay tasks by D² / 2 = 3.125, 10.125 and 3.125 s².
+
+    Who still waits 2 s waits those through every second of the new stop as well.
+    """
+    observation = moving(costly(Migrating.COLD))
+    expected = np.array([[0, 3.125, 10.125], [3.125, 0, 3.125], [0, 0, 0]])
+    np.testing.assert_allclose(delay_s2(observation), expected, rtol=1e-5)
+    np.testing.assert_allclose(one_hop_delay_s2(observation)[:2], [3.125, 3.125], rtol=1e-5)
+    waiting = eqx.tree_at(lambda o: o.wait_s, observation, jnp.array([2.0, 0.0, 0.0]))
+    expected[0] += [0, 5, 9]
+    np.testing.assert_allclose(delay_s2(waiting), expected, rtol=1e-5)
+
+
+def test_the_tasks_of_a_stop_by_counting() -> None:
+    """A task every 10 ms, the first of them at once, each delayed by what is left of the stop."""
+    left_s = np.maximum(2.5 - 0.01 * np.arange(1000), 0)
+    found = float(delay_s2(moving(costly(Migrating.COLD)))[0, 1])
+    assert found == pytest.approx(0.01 * left_s.sum(), rel=0.01)
+
+
+def test_a_newcomers_first_move_is_free() -> None:
+    """Server 0 acts without being due: its users that decide are newcomers."""
+    observation = moving(costly(Migrating.COLD))
+    early = eqx.tree_at(lambda o: o.due, observation, jnp.array([False, True, True]))
+    found = delay_s2(early)
+    assert not found[0].any()
+    assert found[1, 0] > 0
+
+
+def test_a_charge_is_spread_over_the_time_that_is_left() -> None:
+    """Cold: 3.125 s² over 10 s. Pre-copy: 1.1 s go by while state is sent, then 0.5 + 1 + 0.01 s."""
+    lasts_s = jnp.array([10.0, 10.0, 10.0])
+    cold = charge_s(moving(costly(Migrating.COLD)), lasts_s)
+    ahead = charge_s(moving(costly(Migrating.PRECOPY)), lasts_s)
+    assert cold is not None
+    assert ahead is not None
+    assert float(cold[0, 1]) == pytest.approx(0.3125, rel=1e-5)
+    assert float(ahead[0, 1]) == pytest.approx(1.51**2 / 2 / 8.9, rel=1e-5)
+    assert charge_s(seen(network([1e9] * 3, line(3)), host=[0]), jnp.ones(7)) is None
 
 
 @pytest.mark.parametrize("kind", [Migrating.COLD, Migrating.PRECOPY])

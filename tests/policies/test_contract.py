@@ -7,13 +7,22 @@ import numpy as np
 import pytest
 import untrained
 from jaxtyping import Array, Bool, PyTree
-from worlds import SERVERS, USERS, act, at_random, decide, first_memory, tiny
+from worlds import SERVERS, USERS, act, at_random, costing, decide, first_memory
 
 from isma.contract import Action, Observation, Policy
 from isma.policies import registry
 from isma.world.scenario import Visibility
 
-POLICIES = {**{name: registry.get(name) for name in registry.RULES}, **untrained.POLICIES}
+COSTLY = {
+    f"{name} where moves cost": registry.get(name)
+    for name in ("greedy", "price", "break-even", "mdp")
+}
+"""Rules that charge a move, in a world in which there is something to charge."""
+POLICIES = {
+    **{name: registry.get(name) for name in registry.RULES},
+    **COSTLY,
+    **untrained.POLICIES,
+}
 REFERENCES = {name for name, made in POLICIES.items() if made.visibility is Visibility.FULL}
 OWN = [name for name in POLICIES if name not in REFERENCES]
 ALONE = [name for name in OWN if name not in untrained.PLANNERS]
@@ -26,6 +35,12 @@ every_own_policy = pytest.mark.parametrize("name", OWN)
 
 def view_of(policy: Policy) -> Visibility:
     return policy.visibility or Visibility.SERVER
+
+
+def moment(name: str, seed: int, visibility: Visibility | None = None) -> Observation:
+    """At random, in the world that this policy is tried in."""
+    found = at_random(seed, visibility or view_of(POLICIES[name]))
+    return costing(found) if name in COSTLY else found
 
 
 def rows_of(observation: Observation) -> tuple[PyTree, ...]:
@@ -79,7 +94,7 @@ def assert_sound(action: Action, where: Array) -> None:
 def test_actions_are_sound(name: str) -> None:
     policy = POLICIES[name]
     for seed in SEEDS:
-        observation = at_random(seed, view_of(policy))
+        observation = moment(name, seed)
         assert_sound(decide(policy, observation, seed), observation.visible)
 
 
@@ -89,14 +104,14 @@ def test_actions_are_sound(name: str) -> None:
 )
 def test_actions_are_sound_in_other_views(name: str, visibility: Visibility) -> None:
     for seed in SEEDS:
-        observation = at_random(seed, visibility)
+        observation = moment(name, seed, visibility)
         assert_sound(decide(POLICIES[name], observation, seed), observation.visible)
 
 
 @every_policy
 def test_nobody_to_decide_for_is_no_trouble(name: str) -> None:
     policy = POLICIES[name]
-    observation = hide(at_random(0, view_of(policy)), jnp.arange(USERS) >= 0)
+    observation = hide(moment(name, 0), jnp.arange(USERS) >= 0)
     action = decide(policy, observation)
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(action))
 
@@ -105,7 +120,7 @@ def test_nobody_to_decide_for_is_no_trouble(name: str) -> None:
 @pytest.mark.parametrize("extreme", ["no prices", "no CPU left", "no signal", "fast users"])
 def test_extremes_are_no_trouble(name: str, extreme: str) -> None:
     policy = POLICIES[name]
-    observation = at_random(1, view_of(policy))
+    observation = moment(name, 1)
     where, value = {
         "no prices": (lambda o: o.news.price_s, 0),
         "no CPU left": (lambda o: o.news.remaining_hz, 0),
@@ -119,7 +134,7 @@ def test_extremes_are_no_trouble(name: str, extreme: str) -> None:
 @every_policy
 def test_the_same_question_gets_the_same_bytes(name: str) -> None:
     policy = POLICIES[name]
-    observation = at_random(3, view_of(policy))
+    observation = moment(name, 3)
     one, other = decide(policy, observation, 5), decide(policy, observation, 5)
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
@@ -127,9 +142,9 @@ def test_the_same_question_gets_the_same_bytes(name: str) -> None:
 
 @every_policy
 def test_memory_has_a_row_for_each_server_and_user(name: str) -> None:
-    policy, observation = POLICIES[name], at_random(4, view_of(POLICIES[name]))
-    before = policy.init(tiny(), USERS, SERVERS, jax.random.key(0))
-    _, after = act(policy, first_memory(policy, observation), observation, jax.random.key(0))
+    policy, observation = POLICIES[name], moment(name, 4)
+    before = first_memory(policy, observation)
+    _, after = act(policy, before, observation, jax.random.key(0))
     assert jax.tree.structure(before) == jax.tree.structure(after)
     for one, other in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
         assert (one.shape, one.dtype) == (other.shape, other.dtype)
@@ -142,7 +157,7 @@ def test_users_of_other_servers_change_nothing_here(name: str) -> None:
     """Who is hosted elsewhere, what they ask and whether those servers decide is nobody's business."""
     changed = 0
     for seed in SEEDS:
-        one, other = at_random(seed), at_random(100 + seed)
+        one, other = moment(name, seed), moment(name, 100 + seed)
         elsewhere = one.host != 0
         moved = eqx.tree_at(lambda o: o.host, other, 1 + other.host % (SERVERS - 1))
         other = mixed(one, moved, elsewhere)
@@ -159,7 +174,7 @@ def test_users_of_other_servers_change_nothing_here(name: str) -> None:
 @pytest.mark.parametrize("name", ALONE)
 def test_each_user_alone_decides_alone(name: str) -> None:
     for seed in SEEDS:
-        one, other = (at_random(s, Visibility.USER) for s in (seed, 100 + seed))
+        one, other = (moment(name, s, Visibility.USER) for s in (seed, 100 + seed))
         me = jnp.arange(USERS) == seed % USERS
         first, second = (
             decide(POLICIES[name], seen, seed) for seen in (one, mixed(one, other, ~me))
@@ -172,7 +187,7 @@ def test_rows_out_of_sight_are_not_read(name: str) -> None:
     """The simulator blanks them; a policy that reads them all the same finds other numbers."""
     policy = POLICIES[name]
     for seed in SEEDS:
-        observation, other = (at_random(s, view_of(policy)) for s in (seed, 100 + seed))
+        observation, other = (moment(name, s) for s in (seed, 100 + seed))
         hidden = jnp.arange(USERS) >= 4
         blank = hide(observation, hidden)
         full_of_noise = eqx.tree_at(lambda o: o.decides, mixed(blank, other, hidden), blank.decides)
@@ -183,7 +198,7 @@ def test_rows_out_of_sight_are_not_read(name: str) -> None:
 @every_own_policy
 def test_news_of_other_listeners_is_not_read(name: str) -> None:
     for seed in SEEDS:
-        one, other = at_random(seed), at_random(100 + seed)
+        one, other = moment(name, seed), moment(name, 100 + seed)
         rows = jnp.arange(SERVERS)[:, None] == 0
         news = jax.tree.map(lambda a, b, rows=rows: jnp.where(rows, a, b), one.news, other.news)
         heard = eqx.tree_at(lambda o: o.news, one, news)

@@ -52,6 +52,11 @@ def test_options() -> None:
     assert registry.get("price:moves=2:margin=0.5") == registry.RULES["price"](moves=2, margin=0.5)
 
 
+def test_a_file_that_a_policy_reads_is_one_of_its_files() -> None:
+    assert Path("day.parquet") in registry.files("mdp:transitions=day.parquet")
+    assert registry.get("mdp:transitions=day.parquet").transitions == Path("day.parquet")
+
+
 def test_anybodys_class(own_module: str) -> None:
     made = registry.get(f"{own_module}:Mine:weight=2.5:name=y")
     assert isinstance(made, Policy)
@@ -70,6 +75,8 @@ def test_anybodys_class(own_module: str) -> None:
         ("threshold:hop=2", "unknown option 'hop': did you mean 'hops'?"),
         ("threshold:3", "options are written name=value, got '3'"),
         ("price:margin=nan", "margin must be a finite number, got 'nan'"),
+        ("price:stay_s=-1", "stay_s must be 0 (one decision period) or more, got -1"),
+        ("mdp:horizon_s=0", "horizon_s must be positive, got 0"),
         ("local:x=1", "takes no options, got 'x'"),
         ("own.policy", "must name a class: package.module:Class"),
         ("own.policy:hops=3", "must name a class: package.module:Class"),

@@ -4,11 +4,13 @@ A task has 1 Mbit: 1 s by radio and 1 s a hop. A server of 1 GHz does 1 s of wor
 take 1e6 s by themselves unless said otherwise, so that they offload everything.
 """
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from worlds import FAR, decide, line, network, seen
+from worlds import FAR, act, costing, decide, first_memory, line, network, seen
 
-from isma.contract import Action, Observation
+from isma.contract import Action, Memory, Observation
 from isma.policies import registry
 from isma.world.scenario import Visibility
 
@@ -143,6 +145,68 @@ def test_price_goes_where_it_costs_less(price_s: float, goes: bool) -> None:
     heard = {"load": [1.0, 1.0, 0.0], "price_s": [4.0, price_s, 0.0]}
     found = by("price", seen(TWO, [0, 0], local_s=SLOW, **heard))
     assert bool(np.any(np.asarray(found.server) == 1)) is goes
+
+
+@pytest.mark.parametrize(
+    ("options", "downtime_s", "goes"),
+    [("", 1.0, True), ("", 2.0, False), (":stay_s=10", 2.0, True), (":stay_s=0.5", 1.0, False)],
+)
+@pytest.mark.parametrize("name", ["greedy", "price"])
+def test_a_move_must_pay_for_its_stop(
+    name: str, options: str, downtime_s: float, goes: bool
+) -> None:
+    """Of the two above, greed gains 1 - 0.16 s and price 1 - 0.15 s, less 0.06 s by chance.
+
+    A stop of 1 s costs 0.5 s²: 0.25 s of every task in a period of 2 s, 1 s of those in 0.5 s. One
+    of 2 s costs 2 s²: 1 s of every task in a period, 0.2 s of those in 10 s.
+    """
+    crowd = {"greedy": {"station": [0, 1], "work_s": [1, 4]}, "price": {}}[name]
+    observation = costing(seen(TWO, [0, 0], local_s=SLOW, **crowd), downtime_s)
+    assert bool(np.any(np.asarray(by(name + options, observation).server) == 1)) is goes
+
+
+def test_rules_of_the_radio_move_at_any_price() -> None:
+    observation = costing(seen(THREE, [0, 0], [2, 1], local_s=SLOW), downtime_s=1e3)
+    assert rows(by("nearest", observation))[0] == [2, 1]
+    assert rows(by("threshold", observation))[0] == [2, 0]
+
+
+def test_break_even_moves_once_it_has_paid_the_price() -> None:
+    """A hop costs 1 s a task, 2 s² in a period of 2 s; a stop of 3 s costs 4.5 s²: the third time.
+
+    User 1 is at its station and pays nothing. User 2 does not decide, and nothing is reckoned.
+    """
+    where = {"host": [0, 1, 2], "station": [1, 1, 1], "decides": [True, True, False]}
+    observation = costing(seen(THREE, **where, local_s=SLOW), downtime_s=3.0)
+    policy = registry.get("break-even")
+    memory, targets, paid = first_memory(policy, observation), [], []
+    for _ in range(4):
+        found, memory = act(policy, memory, observation, jax.random.key(0))
+        targets.append(int(found.server[0]))
+        paid.append(np.asarray(memory.per_user)[:3])
+    assert targets == [0, 0, 1, 0]
+    np.testing.assert_allclose(paid, [[2, 0, 0], [4, 0, 0], [0, 0, 0], [2, 0, 0]], rtol=1e-3)
+
+
+def test_break_even_follows_at_once_where_it_is_free() -> None:
+    observation = seen(THREE, [0, 0], [2, 1], local_s=SLOW)
+    assert rows(by("break-even", observation)) == rows(by("nearest", observation))
+    assert rows(by("mdp", observation)) == rows(by("nearest", observation))
+
+
+@pytest.mark.parametrize(("downtime_s", "targets"), [(1.0, [1, 1]), (50.0, [0, 0])])
+def test_mdp_goes_as_far_as_its_table_says(downtime_s: float, targets: list[int]) -> None:
+    """Two hops and one hop away, at 1 s a hop: a stop of 1 s has paid after 0.5 s, one of 50 s after 1250 s.
+
+    The table leaves one hop of two, and none of one, up to 100 s; beyond, nobody moves.
+    """
+    table = np.tile([0, 1, 2], (3, 41, 1))
+    table[:, :24] = [0, 0, 1]
+    observation = costing(seen(THREE, [0, 0], [2, 1], local_s=SLOW), downtime_s)
+    memory = Memory(jnp.asarray(table, jnp.int16), None)
+    found, after = act(registry.get("mdp"), memory, observation, jax.random.key(0))
+    np.testing.assert_array_equal(found.server[:2], targets)
+    assert after.per_server is not None
 
 
 def test_a_load_that_has_grown_makes_a_price_stale() -> None:

@@ -38,6 +38,7 @@ def test_the_bound_falls_and_rewards_are_foretold(
     before = learner.held_out(start, jax.random.key(1))
     after, metrics = learner.advance(start, 0, jax.random.key(2), lambda steps: None)
     assert metrics["held_out_loss"] < 0.6 * before["held_out_loss"]
-    assert metrics["foretold_r2"] > metrics["last_value_r2"] + 0.05
-    assert before["foretold_r2"] < 0.05
+    # The best constant explains nothing, the last value less than that.
+    assert metrics["foretold_r2"] > max(0.25, metrics["last_value_r2"])
+    assert metrics["reward_r2"] > 0.25 > before["reward_r2"]
     assert after.planned.filled == 0

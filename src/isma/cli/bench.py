@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from isma.benchmarks import simulator
+from isma.benchmarks import planner, simulator
 from isma.cli.terminal import bar
 
 app = typer.Typer(help="Speed, with a peer beside it in the same run.", no_args_is_help=True)
@@ -19,3 +19,12 @@ def bench_simulator(json: JsonOption = False) -> None:
         task = shown.add_task("warming up", total=None)
         figures = simulator.measure(lambda label: shown.update(task, description=label))
     typer.echo(simulator.as_json(figures) if json else simulator.as_text(figures))
+
+
+@app.command("planner")
+def bench_planner(json: JsonOption = False) -> None:
+    """The paper's planner on RLSM: operations a second beside bare matrix products and other libraries."""
+    with bar(Console(stderr=True)) as shown:
+        task = shown.add_task("laying out", total=None)
+        rates = planner.measure(lambda label: shown.update(task, description=label))
+    typer.echo(planner.as_json(rates) if json else planner.as_text(rates))

@@ -16,10 +16,11 @@ from isma.reproduction.scale import SCALES
 
 
 def reproduce(
-    figure: Annotated[str, typer.Argument(help=", ".join([*FIGURES, "all"]))],
+    figure: Annotated[str, typer.Argument(help=", ".join([*FIGURES, "all", "budgets"]))],
     scale: Annotated[str, typer.Option(help=", ".join(SCALES))] = "smoke",
     out: Annotated[
-        Path | None, typer.Option(help="folder to write [default: runs/reproduce-SCALE]")
+        Path | None,
+        typer.Option(help="folder to write [default: runs/reproduce-SCALE or runs/budgets-SCALE]"),
     ] = None,
 ) -> None:
     """Run the paper's figures again and judge its claims. Interrupted, the same command goes on."""
@@ -31,6 +32,11 @@ def reproduce(
                 task, completed=standing.done, total=standing.total, description=standing.label
             )
 
+        if figure == "budgets":
+            folder, found = api.budgets(scale, out, show)
+            shown.stop()
+            typer.echo(f"{found.to_string(index=False)}\n{folder / 'budgets.png'}")
+            return
         folder, results = api.reproduce(figure, scale, out, show)
     for result in results:
         _print(result)

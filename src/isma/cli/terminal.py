@@ -30,13 +30,14 @@ def bar(console: Console) -> Progress:
     )
 
 
-def overrides_of(texts: list[str] | None) -> dict:
-    """Fields and values of `--set`. Raises ScenarioError."""
+def overrides_of(texts: list[str] | None, option: str = "--set FIELD=VALUE") -> dict:
+    """Fields and values of `--set` and its like. Raises ScenarioError."""
+    name, _, form = option.partition(" ")
     overrides = {}
     for text in texts or []:
         field, equals, value = text.partition("=")
         if not equals:
-            raise ScenarioError(f"--set is written FIELD=VALUE, got {text!r}")
+            raise ScenarioError(f"{name} is written {form}, got {text!r}")
         overrides[field.strip()] = scalar(value)
     return overrides
 

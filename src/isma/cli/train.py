@@ -24,7 +24,9 @@ def train(
         typer.Option(metavar="FIELD=v1,v2,...", help="spread the worlds over a field's values"),
     ] = None,
     set_: SetOption = None,
-    steps: Annotated[int | None, typer.Option(help="updates in all [default: the model's]")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="updates in all, in whole rounds [default: the model's]")
+    ] = None,
     seed: Annotated[int, typer.Option(help="decides all that is random")] = 0,
     option: Annotated[
         list[str] | None,
@@ -41,7 +43,7 @@ def train(
 ) -> None:
     """Train a model by simulation. Interrupted or killed, the same command goes on exactly there."""
     loaded = files.load(scenario, overrides_of(set_))
-    options = overrides_of(option)
+    options = overrides_of(option, "--option NAME=VALUE")
     varied = vary_from(vary or [])
     if describe:
         typer.echo(models.description(model, loaded, options))
@@ -60,4 +62,4 @@ def train(
         trained = api.train(model, loaded, varied, steps, seed, options, out, show)
     for line in trained.lines:
         typer.echo(line)
-    typer.echo(f"wrote {trained.checkpoint}")
+    typer.echo(f"wrote {trained.checkpoint}\nwrote {trained.curve}")

@@ -8,13 +8,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import jax
+
 from isma.contract import Policy
 from isma.errors import RunError
 from isma.evaluation import bound, cell, output, timing
 from isma.evaluation.cell import Cell
 from isma.evaluation.plan import CellKey, Plan, Point
 from isma.simulator.params import Params, Shape, build
-from isma.storage import write_atomically
+from isma.storage import holds_something, write_atomically
 
 _WORKERS = 2
 
@@ -43,8 +45,9 @@ def compare(plan: Plan, out: Path, on_progress: Report = lambda progress: None) 
     """
     policies = plan.made()
     points = plan.points()
-    _claim(plan, out)
     work = _Work(plan, out, points, policies, on_progress)
+    work.refuse_misfits()
+    _claim(plan, out)
     cells = work.run()
     bounds = work.bounds()
     on_progress(Progress(work.total_ticks, work.total_ticks, "timing decisions"))
@@ -78,7 +81,7 @@ def _claim(plan: Plan, out: Path) -> None:
                     f"{out} holds another run; give another folder with --out, or remove that one"
                 )
             return
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if out.exists() and (not out.is_dir() or holds_something(out)):
             raise RunError(f"{out} is not empty and holds no run; give another folder with --out")
     except OSError as error:
         raise RunError(
@@ -112,6 +115,13 @@ class _Work:
             if point not in self._params:
                 self._params[point] = build(self._points[point].scenario)
             return self._params[point]
+
+    def refuse_misfits(self) -> None:
+        """Let every policy look at every world before anything is written. Raises PolicyError."""
+        for number, point in enumerate(self._points):
+            shape = self.params(number).shape
+            for policy in self._policies.values():
+                policy.init(point.scenario, shape.num_users, shape.num_servers, jax.random.key(0))
 
     def run(self) -> dict[CellKey, Cell]:
         """Every cell, from its file or run now."""

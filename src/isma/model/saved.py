@@ -75,5 +75,10 @@ def load(path: Path, kind: Kind) -> Trained:
         ) from None
     if frame.kind is not kind:
         raise CheckpointError(f"{path}: holds {frame.kind}, where {kind} is wanted")
-    skeleton = eqx.filter_eval_shape(frame.make, jax.random.key(0))
+    try:
+        skeleton = eqx.filter_eval_shape(frame.make, jax.random.key(0))
+    except (TypeError, ValueError, IndexError):
+        raise CheckpointError(
+            f"{checkpoint.sidecar_path(path)}: describes no model that can be made"
+        ) from None
     return Trained(checkpoint.load(path, skeleton), scales, frame, told)

@@ -62,8 +62,8 @@ class Searched(NamedTuple):
     """Best score of each pass."""
     elite_score: Float[Array, "passes"]
     """Mean score of each pass's elites."""
-    spread: Float[Array, "passes"]
-    """Mean standard deviation after each pass."""
+    spread: Float[Array, "passes steps numbers"]
+    """Standard deviation after each pass."""
 
 
 def search(score: Score, numbers: int, budget: Budget, key: PRNGKeyArray) -> Searched:
@@ -79,7 +79,7 @@ def search(score: Score, numbers: int, budget: Budget, key: PRNGKeyArray) -> Sea
         scores = jnp.where(jnp.isfinite(scores), scores, -jnp.inf)
         best, index = jax.lax.top_k(scores, budget.elites)
         mean, std = refit(candidates[index], best > -jnp.inf, mean, std)
-        return (mean, std), (best[0], jnp.mean(best), jnp.mean(std))
+        return (mean, std), (best[0], jnp.mean(best), std)
 
     start = (jnp.zeros(shape), jnp.ones(shape))
     keys = jax.random.split(key, budget.iterations + 1)

@@ -4,6 +4,9 @@ A state of M bits over n hops at R bit/s takes M n / R. Cold: the service stands
 Pre-copy (Clark et al., NSDI 2005): it runs on while the state is sent, and what it has changed
 meanwhile is sent in the next round. With changes at w bit/s each round is λ = w n / R of the one
 before (Liu et al., HPDC 2011); it stops for the last one.
+
+In a stop of D seconds tasks wait D / 2 on average: over time they are D² / 2 later, in s². A gain of
+x seconds a task pays for that in D² / 2x seconds.
 """
 
 from typing import NamedTuple
@@ -12,9 +15,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from isma.contract import MigrationCost, Observation
-from isma.world.switches import Migrating
+from isma.world.switches import Migrating, Migration
 
 _LEAST_SHRINKING = 0.999
+_SHORTEST_S = 1e-3
+"""Time to pay in, at least: no move is worth its price in that."""
 
 
 class Move(NamedTuple):
@@ -30,19 +35,54 @@ class Move(NamedTuple):
 
 def downtime_s(observation: Observation) -> Float[Array, "users servers"]:
     """Time for which each user's service would stop if it moved to each server; 0 at home."""
-    cost, hops = observation.infrastructure.migration, observation.infrastructure.hops
+    move = _moves(observation)
+    return _nothing(observation) if move is None else move.stop_s
+
+
+def delay_s2(observation: Observation) -> Float[Array, "users servers"]:
+    """Delay of all tasks over time, in s², that moving each user to each server would add; 0 at home.
+
+    What is left of an earlier stop comes on top of a new one. A newcomer's first move is free.
+    """
+    return _delay_s2(observation, downtime_s(observation))
+
+
+def one_hop_delay_s2(observation: Observation) -> Float[Array, "users"]:
+    """The same of a move by one hop, wherever that leads."""
+    cost, requests = observation.infrastructure.migration, observation.requests
     if cost is None:
-        return jnp.zeros_like(hops, shape=(observation.host.shape[0], hops.shape[1]))
-    requests = observation.requests
-    move = move_between(
-        cost,
-        observation.infrastructure.backhaul_rate_bps,
-        requests.state_bits[:, None],
-        requests.downtime_per_hop_s[:, None],
-        hops[observation.host],
+        return jnp.zeros_like(requests.cycles)
+    rate_bps = observation.infrastructure.backhaul_rate_bps
+    per_hop_s, hop = requests.downtime_per_hop_s, jnp.ones_like(requests.cycles)
+    stop_s = move_between(cost, rate_bps, requests.state_bits, per_hop_s, hop).stop_s
+    return _delay_s2(observation, stop_s[:, None])[:, 0]
+
+
+def charge_s(
+    observation: Observation, lasts_s: Float[Array, "users"]
+) -> Float[Array, "users servers"] | None:
+    """What a move adds to each task, if what it gains lasts so long from now; None where moves are free.
+
+    While state is copied ahead there is nothing gained yet, which leaves less time to pay.
+    """
+    move = _moves(observation)
+    if move is None:
+        return None
+    pays_s = jnp.maximum(lasts_s[:, None] - move.ahead_s, _SHORTEST_S)
+    return _delay_s2(observation, move.stop_s) / pays_s
+
+
+def cost_of(migration: Migration) -> MigrationCost | None:
+    """The section of a scenario as policies see it; None where moves are free."""
+    if migration.kind is Migrating.FREE:
+        return None
+    return MigrationCost(
+        downtime_s=jnp.asarray(migration.downtime_s),
+        dirty_bps=jnp.asarray(migration.dirty_bps),
+        stop_bits=jnp.asarray(migration.stop_bits),
+        most_rounds=jnp.asarray(migration.most_rounds, float),
+        kind=migration.kind,
     )
-    elsewhere = jnp.arange(hops.shape[1]) != observation.host[:, None]
-    return jnp.where(elsewhere & observation.visible[:, None], move.stop_s, 0)
 
 
 def move_between(
@@ -66,3 +106,33 @@ def move_between(
     last = shrink**rounds
     before = (1 - last) / (1 - shrink)
     return Move(before * whole_s, fixed_s + last * whole_s, (before + last) * state_bits)
+
+
+def _moves(observation: Observation) -> Move | None:
+    """What moving each user to each server takes; stops are 0 at home and for unseen users."""
+    cost, hops = observation.infrastructure.migration, observation.infrastructure.hops
+    if cost is None:
+        return None
+    requests = observation.requests
+    move = move_between(
+        cost,
+        observation.infrastructure.backhaul_rate_bps,
+        requests.state_bits[:, None],
+        requests.downtime_per_hop_s[:, None],
+        hops[observation.host],
+    )
+    elsewhere = jnp.arange(hops.shape[1]) != observation.host[:, None]
+    return move._replace(stop_s=jnp.where(elsewhere & observation.visible[:, None], move.stop_s, 0))
+
+
+def _nothing(observation: Observation) -> Float[Array, "users servers"]:
+    hops = observation.infrastructure.hops
+    return jnp.zeros_like(hops, shape=(observation.host.shape[0], hops.shape[1]))
+
+
+def _delay_s2(
+    observation: Observation, stop_s: Float[Array, "users places"]
+) -> Float[Array, "users places"]:
+    newcomer = observation.decides & ~observation.due[observation.host]
+    added = stop_s * (stop_s / 2 + observation.wait_s[:, None])
+    return jnp.where(newcomer[:, None], 0, added)

@@ -54,8 +54,8 @@ def best_moves(
     `maker` groups the users by who decides for them, and `price_s` is what each maker believes of
     every server, with all users where they are. A move must save more than `least_gain_s` seconds,
     counting what it costs or spares everyone else on both servers. No user moves twice. Makers who
-    hear the same news would all choose the same idle server: `handicap_s`, drawn at random, is
-    added to what a server costs and makes them differ.
+    hear the same news would all choose the same idle server: a random part of `handicap_s`, which
+    is added to what a server costs, makes them differ; what a move itself costs is the other part.
     """
     pull = jnp.sqrt(price_s)
     row = jnp.minimum(maker.pool, maker.num_pools - 1)

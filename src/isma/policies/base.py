@@ -1,10 +1,12 @@
-"""What the rules share: the split of a server's own CPU, and the request sent with a leaving user."""
+"""What the rules share: the split of a server's own CPU, a leaving user's request, what a move costs."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from isma.contract import Action, Observation
-from isma.planning.allocation import Offer, Split, at, respond, split
+from isma.errors import PolicyError
+from isma.planning.allocation import Offer, Split, at, best_ratio, lead_s, respond, split
+from isma.planning.migration import charge_s
 from isma.planning.pools import Pools
 
 
@@ -30,6 +32,38 @@ def shared_out(
         price_s=jnp.zeros_like(observation.infrastructure.server_hz),
     )
     return action, stays
+
+
+def charged_s(observation: Observation, stay_s: float) -> Float[Array, "users servers"] | None:
+    """What a move adds to a task if its gain lasts `stay_s`, or with 0 one decision period of the host.
+
+    None where moves are free.
+    """
+    period_s = observation.infrastructure.decision_period_s[observation.host]
+    lasts_s = jnp.full_like(period_s, stay_s) if stay_s > 0 else period_s
+    return charge_s(observation, lasts_s)
+
+
+def check_stay(policy: str, stay_s: float) -> None:
+    """Refuse a time in which nothing could pay."""
+    if stay_s < 0:
+        raise PolicyError(
+            f"{policy}: stay_s must be 0 (one decision period) or more, got {stay_s:g}"
+        )
+
+
+def excess_s(observation: Observation, offer: Offer) -> Float[Array, "users"]:
+    """What the way to its host costs each task beyond that to the server of its user's station.
+
+    Transfer and latency of the part that a user would offload to its station with an equal share of
+    home. Not a difference of completion times: those jump with the grid of ratios, and so would a
+    rule that goes by them.
+    """
+    home = Pools(observation.pool(observation.host), observation.num_pools)
+    users = home.spread(home.sum(observation.visible.astype(offer.local_s.dtype)), 1.0)
+    here, there = at(offer, observation.host), at(offer, observation.station)
+    ratio = best_ratio(there, 1 / jnp.maximum(users, 1)).offload_ratio
+    return jnp.maximum(lead_s(here, ratio) - lead_s(there, ratio), 0)
 
 
 def believed_load(observation: Observation) -> Float[Array, "servers servers"]:

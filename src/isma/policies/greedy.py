@@ -7,7 +7,7 @@ from jaxtyping import PRNGKeyArray
 from isma.contract import Action, Memory, Observation, Policy
 from isma.planning.allocation import at, best_ratio, offers, respond, split
 from isma.planning.pools import Pools
-from isma.policies.base import believed_load, shared_out
+from isma.policies.base import believed_load, charged_s, check_stay, shared_out
 
 
 class Greedy(Policy):
@@ -20,6 +20,12 @@ class Greedy(Policy):
 
     margin: float = eqx.field(static=True, default=0.02)
     """A move must save this part of the user's time."""
+    stay_s: float = eqx.field(static=True, default=0.0)
+    """Time in which a move must pay for the stop that it causes; 0 for one decision period."""
+
+    def __check_init__(self) -> None:
+        """Refuse a time in which nothing could pay."""
+        check_stay("greedy", self.stay_s)
 
     def act(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
@@ -33,7 +39,10 @@ class Greedy(Policy):
         granted = asked / jnp.maximum(1, load + asked)
         servers = jnp.arange(load.shape[1])
         elsewhere = servers != observation.host[:, None]
-        time_s = jnp.where(elsewhere, best_ratio(offer, granted).time_s, jnp.inf)
+        time_s = best_ratio(offer, granted).time_s
+        charge_s = charged_s(observation, self.stay_s)
+        time_s = time_s if charge_s is None else time_s + charge_s
+        time_s = jnp.where(elsewhere, time_s, jnp.inf)
         gain = stays.time_s * (1 - self.margin) - jnp.min(time_s, axis=1)
         wins = home.winner(jnp.where(observation.decides & (gain > 0), gain, -jnp.inf))
         target = jnp.where(wins, jnp.argmin(time_s, axis=1), observation.host)

@@ -16,12 +16,13 @@ from isma.policies import drac as dracs
 from isma.policies.latent import LatentPlanner
 
 BUDGETS = {"default": Budget(64, 4, 10, 8), "paper": PAPER}
-"""`default` is the smallest whose real outcome equals that of `paper` (docs/reproduction)."""
+"""`default` is what two cores can run in a comparison; what it gives up is in docs/reproduction."""
 
 
-_SHIPPED = Path(str(resources.files("isma"))) / "checkpoints" / "paper"
-_RLSM, _SLSM, _DLSM = (_SHIPPED / f"{kind}.safetensors" for kind in Kind)
-_DQN, _DRAC = (_SHIPPED / f"{name}.safetensors" for name in ("dqn", "drac"))
+SHIPPED = Path(str(resources.files("isma"))) / "checkpoints" / "paper"
+"""Trained on the preset `paper` by `isma train MODEL` with nothing else."""
+_RLSM, _SLSM, _DLSM = (SHIPPED / f"{kind}.safetensors" for kind in Kind)
+_DQN, _DRAC = (SHIPPED / f"{name}.safetensors" for name in ("dqn", "drac"))
 
 
 def isma(checkpoint: Path = _RLSM, budget: str = "default") -> Policy:

@@ -11,7 +11,7 @@ from isma.contract import Action, Memory, Observation, Policy
 from isma.planning.allocation import Offer, Split, at, offers, split
 from isma.planning.moves import best_moves
 from isma.planning.pools import Pools
-from isma.policies.base import believed_load, shared_out
+from isma.policies.base import believed_load, charged_s, check_stay, shared_out
 from isma.world.scenario import Visibility
 
 
@@ -32,6 +32,12 @@ class Price(Policy):
     each user that would gain moves with the chance that brings the movers down to so many."""
     moves: int = eqx.field(static=True, default=4)
     """Most users that a server moves in one decision."""
+    stay_s: float = eqx.field(static=True, default=0.0)
+    """Time in which a move must pay for the stop that it causes; 0 for one decision period."""
+
+    def __check_init__(self) -> None:
+        """Refuse a time in which nothing could pay."""
+        check_stay("price", self.stay_s)
 
     def act(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
@@ -45,6 +51,8 @@ class Price(Policy):
         turn, tie = jax.random.split(key)
         chance = jax.random.uniform(tie, offer.transfer_s.shape, time_s.dtype)
         may = jax.random.uniform(turn, time_s.shape, time_s.dtype) < self._chance(observation)
+        handicap_s = self.spread * time_s[:, None] * chance
+        charge_s = charged_s(observation, self.stay_s)
         search = best_moves(
             offer,
             observation.host,
@@ -52,7 +60,7 @@ class Price(Policy):
             price_s,
             movable=observation.decides & may,
             least_gain_s=self.margin * time_s,
-            handicap_s=self.spread * time_s[:, None] * chance,
+            handicap_s=handicap_s if charge_s is None else handicap_s + charge_s,
             max_moves=self.moves,
         )
         action, stays = shared_out(observation, offer, search.target)

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from isma.contract import Policy
 from isma.errors import PolicyError, unknown
+from isma.policies.break_even import BreakEven
 from isma.policies.follow import Nearest, Stay, Threshold
 from isma.policies.full_information import FullInformation
 from isma.policies.greedy import Greedy
 from isma.policies.learned import dlsm, dqn, drac, isma, slsm
+from isma.policies.mdp import Mdp
 from isma.policies.plain import Local, Random
 from isma.policies.price import Price
 
@@ -23,6 +25,8 @@ RULES: dict[str, type[Policy]] = {
     "threshold": Threshold,
     "greedy": Greedy,
     "price": Price,
+    "break-even": BreakEven,
+    "mdp": Mdp,
     "full-information": FullInformation,
 }
 """Rules, and the reference that sees everything."""
@@ -38,8 +42,9 @@ LEARNED: dict[str, Callable[..., Policy]] = {
 
 REGISTRY: dict[str, Callable[..., Policy]] = {**RULES, **LEARNED}
 
-DEFAULT = tuple(RULES)
-"""What `isma compare` runs when no policies are named."""
+DEFAULT = tuple(name for name in RULES if name not in ("break-even", "mdp"))
+"""What `isma compare` runs when no policies are named: not those that are `nearest` by another name
+where a migration is free."""
 
 
 def get(name: str) -> Policy:
@@ -106,7 +111,7 @@ def _values(name: str, made: Callable[..., Policy], options: list[str]) -> dict[
 
 
 def _parsed(name: str, key: str, text: str, kind: object) -> int | float | str | Path:
-    if kind is Path:
+    if kind in (Path, Path | None):
         return Path(text)
     if kind not in (int, float):
         return text

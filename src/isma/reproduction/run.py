@@ -15,13 +15,17 @@ from isma.errors import RunError, unknown
 from isma.evaluation import compare, report
 from isma.evaluation.plan import Plan
 from isma.evaluation.tables import Run, of_policy
-from isma.reproduction import fig3, fig4, fig5, fig6, page, plot
+from isma.policies import registry
+from isma.policies.latent import LatentPlanner
+from isma.policies.learned import budget_of
+from isma.reproduction import budgets, fig3, fig4, fig5, fig6, page, plot
 from isma.reproduction.claims import Delays
 from isma.reproduction.figure import PaperFigure
 from isma.reproduction.result import Result
 from isma.reproduction.scale import SCALES, Scale
 from isma.storage import write_atomically
 from isma.training import models, session
+from isma.world import files
 from isma.world.vary import points
 
 FIGURES = {one.FIGURE.name: one.FIGURE for one in (fig3, fig4, fig5, fig6)}
@@ -50,10 +54,7 @@ def reproduce(
     names: Sequence[str], scale: str, out: Path, on_progress: Report = lambda progress: None
 ) -> list[Result]:
     """Run these figures again and write tables, pictures, `claims.csv` and a page. Raises IsmaError."""
-    chosen = [_figure(name) for name in names]
-    if scale not in SCALES:
-        raise RunError(unknown("scale", scale, SCALES))
-    wanted = SCALES[scale]
+    chosen, wanted = [_figure(name) for name in names], _scale(scale)
     trained = {
         policy: _trained(wanted, model, out / "models" / model, on_progress)
         for policy, model in LEARNED.items()
@@ -64,9 +65,27 @@ def reproduce(
     return results
 
 
+def budgets_of(scale: str, out: Path, on_progress: Report = lambda progress: None) -> pd.DataFrame:
+    """Set budgets of the planner against each other, on the shipped RLSM. Raises IsmaError."""
+    counts = {name: (budget_of(name), number) for name, number in _scale(scale).budgets.items()}
+    planner = registry.get("isma")
+    assert isinstance(planner, LatentPlanner)
+
+    def show(label: str, done: int, total: int) -> None:
+        on_progress(Progress(label, done, total))
+
+    return budgets.study(files.load("paper"), planner, counts, out, show)[0]
+
+
+def _scale(name: str) -> Scale:
+    if name not in SCALES:
+        raise RunError(unknown("scale", name, SCALES))
+    return SCALES[name]
+
+
 def _figure(name: str) -> PaperFigure:
     if name not in FIGURES:
-        raise RunError(unknown("figure", name, [*FIGURES, "all"]))
+        raise RunError(unknown("figure", name, [*FIGURES, "all", "budgets"]))
     return FIGURES[name]
 
 

@@ -22,6 +22,8 @@ class Scale:
     """Updates of each model's training."""
     options: Mapping[str, Mapping[str, Any]]
     """Options of each model's training."""
+    budgets: Mapping[str, int]
+    """Budgets of the planner that are set against each other, and the states that each meets."""
     note: str
     """What it is for."""
 
@@ -38,8 +40,9 @@ _TINY = {
     "dqn": {"updates": 20, "worlds": 4, "periods": 3},
     "drac": {"epochs": 1, "minibatches": 4, "worlds": 4, "periods": 3},
 }
-_EACH_FIVE_TIMES = {"random_worlds": 120, "planned_worlds": 2}
-"""Each of the figures' 24 x values in five of a round's random worlds."""
+_EACH_OF_24 = {"random_worlds": 120, "planned_worlds": 3, "held_out_worlds": 24}
+"""The figures have 24 x values: each is in five of a round's random worlds, and held out once."""
+_BUDGETS = ("16x1x10x4", "64x4x10x8", "200x10x10x20", "400x25x10x40")
 
 SCALES = {
     scale.name: scale
@@ -53,17 +56,19 @@ SCALES = {
             budget="16x1x2x4",
             steps={**dict.fromkeys(_LATENT, 20), "dqn": 20, "drac": 4},
             options=_TINY,
+            budgets={"8x1x2x3": 2, "16x1x2x4": 2},
             note="shows that everything runs; its figures mean nothing",
         ),
         Scale(
             name="reduced",
-            points=(0, 2, 5),
+            points=(0, 5),
             seeds=3,
-            duration_s=120.0,
+            duration_s=84.0,
             warmup_s=24.0,
             budget="default",
-            steps={"rlsm": 2000, "slsm": 3000, "dlsm": 2000, "dqn": 12000, "drac": 1920},
-            options=dict.fromkeys(_LATENT, _EACH_FIVE_TIMES),
+            steps={**dict.fromkeys(_LATENT, 1600), "dqn": 8000, "drac": 1280},
+            options=dict.fromkeys(_LATENT, _EACH_OF_24),
+            budgets={**dict.fromkeys(_BUDGETS, 64), "paper": 10},
             note="for two cores and two and a half hours",
         ),
         Scale(
@@ -74,7 +79,8 @@ SCALES = {
             warmup_s=60.0,
             budget="paper",
             steps={**dict.fromkeys(_LATENT, 12000), "dqn": 24000, "drac": 3840},
-            options=dict.fromkeys(_LATENT, _EACH_FIVE_TIMES),
+            options=dict.fromkeys(_LATENT, _EACH_OF_24),
+            budgets=dict.fromkeys([*_BUDGETS, "paper"], 64),
             note="the paper's x values, run length and budget; for a GPU",
         ),
     )

@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from isma.contract import Infrastructure, Latency, MigrationCost
+from isma.contract import Infrastructure, Latency
 from isma.errors import ScenarioError
+from isma.planning.migration import cost_of
 from isma.units import db_to_ratio
 from isma.world import backhaul, sites, traces
 from isma.world.scenario import Remaining, Road, Scenario, Steady, Trace, Visibility
-from isma.world.switches import Migrating, Propagation, Stay
+from isma.world.switches import Propagation, Stay
 
 
 class Shape(eqx.Module):
@@ -158,7 +159,7 @@ def build(scenario: Scenario) -> Params:
             power_w=jnp.asarray(radio.power_w),
             noise_w=jnp.asarray(radio.noise_w),
             latency=_latency(scenario),
-            migration=_migration(scenario),
+            migration=cost_of(scenario.migration),
         ),
         site_m=jnp.asarray(layout.position_m),
         coverage_radius_m=jnp.asarray(scenario.sites.coverage_radius_m),
@@ -284,19 +285,6 @@ def _latency(scenario: Scenario) -> Latency | None:
     if not latency.on:
         return None
     return Latency(jnp.asarray(latency.task_s), jnp.asarray(latency.per_hop_s))
-
-
-def _migration(scenario: Scenario) -> MigrationCost | None:
-    migration = scenario.migration
-    if migration.kind is Migrating.FREE:
-        return None
-    return MigrationCost(
-        downtime_s=jnp.asarray(migration.downtime_s),
-        dirty_bps=jnp.asarray(migration.dirty_bps),
-        stop_bits=jnp.asarray(migration.stop_bits),
-        most_rounds=jnp.asarray(migration.most_rounds, float),
-        kind=migration.kind,
-    )
 
 
 def _delay_ticks(scenario: Scenario) -> int:

@@ -18,7 +18,7 @@ from isma.policies import weights
 from isma.policies.dqn import Dqn, DqnFrame, network_input
 from isma.training.collect import spread
 from isma.training.lived import Lived, TestKey, live_in, mean_of
-from isma.training.options import at_least, rounds_for, within
+from isma.training.options import at_least, positive, rounds_for, within
 from isma.training.q_learning import QLearning
 from isma.training.ring import Ring, Steps
 from isma.training.session import Metrics
@@ -65,6 +65,7 @@ class DqnOptions:
             self, 1, "rounds", "worlds", "test_every", "kept_rounds", "updates", "batch", "width"
         )
         at_least(self, 2, "periods")
+        positive(self, "learning_rate", "clip_norm")
         within(self, 0, 1, "discount", "explore_last", "explore_fall")
 
 

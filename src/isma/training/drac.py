@@ -19,7 +19,7 @@ from isma.policies import weights
 from isma.policies.drac import Drac, DracFrame
 from isma.training.collect import spread
 from isma.training.lived import Lived, TestKey, live_in, mean_of
-from isma.training.options import at_least, rounds_for, within
+from isma.training.options import at_least, not_negative, positive, rounds_for, within
 from isma.training.ppo import Ppo, Sequences
 from isma.training.session import Metrics
 from isma.world.scenario import Scenario, Service, Tasks
@@ -64,6 +64,8 @@ class DracOptions:
         """Refuse what cannot be trained."""
         at_least(self, 1, "rounds", "worlds", "test_every", "epochs", "minibatches", "width")
         at_least(self, 2, "periods")
+        positive(self, "learning_rate", "clip_norm")
+        not_negative(self, "value_weight", "entropy_weight", "burden_weight")
         within(self, 0, 1, "discount", "trace", "clip_ratio")
 
 

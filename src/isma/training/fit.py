@@ -99,8 +99,9 @@ class Fitting(eqx.Module):
     ) -> dict[str, Float[Array, ""]]:
         """The bound on these worlds, and the part of the rewards' variance that is explained there.
 
-        `reward_r2`: once the next observation is seen; `foretold_r2`: up to ten and more periods
-        ahead, with none seen; `last_value_r2`: by the last reward that was got.
+        `reward_r2`: once the next observation is seen, at all decisions; `foretold_r2`: up to ten and
+        more periods ahead of the first five decisions, with none seen; `last_value_r2`: by the last
+        reward that was got before. The variance is that after the first five, in all three.
         """
         bound_key, ahead_key = jax.random.split(key)
         by_server = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), worlds)

@@ -8,6 +8,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from isma.contract import Policy
@@ -21,10 +22,12 @@ from isma.planning.cross_entropy import Budget
 from isma.policies.latent import LatentPlanner
 from isma.training.collect import RandomCode, collect, first_memory, spread, ticks_for
 from isma.training.fit import SEEN, Experience, Fitting
+from isma.training.options import at_least, not_negative, positive
 from isma.training.replay import Replay
 from isma.training.session import Metrics
 from isma.world.scenario import Scenario
 
+_ORDER_SEED = 0
 _BLOCK = 20
 """Updates that run as one program, between two words on progress."""
 
@@ -74,9 +77,10 @@ class LatentOptions:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
-        for name in ("cells", "rounds", "updates", "random_worlds", "planned_worlds", "batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        counts = ("cells", "rounds", "updates", "random_worlds", "planned_worlds")
+        at_least(self, 1, *counts, "held_out_worlds", "batch")
+        positive(self, "learning_rate", "clip_norm", "reward_std")
+        not_negative(self, "noise_std", "kl_weight", "free_nats")
         if not 2 <= self.length <= self.periods:
             raise ValueError(
                 f"length must be at least 2 and at most periods ({self.periods}), got {self.length}"
@@ -203,9 +207,10 @@ class LatentLearner:
         )
 
     def _scenarios(self, worlds: int, turn: int = 0) -> list[Scenario]:
-        """One for each world: all in turn, from one turn to the next."""
+        """One for each world, from one turn to the next: all in turn, and each few spread over all."""
         known = self.scenarios
-        return [known[(turn * worlds + world) % len(known)] for world in range(worlds)]
+        order = np.random.default_rng(_ORDER_SEED).permutation(len(known))
+        return [known[order[(turn * worlds + world) % len(known)]] for world in range(worlds)]
 
     def _collect(
         self, policy: Policy, scenarios: Sequence[Scenario], key: PRNGKeyArray

@@ -1,5 +1,7 @@
 """What options of a training must keep to, in words for the person who typed them."""
 
+import math
+
 from isma.errors import RunError
 
 
@@ -17,6 +19,22 @@ def within(options: object, low: float, high: float, *names: str) -> None:
             raise ValueError(
                 f"{name} must be from {low:g} to {high:g}, got {getattr(options, name)}"
             )
+
+
+def positive(options: object, *names: str) -> None:
+    """Refuse what is not a finite number above zero. Raises ValueError."""
+    for name in names:
+        value = getattr(options, name)
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"{name} must be a finite number above 0, got {value}")
+
+
+def not_negative(options: object, *names: str) -> None:
+    """Refuse what is not a finite number from zero on. Raises ValueError."""
+    for name in names:
+        value = getattr(options, name)
+        if not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"{name} must be a finite number of at least 0, got {value}")
 
 
 def rounds_for(steps: int, per_round: int) -> int:

@@ -5,10 +5,12 @@ a training killed at any moment goes on from its last round and ends with the sa
 """
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -90,11 +92,28 @@ def run(
             state, number, jax.random.fold_in(rounds_key, number), on_steps
         )
         steps = done + learner.steps_per_round
+        _finite(metrics, steps)
         history.append({"step": steps, **metrics, "wall_s": time.perf_counter() - began})
         checkpoint.save_state(out / "state.safetensors", state, history)
         _write_metrics(out, history)
     _write_metrics(out, history)
-    return learner.finish(state, out, {"seed": seed, "metrics": history[-1], "config": config})
+    told = {
+        "isma": version("isma"),
+        "seed": seed,
+        "metrics": history[-1],
+        "config": config,
+    }
+    return learner.finish(state, out, told)
+
+
+def _finite(metrics: Metrics, steps: int) -> None:
+    """A training that has lost its way ends before its state is kept. Raises RunError."""
+    lost = [name for name, value in metrics.items() if "loss" in name and not math.isfinite(value)]
+    if lost:
+        raise RunError(
+            f"{lost[0]} is no longer a number after {steps} updates: "
+            "try a smaller learning_rate or clip_norm (--option)"
+        )
 
 
 def _claim(out: Path, config: Mapping[str, Any]) -> None:
@@ -107,7 +126,7 @@ def _claim(out: Path, config: Mapping[str, Any]) -> None:
                     f"{out} holds another training; give another folder with --out, or remove that one"
                 )
             return
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if out.exists() and (not out.is_dir() or storage.holds_something(out)):
             raise RunError(
                 f"{out} is not empty and holds no training; give another folder with --out"
             )
@@ -128,6 +147,11 @@ def _resume(learner: Learner, out: Path, blank: PyTree) -> tuple[PyTree, list[di
         raise CheckpointError(f"{error}; remove {path} to begin again") from None
 
 
+def history(out: Path) -> list[dict[str, float]]:
+    """A training's metrics, round by round."""
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
 def _write_metrics(out: Path, history: list[dict[str, Any]]) -> None:
     lines = "".join(json.dumps(line) + "\n" for line in history)
     storage.write_atomically(out / "metrics.jsonl", lines.encode())
@@ -139,7 +163,7 @@ def _write_board(folder: Path, history: list[dict[str, Any]]) -> None:
     """The same for TensorBoard, where a writer is installed."""
     from tensorboardX import SummaryWriter  # pyright: ignore[reportMissingImports]
 
-    with SummaryWriter(str(folder), purge_step=0) as board:
+    with SummaryWriter(str(folder), purge_step=int(history[-1]["step"])) as board:
         for line in history[-1:]:
             for name, value in line.items():
                 if name != "step":

@@ -1,0 +1,34 @@
+"""What a peer is to the benchmark, and which peers are there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+from isma.model.latent import Sizes
+from isma.planning.cross_entropy import Budget
+
+_MODULES = ("torchrl_cem", "mbrl_cem")
+"""One module a peer, each with `make(sizes, budget)`."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another library's planner, ready to run."""
+
+    name: str
+    versions: str
+    plan: Callable[[], None]
+    """One search with all its passes."""
+    multiply_adds: int
+    """Multiply-adds of one latent step of one candidate, to be held against ours."""
+
+
+def find(sizes: Sizes, budget: Budget) -> tuple[list[Peer], list[str]]:
+    """The peers that are installed, and a line for each that is not."""
+    found, absent = [], []
+    for name in _MODULES:
+        try:
+            found.append(import_module(f"isma.benchmarks.peers.{name}").make(sizes, budget))
+        except ImportError as error:
+            absent.append(f"{name}: not measured: {error} (docs/benchmarks.md, Peers)")
+    return found, absent

@@ -1,0 +1,39 @@
+"""Ski rental: pay for the distance until that has cost as much as a move, then move."""
+
+import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
+
+from isma.contract import Action, Memory, Observation, Policy
+from isma.planning.allocation import offers
+from isma.planning.migration import delay_s2
+from isma.policies.base import excess_s, shared_out
+from isma.world.scenario import Scenario
+
+
+class BreakEven(Policy):
+    """Follows the radio once the excess paid since the last move equals the price of moving.
+
+    The break-even rule of ski rental (Karlin et al., Competitive Snoopy Caching, Algorithmica 3,
+    1988): whatever users do, it pays at most twice what one pays who knows when to move once. The
+    excess is what the way costs tasks beyond that to the station's own server.
+    """
+
+    def init(
+        self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
+    ) -> Memory:
+        """Per user: the excess paid since its last move, in s²."""
+        return Memory(None, jnp.zeros(num_users))
+
+    def act(
+        self, memory: Memory, observation: Observation, key: PRNGKeyArray
+    ) -> tuple[Action, Memory]:
+        """Add what the last period cost, and send those to their station for whom it is enough."""
+        offer, host, station = offers(observation), observation.host, observation.station
+        excess = excess_s(observation, offer)
+        period_s = observation.infrastructure.decision_period_s[host]
+        paid_s2 = memory.per_user + excess * period_s
+        price_s2 = jnp.take_along_axis(delay_s2(observation), station[:, None], axis=1)[:, 0]
+        goes = observation.decides & (excess > 0) & (paid_s2 >= price_s2)
+        owed_s2 = jnp.where(goes, 0, paid_s2)
+        action, _ = shared_out(observation, offer, jnp.where(goes, station, host))
+        return action, Memory(None, jnp.where(observation.decides, owed_s2, memory.per_user))

@@ -1,0 +1,121 @@
+"""Migration by distance: a Markov decision process over the hops between a user and its service."""
+
+import logging
+from pathlib import Path
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from isma.contract import Action, Memory, Observation, Policy
+from isma.errors import PolicyError
+from isma.planning.allocation import offers
+from isma.planning.distance import best_distances, relative_delay, transitions
+from isma.planning.migration import cost_of, one_hop_delay_s2
+from isma.policies.base import excess_s, shared_out
+from isma.world import backhaul, sites
+from isma.world.scenario import Scenario
+from isma.world.walks import walks
+
+_LOG = logging.getLogger(__name__)
+_PAYBACK_S = (0.1, 1e4)
+"""Range of payback times that a table tells apart: below nearly all moves pay, above none."""
+_LEVELS_PER_DECADE = 8
+_DISTANCE_FIRST = 1e4
+"""Weight of the distance to the user, beside which that to the host only decides between equals."""
+
+
+class Mdp(Policy):
+    """Moves a service to the distance from its user that costs least in the long run.
+
+    Wang et al. (ToN 2019) solve one user's problem, which is the same for all; here users differ in
+    data and state. What matters of that is how long one hop takes to pay back: the delay that a move
+    by one hop adds, over what one hop costs each task. A table is made for a range of those.
+    """
+
+    horizon_s: float = eqx.field(static=True, default=600.0)
+    """Time over which the future is discounted, by 1 - period / horizon a decision."""
+    transitions: Path | None = eqx.field(static=True, default=None)
+    """Trace of training days to count moves in; None: users who move as the scenario says."""
+
+    def __check_init__(self) -> None:
+        """Refuse a future of no length."""
+        if self.horizon_s <= 0:
+            raise PolicyError(f"mdp: horizon_s must be positive, got {self.horizon_s:g}")
+
+    def init(
+        self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
+    ) -> Memory:
+        """Per server: the table for its decision period. Raises DataError or ScenarioError."""
+        cost = cost_of(scenario.migration)
+        if cost is None:
+            return Memory.none()
+        layout = sites.layout(scenario.sites)
+        hops = backhaul.hop_counts(scenario.backhaul, layout, scenario.sites.coverage_radius_m)
+        relative = relative_delay(
+            cost,
+            scenario.backhaul.rate_bps,
+            float(np.mean(scenario.migration.state_bits)),
+            float(np.mean(scenario.migration.downtime_per_hop_s)),
+            int(hops.max()) + 1,
+        )
+        period_s = np.broadcast_to(np.asarray(scenario.servers.decision_period_s), (num_servers,))
+        periods_s, which = np.unique(period_s, return_inverse=True)
+        tables = [self._table(scenario, hops, relative, float(each)) for each in periods_s]
+        return Memory(jnp.stack(tables).astype(jnp.int16)[which], None)
+
+    def act(
+        self, memory: Memory, observation: Observation, key: PRNGKeyArray
+    ) -> tuple[Action, Memory]:
+        """Look up how far each service should be, and send it there."""
+        offer = offers(observation)
+        host, station = observation.host, observation.station
+        if observation.infrastructure.migration is None:
+            return shared_out(observation, offer, station)[0], memory
+        distance = observation.infrastructure.hops[station, host]
+        excess = excess_s(observation, offer)
+        hop_s = jnp.maximum(excess, 1e-12) / jnp.maximum(distance, 1)
+        level = _level(one_hop_delay_s2(observation) / hop_s)
+        left = memory.per_server[host, level, distance.astype(jnp.int32)]
+        goes = observation.decides & (excess > 0) & (left < distance)
+        target = jnp.where(goes, _at_distance(observation, left), host)
+        return shared_out(observation, offer, target)[0], memory
+
+    def _table(
+        self,
+        scenario: Scenario,
+        hops: Int[np.ndarray, "servers servers"],
+        relative: Float[Array, "distances"],
+        period_s: float,
+    ) -> Int[Array, "levels distances"]:
+        stations = walks(scenario, period_s, self.transitions)
+        if not stations.size:
+            _LOG.warning(
+                "mdp: no motion before the start of %s to learn from, so that it takes users to "
+                "stay where they are; name a trace of another day, mdp:transitions=FILE",
+                scenario.name,
+            )
+        numbers = (jnp.asarray(period_s), jnp.asarray(self.horizon_s))
+        chances = jnp.asarray(transitions(stations, hops), float)
+        return best_distances(_paybacks_s(), relative, chances, *numbers)
+
+
+def _paybacks_s() -> Float[Array, "levels"]:
+    low, high = np.log10(_PAYBACK_S)
+    return jnp.logspace(low, high, round((high - low) * _LEVELS_PER_DECADE) + 1)
+
+
+def _level(payback_s: Float[Array, "users"]) -> Int[Array, "users"]:
+    """The nearest level of the table."""
+    low, high = np.log10(_PAYBACK_S)
+    levels = round((high - low) * _LEVELS_PER_DECADE)
+    place = (jnp.log10(jnp.maximum(payback_s, _PAYBACK_S[0])) - low) * _LEVELS_PER_DECADE
+    return jnp.clip(jnp.round(place), 0, levels).astype(jnp.int32)
+
+
+def _at_distance(observation: Observation, left: Int[Array, "users"]) -> Int[Array, "users"]:
+    """The server so many hops from the user's station, or as near that as there is, next to its host."""
+    hops = observation.infrastructure.hops
+    off = jnp.abs(hops[observation.station] - left[:, None])
+    return jnp.argmin(_DISTANCE_FIRST * off + hops[observation.host], axis=1).astype(jnp.int32)

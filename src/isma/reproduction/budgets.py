@@ -1,0 +1,268 @@
+"""How much search a decision needs: the planner's budgets against what each brings in the world.
+
+In each of some states one server decides for its users with a budget, and then nobody decides for K
+periods: what those users' tasks took meanwhile is what that one decision was worth. All budgets meet
+the same states, and the same world after them.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from isma.contract import Memory
+from isma.errors import RunError
+from isma.evaluation.figures import style
+from isma.evaluation.figures.drawing import Drawing, Figure, blank, save
+from isma.evaluation.statistics import interval, paired_ratio
+from isma.model import vectors
+from isma.model.checkpoint import digest
+from isma.planning.cross_entropy import Budget, Searched
+from isma.policies.latent import LatentPlanner, plan
+from isma.simulator.params import Params, build
+from isma.simulator.rollout import run_chunk, run_chunk_of_worlds
+from isma.simulator.state import State, reset
+from isma.simulator.step import everyone, observe
+from isma.storage import holds_something, write_atomically
+from isma.world import files
+from isma.world.scenario import Scenario, Visibility
+
+_BEFORE_S = 30.0
+"""What is lived before the decision: a server has some history then."""
+_LIVING = Budget(candidates=16, iterations=1, horizon=10, elites=4)
+"""The budget until then: small, since only what comes after it is measured."""
+_NEVER = 10**9
+_IN_DETAIL = 4
+"""States whose search is looked at pass by pass."""
+_STATES = "states.csv"
+_SEED = 2000
+"""Apart from the seeds of trainings and of comparisons."""
+
+
+class Moment(eqx.Module):
+    """A state in which one server is due, and what it remembers."""
+
+    state: State
+    memory: Memory
+    key: PRNGKeyArray
+    """That of its own world: what is drawn after it, the search's noise too."""
+    server: Array
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What one budget brings."""
+
+    budget: str
+    latent_steps: int
+    mean_s: Float[np.ndarray, "states"]
+    """Mean completion time of the server's users in each state; the first states, if not all."""
+
+
+def moments(scenario: Scenario, planner: LatentPlanner, number: int) -> tuple[Params, list[Moment]]:
+    """So many states, each of a world of its own that this planner has decided in so far."""
+    params = build(scenario)
+    key = jax.random.key(_SEED)
+    keys = jax.random.split(key, number)
+    ticks = round(_BEFORE_S / scenario.time.tick_s)
+    start = jax.vmap(reset, in_axes=(None, 0))(params, keys)
+    first = planner.init(scenario, params.shape.num_users, params.shape.num_servers, key)
+    memory = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (number, *leaf.shape)), first)
+    lived = run_chunk_of_worlds(params, planner, start, memory, keys, ticks)[:2]
+    found = [
+        _one_due(jax.tree.map(lambda leaf, w=world: leaf[w], (*lived, keys)), params, world)
+        for world in range(number)
+    ]
+    # Nobody is due again.
+    held = eqx.tree_at(lambda p: p.period_ticks, params, jnp.full_like(params.period_ticks, _NEVER))
+    return held, found
+
+
+def worth_s(params: Params, planner: LatentPlanner, moment: Moment, ticks: int) -> float:
+    """Mean completion time of the deciding server's users, equation (7), over the ticks that follow."""
+    own = np.asarray(moment.state.placement.host == moment.server)
+    _, _, outcome = run_chunk(params, planner, moment.state, moment.memory, moment.key, ticks)
+    times = np.asarray(outcome.completion_time_s)[:, own]
+    return float(np.nanmean(np.nanmean(times, axis=(0, 2))))
+
+
+def searched(params: Params, planner: LatentPlanner, moment: Moment) -> tuple[Searched, np.ndarray]:
+    """How the search goes, pass by pass, in one state; and whose numbers it is about."""
+    seen = vectors.see(
+        observe(params, moment.state, everyone(params, moment.state), Visibility.SERVER),
+        planner.scales,
+    )
+    row = lambda tree: jax.tree.map(lambda leaf: leaf[moment.server], tree)  # noqa: E731
+    belief = row(moment.memory.per_server)
+    observe_key, plan_key = jax.random.split(moment.key)
+    carry, _, _ = planner.model.observe(
+        belief.carry, belief.action, seen.vector[moment.server], observe_key
+    )
+    own = seen.own[moment.server]
+    found = eqx.filter_jit(plan)(
+        *(planner.model, carry, own, planner.budget),
+        *(planner.num_servers, planner.discount, plan_key),
+    )
+    return found, np.asarray(own)
+
+
+def study(
+    scenario: Scenario,
+    planner: LatentPlanner,
+    budgets: Mapping[str, tuple[Budget, int]],
+    out: Path,
+    on_progress: Callable[[str, int, int], None] = lambda label, done, total: None,
+) -> tuple[pd.DataFrame, Figure]:
+    """Run every budget in so many states, the last one in detail; the table and the picture.
+
+    Writes states.csv as it goes on, from which the same study goes on after an interruption; then
+    budgets.csv, search.csv, budgets.svg and budgets.png. Raises RunError.
+    """
+    kept = _kept(out, scenario, planner, budgets)
+    total = sum(number for _, number in budgets.values())
+    on_progress("living up to the decisions", len(kept), total)
+    lives = replace(planner, budget=_LIVING)
+    params, states = moments(scenario, lives, max(number for _, number in budgets.values()))
+    period_s = float(np.max(scenario.servers.decision_period_s))
+    for name, (budget, number) in budgets.items():
+        ticks = round(budget.horizon * period_s / scenario.time.tick_s)
+        spent = replace(planner, budget=budget)
+        for state in range(number):
+            if (name, state) not in kept:
+                on_progress(f"budget {name}", len(kept), total)
+                kept[name, state] = worth_s(params, spent, states[state], ticks)
+                write_atomically(out / _STATES, _csv(_states(kept)))
+    found = [
+        Worth(name, budget.latent_steps, np.array([kept[name, at] for at in range(number)]))
+        for name, (budget, number) in budgets.items()
+    ]
+    last = list(budgets)[-1]
+    on_progress(f"passes of budget {last}", total, total)
+    spent = replace(planner, budget=budgets[last][0])
+    history = [searched(params, spent, state) for state in states[:_IN_DETAIL]]
+    table, passes = _table(found), _passes(history)
+    write_atomically(out / "budgets.csv", _csv(table))
+    write_atomically(out / "search.csv", _csv(passes))
+    return table, _draw(found, passes, last, out)
+
+
+def _kept(
+    out: Path,
+    scenario: Scenario,
+    planner: LatentPlanner,
+    budgets: Mapping[str, tuple[Budget, int]],
+) -> dict[tuple[str, int], float]:
+    """What the same study has found before. Raises RunError if the folder holds something else."""
+    weights = b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(planner.model))
+    asked = {name: number for name, (_, number) in budgets.items()}
+    told = {"weights": digest(weights), "budgets": asked, "scenario": files.dumps(scenario)}
+    text = json.dumps(told, indent=2) + "\n"
+    path = out / "study.json"
+    try:
+        if path.exists():
+            if path.read_text() != text:
+                raise RunError(f"{out} holds another study; give another folder with --out")
+            if not (out / _STATES).exists():
+                return {}
+            rows = pd.read_csv(out / _STATES).itertuples(index=False)
+            return {(row.budget, int(row.state)): float(row.mean_s) for row in rows}  # pyright: ignore[reportAttributeAccessIssue,reportArgumentType]
+        if out.exists() and (not out.is_dir() or holds_something(out)):
+            raise RunError(f"{out} is not empty and holds no study; give another folder with --out")
+    except OSError as error:
+        raise RunError(f"{out}: cannot be used: {error.strerror}; give another folder") from None
+    write_atomically(path, text.encode())
+    return {}
+
+
+def _states(kept: Mapping[tuple[str, int], float]) -> pd.DataFrame:
+    rows = [{"budget": name, "state": at, "mean_s": mean} for (name, at), mean in kept.items()]
+    return pd.DataFrame(rows)
+
+
+def _one_due(lived: tuple[State, Memory, PRNGKeyArray], params: Params, number: int) -> Moment:
+    """One server is made due now, in turn among those with users; the others are not."""
+    state, memory, key = lived
+    users = np.bincount(np.asarray(state.placement.host), minlength=params.shape.num_servers)
+    busy = np.flatnonzero(users)
+    server = busy[number % len(busy)]
+    mine = jnp.arange(params.shape.num_servers) == server
+    phase = jnp.where(mine, state.tick, state.tick - 1).astype(state.phase_ticks.dtype)
+    due = eqx.tree_at(lambda s: s.phase_ticks, state, phase)
+    return Moment(due, memory, key, jnp.asarray(server))
+
+
+def _table(found: Sequence[Worth]) -> pd.DataFrame:
+    full = found[-1].mean_s
+    rows = []
+    for one in found:
+        low, high = interval(one.mean_s)
+        above, least, most = paired_ratio(one.mean_s[: len(full)], full)
+        rows.append(
+            {
+                "budget": one.budget,
+                "latent_steps": one.latent_steps,
+                "states": len(one.mean_s),
+                "mean_s": float(np.mean(one.mean_s)),
+                "low_s": low,
+                "high_s": high,
+                "above_last": above,
+                "above_low": least,
+                "above_high": most,
+                "paired_states": len(full),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _passes(history: Sequence[tuple[Searched, np.ndarray]]) -> pd.DataFrame:
+    """Means over the states; the spread is that of the own users' numbers, which alone matter."""
+    over = lambda each: np.mean([each(*one) for one in history], axis=0)  # noqa: E731
+    return pd.DataFrame(
+        {
+            "pass": np.arange(len(history[0][0].best_score)),
+            "best_score": over(lambda found, own: np.asarray(found.best_score)),
+            "elite_score": over(lambda found, own: np.asarray(found.elite_score)),
+            "spread": over(_own_spread),
+        }
+    )
+
+
+def _own_spread(found: Searched, own: np.ndarray) -> np.ndarray:
+    passes, steps, _ = found.spread.shape
+    by_user = np.asarray(found.spread).reshape(passes, steps, len(own), -1)
+    return by_user[:, :, own].mean(axis=(1, 2, 3))
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False, lineterminator="\n", float_format="%.6g").encode()
+
+
+def _draw(found: Sequence[Worth], passes: pd.DataFrame, last: str, out: Path) -> Figure:
+    with style.theme():
+        canvas = blank(3.6)
+        left, middle, right = canvas.subplots(1, 3)
+        steps = [one.latent_steps for one in found]
+        means = np.array([np.mean(one.mean_s) for one in found])
+        half = np.array([np.ptp(interval(one.mean_s)) / 2 for one in found])
+        left.errorbar(steps, means, half, marker="o", color=style.PURPLE, elinewidth=1.0)
+        left.set_xscale("log")
+        style.title(left, "What a decision is worth", "mean completion time (s); bars: 95 %")
+        left.set_xlabel("latent steps a decision")
+        style.title(middle, "Score by pass", f"budget {last}, as the model foretells")
+        for name, colour in (("best_score", style.PURPLE), ("elite_score", style.ORANGE)):
+            middle.plot(passes["pass"], passes[name], color=colour, label=name.replace("_", " "))
+        middle.legend(frameon=False, fontsize=8.5)
+        style.title(right, "Spread by pass", "mean standard deviation, own users' numbers")
+        right.plot(passes["pass"], passes["spread"], color=style.PURPLE)
+        right.set_ylim(bottom=0)
+        for axes in (middle, right):
+            axes.set_xlabel("pass")
+        caption = "One server decides once; its users' tasks over the K periods that follow."
+        return save(Drawing("budgets", "Budgets of the planner", caption, canvas), out)

@@ -1,0 +1,70 @@
+"""A reproduction from nothing: what it writes, that it says the same again, and that its page opens."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from isma import api
+from isma.reproduction.result import Result
+from isma.reproduction.run import FIGURES
+
+CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser")) if p), None)
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Result]]:
+    folder = tmp_path_factory.mktemp("smoke")
+    return api.reproduce("all", "smoke", folder / "smoke")
+
+
+def test_every_claim_has_its_row_and_every_figure_its_picture(
+    smoke: tuple[Path, list[Result]],
+) -> None:
+    folder, results = smoke
+    claims = pd.read_csv(folder / "claims.csv")
+    assert claims["figure"].unique().tolist() == list(FIGURES)
+    assert len(claims) == sum(len(figure.claims) for figure in FIGURES.values())
+    assert set(claims["verdict"]) <= {"reproduced", "same order", "not reproduced"}
+    for result in results:
+        assert result.picture.png_path.stat().st_size > 20_000
+        table = pd.read_csv(folder / result.figure.name / f"{result.figure.name}.csv")
+        # Five learned policies, two rules and the reference, at two x values, in two worlds.
+        assert len(table) == 8 * 2 * 2
+        assert (table["mean_s"] > 0).all()
+
+
+def test_the_same_seed_gives_the_same_claims(
+    smoke: tuple[Path, list[Result]], tmp_path: Path
+) -> None:
+    folder, _ = smoke
+    # Figures by themselves are judged on the same models.
+    again, _ = api.reproduce("fig4", "smoke", tmp_path / "again")
+    of_figure = pd.read_csv(folder / "claims.csv").query("figure == 'fig4'").reset_index(drop=True)
+    pd.testing.assert_frame_equal(pd.read_csv(again / "claims.csv"), of_figure)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_the_page_opens_with_the_network_off(
+    smoke: tuple[Path, list[Result]], tmp_path: Path
+) -> None:
+    shot = tmp_path / "page.png"
+    quiet = ("gpu", "background-networking", "component-update", "sync")
+    done = subprocess.run(
+        [
+            *(str(CHROMIUM), "--headless", "--no-sandbox", "--no-first-run"),
+            *(f"--disable-{part}" for part in quiet),
+            *("--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr"),
+            *(f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={shot}"),
+            *("--window-size=1100,3000", (smoke[0] / "reproduction.html").as_uri()),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=True,
+    )
+    assert "CONSOLE" not in done.stderr
+    assert shot.stat().st_size > 100_000
