@@ -175,7 +175,7 @@ def test_what_a_move_takes(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ["nearest", "random", "price"])
+@pytest.mark.parametrize("name", ["nearest", "random", "price:stay_s=1000"])
 def test_downtime_adds_up(kind: Migrating, name: str) -> None:
     """What services stood still, and have yet to, is what their moves have cost; and nobody waits else."""
     scenario = tiny({"migration.kind": kind, "coverage_radius_m": 150, "most_rounds": 3})

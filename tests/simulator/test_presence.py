@@ -8,7 +8,6 @@ import pytest
 from by_hand import assert_times, followed, script, two_by_two
 from worlds import SERVERS, USERS, tiny
 
-from isma.contract import Memory
 from isma.policies import registry
 from isma.simulator.params import Params, build
 from isma.simulator.rollout import run_chunk
@@ -75,9 +74,7 @@ def test_visits_are_drawn_as_asked(stay: str, mean_s: float) -> None:
 def steps(params: Params, name: str, ticks: int) -> list[tuple[State, np.ndarray]]:
     """Every state and its tick's completion times."""
     policy, key = registry.get(name), jax.random.key(1)
-    state, memory = jax.jit(reset)(params, key), Memory.none()
-    if name == "full-information":
-        memory = policy.init(tiny(), USERS, SERVERS, key)
+    state, memory = jax.jit(reset)(params, key), policy.init(tiny(), USERS, SERVERS, key)
     found = []
     for _ in range(ticks):
         state, memory, outcome = run_chunk(params, policy, state, memory, key, 1)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jaxtyping import Array, Float, PRNGKeyArray
+from matplotlib.ticker import NullFormatter
 
 from isma.contract import Memory
 from isma.errors import RunError
@@ -253,6 +254,8 @@ def _draw(found: Sequence[Worth], passes: pd.DataFrame, last: str, out: Path) ->
         half = np.array([np.ptp(interval(one.mean_s)) / 2 for one in found])
         left.errorbar(steps, means, half, marker="o", color=style.PURPLE, elinewidth=1.0)
         left.set_xscale("log")
+        left.xaxis.set_major_formatter(lambda steps, _: f"{steps:,.0f}")
+        left.xaxis.set_minor_formatter(NullFormatter())
         style.title(left, "What a decision is worth", "mean completion time (s); bars: 95 %")
         left.set_xlabel("latent steps a decision")
         style.title(middle, "Score by pass", f"budget {last}, as the model foretells")
