@@ -2,6 +2,7 @@
 
 A number is *reproduced* if the paper's lies in our 95 % interval or within 20 % of ours; it is of
 the *same order* if the sign is the paper's and the interval excludes 0; else it is *not reproduced*.
+A trend or an order is reproduced if it is certain, that is, if its interval excludes 0.
 """
 
 from abc import abstractmethod
@@ -110,13 +111,7 @@ class Lowest(Claim):
                 certain.append(high < 0)
                 possible.append(not low > 0)
         measured, low, high = (float(np.mean(part)) for part in (lower, certain, possible))
-        verdict = (
-            Verdict.REPRODUCED
-            if low == 1
-            else Verdict.SAME_ORDER
-            if measured == 1
-            else Verdict.NOT_REPRODUCED
-        )
+        verdict = Verdict.REPRODUCED if low == 1 else Verdict.NOT_REPRODUCED
         names = ", ".join(other.upper() for other in self.others)
         text = f"iSMA is lowest at every x (share of comparisons with {names} that it wins)"
         return Finding(text, "100%", measured, low, high, verdict)
@@ -160,7 +155,7 @@ class LeastChange(Claim):
         each = sign * delays.change(self.policy) - changes[least]
         low, high = interval(each)
         measured = float(np.mean(each))
-        verdict = _below_zero(measured, high)
+        verdict = _below_zero(high)
         return Finding(
             f"{self.text} (less {least.upper()}'s, the next)", "< 0", measured, low, high, verdict
         )
@@ -179,7 +174,7 @@ class Beats(Claim):
         each = delays.mean_s[self.policy][-1] / delays.mean_s[self.other][-1] - 1
         low, high = interval(each)
         measured = float(np.mean(each))
-        return Finding(self.text, "< 0", measured, low, high, _below_zero(measured, high))
+        return Finding(self.text, "< 0", measured, low, high, _below_zero(high))
 
 
 def _verdict(measured: float, low: float, high: float, paper: float) -> Verdict:
@@ -190,7 +185,5 @@ def _verdict(measured: float, low: float, high: float, paper: float) -> Verdict:
     return Verdict.NOT_REPRODUCED
 
 
-def _below_zero(measured: float, high: float) -> Verdict:
-    if high < 0:
-        return Verdict.REPRODUCED
-    return Verdict.SAME_ORDER if measured < 0 else Verdict.NOT_REPRODUCED
+def _below_zero(high: float) -> Verdict:
+    return Verdict.REPRODUCED if high < 0 else Verdict.NOT_REPRODUCED

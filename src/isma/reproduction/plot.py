@@ -1,5 +1,6 @@
 """A figure of the paper drawn again: every policy along x, with intervals, rules and references."""
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from isma.reproduction.claims import Delays
 from isma.reproduction.figure import PaperFigure
 from isma.reproduction.scale import Scale
 
+_LINE = 150
+"""Letters of the heading that fit on a line."""
 _BASE = "price"
 """What the right panel measures against."""
 
@@ -40,7 +43,9 @@ def draw(figure: PaperFigure, scale: Scale, delays: Delays, folder: Path) -> Fig
         for axes in (left, right):
             _along(axes, figure, delays)
         head = reductions(figure, scale)
-        canvas.suptitle(head, fontsize=8.5, color=style.MUTED, x=0.01, ha="left")
+        canvas.suptitle(
+            textwrap.fill(head, _LINE), fontsize=8.5, color=style.MUTED, x=0.01, ha="left"
+        )
         canvas.draw_without_rendering()
         style.label_ends(left, ends)
         style.label_ends(right, ratios)
