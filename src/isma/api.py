@@ -65,6 +65,8 @@ def bound(
     """Bound the mean of any policy in the worlds 0, 1, ... and run policies in them. Raises IsmaError."""
     loaded = scenario if isinstance(scenario, Scenario) else files.load(scenario)
     params = build(loaded)
+    for name in policies:  # A wrong name is refused before minutes are spent on a bound.
+        registry.get(name)
     return [whole_run.reach(loaded, params, seed, policies, on_part) for seed in range(seeds)]
 
 
