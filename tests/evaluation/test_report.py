@@ -1,8 +1,6 @@
 """The report: whole, safe, the same every time, and it opens with the network off."""
 
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import synthetic
+from browser import needs_chromium, opens_offline
 
 from isma.errors import RunError
 from isma.evaluation import report
@@ -18,7 +17,6 @@ from isma.evaluation.figures.drawing import Drawing, Figure, save
 from isma.evaluation.tables import Run
 from isma.storage import write_atomically
 
-CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser")) if p), None)
 _VOID = {"meta", "br", "hr", "img", "input", "link", "path", "use", "rect", "circle", "line"}
 _LOADING = {"src", "href", "xlink:href", "srcset", "action", "poster", "data", "formaction"}
 
@@ -219,34 +217,9 @@ def test_a_file_that_cannot_be_put_is_one_line_and_leaves_nothing(tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@needs_chromium
 def test_the_page_opens_with_the_network_off(folder: Path, tmp_path: Path) -> None:
-    shot = tmp_path / "page.png"
-    done = subprocess.run(
-        [
-            str(CHROMIUM),
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--host-resolver-rules=MAP * ~NOTFOUND",
-            "--enable-logging=stderr",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            f"--screenshot={shot}",
-            "--window-size=1100,3000",
-            (folder / "report.html").as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=True,
-    )
-    assert "CONSOLE" not in done.stderr
-    # an empty page of that size is a few kilobytes
-    assert shot.stat().st_size > 100_000
+    opens_offline(folder / "report.html", tmp_path)
 
 
 def _rendered(folder: Path, draw: Callable[[Run], Drawing]) -> str:

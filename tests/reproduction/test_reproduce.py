@@ -1,17 +1,15 @@
 """A reproduction from nothing: what it writes, that it says the same again, and that its page opens."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from browser import needs_chromium, opens_offline
 
 from isma import api
 from isma.reproduction.result import Result
 from isma.reproduction.run import FIGURES
 
-CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser")) if p), None)
 pytestmark = pytest.mark.slow
 
 
@@ -47,24 +45,8 @@ def test_the_same_seed_gives_the_same_claims(
     pd.testing.assert_frame_equal(pd.read_csv(again / "claims.csv"), of_figure)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@needs_chromium
 def test_the_page_opens_with_the_network_off(
     smoke: tuple[Path, list[Result]], tmp_path: Path
 ) -> None:
-    shot = tmp_path / "page.png"
-    quiet = ("gpu", "background-networking", "component-update", "sync")
-    done = subprocess.run(
-        [
-            *(str(CHROMIUM), "--headless", "--no-sandbox", "--no-first-run"),
-            *(f"--disable-{part}" for part in quiet),
-            *("--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr"),
-            *(f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={shot}"),
-            *("--window-size=1100,3000", (smoke[0] / "reproduction.html").as_uri()),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=True,
-    )
-    assert "CONSOLE" not in done.stderr
-    assert shot.stat().st_size > 100_000
+    opens_offline(smoke[0] / "reproduction.html", tmp_path)

@@ -29,26 +29,7 @@ def world_of(scenario: Scenario, params: Params, state: State) -> reference.Worl
     tick_s, slot_s = scenario.time.tick_s, scenario.time.slot_s
     period_ticks = np.round(np.asarray(params.infrastructure.decision_period_s) / tick_s)
     radio, motion, plan = scenario.radio, scenario.mobility, scenario.broadcast
-    requests, emission = state.requests, state.emission
     track_m = None if params.track_m is None else np.asarray(params.track_m).tolist()
-    user_columns = (
-        requests.data_bits,
-        requests.cycles,
-        requests.local_hz,
-        requests.deadline_s,
-        emission.interval_slots,
-        emission.first_slot,
-        state.motion.position_m,
-        state.motion.heading_rad,
-        requests.state_bits,
-        requests.downtime_per_hop_s,
-        np.full(len(requests.cycles), np.inf)
-        if emission.leave_slot is None
-        else emission.leave_slot,
-        np.zeros((len(requests.cycles), 2))
-        if state.fading is None
-        else np.stack([state.fading.shadow, state.fading.sight], axis=1),
-    )
     server_columns = (
         params.site_m,
         network(params, state).server_hz,
@@ -56,7 +37,7 @@ def world_of(scenario: Scenario, params: Params, state: State) -> reference.Worl
         state.phase_ticks,
     )
     return reference.World(
-        users=tuple(reference.User(*row) for row in rows(user_columns)),
+        users=tuple(reference.User(*row) for row in rows(user_columns(state))),
         servers=tuple(reference.Server(*row) for row in rows(server_columns)),
         hops=np.asarray(params.infrastructure.hops).tolist(),
         backhaul_bps=scenario.backhaul.rate_bps,
@@ -84,6 +65,28 @@ def world_of(scenario: Scenario, params: Params, state: State) -> reference.Worl
         track_m=track_m,
         road_m=None if params.road is None else tuple(np.asarray(params.road.ends_m).tolist()),
         **switches_of(scenario),
+    )
+
+
+def user_columns(state: State) -> tuple:
+    requests, emission = state.requests, state.emission
+    return (
+        requests.data_bits,
+        requests.cycles,
+        requests.local_hz,
+        requests.deadline_s,
+        emission.interval_slots,
+        emission.first_slot,
+        state.motion.position_m,
+        state.motion.heading_rad,
+        requests.state_bits,
+        requests.downtime_per_hop_s,
+        np.full(len(requests.cycles), np.inf)
+        if emission.leave_slot is None
+        else emission.leave_slot,
+        np.zeros((len(requests.cycles), 2))
+        if state.fading is None
+        else np.stack([state.fading.shadow, state.fading.sight], axis=1),
     )
 
 

@@ -16,7 +16,7 @@ from isma.evaluation import bound, cell, output, timing
 from isma.evaluation.cell import Cell
 from isma.evaluation.plan import CellKey, Plan, Point
 from isma.simulator.params import Params, Shape, build
-from isma.storage import holds_something, write_atomically
+from isma.storage import claim, write_atomically
 
 _WORKERS = 2
 
@@ -47,7 +47,7 @@ def compare(plan: Plan, out: Path, on_progress: Report = lambda progress: None) 
     points = plan.points()
     work = _Work(plan, out, points, policies, on_progress)
     work.refuse_misfits()
-    _claim(plan, out)
+    claim(out, "config.toml", plan.dumps(), "run")
     cells = work.run()
     bounds = work.bounds()
     on_progress(Progress(work.total_ticks, work.total_ticks, "timing decisions"))
@@ -69,25 +69,6 @@ def _timings(
                 for name, policy in policies.items()
             }
     return [known[made.shape] for made in params]
-
-
-def _claim(plan: Plan, out: Path) -> None:
-    """Take a new folder, or one that holds this very run."""
-    config = out / "config.toml"
-    try:
-        if config.exists():
-            if config.read_bytes() != plan.dumps().encode():
-                raise RunError(
-                    f"{out} holds another run; give another folder with --out, or remove that one"
-                )
-            return
-        if out.exists() and (not out.is_dir() or holds_something(out)):
-            raise RunError(f"{out} is not empty and holds no run; give another folder with --out")
-    except OSError as error:
-        raise RunError(
-            f"{out}: cannot be used: {error.strerror}; give another folder with --out"
-        ) from None
-    write_atomically(config, plan.dumps().encode())
 
 
 class _Work:

@@ -19,7 +19,6 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from matplotlib.ticker import NullFormatter
 
 from isma.contract import Memory
-from isma.errors import RunError
 from isma.evaluation.figures import style
 from isma.evaluation.figures.drawing import Drawing, Figure, blank, save
 from isma.evaluation.statistics import interval, paired_ratio
@@ -31,7 +30,7 @@ from isma.simulator.params import Params, build
 from isma.simulator.rollout import run_chunk, run_chunk_of_worlds
 from isma.simulator.state import State, reset
 from isma.simulator.step import everyone, observe
-from isma.storage import holds_something, write_atomically
+from isma.storage import claim, write_atomically
 from isma.world import files
 from isma.world.scenario import Scenario, Visibility
 
@@ -165,21 +164,12 @@ def _kept(
     asked = {name: number for name, (_, number) in budgets.items()}
     told = {"weights": digest(weights), "budgets": asked, "scenario": files.dumps(scenario)}
     text = json.dumps(told, indent=2) + "\n"
-    path = out / "study.json"
-    try:
-        if path.exists():
-            if path.read_text() != text:
-                raise RunError(f"{out} holds another study; give another folder with --out")
-            if not (out / _STATES).exists():
-                return {}
-            rows = pd.read_csv(out / _STATES).itertuples(index=False)
-            return {(row.budget, int(row.state)): float(row.mean_s) for row in rows}  # pyright: ignore[reportAttributeAccessIssue,reportArgumentType]
-        if out.exists() and (not out.is_dir() or holds_something(out)):
-            raise RunError(f"{out} is not empty and holds no study; give another folder with --out")
-    except OSError as error:
-        raise RunError(f"{out}: cannot be used: {error.strerror}; give another folder") from None
-    write_atomically(path, text.encode())
-    return {}
+    claim(out, "study.json", text, "study")
+    if not (out / _STATES).exists():
+        return {}
+    found = pd.read_csv(out / _STATES)
+    where = zip(found["budget"], found["state"].astype(int), strict=True)
+    return dict(zip(where, found["mean_s"].astype(float), strict=True))
 
 
 def _states(kept: Mapping[tuple[str, int], float]) -> pd.DataFrame:

@@ -143,24 +143,12 @@ def build(scenario: Scenario) -> Params:
     period_s = _per_server(
         "servers.decision_period_s", scenario.servers.decision_period_s, num_servers
     )
-    hops = backhaul.hop_counts(scenario.backhaul, layout, scenario.sites.coverage_radius_m)
     radio, time, tasks = scenario.radio, scenario.time, scenario.tasks
     track_m = _track(scenario, layout)
     shape = _shape(scenario, num_servers, track_m)
     speed_mps, turn_std = _steady(scenario)
     return Params(
-        infrastructure=Infrastructure(
-            server_hz=jnp.asarray(clock_hz),
-            decision_period_s=jnp.asarray(period_s),
-            broadcast_period_s=jnp.asarray(max(scenario.broadcast.period_s, time.tick_s)),
-            hops=jnp.asarray(hops, float),
-            backhaul_rate_bps=jnp.asarray(scenario.backhaul.rate_bps),
-            bandwidth_hz=jnp.asarray(radio.bandwidth_hz),
-            power_w=jnp.asarray(radio.power_w),
-            noise_w=jnp.asarray(radio.noise_w),
-            latency=_latency(scenario),
-            migration=cost_of(scenario.migration),
-        ),
+        infrastructure=_infrastructure(scenario, layout, clock_hz, period_s),
         site_m=jnp.asarray(layout.position_m),
         coverage_radius_m=jnp.asarray(scenario.sites.coverage_radius_m),
         period_ticks=jnp.asarray(np.round(period_s / time.tick_s), jnp.int32),
@@ -199,6 +187,25 @@ def build(scenario: Scenario) -> Params:
             jnp.asarray(scenario.energy.kappa_j_per_hz2) if scenario.energy.enabled else None
         ),
         shape=shape,
+    )
+
+
+def _infrastructure(
+    scenario: Scenario, layout: sites.Layout, clock_hz: np.ndarray, period_s: np.ndarray
+) -> Infrastructure:
+    hops = backhaul.hop_counts(scenario.backhaul, layout, scenario.sites.coverage_radius_m)
+    radio = scenario.radio
+    return Infrastructure(
+        server_hz=jnp.asarray(clock_hz),
+        decision_period_s=jnp.asarray(period_s),
+        broadcast_period_s=jnp.asarray(max(scenario.broadcast.period_s, scenario.time.tick_s)),
+        hops=jnp.asarray(hops, float),
+        backhaul_rate_bps=jnp.asarray(scenario.backhaul.rate_bps),
+        bandwidth_hz=jnp.asarray(radio.bandwidth_hz),
+        power_w=jnp.asarray(radio.power_w),
+        noise_w=jnp.asarray(radio.noise_w),
+        latency=_latency(scenario),
+        migration=cost_of(scenario.migration),
     )
 
 

@@ -76,7 +76,8 @@ def run(
 
     Raises RunError for a folder that holds something else.
     """
-    _claim(out, config)
+    text = json.dumps(config, indent=2, default=str) + "\n"
+    storage.claim(out, "config.json", text, "training")
     key = jax.random.key(seed)
     start_key, rounds_key = jax.random.split(key)
     state, history = _resume(learner, out, learner.start(start_key))
@@ -114,27 +115,6 @@ def _finite(metrics: Metrics, steps: int) -> None:
             f"{lost[0]} is no longer a number after {steps} updates: "
             "try a smaller learning_rate or clip_norm (--option)"
         )
-
-
-def _claim(out: Path, config: Mapping[str, Any]) -> None:
-    text = json.dumps(config, indent=2, default=str) + "\n"
-    path = out / "config.json"
-    try:
-        if path.exists():
-            if path.read_text() != text:
-                raise RunError(
-                    f"{out} holds another training; give another folder with --out, or remove that one"
-                )
-            return
-        if out.exists() and (not out.is_dir() or storage.holds_something(out)):
-            raise RunError(
-                f"{out} is not empty and holds no training; give another folder with --out"
-            )
-    except OSError as error:
-        raise RunError(
-            f"{out}: cannot be used: {error.strerror}; give another folder with --out"
-        ) from None
-    storage.write_atomically(path, text.encode())
 
 
 def _resume(learner: Learner, out: Path, blank: PyTree) -> tuple[PyTree, list[dict[str, Any]]]:
