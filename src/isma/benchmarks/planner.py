@@ -54,6 +54,8 @@ class Rates:
     cores: int
     device: str
     jax: str
+    precision: str
+    """Of float32 products, as JAX is told; its default is less than float32 on some accelerators."""
     budget: str
     multiply_adds: int
     """Of one latent step of one candidate."""
@@ -105,6 +107,7 @@ def measure(on_step: Callable[[str], None] = lambda label: None) -> Rates:
         os.cpu_count() or 1,
         jax.devices()[0].device_kind,
         jax.__version__,
+        jax.config.jax_default_matmul_precision or "default",  # pyright: ignore[reportAttributeAccessIssue]
         f"{PAPER.candidates}x{PAPER.iterations}x{PAPER.horizon}x{PAPER.elites}",
         adds,
         _seconds(whole_plan),
@@ -169,7 +172,8 @@ def as_text(rates: Rates) -> str:
     """The rates as a table."""
     lines = [
         f"RLSM, five cells, {rates.multiply_adds / 1e6:.2f} M multiply-adds a latent step; "
-        f"budget {rates.budget}; float32; {rates.cores} cores, {rates.device}, jax {rates.jax}",
+        f"budget {rates.budget}; float32, products at {rates.precision} precision; "
+        f"{rates.cores} cores, {rates.device}, jax {rates.jax}",
         f"{'what':38}{'GFLOP/s':>9}{'of products':>13}{'s/decision':>12}",
     ]
     for row in rates.rates:
