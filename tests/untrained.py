@@ -7,8 +7,8 @@ from worlds import SERVERS, USERS, tiny
 
 from isma.contract import Policy
 from isma.model import vectors
+from isma.model.frame import Frame
 from isma.model.latent import Kind
-from isma.model.saved import Frame
 from isma.planning.cross_entropy import Budget
 from isma.policies.dqn import Dqn, DqnFrame
 from isma.policies.drac import Drac, DracFrame

@@ -5,8 +5,8 @@ import pytest
 
 from isma.benchmarks import operations
 from isma.benchmarks.peers import peer
+from isma.model.frame import Frame
 from isma.model.latent import Kind
-from isma.model.saved import Frame
 from isma.planning.cross_entropy import Budget
 
 BUDGET = Budget(candidates=7, iterations=2, horizon=3, elites=2)

@@ -3,7 +3,9 @@
 import dataclasses
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -13,30 +15,34 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from isma.errors import CheckpointError
-from isma.model import checkpoint, saved
+from isma.model import checkpoint, weights
+from isma.model.frame import Frame
 from isma.model.latent import Kind
-from isma.model.saved import Frame, Trained
-from isma.model.vectors import scales
+from isma.model.vectors import Scales, scales
 from isma.world.files import load
 
 FRAME = Frame(Kind.SLSM, num_users=3, num_servers=2, cells=5, separate=False)
+
+
+def read(path: Path, kind: Kind) -> tuple[Frame, Any, Scales]:
+    return weights.load(path, kind, partial(Frame, kind))
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "slsm.safetensors"
     model = FRAME.make(jax.random.key(0))
-    saved.save(path, Trained(model, scales([load("paper")]), FRAME, {"seed": 7}))
+    weights.save(path, FRAME, model, scales([load("paper")]), {"seed": 7})
     return path
 
 
 def test_round_trip(path: Path) -> None:
-    found = saved.load(path, Kind.SLSM)
+    frame, found, scaled = read(path, Kind.SLSM)
     model = FRAME.make(jax.random.key(0))
-    assert found.frame == FRAME
-    assert found.about["seed"] == 7
-    assert float(found.scales.data_bits) == 24e6
-    one, other = (jax.tree.leaves(eqx.filter(m, eqx.is_array)) for m in (model, found.model))
+    assert frame == FRAME
+    assert checkpoint.about(path)["seed"] == 7
+    assert float(scaled.data_bits) == 24e6
+    one, other = (jax.tree.leaves(eqx.filter(m, eqx.is_array)) for m in (model, found))
     for a, b in zip(one, other, strict=True):
         assert b.dtype == jnp.float32
         np.testing.assert_allclose(b, a, rtol=1e-3, atol=1e-6)  # Stored in half precision.
@@ -45,10 +51,10 @@ def test_round_trip(path: Path) -> None:
 def test_separate_models_round_trip(tmp_path: Path) -> None:
     frame = dataclasses.replace(FRAME, kind=Kind.RLSM, cells=2, separate=True)
     model = frame.make(jax.random.key(1))
-    saved.save(tmp_path / "m.safetensors", Trained(model, scales([load("paper")]), frame, {}))
-    found = saved.load(tmp_path / "m.safetensors", Kind.RLSM)
-    assert found.frame.separate
-    assert found.model.encoder.mean.weight.shape[0] == 2
+    weights.save(tmp_path / "m.safetensors", frame, model, scales([load("paper")]), {})
+    again, found, _ = read(tmp_path / "m.safetensors", Kind.RLSM)
+    assert again.separate
+    assert found.encoder.mean.weight.shape[0] == 2
 
 
 def truncate(path: Path) -> None:
@@ -116,7 +122,7 @@ def missing_array(path: Path) -> None:
         (no_weights, "cannot be read"),
         (garbled_sidecar, "damaged"),
         (foreign_sidecar, "is no checkpoint of isma"),
-        (without_frame, "does not describe a latent model"),
+        (without_frame, "does not describe a network of slsm"),
         (not_finite, "encoder.mean.bias holds what is no finite number"),
         (other_shape, "encoder.mean.bias must have shape (60,), got (3,)"),
         (missing_array, "holds another model"),
@@ -125,14 +131,14 @@ def missing_array(path: Path) -> None:
 def test_refused(damage: Callable[[Path], None], said: str, path: Path) -> None:
     damage(path)
     with pytest.raises(CheckpointError) as told:
-        saved.load(path, Kind.SLSM)
+        read(path, Kind.SLSM)
     assert said in str(told.value)
     assert "\n" not in str(told.value)
 
 
 def test_another_kind_is_refused(path: Path) -> None:
     with pytest.raises(CheckpointError, match="holds slsm, where rlsm is wanted"):
-        saved.load(path, Kind.RLSM)
+        read(path, Kind.RLSM)
 
 
 def test_a_state_is_one_file(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import pytest
 from scipy.stats import norm
 
 from isma.model import describe
+from isma.model.frame import Frame
 from isma.model.latent import Kind, LatentModel, Sizes, make
 from isma.model.layers import Dense, Gaussian, Lstm
-from isma.model.saved import Frame
 
 SIZES = Sizes(observation=15, action=6, reconstructed=11, latent=4, memory=8, cells=3, hidden=16)
 every_kind = pytest.mark.parametrize("kind", list(Kind))

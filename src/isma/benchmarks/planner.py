@@ -18,8 +18,8 @@ from jaxtyping import PRNGKeyArray
 
 from isma.benchmarks import operations
 from isma.benchmarks.peers import peer
+from isma.model.frame import Frame
 from isma.model.latent import Kind, LatentModel
-from isma.model.saved import Frame
 from isma.planning.cross_entropy import PAPER, Budget, Searched
 from isma.policies.latent import plan
 

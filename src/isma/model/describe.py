@@ -1,15 +1,14 @@
 """A network's layers as a table; those of a latent model beside the paper's Table I."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
-from jaxtyping import PRNGKeyArray
 
+from isma.model.frame import Frame
 from isma.model.latent import Kind, LatentModel
 from isma.model.layers import Dense, Mlp
-from isma.model.saved import Frame
+from isma.model.weights import NetworkFrame
 
 _ACTIVATIONS = {"tanh": "tanh", "relu": "relu", "sigmoid": "sigmoid", "identity": "none"}
 
@@ -54,18 +53,7 @@ def as_text(frame: Frame) -> str:
     return "\n".join([*(line.rstrip() for line in lines), f"{frame.kind}: {weights:,} weights"])
 
 
-@runtime_checkable
-class Makes(Protocol):
-    """What a network's weights are to be read with."""
-
-    kind: str
-
-    def make(self, key: PRNGKeyArray) -> eqx.Module:
-        """A network with random weights."""
-        ...
-
-
-def plainly(frame: Makes) -> str:
+def plainly(frame: NetworkFrame) -> str:
     """Every layer's place, inputs and units, and the number of weights."""
     network = eqx.filter_eval_shape(frame.make, jax.random.key(0))
     is_layer = lambda node: isinstance(node, Dense)  # noqa: E731

@@ -1,8 +1,7 @@
 """DQN, the paper's baseline, extended to several users: one request at a time (section IV.B)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -11,26 +10,26 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from isma.contract import Memory, Observation
 from isma.errors import PolicyError
+from isma.model import weights
 from isma.model.layers import Mlp, identity
 from isma.model.situation import Asked
 from isma.model.vectors import Scales
 from isma.planning import action_grid
 from isma.planning.action_grid import Choice
-from isma.policies import sight, weights
+from isma.policies import sight
 from isma.policies.turns import TakesTurns, Turns, take_turns
-from isma.policies.weights import Frame
 from isma.world.scenario import Scenario
 
 
 @dataclass(frozen=True)
-class DqnFrame(Frame):
+class DqnFrame:
     """What a network's weights are to be read with."""
 
     num_servers: int
     width: int
     """Units of the hidden layers."""
 
-    kind: ClassVar[str] = "dqn"
+    kind: str = field(default="dqn", init=False)
 
     @property
     def inputs(self) -> int:
@@ -94,5 +93,5 @@ def network_input(
 
 def load(checkpoint: Path) -> Dqn:
     """The trained policy in that file. Raises CheckpointError."""
-    frame, network, scales = weights.load(checkpoint, DqnFrame)
+    frame, network, scales = weights.load(checkpoint, "dqn", DqnFrame)
     return Dqn(network, scales, jnp.zeros(()), frame.num_servers)

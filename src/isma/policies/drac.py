@@ -1,33 +1,32 @@
 """A recurrent actor-critic under partial observation, as DRACM (arXiv 2012.08679) has it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from isma.contract import Memory, Observation
+from isma.model import weights
 from isma.model.actor_critic import ActorCritic, Sizes
 from isma.model.situation import Asked, Situation
 from isma.model.vectors import Scales
 from isma.planning.action_grid import SHARES, Choice
 from isma.planning.allocation import RATIOS
-from isma.policies import sight, weights
+from isma.policies import sight
 from isma.policies.turns import TakesTurns, Turns, take_turns
-from isma.policies.weights import Frame
 from isma.world.scenario import Scenario
 
 
 @dataclass(frozen=True)
-class DracFrame(Frame):
+class DracFrame:
     """What a network's weights are to be read with."""
 
     width: int
     """Units of every layer, and of a user's memory."""
 
-    kind: ClassVar[str] = "drac"
+    kind: str = field(default="drac", init=False)
 
     def make(self, key: PRNGKeyArray) -> ActorCritic:
         """A network with random weights."""
@@ -89,5 +88,5 @@ class Drac(TakesTurns):
 
 def load(checkpoint: Path) -> Drac:
     """The trained policy in that file. Raises CheckpointError."""
-    _, network, scales = weights.load(checkpoint, DracFrame)
+    _, network, scales = weights.load(checkpoint, "drac", DracFrame)
     return Drac(network, scales, jnp.asarray(False))

@@ -1,6 +1,7 @@
 """Learned policies by name: which checkpoint, which budget."""
 
 import re
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import jax.numpy as jnp
 
 from isma.contract import Policy
 from isma.errors import PolicyError
-from isma.model import saved
+from isma.model import weights
+from isma.model.frame import Frame
 from isma.model.latent import Kind
 from isma.planning.cross_entropy import PAPER, Budget
 from isma.policies import dqn as dqns
@@ -67,9 +69,8 @@ def budget_of(text: str) -> Budget:
 
 def _planner(kind: Kind, checkpoint: Path, budget: str) -> Policy:
     searched = budget_of(budget)
-    trained = saved.load(checkpoint, kind)
-    frame = trained.frame
+    frame, model, scales = weights.load(checkpoint, kind, partial(Frame, kind))
     return LatentPlanner(
-        *(trained.model, trained.scales, searched, jnp.asarray(0.0)),
+        *(model, scales, searched, jnp.asarray(0.0)),
         *(frame.num_users, frame.num_servers, frame.separate),
     )

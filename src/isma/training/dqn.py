@@ -10,11 +10,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from isma.model import vectors
+from isma.model import vectors, weights
 from isma.model.layers import Mlp
 from isma.model.vectors import Scales
 from isma.planning import action_grid
-from isma.policies import weights
 from isma.policies.dqn import Dqn, DqnFrame, network_input
 from isma.training.collect import spread
 from isma.training.lived import Lived, TestKey, live_in, mean_of

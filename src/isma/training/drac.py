@@ -12,10 +12,9 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from isma.errors import RunError
-from isma.model import vectors
+from isma.model import vectors, weights
 from isma.model.actor_critic import ActorCritic
 from isma.model.vectors import Scales
-from isma.policies import weights
 from isma.policies.drac import Drac, DracFrame
 from isma.training.collect import spread
 from isma.training.lived import Lived, TestKey, live_in, mean_of

@@ -13,10 +13,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from isma.contract import Policy
 from isma.errors import RunError
-from isma.model import saved, vectors
+from isma.model import vectors, weights
 from isma.model.bound import Objective, Sequences
+from isma.model.frame import Frame
 from isma.model.latent import Kind, LatentModel
-from isma.model.saved import Frame, Trained
 from isma.model.vectors import Scales
 from isma.planning.cross_entropy import Budget
 from isma.policies.latent import LatentPlanner
@@ -195,7 +195,7 @@ class LatentLearner:
     def finish(self, state: LatentState, out: Path, about: Mapping[str, Any]) -> Path:
         """Write the weights for the policy that plans with them."""
         path = out / f"{self.frame.kind}.safetensors"
-        saved.save(path, Trained(state.model, self.scales, self.frame, about))
+        weights.save(path, self.frame, state.model, self.scales, about)
         return path
 
     def _explorer(self, model: LatentModel) -> Policy:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -12,15 +13,15 @@ from worlds import SERVERS, at_random, decide
 
 from isma.contract import Policy
 from isma.errors import CheckpointError
-from isma.model import checkpoint, saved
+from isma.model import checkpoint, weights
+from isma.model.frame import Frame
 from isma.model.latent import Kind
-from isma.model.saved import Frame, Trained
-from isma.policies import dqn, drac, weights
+from isma.policies import dqn, drac
 from isma.policies.dqn import DqnFrame
 from isma.policies.drac import DracFrame
 
 Load = Callable[[Path], Policy]
-KINDS: dict[str, tuple[Load, Policy, weights.Frame]] = {
+KINDS: dict[str, tuple[Load, Policy, weights.NetworkFrame]] = {
     "dqn": (dqn.load, untrained.dqn(), DqnFrame(SERVERS, 16)),
     "drac": (drac.load, untrained.drac(), DracFrame(16)),
 }
@@ -64,11 +65,11 @@ def test_another_policys_weights_are_refused(kind: str, tmp_path: Path) -> None:
         load(stored(tmp_path, other))
     frame = Frame(Kind.RLSM, 2, 2, 1, False)
     latent = tmp_path / "rlsm.safetensors"
-    saved.save(latent, Trained(frame.make(jax.random.key(0)), made.scales, frame, {}))
+    weights.save(latent, frame, frame.make(jax.random.key(0)), made.scales, {})
     with pytest.raises(CheckpointError, match=f"holds rlsm, where {kind} is wanted"):
         load(latent)
-    with pytest.raises(CheckpointError, match="does not describe a latent model"):
-        saved.load(stored(tmp_path, kind), Kind.RLSM)
+    with pytest.raises(CheckpointError, match=f"holds {kind}, where rlsm is wanted"):
+        weights.load(stored(tmp_path, kind), Kind.RLSM, partial(Frame, Kind.RLSM))
 
 
 @every_kind

@@ -1,0 +1,40 @@
+"""What a latent model's weights are to be read with."""
+
+from dataclasses import dataclass
+
+import equinox as eqx
+import jax
+
+from isma.model import latent, vectors
+from isma.model.latent import Kind, LatentModel, Sizes
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a model's weights are to be read with."""
+
+    kind: Kind
+    num_users: int
+    num_servers: int
+    cells: int
+    separate: bool
+    """Whether every server has a model of its own."""
+
+    @property
+    def sizes(self) -> Sizes:
+        """Widths of the layers."""
+        return Sizes(
+            observation=vectors.observation_size(self.num_users, self.num_servers),
+            action=vectors.action_size(self.num_users),
+            reconstructed=len(vectors.reconstructed(self.num_users, self.num_servers)),
+            cells=self.cells,
+        )
+
+    def make(self, key: jax.Array) -> LatentModel:
+        """A model with random weights; one for each server, along a leading axis, if separate."""
+        one = lambda key: latent.make(self.kind, self.sizes, key)  # noqa: E731
+        return (
+            eqx.filter_vmap(one)(jax.random.split(key, self.num_servers))
+            if self.separate
+            else one(key)
+        )
