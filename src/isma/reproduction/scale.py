@@ -61,14 +61,14 @@ SCALES = {
         ),
         Scale(
             name="reduced",
-            points=(0, 5),
-            seeds=3,
+            points=(0, 2, 5),
+            seeds=4,
             duration_s=84.0,
             warmup_s=24.0,
             budget="default",
             steps={**dict.fromkeys(_LATENT, 1600), "dqn": 8000, "drac": 1280},
             options=dict.fromkeys(_LATENT, _EACH_OF_24),
-            budgets={**dict.fromkeys(_BUDGETS, 64), "paper": 10},
+            budgets=dict.fromkeys([*_BUDGETS, "paper"], 64),
             note="for two cores and two and a half hours",
         ),
         Scale(
