@@ -11,6 +11,8 @@ import pandas as pd
 
 from isma.evaluation import compare as comparison
 from isma.evaluation import report, whole_run
+from isma.evaluation.conformance import suite
+from isma.evaluation.conformance.rules import Verdict
 from isma.evaluation.figures import learning
 from isma.evaluation.plan import Plan
 from isma.evaluation.tables import Run
@@ -68,6 +70,12 @@ def bound(
     for name in policies:  # A wrong name is refused before minutes are spent on a bound.
         registry.get(name)
     return [whole_run.reach(loaded, params, seed, policies, on_part) for seed in range(seeds)]
+
+
+def check_policy(name: str, scenario: Scenario | str | Path = "paper") -> list[Verdict]:
+    """Try every rule of the contract on the policy of that name. Raises IsmaError."""
+    loaded = scenario if isinstance(scenario, Scenario) else files.load(scenario)
+    return suite.check(registry.get(name), loaded)
 
 
 @dataclass(frozen=True)

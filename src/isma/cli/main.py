@@ -7,6 +7,7 @@ import typer
 
 from isma.cli import bench, scenario
 from isma.cli.bound import bound
+from isma.cli.check_policy import check_policy
 from isma.cli.compare import compare
 from isma.cli.reproduce import reproduce
 from isma.cli.train import train
@@ -22,6 +23,7 @@ app.command()(compare)
 app.command()(bound)
 app.command()(train)
 app.command()(reproduce)
+app.command()(check_policy)
 app.add_typer(scenario.app, name="scenario")
 app.add_typer(bench.app, name="bench")
 

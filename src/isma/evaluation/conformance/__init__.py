@@ -1,0 +1,1 @@
+"""What every policy must keep to, tried on anybody's class: `isma check-policy`."""

@@ -1,0 +1,109 @@
+"""What the contract says of a single answer: its shapes, its ranges, the rows of its memory."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from isma.contract import Action, Memory, Policy
+from isma.evaluation.conformance.moments import Answer, Moment
+from isma.evaluation.conformance.rules import BrokenRuleError
+
+_ON_GRID = 1e-4
+
+
+def check_rows(memory: object, users: int, servers: int) -> None:
+    """Every leaf of a memory has a row for each server, or for each user. Raises BrokenRuleError."""
+    if not isinstance(memory, Memory):
+        raise BrokenRuleError(
+            f"init must return an isma.contract.Memory, got {type(memory).__name__}"
+        )
+    kinds = (("per_server", "server", servers), ("per_user", "user", users))
+    for name, who, rows in kinds:
+        for path, leaf in jax.tree_util.tree_leaves_with_path(getattr(memory, name)):
+            shape = jnp.shape(leaf)
+            if not shape or shape[0] != rows:
+                raise BrokenRuleError(
+                    f"Memory.{name}{jax.tree_util.keystr(path)} must have a leading axis with a row "
+                    f"for each {who} ({rows}), got shape {shape}: keep what belongs to one {who} in "
+                    f"its row, and what is common to all in none"
+                )
+
+
+def check_shapes(policy: Policy, moment: Moment) -> None:
+    """The answer has the contract's shapes and types, and memory keeps its own. Raises BrokenRuleError."""
+    answer = eqx.filter_eval_shape(policy.act, *moment)
+    if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Action)):
+        raise BrokenRuleError("act must return a pair (Action, Memory) of isma.contract")
+    action, memory = answer
+    users, servers = moment.observation.host.shape[0], moment.observation.acting.shape[0]
+    wanted = {
+        "server": (users, jnp.integer, "a whole number for each user"),
+        "offload_ratio": (users, jnp.floating, "a number for each user"),
+        "cpu_share": (users, jnp.floating, "a number for each user"),
+        "price_s": (servers, jnp.floating, "a number for each server (0 where none is asked)"),
+    }
+    for name, (rows, kind, words) in wanted.items():
+        leaf = getattr(action, name)
+        if jnp.shape(leaf) != (rows,) or not jnp.issubdtype(leaf.dtype, kind):
+            raise BrokenRuleError(
+                f"Action.{name} must hold {words} ({rows}), got {leaf.dtype}{list(leaf.shape)}"
+            )
+    before, after = _form(moment.memory), _form(memory)
+    if before != after:
+        raise BrokenRuleError(
+            f"act must return a memory of the form that init gave it, {before}, got {after}: "
+            "give every leaf its final shape and type in init"
+        )
+
+
+def _form(memory: PyTree) -> str:
+    """Structure, shapes and types in words."""
+    named = jax.tree_util.tree_leaves_with_path(memory)
+    parts = [f"{jax.tree_util.keystr(p)} {leaf.dtype}{list(leaf.shape)}" for p, leaf in named]
+    return ", ".join(parts) or "nothing"
+
+
+def check_ranges(moment: Moment, answer: Answer) -> None:
+    """What is decided for the users that decide can be carried out. Raises BrokenRuleError."""
+    observation, action = moment.observation, answer.action
+    takes = np.asarray(observation.decides & observation.visible)
+    servers = observation.acting.shape[0]
+    server, ratio, share = (
+        np.asarray(value) for value in (action.server, action.offload_ratio, action.cpu_share)
+    )
+    host = np.asarray(observation.host)
+
+    def every(good: np.ndarray, name: str, rule: str, value: np.ndarray, way_out: str) -> None:
+        bad = np.flatnonzero(takes & ~good)
+        if bad.size:
+            raise BrokenRuleError(
+                f"{name} must be {rule} for every user that decides, got {value[bad[0]]} for user "
+                f"{bad[0]} of server {host[bad[0]]}: {way_out}"
+            )
+
+    every(
+        *((server >= 0) & (server < servers), "server", f"an index from 0 to {servers - 1}"),
+        *(server, "keep observation.host where there is nothing better"),
+    )
+    on_grid = np.isfinite(ratio) & (np.abs(ratio * 10 - np.round(ratio * 10)) < _ON_GRID)
+    every(
+        *(on_grid & (ratio >= 0) & (ratio <= 1), "offload_ratio", "one of 0, 0.1, ..., 1"),
+        *(ratio, "round it, and guard divisions by what may be 0"),
+    )
+    every(
+        *(np.isfinite(share) & (share >= 0) & (share <= 1), "cpu_share", "a number in [0, 1]"),
+        *(share, "clip it, and guard divisions by what may be 0"),
+    )
+    every(
+        *((share > 0) | (ratio == 0), "cpu_share", "above 0 where something is offloaded", share),
+        "ask for a share, or set offload_ratio to 0: the task would never end",
+    )
+    price, acting = np.asarray(action.price_s), np.asarray(observation.acting)
+    bad = np.flatnonzero(acting & ~(np.isfinite(price) & (price >= 0)))
+    if bad.size:
+        raise BrokenRuleError(
+            f"price_s must be a number of 0 or more for every acting server, got {price[bad[0]]} "
+            f"for server {bad[0]}: 0 asks for none"
+        )

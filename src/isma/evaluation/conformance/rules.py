@@ -1,0 +1,54 @@
+"""The rules of the contract, and what is said of a policy that breaks one."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Rule(Enum):
+    """What every policy must keep to."""
+
+    MEMORY_ROWS = "memory rows"
+    """Memory has a row for each server (`per_server`) or user (`per_user`)."""
+    SHAPES = "shapes"
+    """An action has a row for each user and server, and memory keeps its form."""
+    NOBODY = "nobody in sight"
+    """A moment without any user is no trouble."""
+    RANGES = "ranges"
+    """What is decided can be carried out."""
+    SAME_ANSWER = "same answer"
+    """The same memory, observation and key get the same action, in any order."""
+    HIDDEN_USERS = "hidden users"
+    """Rows that are not visible are not read."""
+    OTHERS_USERS = "other servers' users"
+    """What one server decides does not depend on users that it does not host."""
+    OTHERS_NEWS = "other servers' news"
+    """Nor on what other servers have heard."""
+    OTHERS_MEMORY = "other servers' memory"
+    """Nor on what other servers remember."""
+
+
+class Outcome(Enum):
+    """What became of a rule."""
+
+    KEPT = "kept"
+    BROKEN = "broken"
+    NOT_TRIED = "not tried"
+
+
+class BrokenRuleError(Exception):
+    """A policy breaks a rule: the message says which value, and the way out."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one rule, and why."""
+
+    rule: Rule
+    outcome: Outcome
+    said: str = ""
+    """What was found where it is broken; why not where it was not tried."""
+
+    @property
+    def line(self) -> str:
+        """The verdict in a line."""
+        return f"{self.outcome.value:10} {self.rule.value:22} {self.said}".rstrip()

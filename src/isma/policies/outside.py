@@ -1,0 +1,237 @@
+"""Policies in plain Python: called outside the compiled loop, one server at a time, on what it sees.
+
+JAX calls back once for all acting servers; here each of them is asked by itself, with its own users
+alone, so that such a policy cannot peek.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray, PyTree
+
+from isma.contract import Action, Backlog, Infrastructure, Memory, Observation, Policy, Requests
+from isma.errors import PolicyError
+from isma.world.scenario import Scenario, Visibility
+
+Column = np.ndarray
+"""A NumPy array with an entry for each user in view."""
+
+
+@dataclass(frozen=True)
+class ServerView:
+    """What one server sees when it decides; columns have an entry for each user in its view.
+
+    The leaves of `infrastructure`, `requests` and `backlog` are NumPy arrays too.
+    """
+
+    server: int
+    """Who decides."""
+    due: bool
+    """Whether its decision period has come round; else it decides for newcomers alone."""
+    infrastructure: Infrastructure
+    requests: Requests
+    gain: Column
+    """Channel gain to the attached base station."""
+    station: Column
+    """Attached base station."""
+    host: Column
+    """Hosting server: `server`, unless the scenario shows everybody's users."""
+    wait_s: Column
+    """Time until the user's service runs again; 0 where it runs."""
+    decides: Column
+    """Whether what is decided for the user takes effect."""
+    remaining_hz: np.ndarray
+    """F of every server, as this one has last heard it."""
+    price_s: np.ndarray
+    """Price of every server, as this one has last heard it; 0 where none is asked."""
+    age_s: np.ndarray
+    """Time since each of them was sent."""
+    position_m: np.ndarray | None
+    backlog: Backlog | None
+    bandwidth_hz: Column | None
+    server_memory: PyTree
+    """This server's row of what servers remember."""
+    user_memory: PyTree
+    """What is remembered of the users in view; it has travelled with them."""
+    random: np.random.Generator
+    """All that is random comes from here: the same run draws the same again."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What one server decides for the users in its view."""
+
+    server: Any
+    """Server that is to host each, a(IP)."""
+    offload_ratio: Any
+    """Offloaded part of each one's tasks, a(η), on the grid 0, 0.1, ..., 1."""
+    cpu_share: Any
+    """Requested part of that server's CPU, a(f^e), in [0, 1]."""
+    price_s: float = 0.0
+    """Price that the deciding server broadcasts from now on."""
+    server_memory: PyTree = None
+    """What it remembers from now on; None leaves it as it was."""
+    user_memory: PyTree = None
+    """What is remembered of the users from now on; None leaves it as it was."""
+
+
+class PlainPolicy(Policy):
+    """A policy in plain Python or NumPy: `decide` is asked for one server at a time.
+
+    It is slower than one in JAX, and may not call JAX itself. Options are fields, as of any policy.
+    """
+
+    @abstractmethod
+    def decide(self, view: ServerView) -> Decision:
+        """Decide for the users in view, of whom there is at least one of the server's own.
+
+        Keep nothing anywhere but in the memory of the decision.
+        """
+
+    def first_server_memory(self, scenario: Scenario) -> PyTree:
+        """What a server remembers before its first decision: numbers or NumPy arrays of fixed shape."""
+        return None
+
+    def first_user_memory(self, scenario: Scenario) -> PyTree:
+        """What is remembered of a user before the first decision: numbers or arrays of fixed shape."""
+        return None
+
+    def init(
+        self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
+    ) -> Memory:
+        """The first memory, the same in every row."""
+
+        def rows(first: PyTree, count: int) -> PyTree:
+            return jax.tree.map(
+                lambda leaf: jnp.broadcast_to(jnp.asarray(leaf), (count, *np.shape(leaf))), first
+            )
+
+        return Memory(
+            rows(self.first_server_memory(scenario), num_servers),
+            rows(self.first_user_memory(scenario), num_users),
+        )
+
+    def act(
+        self, memory: Memory, observation: Observation, key: PRNGKeyArray
+    ) -> tuple[Action, Memory]:
+        """Call `decide` for each acting server, outside the compiled program."""
+        number = observation.gain.dtype
+        idle = Action(
+            observation.host,
+            jnp.zeros_like(observation.gain),
+            jnp.zeros_like(observation.gain),
+            jnp.zeros_like(observation.infrastructure.server_hz, dtype=number),
+        )
+        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (idle, memory))
+        words = jax.random.key_data(key)
+        return jax.pure_callback(
+            self._answer, shapes, idle, memory, observation, words, vmap_method="sequential"
+        )
+
+    def _answer(
+        self, idle: Action, memory: Memory, observation: Observation, words: Array
+    ) -> tuple[Action, Memory]:
+        idle, memory, observation = jax.tree.map(np.array, (idle, memory, observation))
+        for place in _places(observation, np.asarray(words)):
+            _carry_out(self.decide(_view(place, memory, observation)), place, idle, memory)
+        return idle, memory
+
+
+class _Place(NamedTuple):
+    """One decision maker: a server, or with `visibility=user` one user on its server."""
+
+    server: int
+    seen: np.ndarray
+    """Rows of the users in view."""
+    own: np.ndarray
+    """Which of those it decides for, if they decide now."""
+    seed: list[int]
+
+
+def _places(observation: Observation, words: np.ndarray) -> Iterator[_Place]:
+    visible, host = np.asarray(observation.visible), np.asarray(observation.host)
+    for server in np.flatnonzero(observation.acting):
+        hosted = visible & (host == server)
+        if not hosted.any():
+            continue
+        seed = [*words.ravel().tolist(), int(server)]
+        match observation.visibility:
+            case Visibility.FULL:
+                seen = np.flatnonzero(visible)
+                yield _Place(int(server), seen, hosted[seen], seed)
+            case Visibility.SERVER:
+                seen = np.flatnonzero(hosted)
+                yield _Place(int(server), seen, np.ones(len(seen), bool), seed)
+            case Visibility.USER:
+                for user in np.flatnonzero(hosted):
+                    yield _Place(
+                        int(server), np.array([user]), np.ones(1, bool), [*seed, int(user)]
+                    )
+
+
+def _view(place: _Place, memory: Memory, observation: Observation) -> ServerView:
+    server = place.server
+    rows = lambda tree: jax.tree.map(lambda leaf: leaf[place.seen], tree)  # noqa: E731
+    news = observation.news
+    return ServerView(
+        server=server,
+        due=bool(observation.due[server]),
+        infrastructure=observation.infrastructure,
+        requests=rows(observation.requests),
+        gain=rows(observation.gain),
+        station=rows(observation.station),
+        host=rows(observation.host),
+        wait_s=rows(observation.wait_s),
+        decides=rows(observation.decides) & place.own,
+        remaining_hz=np.asarray(news.remaining_hz[server]),
+        price_s=np.asarray(news.price_s[server]),
+        age_s=np.asarray(news.age_s[server]),
+        position_m=rows(observation.position_m),
+        backlog=rows(observation.backlog),
+        bandwidth_hz=rows(observation.bandwidth_hz),
+        server_memory=jax.tree.map(lambda leaf: leaf[server], memory.per_server),
+        user_memory=rows(memory.per_user),
+        random=np.random.default_rng(place.seed),
+    )
+
+
+def _carry_out(decision: Decision, place: _Place, action: Action, memory: Memory) -> None:
+    """Write a decision into the rows of those that it is for."""
+    own = place.seen[place.own]
+    for name in ("server", "offload_ratio", "cpu_share"):
+        column = _column(name, getattr(decision, name), len(place.seen))
+        getattr(action, name)[own] = column[place.own]
+    action.price_s[place.server] = decision.price_s
+    if decision.server_memory is not None:
+        _keep("server_memory", memory.per_server, place.server, decision.server_memory)
+    if decision.user_memory is not None:
+        mine = jax.tree.map(lambda leaf: np.asarray(leaf)[place.own], decision.user_memory)
+        _keep("user_memory", memory.per_user, own, mine)
+
+
+def _column(name: str, value: Any, users: int) -> np.ndarray:
+    column = np.asarray(value)
+    if column.shape not in ((), (users,)):
+        raise PolicyError(
+            f"Decision.{name} must be one value or one for each of the {users} users in view, "
+            f"got shape {column.shape}"
+        )
+    return np.broadcast_to(column, (users,))
+
+
+def _keep(name: str, table: PyTree, rows: Any, new: PyTree) -> None:
+    if jax.tree.structure(table) != jax.tree.structure(new):
+        raise PolicyError(
+            f"Decision.{name} must have the form of first_{name}, {jax.tree.structure(table)}, "
+            f"got {jax.tree.structure(new)}"
+        )
+
+    def put(leaf: np.ndarray, value: Any) -> None:
+        leaf[rows] = value
+
+    jax.tree.map(put, table, new)

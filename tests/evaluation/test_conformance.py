@@ -1,0 +1,71 @@
+"""The contract suite: who passes, who is caught, and what each is told."""
+
+import pytest
+import strangers
+from worlds import tiny
+
+from isma.contract import Policy
+from isma.errors import ScenarioError
+from isma.evaluation.conformance.rules import Outcome, Rule, Verdict
+from isma.evaluation.conformance.suite import check
+from isma.policies import registry
+from isma.world.scenario import Visibility
+
+
+def broken(verdicts: list[Verdict]) -> dict[Rule, str]:
+    return {v.rule: v.said for v in verdicts if v.outcome is Outcome.BROKEN}
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [registry.get("price"), strangers.Honest(), strangers.Counting()],
+    ids=lambda policy: type(policy).__name__,
+)
+def test_who_keeps_to_the_contract_passes(policy: Policy) -> None:
+    verdicts = check(policy, tiny())
+    assert [v.rule for v in verdicts] == list(Rule)
+    assert {v.outcome for v in verdicts} == {Outcome.KEPT}, [v.line for v in verdicts]
+
+
+@pytest.mark.parametrize("policy", [registry.get("full-information"), strangers.Reference()])
+def test_a_reference_may_see_everybody(policy: Policy) -> None:
+    verdicts = check(policy, tiny())
+    assert not broken(verdicts)
+    not_tried = {v.rule for v in verdicts if v.outcome is Outcome.NOT_TRIED}
+    assert not_tried == {Rule.OTHERS_USERS, Rule.OTHERS_NEWS, Rule.OTHERS_MEMORY}
+
+
+def test_each_user_alone_is_held_to_itself() -> None:
+    alone = tiny({"visibility": Visibility.USER})
+    assert not broken(check(strangers.Honest(), alone))
+    assert Rule.OTHERS_USERS in broken(check(strangers.Peeking(), alone))
+
+
+@pytest.mark.parametrize(
+    ("policy", "rule", "said"),
+    [
+        (strangers.Peeking(), Rule.OTHERS_USERS, "changed with the users of other servers"),
+        (strangers.Overhearing(), Rule.OTHERS_NEWS, "the news that other servers have heard"),
+        (strangers.Unseeing(), Rule.HIDDEN_USERS, "rows of users that are not visible"),
+        (strangers.NotANumber(), Rule.RANGES, "must be a number in [0, 1]"),
+        (strangers.WrongRatio(), Rule.RANGES, "one of 0, 0.1, ..., 1 for every user"),
+        (strangers.WrongServer(), Rule.RANGES, "an index from 0 to 2"),
+        (strangers.NoShare(), Rule.RANGES, "above 0 where something is offloaded"),
+        (strangers.Misfiled(), Rule.MEMORY_ROWS, "a row for each user (7), got shape (3,)"),
+        (strangers.Growing(), Rule.SHAPES, "int32[7], got .per_user float32[7]"),
+        (strangers.Sharing(), Rule.OTHERS_MEMORY, "the memory of other servers and their users"),
+        (strangers.Forgetful(), Rule.SAME_ANSWER, "when asked in another order"),
+        (strangers.Chancy(), Rule.SAME_ANSWER, "when asked compiled again"),
+        (strangers.Plainly(), Rule.SHAPES, "it raises TracerBoolConversionError"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Policy) else None,
+)
+def test_who_does_not_is_told(policy: Policy, rule: Rule, said: str) -> None:
+    found = broken(check(policy, tiny()))
+    assert rule in found, found
+    assert said in found[rule]
+
+
+def test_users_must_be_told_from_servers() -> None:
+    with pytest.raises(ScenarioError, match="users than of servers"):
+        check(strangers.Honest(), tiny({"users.count": 3}))
