@@ -15,7 +15,7 @@ from isma.world.scenario import Visibility
 
 COSTLY = {
     f"{name} where moves cost": registry.get(name)
-    for name in ("greedy", "price", "break-even", "mdp")
+    for name in ("greedy", "price", "break-even", "mdp", "cell-mdp")
 }
 """Rules that charge a move, in a world in which there is something to charge."""
 POLICIES = {

@@ -38,7 +38,7 @@ def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_every_name_gives_a_policy() -> None:
-    assert set(registry.RULES) - set(registry.DEFAULT) == {"break-even", "mdp"}
+    assert set(registry.RULES) - set(registry.DEFAULT) == {"break-even", "mdp", "cell-mdp"}
     assert set(registry.DEFAULT) < set(registry.RULES)
     for name, kind in registry.RULES.items():
         assert type(registry.get(name)) is kind

@@ -66,6 +66,21 @@ def excess_s(observation: Observation, offer: Offer) -> Float[Array, "users"]:
     return jnp.maximum(lead_s(here, ratio) - lead_s(there, ratio), 0)
 
 
+def hop_delay_s(observation: Observation, offer: Offer) -> Float[Array, "users"]:
+    """What one hop more on the way to its host adds to each of a user's tasks.
+
+    For the part that it would offload to its station with an equal share of home, as `excess_s`.
+    """
+    home = Pools(observation.pool(observation.host), observation.num_pools)
+    users = home.spread(home.sum(observation.visible.astype(offer.local_s.dtype)), 1.0)
+    ratio = best_ratio(at(offer, observation.station), 1 / jnp.maximum(users, 1)).offload_ratio
+    infrastructure = observation.infrastructure
+    sent_s = ratio * observation.requests.data_bits / infrastructure.backhaul_rate_bps
+    if infrastructure.latency is None:
+        return sent_s
+    return sent_s + jnp.where(ratio > 0, infrastructure.latency.per_hop_s, 0)
+
+
 def believed_load(observation: Observation) -> Float[Array, "servers servers"]:
     """Sum of the shares requested from each server (column), as each server (row) has heard it.
 

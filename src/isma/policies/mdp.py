@@ -13,15 +13,13 @@ from isma.errors import PolicyError
 from isma.planning.allocation import offers
 from isma.planning.distance import best_distances, relative_delay, transitions
 from isma.planning.migration import cost_of, one_hop_delay_s2
+from isma.planning.payback import level, levels_s
 from isma.policies.base import excess_s, shared_out
 from isma.world import backhaul, sites
 from isma.world.scenario import Scenario
 from isma.world.walks import walks
 
 _LOG = logging.getLogger(__name__)
-_PAYBACK_S = (0.1, 1e4)
-"""Range of payback times that a table tells apart: below nearly all moves pay, above none."""
-_LEVELS_PER_DECADE = 8
 _DISTANCE_FIRST = 1e4
 """Weight of the distance to the user, beside which that to the host only decides between equals."""
 
@@ -30,8 +28,8 @@ class Mdp(Policy):
     """Moves a service to the distance from its user that costs least in the long run.
 
     Wang et al. (ToN 2019) solve one user's problem, which is the same for all; here users differ in
-    data and state. What matters of that is how long one hop takes to pay back: the delay that a move
-    by one hop adds, over what one hop costs each task. A table is made for a range of those.
+    data and state. What matters of that is how long one hop takes to pay back; a table is made for a
+    range of those.
     """
 
     horizon_s: float = eqx.field(static=True, default=600.0)
@@ -76,8 +74,8 @@ class Mdp(Policy):
         distance = observation.infrastructure.hops[station, host]
         excess = excess_s(observation, offer)
         hop_s = jnp.maximum(excess, 1e-12) / jnp.maximum(distance, 1)
-        level = _level(one_hop_delay_s2(observation) / hop_s)
-        left = memory.per_server[host, level, distance.astype(jnp.int32)]
+        row = level(one_hop_delay_s2(observation) / hop_s)
+        left = memory.per_server[host, row, distance.astype(jnp.int32)]
         goes = observation.decides & (excess > 0) & (left < distance)
         target = jnp.where(goes, _at_distance(observation, left), host)
         return shared_out(observation, offer, target)[0], memory
@@ -98,20 +96,7 @@ class Mdp(Policy):
             )
         numbers = (jnp.asarray(period_s), jnp.asarray(self.horizon_s))
         chances = jnp.asarray(transitions(stations, hops), float)
-        return best_distances(_paybacks_s(), relative, chances, *numbers)
-
-
-def _paybacks_s() -> Float[Array, "levels"]:
-    low, high = np.log10(_PAYBACK_S)
-    return jnp.logspace(low, high, round((high - low) * _LEVELS_PER_DECADE) + 1)
-
-
-def _level(payback_s: Float[Array, "users"]) -> Int[Array, "users"]:
-    """The nearest level of the table."""
-    low, high = np.log10(_PAYBACK_S)
-    levels = round((high - low) * _LEVELS_PER_DECADE)
-    place = (jnp.log10(jnp.maximum(payback_s, _PAYBACK_S[0])) - low) * _LEVELS_PER_DECADE
-    return jnp.clip(jnp.round(place), 0, levels).astype(jnp.int32)
+        return best_distances(levels_s(), relative, chances, *numbers)
 
 
 def _at_distance(observation: Observation, left: Int[Array, "users"]) -> Int[Array, "users"]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from isma.contract import Policy
 from isma.errors import PolicyError, unknown
 from isma.policies.break_even import BreakEven
+from isma.policies.cell_mdp import CellMdp
 from isma.policies.follow import Nearest, Stay, Threshold
 from isma.policies.full_information import FullInformation
 from isma.policies.greedy import Greedy
@@ -27,6 +28,7 @@ RULES: dict[str, type[Policy]] = {
     "price": Price,
     "break-even": BreakEven,
     "mdp": Mdp,
+    "cell-mdp": CellMdp,
     "full-information": FullInformation,
 }
 """Rules, and the reference that sees everything."""
@@ -42,7 +44,7 @@ LEARNED: dict[str, Callable[..., Policy]] = {
 
 REGISTRY: dict[str, Callable[..., Policy]] = {**RULES, **LEARNED}
 
-DEFAULT = tuple(name for name in RULES if name not in ("break-even", "mdp"))
+DEFAULT = tuple(name for name in RULES if name not in ("break-even", "mdp", "cell-mdp"))
 """What `isma compare` runs when no policies are named: not those that are `nearest` by another name
 where a migration is free."""
 

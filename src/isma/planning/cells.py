@@ -1,0 +1,143 @@
+"""Where a service should be as its user goes from cell to cell: value iteration over station and host.
+
+The state is the user's station and the server of its service; stations follow one another as counted
+in recorded walks. It foresees what a distance alone cannot (isma.planning.distance): which way users
+go on from here.
+"""
+
+from functools import lru_cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from isma.world.walks import NOWHERE
+
+_EVERY_TARGET = 16
+"""Up to so many servers a service may move to any; beyond, to the near and those on the way."""
+_NEAR = 8
+_ON_THE_WAY = (1, 2, 3)
+_MOST_ITERATIONS = 2000
+_TOLERANCE = 1e-3
+
+
+def station_chances(
+    station: Int[np.ndarray, "samples users"], num_stations: int
+) -> Float[np.ndarray, "stations stations"]:
+    """How likely a station (column) follows another (row) from one sample to the next.
+
+    A station that nobody was at keeps its users.
+    """
+    counts = np.zeros(num_stations * num_stations)
+    if len(station) > 1:
+        before, after = station[:-1], station[1:]
+        known = (before != NOWHERE) & (after != NOWHERE)
+        pair = before[known] * num_stations + after[known]
+        counts += np.bincount(pair, minlength=len(counts))
+    table = counts.reshape(num_stations, num_stations)
+    met = table.sum(axis=1, keepdims=True)
+    return np.where(met > 0, table / np.maximum(met, 1), np.eye(num_stations))
+
+
+def targets(hops: Int[np.ndarray, "servers servers"]) -> Int[np.ndarray, "stations hosts targets"]:
+    """Where a service may go from a host (column) when its user is at a station (row); home first."""
+    number = len(hops)
+    home = np.broadcast_to(np.arange(number), (number, number))
+    if number <= _EVERY_TARGET:
+        others = np.broadcast_to(np.arange(number), (number, number, number))
+        return np.concatenate([home[..., None], others], axis=2)
+    near = np.argsort(hops, axis=1, kind="stable")[:, :_NEAR]
+    near = np.broadcast_to(near[:, None], (number, number, _NEAR))
+    farthest = hops.max() + 1
+    between = []
+    for stride in _ON_THE_WAY:
+        # Of the servers so far from the host, the one that is nearest to the station.
+        off = np.where(hops.T[None] == stride, hops[:, :, None], farthest)  # station, server, host
+        between.append(np.where(off.min(axis=1) < farthest, off.argmin(axis=1), home))
+    return np.concatenate([home[..., None], near, np.stack(between, axis=2)], axis=2)
+
+
+def best_hosts(
+    payback_s: Float[np.ndarray, "levels"],
+    relative: Float[np.ndarray, "distances"],
+    chances: Float[np.ndarray, "stations stations"],
+    hops: Int[np.ndarray, "servers servers"],
+    period_s: float,
+    horizon_s: float,
+) -> Int[Array, "hosts levels stations"]:
+    """The server to which a service goes from a host with its user at a station; value iteration.
+
+    A user pays 1 for each second and hop from station to host, and `payback_s` times `relative` for a
+    move over some hops: time is reckoned in seconds of one hop. The future is discounted by
+    1 - period / horizon a period. Who gains nothing stays. Tables are kept: the same call is answered
+    at once.
+    """
+    return _solved(
+        np.ascontiguousarray(chances, float).tobytes(),
+        np.ascontiguousarray(hops, np.int64).tobytes(),
+        tuple(np.asarray(relative, float).tolist()),
+        tuple(np.asarray(payback_s, float).tolist()),
+        *(period_s, horizon_s),
+    )
+
+
+@lru_cache(maxsize=64)
+def _solved(
+    chances: bytes,
+    hops: bytes,
+    relative: tuple[float, ...],
+    payback_s: tuple[float, ...],
+    period_s: float,
+    horizon_s: float,
+) -> Int[Array, "hosts levels stations"]:
+    way = np.frombuffer(hops, np.int64)
+    number = round(len(way) ** 0.5)
+    way = way.reshape(number, number)
+    chance = np.frombuffer(chances).reshape(number, number)
+    real = lambda value: jnp.asarray(value, float)  # noqa: E731
+    best = _iterate(
+        *(real(payback_s), real(relative), real(chance)),
+        *(jnp.asarray(way, jnp.int32), jnp.asarray(targets(way), jnp.int32)),
+        *(real(period_s), real(horizon_s)),
+    )
+    return jnp.transpose(best, (2, 0, 1))
+
+
+@jax.jit
+def _iterate(
+    payback_s: Float[Array, "levels"],
+    relative: Float[Array, "distances"],
+    chances: Float[Array, "stations stations"],
+    hops: Int[Array, "servers servers"],
+    target: Int[Array, "stations hosts targets"],
+    period_s: Float[Array, ""],
+    horizon_s: Float[Array, ""],
+) -> Int[Array, "levels stations hosts"]:
+    host, station = jnp.arange(hops.shape[0])[:, None], jnp.arange(hops.shape[0])[:, None, None]
+    moved = relative[hops[host, target]]
+    now = period_s * hops.astype(relative.dtype)
+    discount = jnp.maximum(1 - period_s / horizon_s, 0)
+
+    def level(payback_s: Float[Array, ""]) -> Int[Array, "stations hosts"]:
+        def costs(value: Float[Array, "stations hosts"]) -> Float[Array, "stations hosts targets"]:
+            return payback_s * moved + value[station, target]
+
+        def improve(so_far: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+            value, _, number = so_far
+            better = now + discount * (chances @ jnp.min(costs(value), axis=2))
+            return better, jnp.max(jnp.abs(better - value)), number + 1
+
+        def unsettled(so_far: tuple[Array, Array, Array]) -> Array:
+            value, change, number = so_far
+            least = _TOLERANCE * (period_s + jnp.max(value)) * period_s / horizon_s
+            return (change > least) & (number < _MOST_ITERATIONS)
+
+        start = (now, jnp.asarray(jnp.inf, now.dtype), jnp.zeros((), jnp.int32))
+        value = jax.lax.while_loop(unsettled, improve, start)[0]
+        # Home is the first of equals.
+        return jnp.take_along_axis(target, jnp.argmin(costs(value), axis=2)[..., None], axis=2)[
+            ..., 0
+        ]
+
+    return jax.lax.map(level, payback_s)

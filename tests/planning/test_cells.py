@@ -1,0 +1,85 @@
+"""Cells: chances counted by hand, and hosts against all that could be chosen."""
+
+import itertools
+
+import numpy as np
+import pytest
+from worlds import line
+
+from isma.planning.cells import best_hosts, station_chances, targets
+
+CHANCES = np.array([[0.7, 0.3, 0.0], [0.05, 0.6, 0.35], [0.0, 0.1, 0.9]])
+HOPS = np.array(line(3), int)
+RELATIVE = np.array([0.0, 1.0, 4.0])
+PERIOD_S, HORIZON_S = 2.0, 60.0
+STATES = tuple(itertools.product(range(3), range(3)))
+"""Station and host."""
+
+
+def worth(goes: np.ndarray, payback_s: float) -> np.ndarray:
+    """What a table of hosts by station and host costs from each state on: v = c + γ P v, solved."""
+    cost, chance = np.zeros(9), np.zeros((9, 9))
+    for row, (station, host) in enumerate(STATES):
+        there = goes[station, host]
+        cost[row] = payback_s * RELATIVE[HOPS[host, there]] + PERIOD_S * HOPS[station, there]
+        for following in range(3):
+            chance[row, 3 * following + there] += CHANCES[station, following]
+    return np.linalg.solve(np.eye(9) - (1 - PERIOD_S / HORIZON_S) * chance, cost)
+
+
+def improved(goes: np.ndarray, payback_s: float) -> float:
+    """The most that going elsewhere once would gain, in any state: 0 for the best of all tables."""
+    value = worth(goes, payback_s).reshape(3, 3)
+    gains = []
+    for station, host in STATES:
+        once = [
+            payback_s * RELATIVE[HOPS[host, there]]
+            + PERIOD_S * HOPS[station, there]
+            + (1 - PERIOD_S / HORIZON_S) * CHANCES[station] @ value[:, there]
+            for there in range(3)
+        ]
+        gains.append(value[station, host] - min(once))
+    return max(gains)
+
+
+def test_nobody_does_better_by_another_choice() -> None:
+    """Optimal by Bellman's principle; and the price makes a difference."""
+    paybacks_s = np.array([0.01, 1.0, 3.0, 8.0, 20.0, 50.0, 1e5])
+    found = np.asarray(best_hosts(paybacks_s, RELATIVE, CHANCES, HOPS, PERIOD_S, HORIZON_S))
+    met = set()
+    for number, payback_s in enumerate(paybacks_s):
+        goes = found[:, number].T
+        assert improved(goes, float(payback_s)) <= 1e-3 * worth(goes, float(payback_s)).max()
+        met.add(goes.tobytes())
+    assert len(met) >= 4
+    np.testing.assert_array_equal(found[:, 0], np.tile(np.arange(3), (3, 1)), "free: follow")
+    np.testing.assert_array_equal(found[:, -1], np.arange(3)[:, None] * [1, 1, 1], "dear: stay")
+
+
+def test_a_service_that_knows_the_way_waits_for_who_comes_back() -> None:
+    """From the middle all return to the first cell at once: nobody follows who would follow elsewhere."""
+    returns = np.array([[0.9, 0.1, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    leaves = np.array([[0.9, 0.1, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    host_0_station_1 = [
+        int(best_hosts(np.array([6.0]), RELATIVE, way, HOPS, PERIOD_S, HORIZON_S)[0, 0, 1])
+        for way in (returns, leaves)
+    ]
+    assert host_0_station_1 == [0, 1]
+
+
+def test_chances_by_hand() -> None:
+    """One user goes 0, 1, 1, another is lost after 2; nobody was ever seen to leave 2."""
+    found = station_chances(np.array([[0, 2], [1, -1], [1, -1]]), 3)
+    np.testing.assert_allclose(found, [[0, 1, 0], [0, 1, 0], [0, 0, 1]])
+    np.testing.assert_allclose(station_chances(np.zeros((0, 0), int), 2), np.eye(2))
+
+
+@pytest.mark.parametrize("number", [3, 40])
+def test_targets_hold_home_first_and_the_station(number: int) -> None:
+    hops = np.array(line(number), int)
+    found = targets(hops)
+    np.testing.assert_array_equal(found[..., 0], np.tile(np.arange(number), (number, 1)))
+    station = np.arange(number)[:, None, None]
+    assert (found == station).any(axis=2).all()
+    if number == 40:
+        assert set(found[30, 10].tolist()) >= {11, 12, 13}, "on the way"
