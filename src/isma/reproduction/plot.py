@@ -18,6 +18,8 @@ from isma.reproduction.scale import Scale
 
 _LINE = 150
 """Letters of the heading that fit on a line."""
+_MOST = 1.5
+"""How far above the greatest mean intervals are shown, at most."""
 _BASE = "price"
 """What the right panel measures against."""
 
@@ -32,16 +34,17 @@ def draw(figure: PaperFigure, scale: Scale, delays: Delays, folder: Path) -> Fig
     with style.theme():
         canvas = blank(4.6)
         left, right = canvas.subplots(1, 2)
-        ends = _lines(left, delays.mean_s, 1.0)
+        along = _positions(delays)
+        ends = _lines(left, along, delays.mean_s, 1.0)
         left.set_ylim(bottom=0)
         style.title(left, figure.title, "mean completion time; bars: 95 % over worlds")
         left.set_ylabel("mean completion time (s)")
-        ratios = _lines(right, above, 100.0)
+        ratios = _lines(right, along, above, 100.0)
         right.axhline(0, color=style.INK, linewidth=1.1)
         style.title(right, f"Above {_BASE}", "paired by world; bars: 95 %")
         right.set_ylabel(f"per cent above {_BASE}")
         for axes in (left, right):
-            _along(axes, figure, delays)
+            _along(axes, along, figure, delays)
         head = reductions(figure, scale)
         canvas.suptitle(
             textwrap.fill(head, _LINE), fontsize=8.5, color=style.MUTED, x=0.01, ha="left"
@@ -63,28 +66,36 @@ def reductions(figure: PaperFigure, scale: Scale) -> str:
 
 
 def _lines(
-    axes: Axes, tables: Mapping[str, Float[np.ndarray, "values seeds"]], factor: float
+    axes: Axes,
+    along: Float[np.ndarray, "values"],
+    tables: Mapping[str, Float[np.ndarray, "values seeds"]],
+    factor: float,
 ) -> list[tuple[float, str, style.Look]]:
     """Draw a line a policy; where each ends, for its label."""
-    ends = []
+    ends, tops = [], [0.0]
     means = [factor * float(value) for table in tables.values() for value in table.mean(axis=1)]
     for name, table in tables.items():
         look = style.look(name)
         middle = factor * table.mean(axis=1)
         half = factor * np.array([(high - low) / 2 for low, high in map(interval, table)])
         pen: Any = {"color": look.colour, "linewidth": look.width, "linestyle": look.dashes}
-        across = np.arange(len(middle))
-        axes.errorbar(across, middle, half, marker=look.marker, markersize=5, elinewidth=1.0, **pen)
+        tops.extend((middle + np.where(np.isfinite(half), half, 0)).tolist())
+        axes.errorbar(along, middle, half, marker=look.marker, markersize=5, elinewidth=1.0, **pen)
         ends.append((float(middle[-1]), name, look))
-    # The means fill the panel: intervals of few worlds may reach past it.
-    low, high = min(0.0, *means), max(means)
+    # Intervals of two worlds may reach far past everything: then the means come first.
+    low, high = min(0.0, *means), min(max(tops), _MOST * max(means))
     axes.set_ylim(low - 0.05 * (high - low), high + 0.08 * (high - low))
     return ends
 
 
-def _along(axes: Axes, figure: PaperFigure, delays: Delays) -> None:
-    ticks = [value.split()[0] for value in delays.values]
-    axes.set_xticks(np.arange(len(ticks)), ticks)
-    axes.set_xlim(-0.3, len(ticks) - 0.7)
+def _positions(delays: Delays) -> Float[np.ndarray, "values"]:
+    return np.array([float(value.split()[0]) for value in delays.values])
+
+
+def _along(
+    axes: Axes, along: Float[np.ndarray, "values"], figure: PaperFigure, delays: Delays
+) -> None:
+    axes.set_xticks(along, [value.split()[0] for value in delays.values])
+    axes.margins(x=0.08)
     axes.grid(axis="y")
     axes.set_xlabel(figure.label)
