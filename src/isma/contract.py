@@ -11,6 +11,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
+from isma.when import choose
 from isma.world.scenario import Scenario, Visibility
 from isma.world.switches import Migrating
 
@@ -182,6 +183,13 @@ class Memory(eqx.Module):
     def none(cls) -> "Memory":
         """The memory of a policy that remembers nothing."""
         return cls(None, None)
+
+    def renewed(self, new: "Memory", observation: "Observation") -> "Memory":
+        """After a decision: rows of those who decided, and of users in sight, are new; others stay."""
+        return Memory(
+            choose(observation.acting, new.per_server, self.per_server),
+            choose(observation.visible, new.per_user, self.per_user),
+        )
 
 
 class Policy(eqx.Module):

@@ -1,4 +1,4 @@
-"""A branch that is skipped, also in a batch.
+"""What happens only for some: rows that are renewed, and a branch that is skipped, also in a batch.
 
 Under `jax.vmap` a `lax.cond` computes both branches for every row. Decisions are due in few worlds
 at a time, so here a batch runs the branch for those worlds alone, in blocks.
@@ -12,6 +12,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 Tree = Any
+
+
+def choose(rows: Bool[Array, "rows"], yes: Tree, no: Tree) -> Tree:
+    """Leaves with the rows of `yes` where `rows`, else those of `no`."""
+    return jax.tree.map(
+        lambda a, b: jnp.where(rows.reshape(-1, *(1,) * (a.ndim - 1)), a, b), yes, no
+    )
 
 
 def when(

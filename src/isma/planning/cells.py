@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from isma.planning.distance import as_chances
 from isma.world.walks import NOWHERE
 
 _EVERY_TARGET = 16
@@ -35,9 +36,7 @@ def station_chances(
         known = (before != NOWHERE) & (after != NOWHERE)
         pair = before[known] * num_stations + after[known]
         counts += np.bincount(pair, minlength=len(counts))
-    table = counts.reshape(num_stations, num_stations)
-    met = table.sum(axis=1, keepdims=True)
-    return np.where(met > 0, table / np.maximum(met, 1), np.eye(num_stations))
+    return as_chances(counts.reshape(num_stations, num_stations))
 
 
 def targets(hops: Int[np.ndarray, "servers servers"]) -> Int[np.ndarray, "stations hosts targets"]:

@@ -38,9 +38,13 @@ def transitions(
         host, before, after = host[known], before[known], after[known]
         pair = hops[host, before] * distances + hops[host, after]
         counts += np.bincount(pair, minlength=len(counts))
-    table = counts.reshape(distances, distances)
-    met = table.sum(axis=1, keepdims=True)
-    return np.where(met > 0, table / np.maximum(met, 1), np.eye(distances))
+    return as_chances(counts.reshape(distances, distances))
+
+
+def as_chances(counts: Float[np.ndarray, "states states"]) -> Float[np.ndarray, "states states"]:
+    """How likely each state (column) follows another (row); one that was never met stays what it is."""
+    met = counts.sum(axis=1, keepdims=True)
+    return np.where(met > 0, counts / np.maximum(met, 1), np.eye(len(counts)))
 
 
 def relative_delay(

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from isma import delay
 from isma.contract import Action, Observation
 from isma.errors import PolicyError
 from isma.planning.allocation import Offer, Split, at, best_ratio, lead_s, respond, split
@@ -59,10 +60,8 @@ def excess_s(observation: Observation, offer: Offer) -> Float[Array, "users"]:
     home. Not a difference of completion times: those jump with the grid of ratios, and so would a
     rule that goes by them.
     """
-    home = Pools(observation.pool(observation.host), observation.num_pools)
-    users = home.spread(home.sum(observation.visible.astype(offer.local_s.dtype)), 1.0)
     here, there = at(offer, observation.host), at(offer, observation.station)
-    ratio = best_ratio(there, 1 / jnp.maximum(users, 1)).offload_ratio
+    ratio = _even_ratio(observation, there)
     return jnp.maximum(lead_s(here, ratio) - lead_s(there, ratio), 0)
 
 
@@ -71,14 +70,19 @@ def hop_delay_s(observation: Observation, offer: Offer) -> Float[Array, "users"]
 
     For the part that it would offload to its station with an equal share of home, as `excess_s`.
     """
-    home = Pools(observation.pool(observation.host), observation.num_pools)
-    users = home.spread(home.sum(observation.visible.astype(offer.local_s.dtype)), 1.0)
-    ratio = best_ratio(at(offer, observation.station), 1 / jnp.maximum(users, 1)).offload_ratio
-    infrastructure = observation.infrastructure
-    sent_s = ratio * observation.requests.data_bits / infrastructure.backhaul_rate_bps
+    infrastructure, data_bits = observation.infrastructure, observation.requests.data_bits
+    ratio = _even_ratio(observation, at(offer, observation.station))
+    sent_s = delay.backhaul_time_s(data_bits, ratio, 1.0, infrastructure.backhaul_rate_bps)
     if infrastructure.latency is None:
         return sent_s
     return sent_s + jnp.where(ratio > 0, infrastructure.latency.per_hop_s, 0)
+
+
+def _even_ratio(observation: Observation, there: Offer) -> Float[Array, "users"]:
+    """What each user would offload there with an equal share of home."""
+    home = Pools(observation.pool(observation.host), observation.num_pools)
+    users = home.spread(home.sum(observation.visible.astype(there.local_s.dtype)), 1.0)
+    return best_ratio(there, 1 / jnp.maximum(users, 1)).offload_ratio
 
 
 def believed_load(observation: Observation) -> Float[Array, "servers servers"]:

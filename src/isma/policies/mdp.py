@@ -1,30 +1,25 @@
 """Migration by distance: a Markov decision process over the hops between a user and its service."""
 
-import logging
-from pathlib import Path
+from typing import ClassVar
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Int, PRNGKeyArray
 
-from isma.contract import Action, Memory, Observation, Policy
-from isma.errors import PolicyError
+from isma.contract import Action, Memory, Observation
 from isma.planning.allocation import offers
-from isma.planning.distance import best_distances, relative_delay, transitions
+from isma.planning.distance import best_distances, transitions
 from isma.planning.migration import cost_of, one_hop_delay_s2
 from isma.planning.payback import level, levels_s
 from isma.policies.base import excess_s, shared_out
-from isma.world import backhaul, sites
+from isma.policies.markov import Markov, Way, way_of
 from isma.world.scenario import Scenario
-from isma.world.walks import walks
 
-_LOG = logging.getLogger(__name__)
 _DISTANCE_FIRST = 1e4
 """Weight of the distance to the user, beside which that to the host only decides between equals."""
 
 
-class Mdp(Policy):
+class Mdp(Markov):
     """Moves a service to the distance from its user that costs least in the long run.
 
     Wang et al. (ToN 2019) solve one user's problem, which is the same for all; here users differ in
@@ -32,15 +27,7 @@ class Mdp(Policy):
     range of those.
     """
 
-    horizon_s: float = eqx.field(static=True, default=600.0)
-    """Time over which the future is discounted, by 1 - period / horizon a decision."""
-    transitions: Path | None = eqx.field(static=True, default=None)
-    """Trace of training days to count moves in; None: users who move as the scenario says."""
-
-    def __check_init__(self) -> None:
-        """Refuse a future of no length."""
-        if self.horizon_s <= 0:
-            raise PolicyError(f"mdp: horizon_s must be positive, got {self.horizon_s:g}")
+    name: ClassVar[str] = "mdp"
 
     def init(
         self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
@@ -49,18 +36,10 @@ class Mdp(Policy):
         cost = cost_of(scenario.migration)
         if cost is None:
             return Memory.none()
-        layout = sites.layout(scenario.sites)
-        hops = backhaul.hop_counts(scenario.backhaul, layout, scenario.sites.coverage_radius_m)
-        relative = relative_delay(
-            cost,
-            scenario.backhaul.rate_bps,
-            float(np.mean(scenario.migration.state_bits)),
-            float(np.mean(scenario.migration.downtime_per_hop_s)),
-            int(hops.max()) + 1,
-        )
+        way = way_of(scenario, cost)
         period_s = np.broadcast_to(np.asarray(scenario.servers.decision_period_s), (num_servers,))
         periods_s, which = np.unique(period_s, return_inverse=True)
-        tables = [self._table(scenario, hops, relative, float(each)) for each in periods_s]
+        tables = [self._table(scenario, way, float(each)) for each in periods_s]
         return Memory(jnp.stack(tables).astype(jnp.int16)[which], None)
 
     def act(
@@ -81,22 +60,11 @@ class Mdp(Policy):
         return shared_out(observation, offer, target)[0], memory
 
     def _table(
-        self,
-        scenario: Scenario,
-        hops: Int[np.ndarray, "servers servers"],
-        relative: Float[Array, "distances"],
-        period_s: float,
+        self, scenario: Scenario, way: Way, period_s: float
     ) -> Int[Array, "levels distances"]:
-        stations = walks(scenario, period_s, self.transitions)
-        if not stations.size:
-            _LOG.warning(
-                "mdp: no motion before the start of %s to learn from, so that it takes users to "
-                "stay where they are; name a trace of another day, mdp:transitions=FILE",
-                scenario.name,
-            )
+        chances = jnp.asarray(transitions(self.stations(scenario, period_s), way.hops), float)
         numbers = (jnp.asarray(period_s), jnp.asarray(self.horizon_s))
-        chances = jnp.asarray(transitions(stations, hops), float)
-        return best_distances(levels_s(), relative, chances, *numbers)
+        return best_distances(levels_s(), way.relative, chances, *numbers)
 
 
 def _at_distance(observation: Observation, left: Int[Array, "users"]) -> Int[Array, "users"]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int
 
 from isma.contract import Memory, Observation, Policy
 from isma.simulator.band import bandwidth_hz
@@ -181,15 +181,5 @@ def _decide(
     placement, memory = placed
     observation = observe(params, state, deciding, policy.visibility or params.shape.visibility)
     action, new = policy.act(memory, observation, draws.policy_key)
-    memory = Memory(
-        per_server=_where(deciding.acting, new.per_server, memory.per_server),
-        per_user=_where(observation.visible, new.per_user, memory.per_user),
-    )
+    memory = memory.renewed(new, observation)
     return settle(params, placement, action, deciding, active(params, state)), memory
-
-
-def _where(rows: Bool[Array, "rows"], new: PyTree, old: PyTree) -> PyTree:
-    """Rows of a memory are renewed for those who decided, and kept for everyone else."""
-    return jax.tree.map(
-        lambda a, b: jnp.where(rows.reshape(-1, *(1,) * (a.ndim - 1)), a, b), new, old
-    )

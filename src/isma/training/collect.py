@@ -17,6 +17,7 @@ from isma.planning.action_code import Coded
 from isma.simulator.params import Params, build
 from isma.simulator.state import State, draw, reset
 from isma.simulator.step import step
+from isma.when import choose
 from isma.world.scenario import Scenario
 
 
@@ -99,7 +100,7 @@ class _Recorder(Policy):
         coded = Coded(action.server, action.offload_ratio, action.cpu_share)
         done = action_code.model_input(coded, seen.own, observation.acting.shape[0])
         new = _Record(record.number + 1, seen.vector, done, seen.own)
-        record = jax.tree.map(lambda a, b: _where(observation.due, a, b), new, record)
+        record = choose(observation.due, new, record)
         return action, Memory((kept.per_server, record), kept.per_user)
 
 
@@ -247,14 +248,9 @@ def _write(tape: _Tape, record: _Record, sums: _Sums, state: State) -> _Tape:
             counted=put(sequences.counted, last, counted),
         ),
         length=tape.length + due,
-        at_decision=jax.tree.map(lambda new, old: _where(due, new, old), sums, tape.at_decision),
-        own=_where(due, record.own, tape.own),
+        at_decision=choose(due, sums, tape.at_decision),
+        own=choose(due, record.own, tape.own),
     )
-
-
-def _where(due: Bool[Array, "servers"], new: Array, old: Array) -> Array:
-    """The rows of `new` for servers that are due, those of `old` for the others."""
-    return jnp.where(due.reshape(-1, *(1,) * (old.ndim - 1)), new, old)
 
 
 def _reward(

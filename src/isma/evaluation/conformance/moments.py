@@ -14,6 +14,7 @@ from isma.simulator.params import Params
 from isma.simulator.rollout import run_chunk
 from isma.simulator.state import Deciding, State, reset
 from isma.simulator.step import everyone, observe
+from isma.when import choose
 from isma.world.scenario import Visibility
 
 NUMBER = 6
@@ -84,20 +85,8 @@ def remembered(
     for number, observation in enumerate(observations):
         moment = Moment(memory, observation, jax.random.fold_in(jax.random.key(seed), number))
         found.append(moment)
-        new = ask(policy, moment).memory
-        memory = Memory(
-            choose(observation.acting, new.per_server, memory.per_server),
-            choose(observation.visible, new.per_user, memory.per_user),
-        )
+        memory = memory.renewed(ask(policy, moment).memory, observation)
     return found
-
-
-@eqx.filter_jit
-def choose(rows: Bool[Array, "rows"], yes: PyTree, no: PyTree) -> PyTree:
-    """Leaves with the rows of `yes` where `rows`, else those of `no`."""
-    return jax.tree.map(
-        lambda a, b: jnp.where(rows.reshape(-1, *(1,) * (a.ndim - 1)), a, b), yes, no
-    )
 
 
 def rows_of(observation: Observation) -> PyTree:

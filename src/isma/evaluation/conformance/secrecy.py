@@ -14,12 +14,12 @@ from isma.evaluation.conformance.moments import (
     Answer,
     Moment,
     ask,
-    choose,
     hide,
     rows_of,
     with_rows,
 )
 from isma.evaluation.conformance.rules import BrokenRuleError
+from isma.when import choose
 from isma.world.scenario import Visibility
 
 _MOST_MAKERS = 4
@@ -33,6 +33,10 @@ class Maker(eqx.Module):
     own: Bool[Array, "users"]
     """Users whose requests it sees."""
     alone: bool = eqx.field(static=True)
+
+    def among(self, observation: Observation) -> Bool[Array, "servers"]:
+        """Its server among all."""
+        return jnp.arange(observation.acting.shape[0]) == self.server
 
     @property
     def name(self) -> str:
@@ -70,7 +74,7 @@ def check_users(policy: Policy, moment: Moment, donor: Moment) -> None:
 def check_news(policy: Policy, moment: Moment, donor: Moment) -> None:
     """What other servers have heard changes nothing here. Raises BrokenRuleError."""
     for maker in makers(moment.observation):
-        mine = jnp.arange(moment.observation.acting.shape[0]) == maker.server
+        mine = maker.among(moment.observation)
         news: News = choose(mine, moment.observation.news, donor.observation.news)
         other = replace(moment.observation, news=news)
         _same(
@@ -83,7 +87,7 @@ def check_news(policy: Policy, moment: Moment, donor: Moment) -> None:
 def check_memory(policy: Policy, moment: Moment, donor: Moment) -> None:
     """What other servers and their users remember changes nothing here. Raises BrokenRuleError."""
     for maker in makers(moment.observation):
-        mine = jnp.arange(moment.observation.acting.shape[0]) == maker.server
+        mine = maker.among(moment.observation)
         other = Memory(
             choose(mine, moment.memory.per_server, donor.memory.per_server),
             choose(maker.own, moment.memory.per_user, donor.memory.per_user),
@@ -119,7 +123,7 @@ def _elsewhere(one: Observation, other: Observation, maker: Maker) -> Observatio
     if not maker.alone:
         host = jnp.where(host == maker.server, (host + 1) % servers, host)
     rows = choose(maker.own, rows_of(one), rows_of(replace(other, host=host)))
-    mine = jnp.arange(servers) == maker.server
+    mine = maker.among(one)
     acting, due = (
         jnp.where(mine, a, b) for a, b in ((one.acting, other.acting), (one.due, other.due))
     )
@@ -136,7 +140,7 @@ def _same(
     policy: Policy, moment: Moment, changed: Moment, maker: Maker, what: str, way_out: str
 ) -> None:
     one, other = ask(policy, moment), ask(policy, changed)
-    mine = jnp.arange(moment.observation.acting.shape[0]) == maker.server
+    mine = maker.among(moment.observation)
     servers = jnp.zeros_like(mine) if maker.alone else mine
     difference = _difference(one, other, maker.own, maker.own & moment.observation.decides, servers)
     if difference:

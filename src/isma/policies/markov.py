@@ -1,0 +1,67 @@
+"""What the rules share that look up moves in a table, made beforehand from how users wander."""
+
+import logging
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from isma.contract import MigrationCost, Policy
+from isma.errors import PolicyError
+from isma.planning.distance import relative_delay
+from isma.world import backhaul, sites
+from isma.world.scenario import Scenario
+from isma.world.walks import walks
+
+_LOG = logging.getLogger(__name__)
+
+
+class Way(NamedTuple):
+    """What going from server to server means in a scenario."""
+
+    hops: Int[np.ndarray, "servers servers"]
+    relative: Float[Array, "distances"]
+    """Delay of a move over some hops beside that of one hop, for the mean user."""
+
+
+class Markov(Policy):
+    """A rule for whom the user's whereabouts are a Markov chain, with its transitions counted."""
+
+    name: ClassVar[str]
+    """What the rule is called where policies are named."""
+    horizon_s: float = eqx.field(static=True, default=600.0)
+    """Time over which the future is discounted, by 1 - step / horizon a step."""
+    transitions: Path | None = eqx.field(static=True, default=None)
+    """Trace of training days to count moves in; None: users who move as the scenario says."""
+
+    def __check_init__(self) -> None:
+        """Refuse a future of no length."""
+        if self.horizon_s <= 0:
+            raise PolicyError(f"{self.name}: horizon_s must be positive, got {self.horizon_s:g}")
+
+    def stations(self, scenario: Scenario, every_s: float) -> Int[np.ndarray, "samples users"]:
+        """Walks to count in; a warning where there are none. Raises DataError or ScenarioError."""
+        found = walks(scenario, every_s, self.transitions)
+        if not found.size:
+            _LOG.warning(
+                "%s: no motion before the start of %s to learn from, so that it takes users to "
+                "stay where they are; name a trace of another day, %s:transitions=FILE",
+                *(self.name, scenario.name, self.name),
+            )
+        return found
+
+
+def way_of(scenario: Scenario, cost: MigrationCost) -> Way:
+    """The network of a scenario in which moves cost something. Raises DataError or ScenarioError."""
+    layout = sites.layout(scenario.sites)
+    hops = backhaul.hop_counts(scenario.backhaul, layout, scenario.sites.coverage_radius_m)
+    relative = relative_delay(
+        cost,
+        scenario.backhaul.rate_bps,
+        float(np.mean(scenario.migration.state_bits)),
+        float(np.mean(scenario.migration.downtime_per_hop_s)),
+        int(hops.max()) + 1,
+    )
+    return Way(hops, relative)
