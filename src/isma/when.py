@@ -15,9 +15,9 @@ Tree = Any
 
 
 def choose(rows: Bool[Array, "rows"], yes: Tree, no: Tree) -> Tree:
-    """Leaves with the rows of `yes` where `rows`, else those of `no`."""
+    """Leaves like those of `no`, with the rows of `yes` where `rows`."""
     return jax.tree.map(
-        lambda a, b: jnp.where(rows.reshape(-1, *(1,) * (a.ndim - 1)), a, b), yes, no
+        lambda a, b: jnp.where(rows.reshape(-1, *(1,) * (b.ndim - 1)), a, b), yes, no
     )
 
 
