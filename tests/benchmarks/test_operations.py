@@ -1,9 +1,11 @@
 """What the planner's benchmark counts, by hand, and what it measures at all."""
 
+from pathlib import Path
+
 import jax
 import pytest
 
-from isma.benchmarks import operations
+from isma.benchmarks import operations, peers
 from isma.benchmarks.peers import peer
 from isma.model.frame import Frame
 from isma.model.latent import Kind
@@ -39,3 +41,16 @@ def test_peers_are_there_or_named_and_have_our_layers() -> None:
         one.plan()
     for line in absent:
         assert "not measured" in line
+
+
+def test_a_peer_that_breaks_when_imported_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_cem.py").write_text("raise ValueError('an old hydra')")
+    monkeypatch.setattr(peers, "__path__", [*peers.__path__, str(tmp_path)])
+    monkeypatch.setattr(peer, "_MODULES", ("broken_cem",))
+    found, absent = peer.find(Frame(Kind.RLSM, 40, 6, cells=5, separate=False).sizes, BUDGET)
+    assert not found
+    assert absent == [
+        "broken_cem: not measured: ValueError: an old hydra (docs/benchmarks.md, Peers)"
+    ]

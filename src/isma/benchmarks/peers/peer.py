@@ -24,11 +24,12 @@ class Peer:
 
 
 def find(sizes: Sizes, budget: Budget) -> tuple[list[Peer], list[str]]:
-    """The peers that are installed, and a line for each that is not."""
+    """The peers that can run, and a line for each that cannot."""
     found, absent = [], []
     for name in _MODULES:
         try:
             found.append(import_module(f"isma.benchmarks.peers.{name}").make(sizes, budget))
-        except ImportError as error:
-            absent.append(f"{name}: not measured: {error} (docs/benchmarks.md, Peers)")
+        except Exception as error:  # Another library's failure is no reason to measure nothing.
+            why = f"{type(error).__name__}: {error}".splitlines()[0]
+            absent.append(f"{name}: not measured: {why} (docs/benchmarks.md, Peers)")
     return found, absent
