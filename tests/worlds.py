@@ -59,17 +59,26 @@ EVERYTHING: dict[str, Any] = {
 """All switches at once, fast enough for `tiny`."""
 
 
-def network(server_hz: list[float], hops: list[list[float]]) -> Infrastructure:
-    """A network in round numbers: 1 Mbit/s by radio where the gain is 1, 1 Mbit/s a hop."""
+def network(
+    server_hz: list[float], hops: list[list[float]], home: list[int] | None = None
+) -> Infrastructure:
+    """A network in round numbers: 1 Mbit/s by radio where the gain is 1, 1 Mbit/s a hop.
+
+    Rows of `hops` are stations; `home` says where servers stand, one at each if it is not given.
+    """
+    stands = np.arange(len(server_hz)) if home is None else np.array(home)
     return eqx.tree_at(
         lambda net: (
             *(net.server_hz, net.decision_period_s, net.hops, net.backhaul_rate_bps),
+            *(net.home, net.nearest),
             *(net.bandwidth_hz, net.power_w, net.noise_w),
         ),
         build(tiny()).infrastructure,
         (
             *(jnp.array(server_hz), 2.0 * jnp.ones(len(server_hz)), jnp.array(hops)),
-            *(jnp.asarray(1e6), jnp.asarray(1e6), jnp.asarray(1.0), jnp.asarray(1.0)),
+            *(jnp.asarray(1e6), jnp.asarray(stands, jnp.int32)),
+            jnp.asarray(np.argmin(hops, axis=1), jnp.int32),
+            *(jnp.asarray(1e6), jnp.asarray(1.0), jnp.asarray(1.0)),
         ),
     )
 

@@ -51,8 +51,12 @@ class Infrastructure(eqx.Module):
     """Decision period D."""
     broadcast_period_s: Float[Array, ""]
     """Time between two broadcasts of a server."""
-    hops: Float[Array, "servers servers"]
+    hops: Float[Array, "stations servers"]
     """Hops d from a base station (row) to a server (column)."""
+    home: Int[Array, "servers"]
+    """The base station beside which each server stands."""
+    nearest: Int[Array, "stations"]
+    """The server with the fewest hops from each base station, the first of equals."""
     backhaul_rate_bps: Float[Array, ""]
     """Rate R^f of a hop."""
     bandwidth_hz: Float[Array, ""]
@@ -63,6 +67,11 @@ class Infrastructure(eqx.Module):
     """Noise power N0 over the whole band."""
     latency: Latency | None = None
     migration: MigrationCost | None = None
+
+    @property
+    def between(self) -> Float[Array, "servers servers"]:
+        """Hops from server to server: what a migration goes over."""
+        return self.hops[self.home]
 
 
 class Requests(eqx.Module):
@@ -112,7 +121,7 @@ class Observation(eqx.Module):
     gain: Float[Array, "users"]
     """Channel gain g to the attached base station."""
     station: Int[Array, "users"]
-    """Attached base station."""
+    """Attached base station: a row of `infrastructure.hops`, and no server's index."""
     host: Int[Array, "users"]
     """Server that hosts the user's service."""
     wait_s: Float[Array, "users"]

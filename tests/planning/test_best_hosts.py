@@ -11,6 +11,8 @@ from isma.planning.cells import best_hosts, station_chances, targets
 CHANCES = np.array([[0.7, 0.3, 0.0], [0.05, 0.6, 0.35], [0.0, 0.1, 0.9]])
 HOPS = np.array(line(3), int)
 RELATIVE = np.array([0.0, 1.0, 4.0])
+EVERY = np.arange(3)
+"""A server at each station."""
 PERIOD_S, HORIZON_S = 2.0, 60.0
 STATES = tuple(itertools.product(range(3), range(3)))
 """Station and host."""
@@ -45,7 +47,7 @@ def improved(goes: np.ndarray, payback_s: float) -> float:
 def test_nobody_does_better_by_another_choice() -> None:
     """Optimal by Bellman's principle; and the price makes a difference."""
     paybacks_s = np.array([0.01, 1.0, 3.0, 8.0, 20.0, 50.0, 1e5])
-    found = np.asarray(best_hosts(paybacks_s, RELATIVE, CHANCES, HOPS, PERIOD_S, HORIZON_S))
+    found = np.asarray(best_hosts(paybacks_s, RELATIVE, CHANCES, HOPS, EVERY, PERIOD_S, HORIZON_S))
     met = set()
     for number, payback_s in enumerate(paybacks_s):
         goes = found[:, number].T
@@ -61,7 +63,7 @@ def test_a_service_that_knows_the_way_waits_for_who_comes_back() -> None:
     returns = np.array([[0.9, 0.1, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     leaves = np.array([[0.9, 0.1, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     host_0_station_1 = [
-        int(best_hosts(np.array([6.0]), RELATIVE, way, HOPS, PERIOD_S, HORIZON_S)[0, 0, 1])
+        int(best_hosts(np.array([6.0]), RELATIVE, way, HOPS, EVERY, PERIOD_S, HORIZON_S)[0, 0, 1])
         for way in (returns, leaves)
     ]
     assert host_0_station_1 == [0, 1]
@@ -77,7 +79,7 @@ def test_chances_by_hand() -> None:
 @pytest.mark.parametrize("number", [3, 40])
 def test_targets_hold_home_first_and_the_station(number: int) -> None:
     hops = np.array(line(number), int)
-    found = targets(hops)
+    found = targets(hops, np.arange(number))
     np.testing.assert_array_equal(found[..., 0], np.tile(np.arange(number), (number, 1)))
     station = np.arange(number)[:, None, None]
     assert (found == station).any(axis=2).all()

@@ -24,6 +24,8 @@ class World:
     params: Params
     site_m: np.ndarray
     hops: np.ndarray
+    nearest: np.ndarray
+    """Of each station, the server."""
     clock_hz: np.ndarray
     period: np.ndarray
     phase: np.ndarray
@@ -48,6 +50,7 @@ class World:
         arrays = (
             params.site_m,
             infrastructure.hops,
+            infrastructure.nearest,
             infrastructure.server_hz,
             params.period_ticks,
             state.phase_ticks,
@@ -84,7 +87,7 @@ def run(world: World, num_ticks: int, seed: int) -> float:
         total, tasks = total + time_s.sum(), tasks + len(time_s)
         world.station = _nearest(world)
         unborn = world.first_slot >= (tick + 1) * slots
-        world.host = np.where(unborn, world.station, world.host)
+        world.host = np.where(unborn, world.nearest[world.station], world.host)
         age = age + tick_s
     return total / max(tasks, 1)
 
@@ -151,7 +154,7 @@ def _decide(world: World, tick: int, slots: int) -> None:
         return
     decides = newcomer | (known & due[world.host] & ~newcomer)
     seen = known & acting[world.host]
-    target = np.where(decides, world.station, world.host)
+    target = np.where(decides, world.nearest[world.station], world.host)
     share, ratio = _split(world, target, seen)
     world.host = np.where(decides, target, world.host)
     world.ratio = np.where(decides, ratio, world.ratio)

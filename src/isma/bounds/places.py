@@ -42,7 +42,8 @@ def nearest_servers(
 
     All others are elsewhere: as near as the nearest of them, wherever one comes from.
     """
-    hops, servers = infrastructure.hops, infrastructure.server_hz.shape[0]
+    hops, apart = infrastructure.hops, infrastructure.between
+    servers = infrastructure.server_hz.shape[0]
     users = jnp.arange(hop_s.shape[0])[:, None]
     work_s = cycles[:, None] / infrastructure.server_hz
     latency = infrastructure.latency
@@ -58,9 +59,9 @@ def nearest_servers(
         fewest = lambda value: jnp.min(jnp.where(other, value, jnp.inf), axis=-1)  # noqa: E731
         to_places = jnp.take_along_axis(way, near[None], axis=2)
         to_places = jnp.concatenate([to_places, fewest(way)[..., None]], axis=2)
-        away = jnp.min(jnp.where(other[:, None], hops[near], jnp.inf), axis=-1)
-        back = jnp.min(jnp.where(other[:, None], hops.T[near], jnp.inf), axis=-1)
-        among = hops[near[:, :, None], near[:, None, :]]
+        away = jnp.min(jnp.where(other[:, None], apart[near], jnp.inf), axis=-1)
+        back = jnp.min(jnp.where(other[:, None], apart.T[near], jnp.inf), axis=-1)
+        among = apart[near[:, :, None], near[:, None, :]]
         rows = jnp.concatenate([among, away[..., None]], axis=2)
         last = jnp.concatenate([back, jnp.zeros_like(back[:, :1])], axis=1)
         between = jnp.concatenate([rows, last[:, None]], axis=1)

@@ -159,7 +159,7 @@ def _future(params: Params, state: State, ticks: Ticks, cut: Cut, few: bool) -> 
     staged = lambda value, filler=0: _staged(np.asarray(value), filler)  # noqa: E731
     hop_s = requests.data_bits / infrastructure.backhaul_rate_bps
     if few:
-        listed = every_server(infrastructure.hops, _mean_hops(infrastructure.hops, ticks, cut))
+        listed = every_server(infrastructure.between, _mean_hops(infrastructure.hops, ticks, cut))
     else:
         listed = nearest_servers(
             infrastructure,
@@ -202,7 +202,7 @@ def _future(params: Params, state: State, ticks: Ticks, cut: Cut, few: bool) -> 
 
 
 def _mean_hops(
-    hops: Float[Array, "servers servers"], ticks: Ticks, cut: Cut
+    hops: Float[Array, "stations servers"], ticks: Ticks, cut: Cut
 ) -> Float[Array, "stages steps users servers"]:
     """Hops of each step's tasks to every server, on average."""
     weighed = np.asarray(hops)[ticks.station] * ticks.tasks[..., None]

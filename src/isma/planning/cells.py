@@ -39,29 +39,35 @@ def station_chances(
     return as_chances(counts.reshape(num_stations, num_stations))
 
 
-def targets(hops: Int[np.ndarray, "servers servers"]) -> Int[np.ndarray, "stations hosts targets"]:
-    """Where a service may go from a host (column) when its user is at a station (row); home first."""
-    number = len(hops)
-    home = np.broadcast_to(np.arange(number), (number, number))
-    if number <= _EVERY_TARGET:
-        others = np.broadcast_to(np.arange(number), (number, number, number))
-        return np.concatenate([home[..., None], others], axis=2)
+def targets(
+    hops: Int[np.ndarray, "stations servers"], home: Int[np.ndarray, "servers"]
+) -> Int[np.ndarray, "stations hosts targets"]:
+    """Where a service may go from a host (column) when its user is at a station (row).
+
+    The host itself comes first; `home` is the station of each server.
+    """
+    stations, servers = hops.shape
+    stay = np.broadcast_to(np.arange(servers), (stations, servers))
+    if servers <= _EVERY_TARGET:
+        others = np.broadcast_to(np.arange(servers), (stations, servers, servers))
+        return np.concatenate([stay[..., None], others], axis=2)
     near = np.argsort(hops, axis=1, kind="stable")[:, :_NEAR]
-    near = np.broadcast_to(near[:, None], (number, number, _NEAR))
-    farthest = hops.max() + 1
+    near = np.broadcast_to(near[:, None], (stations, servers, _NEAR))
+    apart, farthest = hops[home], hops.max() + 1
     between = []
     for stride in _ON_THE_WAY:
         # Of the servers so far from the host, the one that is nearest to the station.
-        off = np.where(hops.T[None] == stride, hops[:, :, None], farthest)  # station, server, host
-        between.append(np.where(off.min(axis=1) < farthest, off.argmin(axis=1), home))
-    return np.concatenate([home[..., None], near, np.stack(between, axis=2)], axis=2)
+        off = np.where(apart.T[None] == stride, hops[:, :, None], farthest)  # station, server, host
+        between.append(np.where(off.min(axis=1) < farthest, off.argmin(axis=1), stay))
+    return np.concatenate([stay[..., None], near, np.stack(between, axis=2)], axis=2)
 
 
 def best_hosts(
     payback_s: Float[np.ndarray, "levels"],
     relative: Float[np.ndarray, "distances"],
     chances: Float[np.ndarray, "stations stations"],
-    hops: Int[np.ndarray, "servers servers"],
+    hops: Int[np.ndarray, "stations servers"],
+    home: Int[np.ndarray, "servers"],
     period_s: float,
     horizon_s: float,
 ) -> Int[Array, "hosts levels stations"]:
@@ -75,6 +81,7 @@ def best_hosts(
     return _solved(
         np.ascontiguousarray(chances, float).tobytes(),
         np.ascontiguousarray(hops, np.int64).tobytes(),
+        tuple(np.asarray(home).tolist()),
         tuple(np.asarray(relative, float).tolist()),
         tuple(np.asarray(payback_s, float).tolist()),
         *(period_s, horizon_s),
@@ -85,19 +92,20 @@ def best_hosts(
 def _solved(
     chances: bytes,
     hops: bytes,
+    home: tuple[int, ...],
     relative: tuple[float, ...],
     payback_s: tuple[float, ...],
     period_s: float,
     horizon_s: float,
 ) -> Int[Array, "hosts levels stations"]:
-    way = np.frombuffer(hops, np.int64)
-    number = round(len(way) ** 0.5)
-    way = way.reshape(number, number)
-    chance = np.frombuffer(chances).reshape(number, number)
+    way = np.frombuffer(hops, np.int64).reshape(-1, len(home))
+    chance = np.frombuffer(chances).reshape(len(way), len(way))
+    stands = np.array(home)
     real = lambda value: jnp.asarray(value, float)  # noqa: E731
     best = _iterate(
         *(real(payback_s), real(relative), real(chance)),
-        *(jnp.asarray(way, jnp.int32), jnp.asarray(targets(way), jnp.int32)),
+        *(jnp.asarray(way, jnp.int32), jnp.asarray(way[stands], jnp.int32)),
+        jnp.asarray(targets(way, stands), jnp.int32),
         *(real(period_s), real(horizon_s)),
     )
     return jnp.transpose(best, (2, 0, 1))
@@ -108,13 +116,14 @@ def _iterate(
     payback_s: Float[Array, "levels"],
     relative: Float[Array, "distances"],
     chances: Float[Array, "stations stations"],
-    hops: Int[Array, "servers servers"],
+    hops: Int[Array, "stations hosts"],
+    apart: Int[Array, "hosts hosts"],
     target: Int[Array, "stations hosts targets"],
     period_s: Float[Array, ""],
     horizon_s: Float[Array, ""],
 ) -> Int[Array, "levels stations hosts"]:
-    host, station = jnp.arange(hops.shape[0])[:, None], jnp.arange(hops.shape[0])[:, None, None]
-    moved = relative[hops[host, target]]
+    host, station = jnp.arange(hops.shape[1])[:, None], jnp.arange(hops.shape[0])[:, None, None]
+    moved = relative[apart[host, target]]
     now = period_s * hops.astype(relative.dtype)
     discount = jnp.maximum(1 - period_s / horizon_s, 0)
 

@@ -1,5 +1,8 @@
 """The distance between a user's station and its host as a Markov chain, and when to shorten it.
 
+Where some stations have no server of their own, a distance is what it is more than to the nearest one:
+what a move can save.
+
 Wang et al., *Dynamic Service Migration in Mobile Edge Computing Based on Markov Decision Process*,
 IEEE/ACM Transactions on Networking 27(3), 2019: the state is the distance alone, an action says how
 much of it is left after a migration, and value iteration finds the best one.
@@ -21,22 +24,24 @@ _TOLERANCE = 1e-6
 
 
 def transitions(
-    station: Int[np.ndarray, "samples users"], hops: Int[np.ndarray, "servers servers"]
+    station: Int[np.ndarray, "samples users"], hops: Int[np.ndarray, "stations servers"]
 ) -> Float[np.ndarray, "distances distances"]:
     """How likely a distance (row) is to become another (column) from one sample to the next.
 
-    Counted for hosts where the user was itself some samples ago, from none to all: a service is left
-    behind by someone who moves on, and is seldom to the side of the way. A distance that was never
-    met stays what it is.
+    Counted for hosts that were nearest to the user some samples ago, from none to all: a service is
+    left behind by someone who moves on, and is seldom to the side of the way. A distance that was
+    never met stays what it is.
     """
-    distances, samples = int(hops.max()) + 1, len(station)
+    beyond = hops - hops.min(axis=1, keepdims=True)
+    nearest = hops.argmin(axis=1)
+    distances, samples = int(beyond.max()) + 1, len(station)
     counts = np.zeros(distances * distances)
     lags = np.unique(np.r_[0, np.geomspace(1, max(samples - 2, 1), _LAGS).astype(int)])
     for lag in lags[lags <= samples - 2]:
-        host, before, after = station[: samples - 1 - lag], station[lag:-1], station[lag + 1 :]
-        known = (host != NOWHERE) & (before != NOWHERE) & (after != NOWHERE)
-        host, before, after = host[known], before[known], after[known]
-        pair = hops[host, before] * distances + hops[host, after]
+        then, before, after = station[: samples - 1 - lag], station[lag:-1], station[lag + 1 :]
+        known = (then != NOWHERE) & (before != NOWHERE) & (after != NOWHERE)
+        host, before, after = nearest[then[known]], before[known], after[known]
+        pair = beyond[before, host] * distances + beyond[after, host]
         counts += np.bincount(pair, minlength=len(counts))
     return as_chances(counts.reshape(distances, distances))
 

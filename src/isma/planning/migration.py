@@ -110,7 +110,7 @@ def move_between(
 
 def _moves(observation: Observation) -> Move | None:
     """What moving each user to each server takes; stops are 0 at home and for unseen users."""
-    cost, hops = observation.infrastructure.migration, observation.infrastructure.hops
+    cost, between = observation.infrastructure.migration, observation.infrastructure.between
     if cost is None:
         return None
     requests = observation.requests
@@ -119,9 +119,9 @@ def _moves(observation: Observation) -> Move | None:
         observation.infrastructure.backhaul_rate_bps,
         requests.state_bits[:, None],
         requests.downtime_per_hop_s[:, None],
-        hops[observation.host],
+        between[observation.host],
     )
-    elsewhere = jnp.arange(hops.shape[1]) != observation.host[:, None]
+    elsewhere = jnp.arange(between.shape[1]) != observation.host[:, None]
     return move._replace(stop_s=jnp.where(elsewhere & observation.visible[:, None], move.stop_s, 0))
 
 

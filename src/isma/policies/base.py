@@ -11,6 +11,11 @@ from isma.planning.migration import charge_s
 from isma.planning.pools import Pools
 
 
+def nearest(observation: Observation) -> Int[Array, "users"]:
+    """The server nearest to each user's station: that beside it, if there is one."""
+    return observation.infrastructure.nearest[observation.station]
+
+
 def shared_out(
     observation: Observation, offer: Offer, target: Int[Array, "users"]
 ) -> tuple[Action, Split]:
@@ -54,13 +59,13 @@ def check_stay(policy: str, stay_s: float) -> None:
 
 
 def excess_s(observation: Observation, offer: Offer) -> Float[Array, "users"]:
-    """What the way to its host costs each task beyond that to the server of its user's station.
+    """What the way to its host costs each task beyond that to the server nearest to its user.
 
-    Transfer and latency of the part that a user would offload to its station with an equal share of
+    Transfer and latency of the part that a user would offload to that one with an equal share of
     home. Not a difference of completion times: those jump with the grid of ratios, and so would a
     rule that goes by them.
     """
-    here, there = at(offer, observation.host), at(offer, observation.station)
+    here, there = at(offer, observation.host), at(offer, nearest(observation))
     ratio = _even_ratio(observation, there)
     return jnp.maximum(lead_s(here, ratio) - lead_s(there, ratio), 0)
 
@@ -68,10 +73,11 @@ def excess_s(observation: Observation, offer: Offer) -> Float[Array, "users"]:
 def hop_delay_s(observation: Observation, offer: Offer) -> Float[Array, "users"]:
     """What one hop more on the way to its host adds to each of a user's tasks.
 
-    For the part that it would offload to its station with an equal share of home, as `excess_s`.
+    For the part that it would offload to the nearest server with an equal share of home, as
+    `excess_s`.
     """
     infrastructure, data_bits = observation.infrastructure, observation.requests.data_bits
-    ratio = _even_ratio(observation, at(offer, observation.station))
+    ratio = _even_ratio(observation, at(offer, nearest(observation)))
     sent_s = delay.backhaul_time_s(data_bits, ratio, 1.0, infrastructure.backhaul_rate_bps)
     if infrastructure.latency is None:
         return sent_s

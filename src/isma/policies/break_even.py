@@ -6,7 +6,7 @@ from jaxtyping import PRNGKeyArray
 from isma.contract import Action, Memory, Observation, Policy
 from isma.planning.allocation import offers
 from isma.planning.migration import delay_s2
-from isma.policies.base import excess_s, shared_out
+from isma.policies.base import excess_s, nearest, shared_out
 from isma.world.scenario import Scenario
 
 
@@ -15,7 +15,7 @@ class BreakEven(Policy):
 
     The break-even rule of ski rental (Karlin et al., Competitive Snoopy Caching, Algorithmica 3,
     1988): whatever users do, it pays at most twice what one pays who knows when to move once. The
-    excess is what the way costs tasks beyond that to the station's own server.
+    excess is what the way costs tasks beyond that to the server nearest to the station.
     """
 
     def init(
@@ -27,13 +27,13 @@ class BreakEven(Policy):
     def act(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Action, Memory]:
-        """Add what the last period cost, and send those to their station for whom it is enough."""
-        offer, host, station = offers(observation), observation.host, observation.station
+        """Add what the last period cost, and send those to the nearest server for whom it is enough."""
+        offer, host, near = offers(observation), observation.host, nearest(observation)
         excess = excess_s(observation, offer)
         period_s = observation.infrastructure.decision_period_s[host]
         paid_s2 = memory.per_user + excess * period_s
-        price_s2 = jnp.take_along_axis(delay_s2(observation), station[:, None], axis=1)[:, 0]
+        price_s2 = jnp.take_along_axis(delay_s2(observation), near[:, None], axis=1)[:, 0]
         goes = observation.decides & (excess > 0) & (paid_s2 >= price_s2)
         owed_s2 = jnp.where(goes, 0, paid_s2)
-        action, _ = shared_out(observation, offer, jnp.where(goes, station, host))
+        action, _ = shared_out(observation, offer, jnp.where(goes, near, host))
         return action, Memory(None, jnp.where(observation.decides, owed_s2, memory.per_user))

@@ -11,7 +11,7 @@ from isma.planning.allocation import offers
 from isma.planning.cells import best_hosts, station_chances
 from isma.planning.migration import cost_of, one_hop_delay_s2
 from isma.planning.payback import level, levels_s
-from isma.policies.base import hop_delay_s, shared_out
+from isma.policies.base import hop_delay_s, nearest, shared_out
 from isma.policies.markov import Markov, way_of
 from isma.world.scenario import Scenario
 
@@ -38,10 +38,11 @@ class CellMdp(Markov):
         way = way_of(scenario, cost)
         period_s = float(np.mean(np.asarray(scenario.servers.decision_period_s)))
         step_s = max(period_s, _SHORTEST_STEP_S)
-        chances = station_chances(self.stations(scenario, step_s), num_servers)
+        hops, home = way.network.hops, way.network.home
+        chances = station_chances(self.stations(scenario, step_s), len(hops))
         table = best_hosts(
             *(np.asarray(levels_s()), np.asarray(way.relative), chances),
-            *(way.hops, step_s, self.horizon_s),
+            *(hops, home, step_s, self.horizon_s),
         )
         return Memory(table.astype(jnp.int16), None)
 
@@ -52,7 +53,7 @@ class CellMdp(Markov):
         offer = offers(observation)
         host, station = observation.host, observation.station
         if observation.infrastructure.migration is None:
-            return shared_out(observation, offer, station)[0], memory
+            return shared_out(observation, offer, nearest(observation))[0], memory
         hop_s = hop_delay_s(observation, offer)
         row = level(one_hop_delay_s2(observation) / jnp.maximum(hop_s, 1e-12))
         there = memory.per_server[host, row, station].astype(host.dtype)

@@ -7,7 +7,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from isma.contract import Action, Memory, Observation, Policy
 from isma.errors import PolicyError
 from isma.planning.allocation import offers
-from isma.policies.base import shared_out
+from isma.policies.base import nearest, shared_out
 
 
 class Stay(Policy):
@@ -21,20 +21,21 @@ class Stay(Policy):
 
 
 class Nearest(Policy):
-    """Follows the radio: a service moves to the server at its user's base station."""
+    """Follows the radio: a service moves to the server nearest to its user's base station."""
 
     def act(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Action, Memory]:
-        """Send every user to the server at its station."""
-        return shared_out(observation, offers(observation), observation.station)[0], memory
+        """Send every user to the server nearest to its station."""
+        target = nearest(observation)
+        return shared_out(observation, offers(observation), target)[0], memory
 
 
 class Threshold(Policy):
-    """Follows the radio with hysteresis: moves once the user is some hops away from its server."""
+    """Follows the radio with hysteresis: moves once another server is some hops nearer to the user."""
 
     hops: int = eqx.field(static=True, default=2)
-    """Distance, in backhaul hops, from which a service follows."""
+    """Distance, in backhaul hops beyond that of the nearest server, from which a service follows."""
 
     def __check_init__(self) -> None:
         """Refuse a distance at which the rule is another one."""
@@ -44,9 +45,9 @@ class Threshold(Policy):
     def act(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Action, Memory]:
-        """Send the users that have come too far to the server at their station."""
-        distance = observation.infrastructure.hops[observation.station, observation.host]
-        target: Int[Array, "users"] = jnp.where(
-            distance >= self.hops, observation.station, observation.host
-        )
+        """Send the users that have come too far to the server nearest to their station."""
+        hops, station = observation.infrastructure.hops, observation.station
+        near = nearest(observation)
+        beyond = hops[station, observation.host] - hops[station, near]
+        target: Int[Array, "users"] = jnp.where(beyond >= self.hops, near, observation.host)
         return shared_out(observation, offers(observation), target)[0], memory

@@ -10,7 +10,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from isma.contract import Action, Memory, Observation, Policy
 from isma.planning.allocation import Offer, offers
 from isma.planning.assignment import Improved, improve
-from isma.policies.base import shared_out
+from isma.policies.base import nearest, shared_out
 from isma.world.scenario import Scenario, Visibility
 
 
@@ -43,7 +43,7 @@ class FullInformation(Policy):
     ) -> tuple[Action, Memory]:
         """Improve the plan, and carry out the part of it that is due."""
         offer = offers(observation)
-        plan = jnp.where(memory.per_user >= 0, memory.per_user, observation.station)
+        plan = jnp.where(memory.per_user >= 0, memory.per_user, nearest(observation))
         starts = jnp.stack([plan, self._shake(plan, offer, key)])
         found: Improved = jax.vmap(
             lambda start: improve(

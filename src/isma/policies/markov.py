@@ -11,17 +11,17 @@ from jaxtyping import Array, Float, Int
 from isma.contract import MigrationCost, Policy
 from isma.errors import PolicyError
 from isma.planning.distance import relative_delay
-from isma.world import backhaul, sites
 from isma.world.scenario import Scenario
+from isma.world.servers import Network, network
 from isma.world.walks import walks
 
 _LOG = logging.getLogger(__name__)
 
 
 class Way(NamedTuple):
-    """What going from server to server means in a scenario."""
+    """What going from station to server and from server to server means in a scenario."""
 
-    hops: Int[np.ndarray, "servers servers"]
+    network: Network
     relative: Float[Array, "distances"]
     """Delay of a move over some hops beside that of one hop, for the mean user."""
 
@@ -55,13 +55,12 @@ class Markov(Policy):
 
 def way_of(scenario: Scenario, cost: MigrationCost) -> Way:
     """The network of a scenario in which moves cost something. Raises DataError or ScenarioError."""
-    layout = sites.layout(scenario.sites)
-    hops = backhaul.hop_counts(scenario.backhaul, layout, scenario.sites.coverage_radius_m)
+    laid = network(scenario)
     relative = relative_delay(
         cost,
         scenario.backhaul.rate_bps,
         float(np.mean(scenario.migration.state_bits)),
         float(np.mean(scenario.migration.downtime_per_hop_s)),
-        int(hops.max()) + 1,
+        int(laid.hops.max()) + 1,
     )
-    return Way(hops, relative)
+    return Way(laid, relative)

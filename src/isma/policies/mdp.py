@@ -4,14 +4,14 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation
 from isma.planning.allocation import offers
 from isma.planning.distance import best_distances, transitions
 from isma.planning.migration import cost_of, one_hop_delay_s2
 from isma.planning.payback import level, levels_s
-from isma.policies.base import excess_s, shared_out
+from isma.policies.base import excess_s, nearest, shared_out
 from isma.policies.markov import Markov, Way, way_of
 from isma.world.scenario import Scenario
 
@@ -24,7 +24,8 @@ class Mdp(Markov):
 
     Wang et al. (ToN 2019) solve one user's problem, which is the same for all; here users differ in
     data and state. What matters of that is how long one hop takes to pay back; a table is made for a
-    range of those.
+    range of those. Distances are hops beyond those to the nearest server, which is at the user's
+    station unless there are fewer servers than stations; a move is reckoned by the hops that it saves.
     """
 
     name: ClassVar[str] = "mdp"
@@ -46,11 +47,10 @@ class Mdp(Markov):
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Action, Memory]:
         """Look up how far each service should be, and send it there."""
-        offer = offers(observation)
-        host, station = observation.host, observation.station
+        offer, host = offers(observation), observation.host
         if observation.infrastructure.migration is None:
-            return shared_out(observation, offer, station)[0], memory
-        distance = observation.infrastructure.hops[station, host]
+            return shared_out(observation, offer, nearest(observation))[0], memory
+        distance = _beyond(observation)[jnp.arange(host.shape[0]), host]
         excess = excess_s(observation, offer)
         hop_s = jnp.maximum(excess, 1e-12) / jnp.maximum(distance, 1)
         row = level(one_hop_delay_s2(observation) / hop_s)
@@ -62,13 +62,20 @@ class Mdp(Markov):
     def _table(
         self, scenario: Scenario, way: Way, period_s: float
     ) -> Int[Array, "levels distances"]:
-        chances = jnp.asarray(transitions(self.stations(scenario, period_s), way.hops), float)
+        hops = way.network.hops
+        chances = jnp.asarray(transitions(self.stations(scenario, period_s), hops), float)
         numbers = (jnp.asarray(period_s), jnp.asarray(self.horizon_s))
-        return best_distances(levels_s(), way.relative, chances, *numbers)
+        return best_distances(levels_s(), way.relative[: len(chances)], chances, *numbers)
+
+
+def _beyond(observation: Observation) -> Float[Array, "users servers"]:
+    """Hops from each user's station to every server, beyond those to the nearest one."""
+    hops = observation.infrastructure.hops[observation.station]
+    return hops - jnp.min(hops, axis=1, keepdims=True)
 
 
 def _at_distance(observation: Observation, left: Int[Array, "users"]) -> Int[Array, "users"]:
-    """The server so many hops from the user's station, or as near that as there is, next to its host."""
-    hops = observation.infrastructure.hops
-    off = jnp.abs(hops[observation.station] - left[:, None])
-    return jnp.argmin(_DISTANCE_FIRST * off + hops[observation.host], axis=1).astype(jnp.int32)
+    """The server so many hops beyond the nearest, or as near that as there is, next to the host."""
+    off = jnp.abs(_beyond(observation) - left[:, None])
+    way = observation.infrastructure.between[observation.host]
+    return jnp.argmin(_DISTANCE_FIRST * off + way, axis=1).astype(jnp.int32)

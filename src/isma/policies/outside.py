@@ -38,7 +38,8 @@ class ServerView:
     gain: Column
     """Channel gain to the attached base station."""
     station: Column
-    """Attached base station."""
+    """Attached base station: a row of `infrastructure.hops`, and no server's index. The server nearest
+    to it is `infrastructure.nearest[station]`, and server l stands at `infrastructure.home[l]`."""
     host: Column
     """Hosting server: `server`, unless the scenario shows everybody's users."""
     wait_s: Column

@@ -14,7 +14,7 @@ from isma.model.situation import Situation
 from isma.model.vectors import Scales
 from isma.planning.allocation import offers
 from isma.planning.pools import Pools
-from isma.policies.base import believed_load
+from isma.policies.base import believed_load, nearest
 
 _REQUEST = 5
 USER_COLUMNS = 2 * _REQUEST + 1
@@ -29,12 +29,12 @@ def request_size(servers: int) -> int:
 
 
 def request_alone(observation: Observation, scales: Scales) -> Float[Array, "users columns"]:
-    """T_i, the station it comes from, the host that decides, and F; nothing of any other user."""
+    """T_i, the server nearest to it, the host that decides, and F; nothing of any other user."""
     servers = observation.acting.shape[0]
     return jnp.concatenate(
         [
             jnp.stack(vectors.request_columns(observation, scales), axis=1),
-            jax.nn.one_hot(observation.station, servers),
+            jax.nn.one_hot(nearest(observation), servers),
             jax.nn.one_hot(observation.host, servers),
             vectors.remaining(observation, scales)[observation.host],
         ],
@@ -62,7 +62,7 @@ def _servers(
     offer = offers(observation)
     step_s = jnp.maximum(0.1 * offer.local_s, 1e-9)
     columns = [
-        jax.nn.one_hot(observation.station, servers),
+        jax.nn.one_hot(nearest(observation), servers),
         jax.nn.one_hot(observation.host, servers),
         offer.transfer_s / (offer.transfer_s + step_s),
         offer.work_s / (offer.work_s + 0.1 * step_s),

@@ -17,6 +17,6 @@ def bandwidth_hz(
     if not params.shape.shared_band:
         return None
     offloads = jnp.where(offload_ratio > 0, 1.0, 0.0).astype(offload_ratio.dtype)
-    pools = Pools(station, params.shape.num_servers)
+    pools = Pools(station, params.shape.num_stations)
     others = pools.spread(pools.sum(offloads)) - offloads
     return params.infrastructure.bandwidth_hz / (others + 1)

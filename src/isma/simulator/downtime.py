@@ -145,5 +145,5 @@ def _between(params: Params, cost: MigrationCost, state: State, host: Int[Array,
         params.infrastructure.backhaul_rate_bps,
         state.requests.state_bits,
         state.requests.downtime_per_hop_s,
-        params.infrastructure.hops[state.placement.host, host],
+        params.infrastructure.between[state.placement.host, host],
     )

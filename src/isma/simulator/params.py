@@ -11,8 +11,9 @@ from isma.contract import Infrastructure, Latency
 from isma.errors import ScenarioError
 from isma.planning.migration import cost_of
 from isma.units import db_to_ratio
-from isma.world import backhaul, sites, traces
+from isma.world import sites, traces
 from isma.world.scenario import Remaining, Road, Scenario, Steady, Trace, Visibility
+from isma.world.servers import Network, network
 from isma.world.switches import Propagation, Stay
 
 
@@ -20,6 +21,7 @@ class Shape(eqx.Module):
     """What the compiled program depends on: sizes and switches."""
 
     num_users: int = eqx.field(static=True)
+    num_stations: int = eqx.field(static=True)
     num_servers: int = eqx.field(static=True)
     tasks_per_tick: int = eqx.field(static=True)
     """Most tasks that a user can emit in a tick."""
@@ -95,7 +97,7 @@ class Params(eqx.Module):
     """The world's constants, the same for every seed. What may be None is switched off."""
 
     infrastructure: Infrastructure
-    site_m: Float[Array, "servers 2"]
+    site_m: Float[Array, "stations 2"]
     coverage_radius_m: Float[Array, ""]
     period_ticks: Int[Array, "servers"]
     slots_per_tick: Int[Array, ""]
@@ -137,18 +139,18 @@ class Params(eqx.Module):
 
 def build(scenario: Scenario) -> Params:
     """Lay a scenario out as arrays. Raises ScenarioError or DataError where it cannot be."""
-    layout = sites.layout(scenario.sites)
-    num_servers = len(layout.ids)
+    laid = network(scenario)
+    layout, num_servers = laid.layout, len(laid.home)
     clock_hz = _per_server("servers.clock_hz", scenario.servers.clock_hz, num_servers)
     period_s = _per_server(
         "servers.decision_period_s", scenario.servers.decision_period_s, num_servers
     )
     radio, time, tasks = scenario.radio, scenario.time, scenario.tasks
     track_m = _track(scenario, layout)
-    shape = _shape(scenario, num_servers, track_m)
+    shape = _shape(scenario, laid, track_m)
     speed_mps, turn_std = _steady(scenario)
     return Params(
-        infrastructure=_infrastructure(scenario, layout, clock_hz, period_s),
+        infrastructure=_infrastructure(scenario, laid, clock_hz, period_s),
         site_m=jnp.asarray(layout.position_m),
         coverage_radius_m=jnp.asarray(scenario.sites.coverage_radius_m),
         period_ticks=jnp.asarray(np.round(period_s / time.tick_s), jnp.int32),
@@ -191,15 +193,16 @@ def build(scenario: Scenario) -> Params:
 
 
 def _infrastructure(
-    scenario: Scenario, layout: sites.Layout, clock_hz: np.ndarray, period_s: np.ndarray
+    scenario: Scenario, laid: Network, clock_hz: np.ndarray, period_s: np.ndarray
 ) -> Infrastructure:
-    hops = backhaul.hop_counts(scenario.backhaul, layout, scenario.sites.coverage_radius_m)
     radio = scenario.radio
     return Infrastructure(
         server_hz=jnp.asarray(clock_hz),
         decision_period_s=jnp.asarray(period_s),
         broadcast_period_s=jnp.asarray(max(scenario.broadcast.period_s, scenario.time.tick_s)),
-        hops=jnp.asarray(hops, float),
+        hops=jnp.asarray(laid.hops, float),
+        home=jnp.asarray(laid.home, jnp.int32),
+        nearest=jnp.asarray(laid.nearest, jnp.int32),
         backhaul_rate_bps=jnp.asarray(scenario.backhaul.rate_bps),
         bandwidth_hz=jnp.asarray(radio.bandwidth_hz),
         power_w=jnp.asarray(radio.power_w),
@@ -209,7 +212,7 @@ def _infrastructure(
     )
 
 
-def _shape(scenario: Scenario, num_servers: int, track_m: np.ndarray | None) -> Shape:
+def _shape(scenario: Scenario, laid: Network, track_m: np.ndarray | None) -> Shape:
     shortest_s = min(asked.interval_s[0] for asked in scenario.asked)
     shortest_slots = round(shortest_s / scenario.time.slot_s)
     delay_ticks = _delay_ticks(scenario)
@@ -217,7 +220,8 @@ def _shape(scenario: Scenario, num_servers: int, track_m: np.ndarray | None) -> 
     assert num_users is not None  # validated: a count or a trace
     return Shape(
         num_users=num_users,
-        num_servers=num_servers,
+        num_stations=len(laid.layout.ids),
+        num_servers=len(laid.home),
         tasks_per_tick=-(-scenario.time.slots_per_tick // shortest_slots),
         history_ticks=0 if delay_ticks == 0 else 2 ** delay_ticks.bit_length(),
         lossy=scenario.broadcast.loss_ratio > 0,

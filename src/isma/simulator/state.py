@@ -42,7 +42,7 @@ class Placement(eqx.Module):
     """What the decisions have settled: who is served where, and with how much."""
 
     host: Int[Array, "users"]
-    """Hosting server; before a user's first task, the server at its station."""
+    """Hosting server; before a user's first task, the one nearest to its station."""
     offload_ratio: Float[Array, "users"]
     requested_share: Float[Array, "users"]
     granted_share: Float[Array, "users"]
@@ -171,6 +171,7 @@ def reset(params: Params, key: PRNGKeyArray) -> State:
         heading_rad=_heading_rad(params, keys[6]),
     )
     station = mobility.nearest_site(motion.position_m, params.site_m)
+    host = params.infrastructure.nearest[station]
     server_hz = _clocks_hz(params, beyond[7])
     return State(
         tick=jnp.zeros((), jnp.int32),
@@ -179,10 +180,10 @@ def reset(params: Params, key: PRNGKeyArray) -> State:
         phase_ticks=jax.random.randint(keys[7], (shape.num_servers,), 0, params.period_ticks),
         motion=motion,
         station=station,
-        placement=_nothing_placed(params, station),
+        placement=_nothing_placed(params, host),
         heard=_nothing_heard(params, server_hz),
         underway=_nothing_underway(params),
-        downtime=_nobody_down(params, station),
+        downtime=_nobody_down(params, host),
         backlog=_nothing_to_do(params, requests),
         outages=_nobody_lost(params, station),
         fading=_first_fading(params, beyond[5:7]),
@@ -298,21 +299,21 @@ def _heading_rad(params: Params, key: PRNGKeyArray) -> Float[Array, "users"]:
     return heading if params.road is None else jnp.where(heading < jnp.pi, 0.0, jnp.pi)
 
 
-def _nothing_placed(params: Params, station: Int[Array, "users"]) -> Placement:
+def _nothing_placed(params: Params, host: Int[Array, "users"]) -> Placement:
     no_share = jnp.zeros_like(params.site_m, shape=(params.shape.num_users,))
     none = jnp.zeros_like(params.infrastructure.server_hz)
-    return Placement(station, no_share, no_share, no_share, load=none, price_s=none)
+    return Placement(host, no_share, no_share, no_share, load=none, price_s=none)
 
 
-def _nobody_down(params: Params, station: Int[Array, "users"]) -> Downtime | None:
+def _nobody_down(params: Params, host: Int[Array, "users"]) -> Downtime | None:
     migration = params.infrastructure.migration
     if migration is None and params.faults is None:
         return None
-    up_slot = jnp.zeros_like(station)
+    up_slot = jnp.zeros_like(host)
     if migration is None or migration.kind is not Migrating.PRECOPY:
         return Downtime(up_slot, None)
-    no_share = jnp.zeros_like(params.site_m, shape=station.shape)
-    return Downtime(up_slot, Moves(station, no_share, no_share, jnp.full_like(station, NEVER)))
+    no_share = jnp.zeros_like(params.site_m, shape=host.shape)
+    return Downtime(up_slot, Moves(host, no_share, no_share, jnp.full_like(host, NEVER)))
 
 
 def _nobody_lost(params: Params, station: Int[Array, "users"]) -> Outages | None:

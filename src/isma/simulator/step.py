@@ -71,7 +71,8 @@ def step(
         energy_j=served.energy_j,
     )
     unseen = state.emission.first_slot >= (state.tick + 1) * params.slots_per_tick
-    placement = replace(placement, host=jnp.where(unseen, station, placement.host))
+    nearest = params.infrastructure.nearest[station]
+    placement = replace(placement, host=jnp.where(unseen, nearest, placement.host))
     state = replace(
         state,
         tick=state.tick + 1,

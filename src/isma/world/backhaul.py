@@ -31,7 +31,7 @@ Link = tuple[int, int]
 
 def hop_counts(
     backhaul: scenario.Backhaul, layout: Layout, coverage_radius_m: float
-) -> Int[np.ndarray, "servers servers"]:
+) -> Int[np.ndarray, "stations stations"]:
     """Links on the shortest path between any two sites: the paper's d; 0 from a site to itself.
 
     Raises DataError or ScenarioError when the backhaul leaves a site out of reach.
@@ -62,7 +62,7 @@ def joining_links(backhaul: scenario.Backhaul, layout: Layout) -> list[Link]:
     ]
 
 
-def delaunay_links(position_m: Float[np.ndarray, "servers 2"], max_link_m: float) -> list[Link]:
+def delaunay_links(position_m: Float[np.ndarray, "stations 2"], max_link_m: float) -> list[Link]:
     """Edges of the Delaunay triangulation up to `max_link_m`, and the shortest that join the rest.
 
     Sites on one line are linked along it.
@@ -122,7 +122,7 @@ def _graph(backhaul: scenario.Backhaul, layout: Layout, coverage_radius_m: float
     return graph
 
 
-def _triangulation(position_m: Float[np.ndarray, "servers 2"]) -> set[Link]:
+def _triangulation(position_m: Float[np.ndarray, "stations 2"]) -> set[Link]:
     try:
         triangles = Delaunay(position_m)
     except (QhullError, ValueError):  # fewer than three sites, or all of them on one line
@@ -134,7 +134,7 @@ def _triangulation(position_m: Float[np.ndarray, "servers 2"]) -> set[Link]:
     return {(min(a, b), max(a, b)) for a, b in pairs.tolist()}
 
 
-def _along_line(position_m: Float[np.ndarray, "servers 2"]) -> set[Link]:
+def _along_line(position_m: Float[np.ndarray, "stations 2"]) -> set[Link]:
     centred = position_m - position_m.mean(axis=0)
     direction = np.linalg.svd(centred, full_matrices=False)[2][0]
     order = np.argsort(centred @ direction, kind="stable").tolist()
@@ -199,7 +199,7 @@ def _unique_labels(graph: nx.Graph) -> dict[str, Hashable]:
 
 
 def _not_connected(
-    backhaul: scenario.Backhaul, layout: Layout, hops: Float[np.ndarray, "servers servers"]
+    backhaul: scenario.Backhaul, layout: Layout, hops: Float[np.ndarray, "stations stations"]
 ) -> IsmaError:
     reached = np.isfinite(hops)
     largest = reached[reached.sum(axis=1).argmax()]

@@ -9,7 +9,10 @@ _CANDIDATES = 64
 
 
 def uniform_start(
-    key: PRNGKeyArray, num_users: int, site_m: Float[Array, "servers 2"], radius_m: Float[Array, ""]
+    key: PRNGKeyArray,
+    num_users: int,
+    site_m: Float[Array, "stations 2"],
+    radius_m: Float[Array, ""],
 ) -> Float[Array, "users 2"]:
     """Draw positions, in metres, uniformly over the union of the stations' discs.
 
@@ -61,7 +64,7 @@ def drive(
     return jnp.stack([2 * inside - ahead, position_m[:, 1]], -1), heading
 
 
-def nearest_site(position_m: Float[Array, "... 2"], site_m: Float[Array, "servers 2"]) -> Array:
+def nearest_site(position_m: Float[Array, "... 2"], site_m: Float[Array, "stations 2"]) -> Array:
     """Index of the station nearest to each position: the one with the strongest signal."""
     return jnp.argmin(_squared_distance(position_m, site_m), axis=-1).astype(jnp.int32)
 
@@ -71,7 +74,7 @@ def advance(
     heading_rad: Float[Array, "users"],
     turn_rad: Float[Array, "users"],
     step_m: Float[Array, ""],
-    site_m: Float[Array, "servers 2"],
+    site_m: Float[Array, "stations 2"],
     radius_m: Float[Array, ""],
 ) -> tuple[Float[Array, "users 2"], Float[Array, "users"]]:
     """Turn by `turn_rad`, go `step_m` metres, and reflect at the border of the union of discs.
@@ -96,7 +99,7 @@ def advance(
 
 
 def _squared_distance(
-    position_m: Float[Array, "... 2"], site_m: Float[Array, "servers 2"]
+    position_m: Float[Array, "... 2"], site_m: Float[Array, "stations 2"]
 ) -> Array:
     offset = position_m[..., None, :] - site_m
     return offset[..., 0] ** 2 + offset[..., 1] ** 2

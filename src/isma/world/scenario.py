@@ -107,7 +107,7 @@ class Time(Section):
 
 
 class Sites(Section):
-    """Where the base stations stand; an edge server is co-located with each."""
+    """Where the base stations stand, and beside them the edge servers."""
 
     kind: Literal["hexagonal", "line", "file"] = "hexagonal"
     """`hexagonal`: `count` neighbouring cells around a centre; `line`: `count` in a row; `file`: a
@@ -147,6 +147,9 @@ class Backhaul(Section):
 class Servers(Section):
     """The edge servers and when they decide."""
 
+    count: Annotated[int, Positive] | None = None
+    """How many: beside the stations nearest to where users are (k-medoids); none given: one beside
+    each."""
     clock_hz: Hertz | tuple[Hertz, ...] = 15.95e9
     """CPU clock f^e: one for all servers or one for each."""
     clock_range_hz: HertzRange | None = None
@@ -340,6 +343,9 @@ class Scenario(Section):
             )
         if self.mobility.kind != "trace" and self.users.count is None:
             raise ValueError("users.count must be given when users do not come from a trace")
+        count, stations = self.servers.count, self.sites.count
+        if self.sites.kind != "file" and count is not None and count > stations:
+            raise ValueError(f"servers.count must be at most sites.count ({stations}), got {count}")
         if self.sites.kind == "file" and self.backhaul.kind == "neighbours":
             raise ValueError(
                 'backhaul.kind must be "delaunay" or "file" for sites from a file, got "neighbours"'

@@ -56,19 +56,19 @@ class SiteTable:
 
     ids: tuple[str, ...]
     """Unlike one another."""
-    latitude: Float[np.ndarray, "servers"]
+    latitude: Float[np.ndarray, "stations"]
     """Degrees north."""
-    longitude: Float[np.ndarray, "servers"]
+    longitude: Float[np.ndarray, "stations"]
     """Degrees east."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the stations, and the edge servers beside them, stand on the plane."""
+    """Where the stations stand on the plane; edge servers stand beside them."""
 
     ids: tuple[str, ...]
-    """A name for each site, in the order of the servers."""
-    position_m: Float[np.ndarray, "servers 2"]
+    """A name for each station."""
+    position_m: Float[np.ndarray, "stations 2"]
     """Metres east and north."""
     projection: Projection | None
     """How degrees become these metres; None for a layout that is nowhere on Earth."""
@@ -83,7 +83,7 @@ def layout(sites: scenario.Sites) -> Layout:
     return Layout(tuple(str(site) for site in range(sites.count)), position_m, None)
 
 
-def hexagonal(count: int, spacing_m: float) -> Float[np.ndarray, "servers 2"]:
+def hexagonal(count: int, spacing_m: float) -> Float[np.ndarray, "stations 2"]:
     """Points of a triangular lattice, ring by ring around the origin, `spacing_m` apart."""
     corner = [(1, 0), (0, 1), (-1, 1), (-1, 0), (0, -1), (1, -1)]
     axial, ring = [(0, 0)], 0
@@ -96,7 +96,7 @@ def hexagonal(count: int, spacing_m: float) -> Float[np.ndarray, "servers 2"]:
     return spacing_m * np.stack([q + r / 2, r * math.sqrt(3) / 2], axis=-1)
 
 
-def line(count: int, spacing_m: float) -> Float[np.ndarray, "servers 2"]:
+def line(count: int, spacing_m: float) -> Float[np.ndarray, "stations 2"]:
     """Points in a row from west to east, the middle of them at the origin."""
     east_m = (np.arange(count) - (count - 1) / 2) * spacing_m
     return np.stack([east_m, np.zeros(count)], axis=-1)

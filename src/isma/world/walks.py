@@ -89,7 +89,7 @@ def _walked(
     heading: Float[Array, "users"],
     step_m: Float[Array, ""],
     turn_std: Float[Array, ""],
-    site_m: Float[Array, "servers 2"],
+    site_m: Float[Array, "stations 2"],
     radius_m: Float[Array, ""],
     keys: Key[Array, "samples"],
 ) -> Float[Array, "samples users 2"]:

@@ -1,0 +1,118 @@
+"""Which stations have a server beside them: all, or those nearest to where users are (k-medoids)."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.spatial import KDTree
+from scipy.spatial.distance import cdist
+
+from isma.errors import ScenarioError
+from isma.world import backhaul, mobility, sites, splits, traces
+from isma.world.medoids import medoids
+from isma.world.scenario import Scenario, Trace
+from isma.world.walks import NOWHERE, walks
+
+_EVERY_S = 10.0
+"""How often it is looked where users are."""
+_EQUAL_HOPS = 1e-3
+"""Weight in hops of the longest way in metres: metres decide between stations at as many hops."""
+_LEAST_PART = 0.01
+"""Part of the users taken to be spread evenly over stations, seen there or not."""
+_CROWD = 1024
+
+
+@dataclass(frozen=True)
+class Network:
+    """Stations, the servers beside some of them, and how far it is from each to each."""
+
+    layout: sites.Layout
+    """Where the stations stand."""
+    hops: Int[np.ndarray, "stations servers"]
+    """Links on the shortest way from a station to a server: the paper's d."""
+    home: Int[np.ndarray, "servers"]
+    """The station at which each server stands, rising."""
+
+    @property
+    def nearest(self) -> Int[np.ndarray, "stations"]:
+        """The server with the fewest hops from each station, the first of equals."""
+        return self.hops.argmin(axis=1)
+
+    @property
+    def between(self) -> Int[np.ndarray, "servers servers"]:
+        """Hops from server to server."""
+        return self.hops[self.home]
+
+
+def network(scenario: Scenario) -> Network:
+    """Lay a scenario's stations and servers out. Raises DataError or ScenarioError.
+
+    With fewer servers than stations those are chosen that bring users nearest to a server: the least
+    sum of hops, weighted by where users are.
+    """
+    layout = sites.layout(scenario.sites)
+    hops = backhaul.hop_counts(scenario.backhaul, layout, scenario.sites.coverage_radius_m)
+    stations, count = len(layout.ids), scenario.servers.count
+    if count is None or count == stations:
+        return Network(layout, hops, np.arange(stations))
+    if count > stations:
+        raise ScenarioError(
+            f"servers.count must be at most the number of stations ({stations}), got {count}"
+        )
+    way_m = cdist(layout.position_m, layout.position_m)
+    distance = hops + _EQUAL_HOPS * way_m / max(float(way_m.max()), 1.0)
+    home = medoids(distance, whereabouts(scenario, layout), count)
+    return Network(layout, hops[:, home], home)
+
+
+def whereabouts(scenario: Scenario, layout: sites.Layout) -> Float[np.ndarray, "stations"]:
+    """Part of their time that users spend at each station; the parts sum to 1.
+
+    As they walk in a world for training or, on a trace, as its users did in the two hours before the
+    scenario begins; where it has none of those, in the warm-up, which no result counts. Visitors who
+    appear around the first station count where they appear. Raises DataError or ScenarioError.
+    """
+    stations = len(layout.ids)
+    seen = _shares(walks(scenario, _EVERY_S), stations)
+    if seen is None:
+        seen = _shares(_warming_up(scenario, layout), stations)
+    assert seen is not None  # A trace that nobody follows is refused where it is read.
+    presence = scenario.presence
+    if presence.enabled and presence.within_m is not None:
+        crowd = _crowd(presence.within_m, layout)
+        seen = (1 - presence.part) * seen + presence.part * crowd
+    return (1 - _LEAST_PART) * seen + _LEAST_PART / stations
+
+
+def _shares(
+    station: Int[np.ndarray, "samples users"], stations: int
+) -> Float[np.ndarray, "stations"] | None:
+    known = station[station != NOWHERE]
+    return np.bincount(known, minlength=stations) / len(known) if len(known) else None
+
+
+def _warming_up(scenario: Scenario, layout: sites.Layout) -> Int[np.ndarray, "samples users"]:
+    """Stations of a trace's users from its start to the end of the warm-up."""
+    motion, time = scenario.mobility, scenario.time
+    assert isinstance(motion, Trace)  # Users who move by rule have walks.
+    span_s = max(time.warmup_s, time.tick_s)
+    found = traces.trajectories(
+        motion, layout.projection, span_s, min(_EVERY_S, span_s), scenario.users.count
+    )
+    return _nearest(found.position_m, layout)
+
+
+def _crowd(within_m: float, layout: sites.Layout) -> Float[np.ndarray, "stations"]:
+    key = jax.random.key(splits.split(splits.Purpose.TRAIN).seeds.start)
+    first_m = jnp.asarray(layout.position_m[0], float)
+    place_m = mobility.disc_start(key, _CROWD, first_m, jnp.asarray(within_m, float))
+    nearest = _nearest(np.asarray(place_m), layout)
+    return np.bincount(nearest, minlength=len(layout.ids)) / _CROWD
+
+
+def _nearest(
+    position_m: Float[np.ndarray, "... 2"], layout: sites.Layout
+) -> Int[np.ndarray, "..."]:
+    return np.asarray(KDTree(layout.position_m).query(position_m)[1])
