@@ -38,10 +38,13 @@ def compare(
     vary: Mapping[str, Sequence[Any]] | None = None,
     out: str | Path | None = None,
     on_progress: Callable[[comparison.Progress], None] = lambda progress: None,
+    p95_limit_s: float | None = None,
 ) -> Run:
     """Compare policies in the same worlds, write the folder with its report, and give its tables.
 
-    A number of seeds stands for 0, 1, ...; `vary` maps at most two fields to their values. Without
+    A number of seeds stands for 0, 1, ...; `vary` maps at most two fields to their values. With a
+    `p95_limit_s` and `servers` varied the findings say how many servers keep 95 % of tasks within
+    that time. Without
     `out` the folder is `runs/<scenario>-<digest>`; a folder with the same run is completed, never
     run twice. Raises IsmaError.
     """
@@ -51,6 +54,7 @@ def compare(
         tuple(policies),
         tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
         {files.full_name(field): tuple(values) for field, values in (vary or {}).items()},
+        p95_limit_s,
     )
     folder = Path(out) if out is not None else Path("runs") / plan.folder_name()
     comparison.compare(plan, folder, on_progress)

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from reference.physics import move_s
+from reference.physics import apart, move_s
 from reference.world import World
 
 
@@ -23,7 +23,7 @@ def journey(
     """The journey that a decision begins, or None where the service moves at once."""
     if world.migration is None or target == origin:
         return None
-    ahead_s, _ = move_s(world, world.users[user], world.hops[origin][target])
+    ahead_s, _ = move_s(world, world.users[user], apart(world, origin, target))
     if ahead_s == 0.0:
         return None
     ticks = max(1, math.ceil(ahead_s / world.tick_s - 1e-3))
@@ -34,5 +34,5 @@ def up_slot(world: World, user: int, origin: int, target: int, tick: int, before
     """The slot from which a service runs again that moves now."""
     if world.migration is None:
         return before
-    _, down_s = move_s(world, world.users[user], world.hops[origin][target])
+    _, down_s = move_s(world, world.users[user], apart(world, origin, target))
     return max(before, tick * world.slots_per_tick) + round(down_s / world.slot_s)

@@ -8,8 +8,18 @@ from reference.world import Point, Radio, User, World
 
 def nearest(world: World, point: Point) -> int:
     """The station nearest to a point, the first of equals."""
-    distances = [math.dist(server.site_m, point) for server in world.servers]
+    distances = [math.dist(station_m, point) for station_m in world.stations_m]
     return distances.index(min(distances))
+
+
+def closest_server(world: World, station: int) -> int:
+    """The server with the fewest hops from a station, the first of equals."""
+    return world.hops[station].index(min(world.hops[station]))
+
+
+def apart(world: World, origin: int, target: int) -> float:
+    """Hops from one server to another."""
+    return world.hops[world.servers[origin].home][target]
 
 
 def uplink_s(world: World, user: User, gain: float, band_hz: float, ratio: float) -> float:

@@ -6,6 +6,7 @@ from typing import Any
 from reference.failures import refuge, served_again, strike
 from reference.moves import journey, up_slot
 from reference.news import broadcast, view
+from reference.physics import closest_server
 from reference.serving import hand_over, move, tasks
 from reference.state import State, initial
 from reference.world import (
@@ -85,7 +86,7 @@ def _tick(world: World, state: State, draws: Draws, rule: Rule, tick: int) -> Ti
     hand_over(world, state, draws, ends, tick)
     for i in range(len(world.users)):
         if not born[i]:
-            state.hosts[i] = state.stations[i]
+            state.hosts[i] = closest_server(world, state.stations[i])
     return Tick(
         **_left_behind(state),
         tasks=done,

@@ -28,7 +28,7 @@ def move(world: World, state: State, draws: Draws, tick: int, there: list[bool])
         travel_x, travel_y = math.cos(heading), math.sin(heading)
         x += world.speed_mps * world.tick_s * travel_x
         y += world.speed_mps * world.tick_s * travel_y
-        site = world.servers[nearest(world, (x, y))].site_m
+        site = world.stations_m[nearest(world, (x, y))]
         distance = math.dist(site, (x, y))
         if distance > world.coverage_m:
             normal_x, normal_y = (x - site[0]) / distance, (y - site[1]) / distance
@@ -89,7 +89,7 @@ def hand_over(world: World, state: State, draws: Draws, ends: list[Point], tick:
             if stations[i] != state.stations[i]:
                 state.links[i] = fresh
                 continue
-            begin, site = state.positions_m[i], world.servers[state.stations[i]].site_m
+            begin, site = state.positions_m[i], world.stations_m[state.stations[i]]
             ground_m = max(math.dist(site, begin), world.radio.min_distance_m)
             way_m = math.dist(begin, ends[i])
             state.links[i] = moved(state.links[i], ground_m, way_m, fresh)
@@ -97,7 +97,7 @@ def hand_over(world: World, state: State, draws: Draws, ends: list[Point], tick:
 
 
 def link_gain(world: World, state: State, i: int, point: Point) -> float:
-    site = world.servers[state.stations[i]].site_m
+    site = world.stations_m[state.stations[i]]
     return channel_gain(world.radio, math.dist(site, point), state.links[i])
 
 

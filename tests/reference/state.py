@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from reference.failures import Outage
 from reference.moves import Journey
-from reference.physics import nearest
+from reference.physics import closest_server, nearest
 from reference.queues import Line
 from reference.streets import Link
 from reference.world import Point, World
@@ -38,7 +38,7 @@ def initial(world: World) -> State:
         positions_m=[user.start_m for user in world.users],
         headings_rad=[user.heading_rad for user in world.users],
         stations=stations,
-        hosts=list(stations),
+        hosts=[closest_server(world, station) for station in stations],
         ratios=[0.0 for _ in world.users],
         requests=[0.0 for _ in world.users],
         loads=[0.0 for _ in world.servers],

@@ -29,9 +29,9 @@ class User:
 
 @dataclass(frozen=True)
 class Server:
-    """One edge server and the base station at its site."""
+    """One edge server and the base station beside which it stands."""
 
-    site_m: Point
+    home: int
     clock_hz: float
     period_ticks: int
     phase_ticks: int
@@ -107,8 +107,10 @@ class World:
     """
 
     users: tuple[User, ...]
+    stations_m: tuple[Point, ...]
     servers: tuple[Server, ...]
     hops: tuple[tuple[float, ...], ...]
+    """`hops[station][server]`."""
     backhaul_bps: float
     radio: Radio
     broadcast: Broadcast

@@ -36,12 +36,18 @@ class Case:
     servers: int
     users: int
     tasks_per_tick: int = 1
+    bare: int = 0
+    """Stations without a server."""
     delay_ticks: tuple[int, ...] = (0,)
     lossy: bool = False
     literal: bool = False
     traced: bool = False
     on: frozenset[str] = frozenset()
     """What is switched on beyond the paper."""
+
+    @property
+    def stations(self) -> int:
+        return self.servers + self.bare
 
 
 ALL = frozenset(
@@ -72,6 +78,12 @@ CASES = {
     "clocks": Case(3, 4, 2, on=frozenset({"clocks"})),
     "services": Case(2, 8, 3, on=frozenset({"services", "queues"})),
     "road": Case(3, 4, 2, on=frozenset({"road"})),
+    "few": Case(2, 6, 2, bare=4),
+    "few_cold": Case(3, 6, 2, bare=3, delay_ticks=(1,), on=frozenset({"cold"})),
+    "few_lossy_failing": Case(3, 6, 2, bare=2, lossy=True, on=frozenset({"failures", "shared"})),
+    "one_for_all": Case(1, 4, 2, bare=4),
+    "all_few": Case(3, 6, 3, bare=3, delay_ticks=(1,), lossy=True, on=ALL | {"precopy"}),
+    "all_few_road": Case(2, 6, 2, bare=3, on=ALL | {"cold", "road"}),
     "all_precopy": Case(4, 6, 3, delay_ticks=(1,), lossy=True, on=ALL | {"precopy"}),
     "all_cold_road": Case(3, 6, 2, lossy=True, literal=True, on=ALL | {"cold", "road"}),
 }
@@ -92,11 +104,12 @@ def make_scenario(case: Case, rng: np.random.Generator) -> Scenario:
         time=described.Time(duration_s=200 * tick_s, warmup_s=0, tick_s=tick_s, slot_s=slot_s),
         sites=described.Sites(
             kind="line" if "road" in case.on else "hexagonal",
-            count=case.servers,
+            count=case.stations,
             coverage_radius_m=radius_m,
         ),
         backhaul=described.Backhaul(rate_bps=rate_bps),
         servers=described.Servers(
+            count=case.servers if case.bare else None,
             clock_hz=tuple(rng.uniform(1e9, 2e10, case.servers)),
             clock_range_hz=(1e9, 2e10) if "clocks" in case.on else None,
             decision_period_s=tuple(rng.integers(1, 9, case.servers) * tick_s),
@@ -194,10 +207,22 @@ def make_switches(
 
 
 def make_params(case: Case, scenario: Scenario, rng: np.random.Generator) -> Params:
-    """The scenario's arrays, with hops that depend on the direction, on uneven ground."""
+    """The scenario's arrays, with hops that depend on the direction, on uneven ground.
+
+    Where some stations have no server, the others stand in any order.
+    """
     params, radius_m = parameters.build(scenario), scenario.sites.coverage_radius_m
-    hops = rng.integers(1, 6, (case.servers, case.servers)) * (1 - np.eye(case.servers))
-    site_m = params.site_m + rng.uniform(-radius_m / 2, radius_m / 2, (case.servers, 2))
+    stations = case.stations
+    hops = rng.integers(1, 6, (stations, stations)) * (1 - np.eye(stations))
+    site_m = params.site_m + rng.uniform(-radius_m / 2, radius_m / 2, (stations, 2))
+    if case.bare:
+        home = rng.choice(stations, case.servers, replace=False)
+        hops = hops[:, home]
+        params = eqx.tree_at(
+            lambda p: (p.infrastructure.home, p.infrastructure.nearest),
+            params,
+            (jnp.asarray(home, jnp.int32), jnp.asarray(hops.argmin(axis=1), jnp.int32)),
+        )
     params = eqx.tree_at(
         lambda p: (p.infrastructure.hops, p.site_m), params, (jnp.asarray(hops), site_m)
     )

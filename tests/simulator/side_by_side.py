@@ -31,13 +31,14 @@ def world_of(scenario: Scenario, params: Params, state: State) -> reference.Worl
     radio, motion, plan = scenario.radio, scenario.mobility, scenario.broadcast
     track_m = None if params.track_m is None else np.asarray(params.track_m).tolist()
     server_columns = (
-        params.site_m,
+        params.infrastructure.home,
         network(params, state).server_hz,
         period_ticks.astype(int),
         state.phase_ticks,
     )
     return reference.World(
         users=tuple(reference.User(*row) for row in rows(user_columns(state))),
+        stations_m=tuple(map(tuple, np.asarray(params.site_m).tolist())),
         servers=tuple(reference.Server(*row) for row in rows(server_columns)),
         hops=np.asarray(params.infrastructure.hops).tolist(),
         backhaul_bps=scenario.backhaul.rate_bps,

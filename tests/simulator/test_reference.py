@@ -80,7 +80,7 @@ def test_scripted_worlds_agree(name: str, double: None) -> None:
     assert all(happened[event] for event in happened.keys() - rare), happened
 
 
-@pytest.mark.parametrize("name", ["all_precopy", "all_cold_road"])
+@pytest.mark.parametrize("name", ["all_precopy", "all_cold_road", "all_few"])
 def test_all_is_all(name: str) -> None:
     """No switch is left out: a new one must come to these worlds too."""
     made, paper = make_scenario(CASES[name], np.random.default_rng(0)), load("paper")

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from isma import api
-from isma.cli.terminal import ScenarioArgument, SetOption, bar, overrides_of
+from isma.cli.terminal import ScenarioArgument, SetOption, bar, overrides_of, seconds
 from isma.errors import RunError
 from isma.evaluation.compare import Progress as Standing
 from isma.evaluation.tables import Point, Run
@@ -38,6 +38,13 @@ def compare(
         ),
     ] = None,
     set_: SetOption = None,
+    p95_limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="with --vary servers=...: how many keep 95 % of tasks within it, as '60 s'",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="folder to write [default: runs/NAME-DIGEST]")
     ] = None,
@@ -50,11 +57,17 @@ def compare(
     if seeds is not None and seeds < 1:
         raise RunError(f"--seeds must be at least 1, got {seeds}")
     varied = vary_from(vary) if vary else again.get("vary", {})
-    _compare(loaded, [name.strip() for name in names], list(worlds), varied, out)
+    limit_s = seconds(p95_limit, "--p95-limit") or again.get("p95_limit_s")
+    _compare(loaded, [name.strip() for name in names], list(worlds), varied, limit_s, out)
 
 
 def _compare(
-    loaded: Scenario, policies: list[str], seeds: list[int], vary: Vary, out: Path | None
+    loaded: Scenario,
+    policies: list[str],
+    seeds: list[int],
+    vary: Vary,
+    limit_s: float | None,
+    out: Path | None,
 ) -> None:
     console = Console(stderr=True)
     with bar(console) as shown:
@@ -68,7 +81,7 @@ def _compare(
                 description=standing.label,
             )
 
-        run = api.compare(loaded, policies, seeds, vary, out, show)
+        run = api.compare(loaded, policies, seeds, vary, out, show, limit_s)
     for point in run.points:
         _print_summary(run, point)
     out_console = Console(width=None if sys.stdout.isatty() else 100)

@@ -35,8 +35,10 @@ def check(file: ScenarioArgument, set_: SetOption = None) -> None:
     """Whether a scenario can be run, its data included; what it holds, in a line."""
     loaded = files.load(file, overrides_of(set_))
     shape = build(loaded).shape
+    bare = shape.num_stations - shape.num_servers
+    beside = f" at {shape.num_stations} stations" if bare else ""
     typer.echo(
-        f"{loaded.name}: {shape.num_servers} servers, {shape.num_users} users, "
+        f"{loaded.name}: {shape.num_servers} servers{beside}, {shape.num_users} users, "
         f"{loaded.time.duration_s:g} s in ticks of {loaded.time.tick_s:g} s: fit to run"
     )
 

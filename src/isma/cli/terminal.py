@@ -57,14 +57,14 @@ def moment(text: str | None) -> datetime | None:
     return found
 
 
-def seconds(text: str | None) -> float | None:
+def seconds(text: str | None, option: str = "--duration") -> float | None:
     """A length of time above 0, with a unit or in seconds. Raises ScenarioError."""
     if text is None:
         return None
     try:
         value = units.quantity(text, units.SECONDS)
     except ValueError as error:
-        raise ScenarioError(f"--duration {error}, got {text!r}") from None
+        raise ScenarioError(f"{option} {error}, got {text!r}") from None
     if not isinstance(value, float) or not 0 < value < float("inf"):
-        raise ScenarioError(f"--duration must be above 0, got {text!r}")
+        raise ScenarioError(f"{option} must be above 0, got {text!r}")
     return value

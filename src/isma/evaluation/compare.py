@@ -1,6 +1,7 @@
 """Compare policies: every policy in the same worlds, cell by cell, stopped and taken up without loss."""
 
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -47,7 +48,7 @@ def compare(plan: Plan, out: Path, on_progress: Report = lambda progress: None) 
     points = plan.points()
     work = _Work(plan, out, points, policies, on_progress)
     work.refuse_misfits()
-    claim(out, "config.toml", plan.dumps(), "run")
+    _claim(plan, out)
     cells = work.run()
     bounds = work.bounds()
     on_progress(Progress(work.total_ticks, work.total_ticks, "timing decisions"))
@@ -55,6 +56,16 @@ def compare(plan: Plan, out: Path, on_progress: Report = lambda progress: None) 
     timings = _timings(points, policies, params)
     output.write_tables(plan, points, policies, params, cells, bounds, timings, out)
     return out
+
+
+def _claim(plan: Plan, out: Path) -> None:
+    """Take the folder. One that holds the same run under another limit keeps its cells."""
+    path, limit = out / "config.toml", re.compile(r"^p95_limit_s = .*\n", re.MULTILINE)
+    with suppress(OSError, UnicodeDecodeError):
+        held = path.read_text()
+        if limit.sub("", held) == plan.without_limit().dumps() and held != plan.dumps():
+            write_atomically(path, plan.dumps().encode())
+    claim(out, "config.toml", plan.dumps(), "run")
 
 
 def _timings(

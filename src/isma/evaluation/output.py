@@ -16,8 +16,9 @@ from isma.evaluation.plan import CellKey, Plan, Point
 from isma.evaluation.summary import Standing, summary_rows
 from isma.simulator.params import Params
 from isma.storage import write_atomically
-from isma.world import backhaul, sites
+from isma.world import backhaul
 from isma.world.scenario import Visibility
+from isma.world.servers import network
 
 _TASK_SAMPLE = 100_000
 _EDGES_S = 10 ** (DECADES[0] + np.arange(NUM_BINS + 1) / BINS_PER_DECADE)
@@ -182,12 +183,15 @@ def _tasks(points: Sequence[Point], cells: Cells) -> pd.DataFrame:
 
 
 def _map(plan: Plan, point: Point, cells: Cells, out: Path) -> None:
-    """Sites and links, and where users were: the first seed of the first point."""
-    layout = sites.layout(point.scenario.sites)
+    """Stations, servers and links, and where users were: the first seed of the first point."""
+    laid = network(point.scenario)
+    layout = laid.layout
     place = dict(zip(("x_m", "y_m"), layout.position_m.T, strict=True))
+    server = pd.Series(pd.NA, np.arange(len(layout.ids)), "Int64")
+    server[laid.home] = np.arange(len(laid.home))
     _csv(
         out / "sites.csv",
-        pd.DataFrame({"server": np.arange(len(layout.ids)), **place, "site_id": layout.ids}),
+        pd.DataFrame({"server": server, **place, "site_id": layout.ids}),
     )
     links = backhaul.links(point.scenario.backhaul, layout, point.scenario.sites.coverage_radius_m)
     _csv(out / "links.csv", pd.DataFrame(links, columns=["a", "b"]))

@@ -2,9 +2,10 @@
 
 import hashlib
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -22,6 +23,8 @@ from isma.world.scenario import Road, Scenario, Steady
 from isma.world.vary import Point, points
 
 MOST_VARIED = 2
+SERVERS = "servers.count"
+"""The varied field whose smallest value is sought that keeps a limit."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Plan:
     policies: tuple[str, ...]
     seeds: tuple[int, ...]
     vary: Mapping[str, tuple[Any, ...]]
+    p95_limit_s: float | None = None
+    """Time within which 95 % of tasks are to be done: how many servers does that take?"""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be compared, before anything runs."""
@@ -54,6 +59,8 @@ class Plan:
             raise RunError(
                 f"at most {MOST_VARIED} fields can be varied at once, got {len(self.vary)}"
             )
+        if self.p95_limit_s is not None:
+            self._limit_fits(self.p95_limit_s)
 
     def points(self) -> list[Point]:
         """Every combination of the varied fields' values."""
@@ -75,6 +82,7 @@ class Plan:
             "policies": list(self.policies),
             "seeds": list(self.seeds),
             "command": self.command(),
+            **({} if self.p95_limit_s is None else {"p95_limit_s": self.p95_limit_s}),
             "vary": {field: list(values) for field, values in self.vary.items()},
         }
         return files.dumps(self.scenario) + "\n" + tomli_w.dumps({"run": run})
@@ -83,18 +91,32 @@ class Plan:
         """The command that makes this run again, from its folder."""
         return "isma compare config.toml"
 
+    def without_limit(self) -> "Plan":
+        """The same runs, of which nothing is asked: a limit changes none of them."""
+        return replace(self, p95_limit_s=None)
+
     def folder_name(self) -> str:
         """Where the run goes unless told: the same command finds its folder again."""
-        return f"{self.scenario.name}-{hashlib.sha256(self.dumps().encode()).hexdigest()[:6]}"
+        text = self.without_limit().dumps()
+        return f"{self.scenario.name}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
     def digest(self) -> str:
         """A short name for this plan as run by this code on this data: cells of another are never reused."""
-        digest = hashlib.sha256((self.dumps() + code_digest()).encode())
+        digest = hashlib.sha256((self.without_limit().dumps() + code_digest()).encode())
         digest.update(f"{jax.__version__} {jnp.zeros(()).dtype}".encode())
         for path in self._inputs():
             with suppress(OSError):  # One that cannot be read is named where it is used.
                 digest.update(path.read_bytes())
         return digest.hexdigest()[:8]
+
+    def _limit_fits(self, limit_s: float) -> None:
+        if not (math.isfinite(limit_s) and limit_s > 0):
+            raise RunError(f"the limit of p95 must be a time above 0, got {limit_s:g} s")
+        if SERVERS not in self.vary:
+            raise RunError(
+                f"a limit of p95 ({limit_s:g} s) needs numbers of servers to choose from: "
+                "add --vary servers=20,50,100"
+            )
 
     def _inputs(self) -> list[Path]:
         """Files outside the package that decide what a cell holds: data, and policies of one's own."""

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from isma.evaluation import figures, quantities, tables, words
 from isma.evaluation.figures import style
 from isma.evaluation.figures.inline import inline
+from isma.evaluation.needed import needs
 from isma.evaluation.score import BEYOND, COLUMNS, HEADINGS, Gap, Score
 from isma.evaluation.tables import Point, Run
 from isma.storage import write_atomically
@@ -110,7 +111,7 @@ def _cards(run: Run) -> list[tuple[str, str, str]]:
     ranked = run.ranked(run.points[0])
     if run.vary:
         points = ("Points", f"{len(run.points)}", " × ".join(run.vary))
-        return [points, ("Policies", f"{len(run.policies)}", ""), size]
+        return [*_needed(run), points, ("Policies", f"{len(run.policies)}", ""), size]
     if not ranked:
         return [size]
     best = ranked[0]
@@ -122,6 +123,17 @@ def _cards(run: Run) -> list[tuple[str, str, str]]:
         bound = f"of {quantities.duration(best.bound_s)}"
         cards.append(("Above the bound", quantities.percent(best.above_bound_ratio), bound))
     return [*cards, size]
+
+
+def _needed(run: Run) -> list[tuple[str, str, str]]:
+    """How many servers are enough, where that was asked for all points alike."""
+    found = needs(run).get(None)
+    if not found:
+        return []
+    best, limit = found[0], quantities.setting("limit_s", found[0].limit_s)
+    if best.fewest is None:
+        return [("Servers needed", "more", f"than {max(best.p95_s)}, for a p95 of {limit}")]
+    return [("Servers needed", f"{best.fewest}", f"with {best.policy}, for a p95 of {limit}")]
 
 
 def _headers(run: Run) -> list[tuple[str, str, str]]:

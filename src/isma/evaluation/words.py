@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from isma.evaluation import quantities
+from isma.evaluation.answers import answers
 from isma.evaluation.quantities import duration, number, percent, percent_span
 from isma.evaluation.score import Gap, Score
 from isma.evaluation.tables import Point, Run
@@ -32,7 +33,7 @@ def findings(run: Run) -> list[str]:
         listed = _listed(sorted(run.references))
         return [f"Only references were run ({listed}): nobody can run them, so add a policy."]
     said = _over_points(run) if run.vary else _at_one_point(run, run.points[0])
-    return [*said, *_loads(run), *_cautions(run)]
+    return [*answers(run), *said, *_loads(run), *_cautions(run)]
 
 
 def _at_one_point(run: Run, point: Point) -> list[str]:

@@ -20,6 +20,8 @@ IMPORTED = {
 """Presets made of data that the package may not carry, and the command that makes each."""
 
 
+COUNT = "count"
+"""The field that a section's name may stand for."""
 RUN = "run"
 """The table of a run's `config.toml` that is not part of its scenario (isma.evaluation.plan)."""
 
@@ -71,6 +73,7 @@ class _RunTable(BaseModel):
     policies: list[str] = []
     seeds: list[int] = []
     vary: dict[str, list[Any]] = {}
+    p95_limit_s: float | None = None
 
 
 def override(scenario: Scenario, overrides: Mapping[str, Any]) -> Scenario:
@@ -100,10 +103,15 @@ def field_names() -> list[str]:
 
 
 def full_name(field: str) -> str:
-    """Complete a field's name: `speed_mps` is `mobility.speed_mps` where that is the only one."""
+    """Complete a field's name: `speed_mps` is `mobility.speed_mps` where that is the only one.
+
+    A section that counts something may stand for how many: `servers` is `servers.count`.
+    """
     names = field_names()
     if field in names:
         return field
+    if f"{field}.{COUNT}" in names:
+        return f"{field}.{COUNT}"
     ends = [name for name in names if name.rsplit(".", 1)[-1] == field]
     if len(ends) == 1:
         return ends[0]

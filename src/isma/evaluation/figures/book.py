@@ -3,11 +3,22 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from isma.evaluation.figures import city, delay, distribution, load, phase, style, timeline, vary
+from isma.evaluation.figures import (
+    city,
+    delay,
+    distribution,
+    load,
+    phase,
+    servers,
+    style,
+    timeline,
+    vary,
+)
 from isma.evaluation.figures.drawing import Drawing, Figure, save
 from isma.evaluation.tables import Run
 
 _PAGES: tuple[Callable[[Run], Drawing | None], ...] = (
+    servers.draw,
     vary.draw,
     phase.draw,
     delay.draw,

@@ -51,7 +51,10 @@ def draw(run: Run) -> Drawing | None:
         style.title(axes, shown[policy], _record(run, policy))
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="east (km)")
     panels[0].set_ylabel("north (km)")
-    canvas.legend(handles=_key(), loc="outside lower center", ncols=5, frameon=False, fontsize=8.5)
+    key = _key(bare=len(_servers(run)) < len(run.sites))
+    canvas.legend(
+        handles=key, loc="outside lower center", ncols=len(key), frameon=False, fontsize=8.5
+    )
     text = (
         f"The first seed's last moment{at_point(run, point)}. A user (dot) has the colour of the "
         "server (square) that hosts its service and a line to it; a hollow dot offloads nothing. "
@@ -87,9 +90,12 @@ def _extent(run: Run) -> tuple[np.ndarray, np.ndarray]:
 
 def _colours(run: Run) -> dict[int, str]:
     """A hue for each server, unlike those of its neighbours; the busiest choose first."""
+    beside = _servers(run)
     graph = nx.Graph()
-    graph.add_nodes_from(numbers(run.sites, "server").astype(int).tolist())
-    graph.add_edges_from(_pairs(run.links))
+    graph.add_nodes_from(beside.values())
+    graph.add_edges_from(
+        (beside[a], beside[b]) for a, b in _pairs(run.links) if a in beside and b in beside
+    )
     hosted = Counter(numbers(run.snapshot, "host").astype(int).tolist())
     order = sorted(graph, key=lambda server: (-hosted[server], server))
     used = dict.fromkeys(range(len(_HUES)), 0)
@@ -105,13 +111,15 @@ def _colours(run: Run) -> dict[int, str]:
 def _panel(run: Run, axes: Axes, rows: pd.DataFrame, colours: dict[int, str]) -> None:
     axes.set_aspect("equal")
     axes.grid(linewidth=0.5)
-    servers = numbers(run.sites, "server").astype(int).tolist()
-    site = dict(zip(servers, map(tuple, _places_km(run.sites).tolist()), strict=True))
-    crowded = len(site) > _MOST_NUMBERED
+    station = dict(enumerate(map(tuple, _places_km(run.sites).tolist())))
+    site = {server: station[place] for place, server in _servers(run).items()}
+    crowded = len(station) > _MOST_NUMBERED
     _trail(run, axes, 0.18 if crowded else 0.3)
-    links = [np.array([site[a], site[b]]) for a, b in _pairs(run.links) if a in site and b in site]
+    links = [np.array([station[a], station[b]]) for a, b in _pairs(run.links)]
     thin = 0.5 if crowded else 1.1
     axes.plot(*_joined(links), color=style.MUTED, linewidth=thin, alpha=0.45, zorder=1)
+    bare = np.array([where for row, where in station.items() if row not in _servers(run)])
+    axes.scatter(*bare.reshape(-1, 2).T, s=4, color=style.MUTED, marker="+", linewidths=0.8)
     place = _places_km(rows)
     hosts = numbers(rows, "host").astype(int)
     hue = [colours.get(int(host), style.MUTED) for host in hosts]
@@ -159,6 +167,12 @@ def _squares(
             )
 
 
+def _servers(run: Run) -> dict[int, int]:
+    """The server at each station that has one; stations are rows of `sites.csv`."""
+    server = numbers(run.sites, "server")
+    return {int(place): int(server[place]) for place in np.flatnonzero(np.isfinite(server))}
+
+
 def _trail(run: Run, axes: Axes, alpha: float) -> None:
     """The paths of the first seed, thinned so that the file stays small."""
     if run.trail.empty:
@@ -189,9 +203,11 @@ def _places_km(frame: pd.DataFrame) -> np.ndarray:
     return np.stack([numbers(frame, "x_m"), numbers(frame, "y_m")], axis=1) / 1000
 
 
-def _key() -> list[Line2D]:
+def _key(bare: bool) -> list[Line2D]:
     plain: Any = {"linestyle": "", "markeredgecolor": style.MUTED}
+    without = Line2D([], [], marker="+", markersize=5, label="station, no server", **plain)
     return [
+        *([without] if bare else []),
         Line2D(
             [], [], marker="s", markersize=8, color=style.MUTED, label="server that hosts", **plain
         ),

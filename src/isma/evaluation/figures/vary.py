@@ -32,7 +32,7 @@ def draw(run: Run) -> Drawing | None:
     for axes, group in _groups(run, left, far):
         _curves(run, axes, axis, group, ("mean_s", "mean_s_low", "mean_s_high"), 1 / scale)
         axes.set_ylim(*_limits(run, group, scale, with_bound=axes is left[-1]))
-        ends = [(_last(run, p, "mean_s") / scale, shown[p], looks[p]) for p in group]
+        ends = [(last(run, p, "mean_s") / scale, shown[p], looks[p]) for p in group]
         style.label_ends(axes, ends)
     style.title(left[0], "Mean completion time", "pale: 95 % over worlds; dotted: lower bound")
     left[-1].set_ylabel(f"mean ({unit})")
@@ -41,7 +41,7 @@ def draw(run: Run) -> Drawing | None:
     more = f"; off the scale: {', '.join(shown[p] for p in far)}" if far else ""
     style.title(right, "Above the best policy there", f"paired{more}")
     for axes in (*left, right):
-        _along(axes, axis, axes is not left[0] or len(left) == 1)
+        along(axes, axis, axes is not left[0] or len(left) == 1)
     text = (
         f"Each policy along {field}. Left: mean completion time; pale are the 95 % intervals "
         "over worlds and hold what all policies share, the dotted line is the lower bound. Right: "
@@ -88,15 +88,16 @@ def _groups(run: Run, left: list[Axes], far: list[str]) -> list[tuple[Axes, list
     return [(left[0], far), (left[-1], near)] if far else [(left[-1], near)]
 
 
-def _column(run: Run, policy: str, column: str) -> np.ndarray:
+def column(run: Run, policy: str, name: str) -> np.ndarray:
     """A column of the summary along the points, NaN where the policy has none."""
     rows = of_policy(run.summary, policy)
-    known = dict(zip(rows[run.vary[0]], numbers(rows, column), strict=True))
+    known = dict(zip(rows[run.vary[0]], numbers(rows, name), strict=True))
     return np.array([known.get(value, np.nan) for (value,) in run.points], dtype=float)
 
 
-def _last(run: Run, policy: str, column: str) -> float:
-    values = _column(run, policy, column)
+def last(run: Run, policy: str, name: str) -> float:
+    """The last value that a policy has of a column, NaN where it has none."""
+    values = column(run, policy, name)
     finite = values[np.isfinite(values)]
     return float(finite[-1]) if len(finite) else float("nan")
 
@@ -107,7 +108,7 @@ def _curves(
     looks = style.looks(run)
     for index, policy in reversed(list(enumerate(group))):
         look = looks[policy]
-        middle, low, high = (factor * _column(run, policy, column) for column in columns)
+        middle, low, high = (factor * column(run, policy, name) for name in columns)
         pen: Any = {
             "color": look.colour,
             "linewidth": look.width,
@@ -125,7 +126,7 @@ def _curves(
 
 
 def _bound(run: Run, axes: Axes, axis: Axis, scale: float) -> None:
-    bound = _column(run, run.policies[0], "bound_s") / scale
+    bound = column(run, run.policies[0], "bound_s") / scale
     pen: Any = {"color": style.INK, "linewidth": 1.2, "linestyle": style.DOTTED}
     if axis.numeric:
         axes.plot(axis.positions, bound, **pen)
@@ -137,7 +138,7 @@ def _bound(run: Run, axes: Axes, axis: Axis, scale: float) -> None:
 def _limits(run: Run, group: list[str], scale: float, with_bound: bool) -> tuple[float, float]:
     """The means themselves fill the panel: intervals over worlds may reach past it."""
     columns = ("mean_s", "bound_s") if with_bound else ("mean_s",)
-    sizes = [_column(run, policy, column) / scale for policy in group for column in columns]
+    sizes = [column(run, policy, name) / scale for policy in group for name in columns]
     low, high = float(np.nanmin(sizes)), float(np.nanmax(sizes))
     pad = (0.1 if with_bound else 0.4) * (high - low) or 0.02 * abs(high)
     return low - pad, high + pad
@@ -148,12 +149,13 @@ def _relative(run: Run, axes: Axes, axis: Axis, near: list[str]) -> None:
     _curves(run, axes, axis, near, columns, 100.0)
     axes.axhline(0, color=style.INK, linewidth=1.1)
     looks, shown = style.looks(run), quantities.names(run.policies)
-    ends = [(100 * _last(run, p, "above_best_ratio"), shown[p], looks[p]) for p in near]
+    ends = [(100 * last(run, p, "above_best_ratio"), shown[p], looks[p]) for p in near]
     style.label_ends(axes, [end for end in ends if np.isfinite(end[0])])
     axes.set_ylabel("per cent of the best policy's mean")
 
 
-def _along(axes: Axes, axis: Axis, labelled: bool) -> None:
+def along(axes: Axes, axis: Axis, labelled: bool) -> None:
+    """Ticks at the values that were simulated, on a logarithmic scale where they span much."""
     axes.grid(axis="both" if axis.numeric else "y")
     axes.yaxis.set_major_locator(style.round_steps())
     low, high = min(axis.positions), max(axis.positions)
