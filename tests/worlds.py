@@ -1,6 +1,7 @@
 """Small worlds for tests: scenarios, observations in round numbers, observations at random."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -66,21 +67,21 @@ def network(
 
     Rows of `hops` are stations; `home` says where servers stand, one at each if it is not given.
     """
-    stands = np.arange(len(server_hz)) if home is None else np.array(home)
-    return eqx.tree_at(
+    made = eqx.tree_at(
         lambda net: (
             *(net.server_hz, net.decision_period_s, net.hops, net.backhaul_rate_bps),
-            *(net.home, net.nearest),
             *(net.bandwidth_hz, net.power_w, net.noise_w),
         ),
         build(tiny()).infrastructure,
         (
             *(jnp.array(server_hz), 2.0 * jnp.ones(len(server_hz)), jnp.array(hops)),
-            *(jnp.asarray(1e6), jnp.asarray(stands, jnp.int32)),
-            jnp.asarray(np.argmin(hops, axis=1), jnp.int32),
-            *(jnp.asarray(1e6), jnp.asarray(1.0), jnp.asarray(1.0)),
+            *(jnp.asarray(1e6), jnp.asarray(1e6), jnp.asarray(1.0), jnp.asarray(1.0)),
         ),
     )
+    if home is None:
+        return made
+    closest = jnp.asarray(np.argmin(hops, axis=1), jnp.int32)
+    return replace(made, home=jnp.asarray(home, jnp.int32), closest=closest)
 
 
 FAR = 1e6

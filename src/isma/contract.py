@@ -53,10 +53,6 @@ class Infrastructure(eqx.Module):
     """Time between two broadcasts of a server."""
     hops: Float[Array, "stations servers"]
     """Hops d from a base station (row) to a server (column)."""
-    home: Int[Array, "servers"]
-    """The base station beside which each server stands."""
-    nearest: Int[Array, "stations"]
-    """The server with the fewest hops from each base station, the first of equals."""
     backhaul_rate_bps: Float[Array, ""]
     """Rate R^f of a hop."""
     bandwidth_hz: Float[Array, ""]
@@ -67,11 +63,24 @@ class Infrastructure(eqx.Module):
     """Noise power N0 over the whole band."""
     latency: Latency | None = None
     migration: MigrationCost | None = None
+    home: Int[Array, "servers"] | None = None
+    """Base station beside which each server stands; None where server l stands at station l."""
+    closest: Int[Array, "stations"] | None = None
+    """The server with the fewest hops from each station, the first of equals; None as `home`."""
 
     @property
     def between(self) -> Float[Array, "servers servers"]:
         """Hops from server to server: what a migration goes over."""
-        return self.hops[self.home]
+        return self.hops if self.home is None else self.hops[self.home]
+
+    def nearest(self, station: Int[Array, "users"]) -> Int[Array, "users"]:
+        """The server nearest to each user's station: the one beside it, if there is one."""
+        return station if self.closest is None else self.closest[station]
+
+    def detour(self, station: Int[Array, "users"]) -> Float[Array, "users servers"]:
+        """Hops from each user's station to every server beyond those to the nearest one."""
+        hops = self.hops[station]
+        return hops if self.closest is None else hops - hops.min(axis=1, keepdims=True)
 
 
 class Requests(eqx.Module):
@@ -143,6 +152,12 @@ class Observation(eqx.Module):
     """What is still to be done of the users' tasks, where tasks queue."""
     bandwidth_hz: Float[Array, "users"] | None = None
     """The band that a user has now, or would have if it began to offload; None where it has all of it."""
+
+    @property
+    def home(self) -> Int[Array, "servers"]:
+        """The base station beside which each server stands: a row of `infrastructure.hops`."""
+        home = self.infrastructure.home
+        return jnp.arange(self.acting.shape[0]) if home is None else home
 
     @property
     def num_pools(self) -> int:

@@ -75,13 +75,11 @@ def renamed(observation: Observation, name: np.ndarray) -> Observation:
     return eqx.tree_at(
         lambda o: (
             *(o.infrastructure.server_hz, o.infrastructure.hops),
-            *(o.infrastructure.home, o.infrastructure.nearest),
             *(o.news, o.host, o.station),
         ),
         observation,
         (
             *(net.server_hz[old], square(net.hops)),
-            *(jnp.asarray(name)[net.home[old]], jnp.asarray(name)[net.nearest[old]]),
             jax.tree.map(square, observation.news),
             *(jnp.asarray(name)[observation.host], jnp.asarray(name)[observation.station]),
         ),

@@ -219,7 +219,7 @@ def make_params(case: Case, scenario: Scenario, rng: np.random.Generator) -> Par
         home = rng.choice(stations, case.servers, replace=False)
         hops = hops[:, home]
         params = eqx.tree_at(
-            lambda p: (p.infrastructure.home, p.infrastructure.nearest),
+            lambda p: (p.infrastructure.home, p.infrastructure.closest),
             params,
             (jnp.asarray(home, jnp.int32), jnp.asarray(hops.argmin(axis=1), jnp.int32)),
         )

@@ -31,7 +31,7 @@ def world_of(scenario: Scenario, params: Params, state: State) -> reference.Worl
     radio, motion, plan = scenario.radio, scenario.mobility, scenario.broadcast
     track_m = None if params.track_m is None else np.asarray(params.track_m).tolist()
     server_columns = (
-        params.infrastructure.home,
+        home_of(params),
         network(params, state).server_hz,
         period_ticks.astype(int),
         state.phase_ticks,
@@ -67,6 +67,12 @@ def world_of(scenario: Scenario, params: Params, state: State) -> reference.Worl
         road_m=None if params.road is None else tuple(np.asarray(params.road.ends_m).tolist()),
         **switches_of(scenario),
     )
+
+
+def home_of(params: Params) -> np.ndarray:
+    """The station of each server."""
+    home = params.infrastructure.home
+    return np.arange(params.shape.num_servers) if home is None else np.asarray(home)
 
 
 def user_columns(state: State) -> tuple:

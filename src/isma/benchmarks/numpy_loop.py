@@ -7,6 +7,7 @@ and every task of the tick at its own slot.
 
 from dataclasses import dataclass
 
+import jax.numpy as jnp
 import numpy as np
 
 from isma.planning.allocation import RATIOS
@@ -50,7 +51,7 @@ class World:
         arrays = (
             params.site_m,
             infrastructure.hops,
-            infrastructure.nearest,
+            infrastructure.nearest(jnp.arange(len(params.site_m))),
             infrastructure.server_hz,
             params.period_ticks,
             state.phase_ticks,

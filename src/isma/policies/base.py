@@ -13,7 +13,15 @@ from isma.planning.pools import Pools
 
 def nearest(observation: Observation) -> Int[Array, "users"]:
     """The server nearest to each user's station: that beside it, if there is one."""
-    return observation.infrastructure.nearest[observation.station]
+    return observation.infrastructure.nearest(observation.station)
+
+
+def detour(observation: Observation) -> Float[Array, "users"]:
+    """Hops from each user's station to its host, beyond those to the nearest server."""
+    infrastructure, station = observation.infrastructure, observation.station
+    hops = infrastructure.hops[station, observation.host]
+    near = infrastructure.closest
+    return hops if near is None else hops - infrastructure.hops[station, near[station]]
 
 
 def shared_out(

@@ -7,7 +7,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from isma.contract import Action, Memory, Observation, Policy
 from isma.errors import PolicyError
 from isma.planning.allocation import offers
-from isma.policies.base import nearest, shared_out
+from isma.policies.base import detour, nearest, shared_out
 
 
 class Stay(Policy):
@@ -46,8 +46,8 @@ class Threshold(Policy):
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Action, Memory]:
         """Send the users that have come too far to the server nearest to their station."""
-        hops, station = observation.infrastructure.hops, observation.station
-        near = nearest(observation)
-        beyond = hops[station, observation.host] - hops[station, near]
-        target: Int[Array, "users"] = jnp.where(beyond >= self.hops, near, observation.host)
+        distance = detour(observation)
+        target: Int[Array, "users"] = jnp.where(
+            distance >= self.hops, nearest(observation), observation.host
+        )
         return shared_out(observation, offers(observation), target)[0], memory

@@ -4,14 +4,14 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Int, PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation
 from isma.planning.allocation import offers
 from isma.planning.distance import best_distances, transitions
 from isma.planning.migration import cost_of, one_hop_delay_s2
 from isma.planning.payback import level, levels_s
-from isma.policies.base import excess_s, nearest, shared_out
+from isma.policies.base import detour, excess_s, nearest, shared_out
 from isma.policies.markov import Markov, Way, way_of
 from isma.world.scenario import Scenario
 
@@ -50,7 +50,7 @@ class Mdp(Markov):
         offer, host = offers(observation), observation.host
         if observation.infrastructure.migration is None:
             return shared_out(observation, offer, nearest(observation))[0], memory
-        distance = _beyond(observation)[jnp.arange(host.shape[0]), host]
+        distance = detour(observation)
         excess = excess_s(observation, offer)
         hop_s = jnp.maximum(excess, 1e-12) / jnp.maximum(distance, 1)
         row = level(one_hop_delay_s2(observation) / hop_s)
@@ -68,14 +68,9 @@ class Mdp(Markov):
         return best_distances(levels_s(), way.relative[: len(chances)], chances, *numbers)
 
 
-def _beyond(observation: Observation) -> Float[Array, "users servers"]:
-    """Hops from each user's station to every server, beyond those to the nearest one."""
-    hops = observation.infrastructure.hops[observation.station]
-    return hops - jnp.min(hops, axis=1, keepdims=True)
-
-
 def _at_distance(observation: Observation, left: Int[Array, "users"]) -> Int[Array, "users"]:
     """The server so many hops beyond the nearest, or as near that as there is, next to the host."""
-    off = jnp.abs(_beyond(observation) - left[:, None])
-    way = observation.infrastructure.between[observation.host]
+    infrastructure = observation.infrastructure
+    off = jnp.abs(infrastructure.detour(observation.station) - left[:, None])
+    way = infrastructure.between[observation.host]
     return jnp.argmin(_DISTANCE_FIRST * off + way, axis=1).astype(jnp.int32)

@@ -38,8 +38,8 @@ class ServerView:
     gain: Column
     """Channel gain to the attached base station."""
     station: Column
-    """Attached base station: a row of `infrastructure.hops`, and no server's index. The server nearest
-    to it is `infrastructure.nearest[station]`, and server l stands at `infrastructure.home[l]`."""
+    """Attached base station: a row of `infrastructure.hops`, and no server's index; the server nearest
+    to it is `infrastructure.nearest(station)`."""
     host: Column
     """Hosting server: `server`, unless the scenario shows everybody's users."""
     wait_s: Column
@@ -48,6 +48,8 @@ class ServerView:
     """Whether what is decided for the user takes effect."""
     remaining_hz: np.ndarray
     """F of every server, as this one has last heard it."""
+    home: np.ndarray
+    """Base station beside which each server stands: hops from server to server are `hops[home]`."""
     price_s: np.ndarray
     """Price of every server, as this one has last heard it; 0 where none is asked."""
     age_s: np.ndarray
@@ -189,6 +191,7 @@ def _view(place: _Place, memory: Memory, observation: Observation) -> ServerView
         host=rows(observation.host),
         wait_s=rows(observation.wait_s),
         decides=rows(observation.decides) & place.own,
+        home=np.asarray(observation.home),
         remaining_hz=np.asarray(news.remaining_hz[server]),
         price_s=np.asarray(news.price_s[server]),
         age_s=np.asarray(news.age_s[server]),

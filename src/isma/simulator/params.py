@@ -201,14 +201,14 @@ def _infrastructure(
         decision_period_s=jnp.asarray(period_s),
         broadcast_period_s=jnp.asarray(max(scenario.broadcast.period_s, scenario.time.tick_s)),
         hops=jnp.asarray(laid.hops, float),
-        home=jnp.asarray(laid.home, jnp.int32),
-        nearest=jnp.asarray(laid.nearest, jnp.int32),
         backhaul_rate_bps=jnp.asarray(scenario.backhaul.rate_bps),
         bandwidth_hz=jnp.asarray(radio.bandwidth_hz),
         power_w=jnp.asarray(radio.power_w),
         noise_w=jnp.asarray(radio.noise_w),
         latency=_latency(scenario),
         migration=cost_of(scenario.migration),
+        home=None if laid.everywhere else jnp.asarray(laid.home, jnp.int32),
+        closest=None if laid.everywhere else jnp.asarray(laid.nearest, jnp.int32),
     )
 
 

@@ -171,7 +171,7 @@ def reset(params: Params, key: PRNGKeyArray) -> State:
         heading_rad=_heading_rad(params, keys[6]),
     )
     station = mobility.nearest_site(motion.position_m, params.site_m)
-    host = params.infrastructure.nearest[station]
+    host = params.infrastructure.nearest(station)
     server_hz = _clocks_hz(params, beyond[7])
     return State(
         tick=jnp.zeros((), jnp.int32),

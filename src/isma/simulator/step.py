@@ -71,7 +71,7 @@ def step(
         energy_j=served.energy_j,
     )
     unseen = state.emission.first_slot >= (state.tick + 1) * params.slots_per_tick
-    nearest = params.infrastructure.nearest[station]
+    nearest = params.infrastructure.nearest(station)
     placement = replace(placement, host=jnp.where(unseen, nearest, placement.host))
     state = replace(
         state,

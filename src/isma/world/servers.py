@@ -36,6 +36,11 @@ class Network:
     """The station at which each server stands, rising."""
 
     @property
+    def everywhere(self) -> bool:
+        """Whether every station has a server."""
+        return len(self.home) == len(self.hops)
+
+    @property
     def nearest(self) -> Int[np.ndarray, "stations"]:
         """The server with the fewest hops from each station, the first of equals."""
         return self.hops.argmin(axis=1)
