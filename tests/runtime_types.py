@@ -19,6 +19,8 @@ MODULES = (
     "isma.world.umi",
     "isma.world.sites",
     "isma.world.backhaul",
+    "isma.world.medoids",
+    "isma.world.servers",
     "isma.world.traces",
     "isma.evaluation.bound",
     "isma.evaluation.cell",

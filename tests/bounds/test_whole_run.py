@@ -40,6 +40,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "nothing": {},
     "cold": {"migration.kind": "cold", **MOVING},
     "precopy": {"migration.kind": "precopy", **MOVING},
+    "few": {"sites.count": 5, "servers.count": SERVERS, "migration.kind": "cold", **MOVING},
     "latency": {"latency.task_s": 0.1, "latency.per_hop_s": 5.0},
     "queues": {"queues.enabled": True, "cycles": [1e7, 4e8], "local_hz": ["1 GHz", "4 GHz"]},
     "shared": {"radio.shared": True},
@@ -97,7 +98,7 @@ def means_s(params: Any, key: PRNGKeyArray, hosts: Int[Array, "runs decisions us
     return jax.lax.map(one, hosts, batch_size=256)
 
 
-FAST = ("nothing", "cold")
+FAST = ("nothing", "cold", "few")
 
 
 @pytest.mark.parametrize(
@@ -172,12 +173,13 @@ def test_moves_that_cost_and_latency_raise_the_bound() -> None:
     assert float(dual_s(costly, price_s)) >= float(dual_s(free, price_s)) * (1 - 1e-5)
 
 
-@pytest.mark.parametrize("switch", ["nothing", "cold"])
+@pytest.mark.parametrize("switch", ["nothing", "cold", "few"])
 def test_elsewhere_stands_for_all_other_servers(
     switch: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With one server by name and the others as elsewhere the bound is lower, and still says something."""
-    scenario = tiny({"duration_s": 10, "warmup_s": 3, **SWITCHES[switch]})
+    few = {"sites.count": 5, "servers.count": 3} if switch == "few" else {}
+    scenario = tiny({"duration_s": 10, "warmup_s": 3, **SWITCHES[switch], **few})
     params = build(scenario)
     whole_s = run_bound_s(scenario, params, 0, steps=(40, 20))
     monkeypatch.setattr(future, "MOST_PLACES", 2)

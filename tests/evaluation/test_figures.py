@@ -22,6 +22,7 @@ from isma.evaluation.figures import (
     draw_all,
     load,
     phase,
+    servers,
     style,
     timeline,
     vary,
@@ -36,6 +37,7 @@ WORLDS = {
     "trace": synthetic.World(unit="user", seeds=1),
     "speed": synthetic.World(vary=SPEEDS, seeds=2),
     "words": synthetic.World(vary={"visibility": ["user", "server", "full"]}, seeds=3),
+    "servers": synthetic.World(vary={"servers.count": [20, 50, 100]}, seeds=2),
     "grid": synthetic.World(vary={"servers.decision_period_s": [2.0, 6.0], **SPEEDS}, seeds=3),
     "chance": synthetic.World(vary={"users.count": [20, 40], **SPEEDS}, seeds=2, noise=0.2),
     "odd": synthetic.World(
@@ -117,6 +119,8 @@ def test_a_policy_has_one_look_in_every_run_and_references_are_grey(runs: dict[s
 
 def test_varied_fields_bring_their_figures(runs: dict[str, Run]) -> None:
     with style.theme():
+        assert servers.draw(runs["servers"]) is not None
+        assert servers.draw(runs["speed"]) is None
         assert vary.draw(runs["paper"]) is None
         assert phase.draw(runs["paper"]) is None
         assert vary.draw(runs["speed"]) is not None
@@ -205,7 +209,7 @@ def test_an_axis_has_the_readable_unit_or_categories() -> None:
 
 
 def _drawings(run: Run) -> Iterator[Drawing]:
-    pages = (vary.draw, phase.draw) if run.vary else ORDINARY
+    pages = (servers.draw, vary.draw, phase.draw) if run.vary else ORDINARY
     for page in pages:
         drawing = page(run)
         if drawing is not None:

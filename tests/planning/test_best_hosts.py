@@ -58,6 +58,39 @@ def test_nobody_does_better_by_another_choice() -> None:
     np.testing.assert_array_equal(found[:, -1], np.arange(3)[:, None] * [1, 1, 1], "dear: stay")
 
 
+def test_nobody_does_better_where_some_stations_have_no_server() -> None:
+    """Servers beside the last and the first of three stations: v = c + γ P v, and one look ahead."""
+    home = np.array([2, 0])
+    hops = HOPS[:, home]
+    apart = hops[home]
+    discount = 1 - PERIOD_S / HORIZON_S
+    met = set()
+    for payback_s in (0.01, 1.0, 4.0, 20.0, 1e5):
+        table = best_hosts(
+            np.array([payback_s]), RELATIVE, CHANCES, hops, home, PERIOD_S, HORIZON_S
+        )
+        goes = np.asarray(table)[:, 0].T
+        assert goes.shape == (3, 2)
+        met.add(goes.tobytes())
+        states = list(itertools.product(range(3), range(2)))
+        paid, chance = np.zeros(6), np.zeros((6, 6))
+        cost = lambda station, host, there, price=payback_s: (  # noqa: E731
+            price * RELATIVE[apart[host, there]] + PERIOD_S * hops[station, there]
+        )
+        for row, (station, host) in enumerate(states):
+            there = goes[station, host]
+            paid[row] = cost(station, host, there)
+            chance[row, np.arange(3) * 2 + there] += CHANCES[station]
+        value = np.linalg.solve(np.eye(6) - discount * chance, paid).reshape(3, 2)
+        for station, host in states:
+            for there in range(2):
+                once = cost(station, host, there) + discount * CHANCES[station] @ value[:, there]
+                assert value[station, host] <= once + 1e-3 * value.max()
+    assert len(met) >= 3
+    free = np.asarray(best_hosts(np.array([0.01]), RELATIVE, CHANCES, hops, home, 2.0, 60.0))
+    assert free[:, 0, [0, 2]].tolist() == [[1, 0], [1, 0]], "follow"
+
+
 def test_a_service_that_knows_the_way_waits_for_who_comes_back() -> None:
     """From the middle all return to the first cell at once: nobody follows who would follow elsewhere."""
     returns = np.array([[0.9, 0.1, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
@@ -83,5 +116,12 @@ def test_targets_hold_home_first_and_the_station(number: int) -> None:
     np.testing.assert_array_equal(found[..., 0], np.tile(np.arange(number), (number, 1)))
     station = np.arange(number)[:, None, None]
     assert (found == station).any(axis=2).all()
+    few = np.arange(1, number, 2)
+    fewer = targets(hops[:, few], few)
+    assert fewer.shape[:2] == (number, len(few))
+    assert fewer.min() >= 0
+    assert fewer.max() < len(few)
+    np.testing.assert_array_equal(fewer[..., 0], np.tile(np.arange(len(few)), (number, 1)))
+    assert (fewer == hops[:, few].argmin(axis=1)[:, None, None]).any(axis=2).all()
     if number == 40:
         assert set(found[30, 10].tolist()) >= {11, 12, 13}, "on the way"

@@ -56,6 +56,18 @@ def test_transitions_by_hand() -> None:
     np.testing.assert_allclose(found, [[0.5, 0.5, 0], [0, 1, 0], [0, 0, 1]])
 
 
+def test_transitions_where_some_stations_have_no_server() -> None:
+    """Four stations in a row, a server beside the first and the last; one user walks 0, 1, 2.
+
+    Beyond the nearest server it is 0 hops from the first one, 0 again, and at station 2 one. With the
+    host that is nearest to it: 0 to 0, then 0 to 1; with that of a sample before: 0 to 1.
+    """
+    hops = np.array(line(4), int)[:, [0, 3]]
+    found = transitions(np.array([[0], [1], [2]]), hops)
+    np.testing.assert_allclose(found[0], [1 / 3, 2 / 3, 0, 0])
+    np.testing.assert_array_equal(found[1:], np.eye(4)[1:])
+
+
 def test_nothing_known_stays_as_it_is() -> None:
     found = transitions(np.zeros((0, 0), int), np.array(line(3), int))
     np.testing.assert_array_equal(found, np.eye(3))

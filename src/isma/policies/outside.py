@@ -38,8 +38,9 @@ class ServerView:
     gain: Column
     """Channel gain to the attached base station."""
     station: Column
-    """Attached base station: a row of `infrastructure.hops`, and no server's index; the server nearest
-    to it is `infrastructure.nearest(station)`."""
+    """Attached base station: a row of `infrastructure.hops`, and no server's index."""
+    nearest: Column
+    """The server with the fewest hops from that station: the one beside it, if there is one."""
     host: Column
     """Hosting server: `server`, unless the scenario shows everybody's users."""
     wait_s: Column
@@ -180,18 +181,20 @@ def _places(observation: Observation, words: np.ndarray) -> Iterator[_Place]:
 def _view(place: _Place, memory: Memory, observation: Observation) -> ServerView:
     server = place.server
     rows = lambda tree: jax.tree.map(lambda leaf: leaf[place.seen], tree)  # noqa: E731
-    news = observation.news
+    news, net = observation.news, observation.infrastructure
+    nearest = observation.station if net.closest is None else net.closest[observation.station]
     return ServerView(
         server=server,
         due=bool(observation.due[server]),
-        infrastructure=observation.infrastructure,
+        infrastructure=net,
         requests=rows(observation.requests),
         gain=rows(observation.gain),
         station=rows(observation.station),
+        nearest=rows(nearest),
         host=rows(observation.host),
         wait_s=rows(observation.wait_s),
         decides=rows(observation.decides) & place.own,
-        home=np.asarray(observation.home),
+        home=np.arange(len(net.server_hz)) if net.home is None else np.asarray(net.home),
         remaining_hz=np.asarray(news.remaining_hz[server]),
         price_s=np.asarray(news.price_s[server]),
         age_s=np.asarray(news.age_s[server]),
