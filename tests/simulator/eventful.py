@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
-from worlds import EVERYTHING, tiny
+from worlds import EVERYTHING, SERVERS, tiny
 
 from isma.contract import Action, Memory, Observation, Policy
 from isma.simulator.params import Params, build
@@ -117,8 +117,13 @@ class Run(NamedTuple):
 
 
 def scenario_of(kind: str, **numbers: float) -> Scenario:
-    """Everything on, with services that move in this way; only numbers may be given."""
-    return tiny({**BUSY, "migration.kind": kind, **numbers})
+    """Everything on, with services that move in this way; only numbers may be given.
+
+    `few` is cold, with twice as many stations as servers.
+    """
+    few = {"sites.count": 2 * SERVERS, "servers.count": SERVERS} if kind == "few" else {}
+    kind = "cold" if kind == "few" else kind
+    return tiny({**BUSY, "migration.kind": kind, **few, **numbers})
 
 
 def run(kind: str, seed: int, **numbers: float) -> Run:

@@ -17,7 +17,7 @@ from isma.simulator.rollout import run_chunk
 from isma.simulator.state import NEVER, reset
 from isma.world import umi
 
-KINDS = ("cold", "precopy")
+KINDS = ("cold", "precopy", "few")
 every_kind = pytest.mark.parametrize("kind", KINDS)
 seeds = st.integers(0, 2**31 - 1)
 numbers = st.fixed_dictionaries(
@@ -186,17 +186,18 @@ def test_bits_in_are_bits_out(kind: str, seed: int, given_numbers: dict[str, flo
     found = run(kind, seed, **given_numbers)
     requests, ratio = found.after.requests, found.after.placement.offload_ratio
     station, params = found.before.station, found.params
+    stations = params.shape.num_stations
     computing_j = float(params.kappa_j_per_hz2) * requests.local_hz**2 * (1 - ratio)
     power_w = float(params.infrastructure.power_w)
     sending_j = found.outcome.energy_j - (computing_j * requests.cycles)[..., None]
     offloads = np.stack(
-        [np.bincount(at, on, SERVERS) for at, on in zip(station, ratio > 0, strict=True)]
+        [np.bincount(at, on, stations) for at, on in zip(station, ratio > 0, strict=True)]
     )
     band_hz = float(params.infrastructure.bandwidth_hz)
     own_hz = band_hz / np.maximum(np.take_along_axis(offloads, station, axis=1), 1)
     given_out = np.stack(
         [
-            np.bincount(at, np.where(on, hz, 0), SERVERS)
+            np.bincount(at, np.where(on, hz, 0), stations)
             for at, on, hz in zip(station, ratio > 0, own_hz, strict=True)
         ]
     )
@@ -288,7 +289,7 @@ def stop_slots(found: Run) -> np.ndarray:
     """For how many slots a move from the old to the new host stops each service."""
     infrastructure, requests = found.params.infrastructure, found.before.requests
     with jax.enable_x64(True):
-        hops = infrastructure.hops[found.before.placement.host, found.after.placement.host]
+        hops = infrastructure.between[found.before.placement.host, found.after.placement.host]
         move = move_between(
             infrastructure.migration,
             infrastructure.backhaul_rate_bps,

@@ -12,6 +12,8 @@ from isma.evaluation.needed import limit_s, needs
 from isma.evaluation.plan import SERVERS
 from isma.evaluation.tables import Run
 
+_FAR = 4.0
+"""Past so many times the best p95, at every number, a policy would flatten the others."""
 _REACH = 3.0
 """A limit past so many times the heights that are drawn is said, and not drawn."""
 
@@ -53,8 +55,8 @@ def draw(run: Run) -> Drawing | None:
 
 def _to_scale(p95_s: dict[str, np.ndarray]) -> tuple[list[str], list[str]]:
     """Policies that are drawn, and those that would flatten them at every number."""
-    cut = [style.limit([float(v) for v in at]) for at in zip(*p95_s.values(), strict=True)]
-    off = [policy for policy, values in p95_s.items() if np.all(values > np.array(cut))]
+    best = np.nanmin(list(p95_s.values()), axis=0)
+    off = [policy for policy, values in p95_s.items() if np.all(values > _FAR * best)]
     return [policy for policy in p95_s if policy not in off], off
 
 
