@@ -13,6 +13,7 @@ MODULES = (
     "isma.policies",
     "isma.simulator",
     "isma.training",
+    "isma.environments",
     "isma.bounds",
     "isma.world.mobility",
     "isma.world.radio",

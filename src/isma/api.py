@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from isma.environments import NetworkEnv
 from isma.evaluation import compare as comparison
 from isma.evaluation import report, whole_run
 from isma.evaluation.conformance import suite
@@ -80,6 +81,16 @@ def check_policy(name: str, scenario: Scenario | str | Path = "paper") -> list[V
     """Try every rule of the contract on the policy of that name. Raises IsmaError."""
     loaded = scenario if isinstance(scenario, Scenario) else files.load(scenario)
     return suite.check(registry.get(name), loaded)
+
+
+def parallel_env(
+    scenario: Scenario | str | Path = "paper",
+    overrides: Mapping[str, Any] | None = None,
+    flat: bool = False,
+    rows: int | None = None,
+) -> NetworkEnv:
+    """All servers as agents of a PettingZoo environment (docs/environments.md). Raises IsmaError."""
+    return NetworkEnv(scenario, overrides=overrides, flat=flat, rows=rows)
 
 
 @dataclass(frozen=True)

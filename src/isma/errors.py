@@ -5,6 +5,7 @@
     ├── DataError       a trace, a site table or a graph that cannot be used
     ├── PolicyError     a policy's name or option
     ├── CheckpointError trained weights that are missing, damaged or another model's
+    ├── OptionError     an option or a seed of an environment
     └── RunError        a run folder, an output path, a full disk
 
 A message states the rule, the value and the way out.
@@ -32,6 +33,10 @@ class PolicyError(IsmaError):
 
 class CheckpointError(IsmaError):
     """Trained weights are missing, damaged, or of another model or world."""
+
+
+class OptionError(IsmaError):
+    """An option or a seed of an environment is wrong."""
 
 
 class RunError(IsmaError):

@@ -46,11 +46,7 @@ def step(
     params: Params, policy: Policy, state: State, memory: Memory, draws: Draws
 ) -> tuple[State, Memory, Outcome]:
     """Advance one world by one tick."""
-    state, turned = fail(params, depart(params, state), draws)
-    state, arrived = arrive(params, state)
-    heard, underway = broadcast(params, state, draws)
-    state = replace(state, heard=heard, underway=underway)
-    deciding = who_decides(params, state, turned)
+    state, deciding, arrived = before_decisions(params, state, draws)
     before = state.placement
     placement, memory = when(
         jnp.any(deciding.acting), _decide, (before, memory), params, policy, state, deciding, draws
@@ -83,6 +79,17 @@ def step(
         fading=fade(params, state, ahead, station, draws),
     )
     return state, memory, outcome
+
+
+def before_decisions(
+    params: Params, state: State, draws: Draws
+) -> tuple[State, Deciding, Bool[Array, "users"]]:
+    """What comes before a tick's decisions: the state to decide from, who decides, and who has arrived."""
+    state, turned = fail(params, depart(params, state), draws)
+    state, arrived = arrive(params, state)
+    heard, underway = broadcast(params, state, draws)
+    state = replace(state, heard=heard, underway=underway)
+    return state, who_decides(params, state, turned), arrived
 
 
 def who_decides(params: Params, state: State, turned: Bool[Array, "users"]) -> Deciding:

@@ -1,0 +1,127 @@
+"""One learning server among others, as a Gymnasium environment."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from isma.environments.episode import Episode, Report, Setting, advance, begin, shown
+from isma.environments.quantities import reward_unit_s
+from isma.environments.setting import TRAINING_WORLDS, Source, check_seed, check_server, lay_out
+from isma.errors import PolicyError
+from isma.policies import registry
+
+
+def setting(
+    scenario: Source,
+    server: int,
+    others: str,
+    overrides: Mapping[str, Any] | None,
+    flat: bool,
+    rows: int | None,
+) -> Setting:
+    """All options, checked. Raises IsmaError."""
+    policy = registry.get(others)
+    world = lay_out(scenario, overrides, flat, rows)
+    return Setting(
+        world.params,
+        policy,
+        world.coding,
+        world.scenario,
+        int(server),
+        check_server(server, world),
+        reward_unit_s(world.scenario),
+    )
+
+
+class ServerEnv(gymnasium.Env[Any, Any]):
+    """A server learns, the others run a named policy; a step is the learner's decision period.
+
+    Observation and action are dictionaries of columns in SI units, or with `flat` a vector and a
+    server for each row (docs/environments.md). The reward is minus the mean completion time of the
+    tasks that its own users emit in the period, in `reward_unit_s`. It truncates where the
+    scenario's duration leaves no whole period, and never terminates.
+    """
+
+    metadata = {"render_modes": []}  # noqa: RUF012  # as in Gymnasium
+
+    def __init__(
+        self,
+        scenario: Source = "paper",
+        *,
+        server: int = 0,
+        others: str = "price",
+        overrides: Mapping[str, Any] | None = None,
+        flat: bool = False,
+        rows: int | None = None,
+    ) -> None:
+        self._setting = setting(scenario, server, others, overrides, flat, rows)
+        self.reward_unit_s = self._setting.reward_unit_s
+        self.scenario = self._setting.scenario
+        self.infrastructure = self._setting.params.infrastructure
+        self.observation_space = self._setting.coding.observation_space()
+        self.action_space = self._setting.coding.action_space()
+        self._episode: Episode | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begin the world of that seed, or the next one of the seed given last. Raises OptionError."""
+        super().reset(seed=seed)
+        if seed is None and self._episode is not None:
+            first, number = self._episode.seed, self._episode.number + 1
+        else:
+            first = check_seed(first_seed(self.np_random) if seed is None else seed)
+            first, number = jnp.uint32(first), jnp.int32(0)
+        self._episode = episode = _begin(self._setting, first, number)
+        time_s = int(episode.state.tick) * self.scenario.time.tick_s
+        observation = own_arrays(_shown(self._setting, episode))
+        return observation, {"time_s": time_s, "world": int(episode.world)}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Decide, and let a decision period pass. Raises PolicyError where a task never ends."""
+        if self._episode is None:
+            raise gymnasium.error.ResetNeeded("reset() must be called before step()")
+        self._episode, observation, report = _advance(self._setting, self._episode, action)
+        one = Report(*(value.item() for value in jax.device_get(report)))
+        reward, over, known = told(one, self.scenario.time.tick_s)
+        check_finite(reward)
+        return own_arrays(observation), reward, False, over, known
+
+
+_begin = jax.jit(begin)
+_shown = jax.jit(shown)
+
+
+@jax.jit
+def _advance(setting: Setting, episode: Episode, action: Any) -> tuple[Episode, Any, Report]:
+    episode, report = advance(setting, episode, action)
+    return episode, shown(setting, episode), report
+
+
+def first_seed(random: np.random.Generator) -> int:
+    """A world for training, where nobody names one."""
+    return int(random.integers(TRAINING_WORLDS.start, TRAINING_WORLDS.stop))
+
+
+def own_arrays(observation: Any) -> Any:
+    """NumPy arrays that nobody else holds."""
+    return jax.tree.map(np.array, observation)
+
+
+def told(report: Any, tick_s: float) -> tuple[Any, Any, dict[str, Any]]:
+    """Reward, whether it is over, and the rest by name; the same for one world and for many."""
+    known = report._asdict()
+    reward, over = known.pop("reward"), known.pop("over")
+    return reward, over, {"time_s": known.pop("tick") * tick_s, **known}
+
+
+def check_finite(reward: float | np.ndarray) -> None:
+    """Refuse a world in which a task never ends. Raises PolicyError."""
+    if not np.all(np.isfinite(reward)):
+        raise PolicyError(
+            "a task never finishes: the others' policy asks for no CPU share, or for what is no number"
+        )

@@ -1,0 +1,80 @@
+"""What an environment is made from: a scenario laid out, and options checked."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from isma.environments.coding import Coding
+from isma.environments.flat import Flat
+from isma.environments.structured import Structured
+from isma.errors import OptionError, ScenarioError
+from isma.simulator.params import Params, build
+from isma.world import files
+from isma.world.scenario import Scenario, Visibility
+from isma.world.splits import Purpose, split
+
+LARGEST_SEED = 2**32 - 1
+TRAINING_WORLDS = split(Purpose.TRAIN).seeds
+"""Where worlds are drawn from when nobody names a seed."""
+
+Source = Scenario | str | Path
+
+
+class World(NamedTuple):
+    """A scenario as arrays, and how it is written."""
+
+    scenario: Scenario
+    params: Params
+    coding: Coding
+
+
+def lay_out(
+    source: Source, overrides: Mapping[str, Any] | None, flat: bool, rows: int | None
+) -> World:
+    """Load and build a scenario with fields overridden by name. Raises IsmaError."""
+    if isinstance(source, Scenario):
+        scenario = files.override(source, overrides) if overrides else source
+    else:
+        scenario = files.load(source, overrides)
+    if scenario.visibility is Visibility.USER:
+        raise ScenarioError(
+            'visibility must be "server" or "full" in an environment, where one agent decides for '
+            'all users of a server, got "user"'
+        )
+    params = build(scenario)
+    if rows is None:
+        return World(scenario, params, _coding(scenario, params, flat, None))
+    if not flat:
+        raise OptionError(f"rows must not be given without flat=True, got {rows!r}")
+    users = params.shape.num_users
+    if not 1 <= rows <= users:
+        raise OptionError(f"rows must be from 1 to the number of users ({users}), got {rows!r}")
+    return World(scenario, params, _coding(scenario, params, flat, rows))
+
+
+def _coding(scenario: Scenario, params: Params, flat: bool, rows: int | None) -> Coding:
+    return Flat.of(scenario, params, rows) if flat else Structured.of(scenario, params)
+
+
+def check_server(server: int, world: World) -> int:
+    """Ticks in a decision period of that server, of which the run must have two. Raises IsmaError."""
+    servers = world.params.shape.num_servers
+    if not (isinstance(server, int | np.integer) and 0 <= server < servers):
+        raise OptionError(f"server must be a whole number from 0 to {servers - 1}, got {server!r}")
+    period_ticks = int(world.params.period_ticks[server])
+    time = world.scenario.time
+    if time.num_ticks < 2 * period_ticks:
+        raise ScenarioError(
+            f"time.duration_s must be at least two decision periods "
+            f"({2 * period_ticks * time.tick_s:g}) in an environment, got {time.duration_s:g}"
+        )
+    return period_ticks
+
+
+def check_seed(seed: int) -> int:
+    """The number of a world. Raises OptionError."""
+    if not 0 <= seed <= LARGEST_SEED:
+        raise OptionError(f"seed must be from 0 to {LARGEST_SEED}, got {seed!r}")
+    return seed

@@ -1,0 +1,110 @@
+"""Observations and actions by name, in SI units: a row for each user of the world."""
+
+from typing import Any, Self
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from gymnasium import spaces
+from jaxtyping import Array, Int
+
+from isma.contract import Action, Observation
+from isma.environments.coding import Coding, bounded, own
+from isma.environments.quantities import (
+    Quantity,
+    announced,
+    beyond_the_paper,
+    of_servers,
+    of_users,
+    requested,
+)
+from isma.model import vectors
+from isma.planning.allocation import RATIOS, offers
+from isma.policies.base import shared_out
+from isma.simulator.params import Params
+from isma.world.scenario import Scenario, Visibility
+
+LEAST_SHARE = 0.001
+"""What an offloading user is asked for at least: without any share its tasks would never end."""
+
+
+class Structured(Coding):
+    """Dictionaries of columns; rows of users out of sight are zero.
+
+    Observation: `own` (hosted here) and `decides` (the action takes effect), the attached
+    `station`, quantities of users, and those of servers. Action: `server`, `offload_tenths` and
+    `cpu_share` of every user.
+    """
+
+    users: tuple[Quantity, ...] = eqx.field(static=True)
+    servers: tuple[Quantity, ...] = eqx.field(static=True)
+    num_users: int = eqx.field(static=True)
+    num_servers: int = eqx.field(static=True)
+    shows_host: bool = eqx.field(static=True)
+    """Whether users of other servers are in sight."""
+
+    @classmethod
+    def of(cls, scenario: Scenario, params: Params) -> Self:
+        """What this scenario lets a server see."""
+        scales = vectors.scales([scenario])
+        return cls(
+            (*requested(scenario, scales), *beyond_the_paper(scenario, params, scales)),
+            announced(scenario, params, scales),
+            params.shape.num_users,
+            params.shape.num_servers,
+            params.shape.visibility is Visibility.FULL,
+        )
+
+    def observation_space(self) -> spaces.Dict:
+        """Names, shapes and bounds."""
+        places = lambda: spaces.MultiDiscrete([self.num_servers] * self.num_users, dtype=np.int32)  # noqa: E731
+        found: dict[str, spaces.Space] = {
+            "own": spaces.MultiBinary(self.num_users),
+            "decides": spaces.MultiBinary(self.num_users),
+            "station": places(),
+        }
+        if self.shows_host:
+            found["host"] = places()
+        for quantities, count in ((self.users, self.num_users), (self.servers, self.num_servers)):
+            for quantity in quantities:
+                found[quantity.name] = spaces.Box(quantity.low, quantity.high, (count,), np.float32)
+        return spaces.Dict(found)
+
+    def action_space(self) -> spaces.Dict:
+        """Where each user is to be served, tenths of each task to offload, part of the CPU asked for."""
+        return spaces.Dict(
+            {
+                "server": spaces.MultiDiscrete([self.num_servers] * self.num_users),
+                "offload_tenths": spaces.MultiDiscrete([len(RATIOS)] * self.num_users),
+                "cpu_share": spaces.Box(0.0, 1.0, (self.num_users,), np.float32),
+            }
+        )
+
+    def encode(self, seen: Observation, server: Int[Array, ""]) -> dict[str, Array]:
+        """Columns by name."""
+        found = {
+            "own": own(seen, server).astype(jnp.int8),
+            "decides": seen.decides.astype(jnp.int8),
+            "station": seen.station,
+        }
+        if self.shows_host:
+            found["host"] = seen.host
+        for quantity in self.users:
+            found[quantity.name] = bounded(of_users(quantity, seen), quantity.low, quantity.high)
+        for quantity in self.servers:
+            column = of_servers(quantity, seen, server)
+            found[quantity.name] = bounded(column, quantity.low, quantity.high)
+        return found
+
+    def decode(self, action: Any, seen: Observation, server: Int[Array, ""]) -> Action:
+        """The same as the contract has it, with the price that goes with who stays."""
+        target = jnp.clip(action["server"], 0, self.num_servers - 1).astype(seen.host.dtype)
+        tenths = jnp.clip(action["offload_tenths"], 0, len(RATIOS) - 1)
+        asked = jnp.nan_to_num(jnp.asarray(action["cpu_share"], seen.gain.dtype))
+        least = jnp.where(tenths > 0, LEAST_SHARE, 0.0)
+        return Action(
+            target,
+            jnp.asarray(RATIOS, seen.gain.dtype)[tenths],
+            jnp.clip(asked, least, 1.0),
+            price_s=shared_out(seen, offers(seen), target)[1].price_s,
+        )

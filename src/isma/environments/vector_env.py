@@ -1,0 +1,202 @@
+"""Many worlds of one learning server at once, as a Gymnasium vector environment: one program."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium
+import jax
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space, iterate
+from jaxtyping import Bool, Int
+
+from isma.environments.episode import Episode, Report, Setting, advance, begin, renewed, shown
+from isma.environments.server_env import check_finite, first_seed, own_arrays, setting, told
+from isma.environments.setting import Source, check_seed
+from isma.errors import OptionError
+from isma.when import choose
+
+_NEXT = -1
+"""In place of a seed: go on to the next world."""
+
+
+class VectorServerEnv(VectorEnv[Any, Any, np.ndarray]):
+    """`ServerEnv` in `num_envs` worlds, with the same options; each world goes as it would alone.
+
+    Worlds that are over begin anew as `autoreset_mode` says: `NextStep`, `SameStep` or `Disabled`,
+    as Gymnasium defines them.
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        scenario: Source = "paper",
+        *,
+        server: int = 0,
+        others: str = "price",
+        overrides: Mapping[str, Any] | None = None,
+        flat: bool = False,
+        rows: int | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+    ) -> None:
+        if num_envs < 1:
+            raise OptionError(f"num_envs must be at least 1, got {num_envs!r}")
+        self.num_envs = num_envs
+        self._mode = _mode(autoreset_mode)
+        self.metadata = {"render_modes": [], "autoreset_mode": self._mode}
+        self._setting = setting(scenario, server, others, overrides, flat, rows)
+        self.reward_unit_s = self._setting.reward_unit_s
+        self.scenario = self._setting.scenario
+        self.infrastructure = self._setting.params.infrastructure
+        self.single_observation_space = self._setting.coding.observation_space()
+        self.single_action_space = self._setting.coding.action_space()
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._episodes: Episode | None = None
+        self._over = np.zeros(num_envs, bool)
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begin the worlds `seed`, `seed + 1`, …, or those listed; None stands for a world's next one.
+
+        With `options={"reset_mask": …}` only those of the mask. Raises OptionError.
+        """
+        super().reset(seed=seed if isinstance(seed, int) else None)
+        mask = _mask(options, self.num_envs)
+        begun = _begin(self._setting, *self._next(_seeds(seed, self.num_envs)))
+        if self._episodes is None or mask.all():
+            self._episodes = begun
+        else:
+            self._episodes = _chosen(mask, begun, self._episodes)
+        self._over = self._over & ~mask
+        return own_arrays(_shown(self._setting, self._episodes)), _infos(self._where(), mask)
+
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Decide in all worlds, and let a decision period pass in each.
+
+        Raises PolicyError where a task never ends.
+        """
+        if self._episodes is None:
+            raise gymnasium.error.ResetNeeded("reset() must be called before step()")
+        if self._mode is AutoresetMode.DISABLED and self._over.any():
+            raise gymnasium.error.ResetNeeded(
+                f"{self._over.sum()} worlds are over: reset them before step(), with "
+                'options={"reset_mask": mask} or all'
+            )
+        skipped, at_once = self._over, self._mode is AutoresetMode.SAME_STEP
+        self._episodes, observation, last, report = _advance(
+            self._setting, self._episodes, actions, skipped, at_once
+        )
+        rewards, over, known = told(own_arrays(report), self.scenario.time.tick_s)
+        rewards, over = np.where(skipped, 0.0, rewards), over & ~skipped
+        check_finite(rewards)
+        every = np.ones_like(over)
+        self._over = np.zeros_like(over) if at_once else over.copy()
+        infos = _infos(known, ~skipped & ~(over & at_once)) | _infos(self._where(), every)
+        if at_once and over.any():
+            infos |= {
+                "final_obs": _of_those(over, last, self.observation_space),
+                "_final_obs": over,
+            }
+            infos |= {"final_info": _infos(known, over), "_final_info": over}
+        return own_arrays(observation), rewards, np.zeros_like(over), over.copy(), infos
+
+    def _where(self) -> dict[str, np.ndarray]:
+        assert self._episodes is not None
+        tick = np.asarray(self._episodes.state.tick, float)
+        return {
+            "world": np.array(self._episodes.world),
+            "time_s": tick * self.scenario.time.tick_s,
+        }
+
+    def _next(self, given: Int[np.ndarray, "worlds"]) -> tuple[np.ndarray, np.ndarray]:
+        """Seed and number of each world's next episode."""
+        named = given != _NEXT
+        if self._episodes is None:
+            seed = first_seed(self.np_random) + np.arange(self.num_envs)
+            number = np.zeros(self.num_envs, np.int32)
+        else:
+            seed = np.asarray(self._episodes.seed)
+            number = np.where(named, 0, np.asarray(self._episodes.number) + 1)
+        return np.where(named, given, seed).astype(np.uint32), number.astype(np.int32)
+
+
+@jax.jit
+def _begin(setting: Setting, seed: jax.Array, number: jax.Array) -> Episode:
+    return jax.vmap(begin, in_axes=(None, 0, 0))(setting, seed, number)
+
+
+@jax.jit
+def _shown(setting: Setting, episodes: Episode) -> Any:
+    return jax.vmap(shown, in_axes=(None, 0))(setting, episodes)
+
+
+_chosen = jax.jit(choose)
+
+
+def _advance_one(
+    setting: Setting, episode: Episode, action: Any, over: jax.Array, at_once: bool
+) -> tuple[Episode, Any, Any, Report]:
+    """Step one world; or begin the next one, in place of a step if it was `over`, else after it."""
+    after, report = advance(setting, episode, action)
+    last = shown(setting, after) if at_once else None
+    after = renewed(setting, after, report.over if at_once else over)
+    return after, shown(setting, after), last, report
+
+
+@jax.jit(static_argnames="at_once")
+def _advance(
+    setting: Setting, episodes: Episode, actions: Any, over: jax.Array, at_once: bool
+) -> tuple[Episode, Any, Any, Report]:
+    one = lambda episode, action, over: _advance_one(setting, episode, action, over, at_once)  # noqa: E731
+    return jax.vmap(one)(episodes, actions, over)
+
+
+def _mode(named: AutoresetMode | str) -> AutoresetMode:
+    try:
+        return AutoresetMode(named)
+    except ValueError:
+        known = ", ".join(mode.value for mode in AutoresetMode)
+        raise OptionError(f"autoreset_mode must be one of {known}, got {named!r}") from None
+
+
+def _seeds(seed: int | Sequence[int | None] | None, worlds: int) -> Int[np.ndarray, "worlds"]:
+    if seed is None:
+        return np.full(worlds, _NEXT)
+    if isinstance(seed, int):
+        check_seed(seed)
+        check_seed(seed + worlds - 1)
+        return seed + np.arange(worlds)
+    if len(seed) != worlds:
+        raise OptionError(f"seed must have one entry for each of {worlds} worlds, got {len(seed)}")
+    return np.array([_NEXT if one is None else check_seed(one) for one in seed])
+
+
+def _mask(options: Mapping[str, Any] | None, worlds: int) -> Bool[np.ndarray, "worlds"]:
+    """Which worlds a reset is for."""
+    if not options or "reset_mask" not in options:
+        return np.ones(worlds, bool)
+    mask = np.asarray(options["reset_mask"])
+    if mask.shape != (worlds,) or mask.dtype != bool or not mask.any():
+        raise OptionError(
+            f"reset_mask must be an array of {worlds} booleans, one of them True, got {mask!r}"
+        )
+    return mask
+
+
+def _infos(values: Mapping[str, np.ndarray], mask: Bool[np.ndarray, "worlds"]) -> dict[str, Any]:
+    """Each value beside the mask of the worlds that have it, as Gymnasium writes it."""
+    return {**values, **{f"_{name}": mask.copy() for name in values}}
+
+
+def _of_those(over: Bool[np.ndarray, "worlds"], last: Any, space: gymnasium.Space) -> np.ndarray:
+    """The last observations of the worlds that are over, as objects; None for others."""
+    found = np.full(len(over), None, object)
+    for world, observation in enumerate(iterate(space, own_arrays(last))):
+        if over[world]:
+            found[world] = observation
+    return found
