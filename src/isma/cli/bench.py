@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from isma.benchmarks import planner, simulator
+from isma.benchmarks import environments, planner, simulator
 from isma.cli.terminal import bar
 
 app = typer.Typer(help="Speed, with a peer beside it in the same run.", no_args_is_help=True)
@@ -28,3 +28,12 @@ def bench_planner(json: JsonOption = False) -> None:
         task = shown.add_task("laying out", total=None)
         rates = planner.measure(lambda label: shown.update(task, description=label))
     typer.echo(planner.as_json(rates) if json else planner.as_text(rates))
+
+
+@app.command("environments")
+def bench_environments(json: JsonOption = False) -> None:
+    """Environment steps a second on `paper`: one world, a batch of worlds, all servers as agents."""
+    with bar(Console(stderr=True)) as shown:
+        task = shown.add_task("compiling", total=None)
+        rates = environments.measure(lambda label: shown.update(task, description=label))
+    typer.echo(environments.as_json(rates) if json else environments.as_text(rates))

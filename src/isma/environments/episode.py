@@ -14,7 +14,6 @@ from isma.simulator.params import Params
 from isma.simulator.rollout import rollout
 from isma.simulator.state import Deciding, State, draw, reset
 from isma.simulator.step import before_decisions, observe, step
-from isma.when import when
 from isma.world.scenario import Scenario, Visibility
 
 
@@ -160,16 +159,6 @@ def advance(setting: Setting, episode: Episode, action: Any) -> tuple[Episode, R
 def shown(setting: Setting, episode: Episode) -> Any:
     """What the learning server sees, as an observation."""
     return setting.coding.encode(episode.seen, jnp.asarray(setting.server))
-
-
-def renewed(setting: Setting, episode: Episode, ends: Bool[Array, ""]) -> Episode:
-    """The seed's next episode where one `ends`, skipped elsewhere, also in a batch."""
-    return when(
-        ends,
-        lambda episode, setting: begin(setting, episode.seed, episode.number + 1),
-        episode,
-        setting,
-    )
 
 
 def look(params: Params, state: State, key: PRNGKeyArray, server: Int[Array, ""]) -> Observation:

@@ -1,23 +1,26 @@
 """Many worlds of one learning server at once, as a Gymnasium vector environment: one program."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import gymnasium
 import jax
+import jax.numpy as jnp
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, iterate
-from jaxtyping import Bool, Int
+from jaxtyping import Array, Bool, Int, UInt
 
-from isma.environments.episode import Episode, Report, Setting, advance, begin, renewed, shown
+from isma.environments.episode import Episode, Report, Setting, advance, begin, shown
 from isma.environments.server_env import check_finite, first_seed, own_arrays, setting, told
 from isma.environments.setting import Source, check_seed
 from isma.errors import OptionError
-from isma.when import choose
 
 _NEXT = -1
 """In place of a seed: go on to the next world."""
+_BLOCKS = 8
+"""Worlds begin in so many blocks, if all begin at once."""
 
 
 class VectorServerEnv(VectorEnv[Any, Any, np.ndarray]):
@@ -65,15 +68,13 @@ class VectorServerEnv(VectorEnv[Any, Any, np.ndarray]):
 
         With `options={"reset_mask": …}` only those of the mask. Raises OptionError.
         """
-        super().reset(seed=seed if isinstance(seed, int) else None)
+        super().reset(seed=None if seed is None or isinstance(seed, Sequence) else int(seed))
         mask = _mask(options, self.num_envs)
-        begun = _begin(self._setting, *self._next(_seeds(seed, self.num_envs)))
-        if self._episodes is None or mask.all():
-            self._episodes = begun
-        else:
-            self._episodes = _chosen(mask, begun, self._episodes)
+        if self._episodes is None:
+            mask = np.ones_like(mask)
+        self._renew(mask, *self._next(_seeds(seed, self.num_envs)))
         self._over = self._over & ~mask
-        return own_arrays(_shown(self._setting, self._episodes)), _infos(self._where(), mask)
+        return self._shown(), _infos(self._where(), mask)
 
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Decide in all worlds, and let a decision period pass in each.
@@ -87,23 +88,46 @@ class VectorServerEnv(VectorEnv[Any, Any, np.ndarray]):
                 f"{self._over.sum()} worlds are over: reset them before step(), with "
                 'options={"reset_mask": mask} or all'
             )
-        skipped, at_once = self._over, self._mode is AutoresetMode.SAME_STEP
-        self._episodes, observation, last, report = _advance(
-            self._setting, self._episodes, actions, skipped, at_once
-        )
+        skipped = self._over
+        self._episodes, observation, report = _advance(self._setting, self._episodes, actions)
         rewards, over, known = told(own_arrays(report), self.scenario.time.tick_s)
         rewards, over = np.where(skipped, 0.0, rewards), over & ~skipped
         check_finite(rewards)
-        every = np.ones_like(over)
-        self._over = np.zeros_like(over) if at_once else over.copy()
-        infos = _infos(known, ~skipped & ~(over & at_once)) | _infos(self._where(), every)
+        at_once = self._mode is AutoresetMode.SAME_STEP
+        renewed = over if at_once else skipped
+        found = own_arrays(observation)
+        final: dict[str, Any] = {}
         if at_once and over.any():
-            infos |= {
-                "final_obs": _of_those(over, last, self.observation_space),
-                "_final_obs": over,
-            }
-            infos |= {"final_info": _infos(known, over), "_final_info": over}
-        return own_arrays(observation), rewards, np.zeros_like(over), over.copy(), infos
+            last = _of_those(over, found, self.observation_space)
+            final = {"final_obs": last, "final_info": _infos(known, over)}
+        if renewed.any():
+            self._renew(renewed, *self._next(_seeds(None, self.num_envs)))
+            found = self._shown()
+        self._over = over & ~renewed
+        infos = _infos(known, ~renewed) | _infos(self._where(), np.ones_like(over))
+        infos |= _infos(final, over)
+        return found, rewards, np.zeros_like(over), over.copy(), infos
+
+    def _renew(
+        self,
+        mask: Bool[np.ndarray, "worlds"],
+        seed: UInt[np.ndarray, "worlds"],
+        number: Int[np.ndarray, "worlds"],
+    ) -> None:
+        """Begin episodes in the worlds of the mask, in blocks of one size: what begins is compiled once."""
+        size = max(1, self.num_envs // _BLOCKS)
+        begins = np.flatnonzero(mask)
+        for start in range(0, len(begins), size):
+            block = begins[start : start + size]
+            block = np.pad(block, (0, size - len(block)), mode="edge")
+            begun = _begin(self._setting, seed[block], number[block])
+            if self._episodes is None:
+                self._episodes = _like(begun, self.num_envs)
+            self._episodes = _put(self._episodes, block, begun)
+
+    def _shown(self) -> Any:
+        assert self._episodes is not None
+        return own_arrays(_shown(self._setting, self._episodes))
 
     def _where(self) -> dict[str, np.ndarray]:
         assert self._episodes is not None
@@ -125,35 +149,24 @@ class VectorServerEnv(VectorEnv[Any, Any, np.ndarray]):
         return np.where(named, given, seed).astype(np.uint32), number.astype(np.int32)
 
 
-@jax.jit
-def _begin(setting: Setting, seed: jax.Array, number: jax.Array) -> Episode:
-    return jax.vmap(begin, in_axes=(None, 0, 0))(setting, seed, number)
+_begin = jax.jit(jax.vmap(begin, in_axes=(None, 0, 0)))
+_shown = jax.jit(jax.vmap(shown, in_axes=(None, 0)))
 
 
 @jax.jit
-def _shown(setting: Setting, episodes: Episode) -> Any:
-    return jax.vmap(shown, in_axes=(None, 0))(setting, episodes)
+def _advance(setting: Setting, episodes: Episode, actions: Any) -> tuple[Episode, Any, Report]:
+    episodes, report = jax.vmap(advance, in_axes=(None, 0, 0))(setting, episodes, actions)
+    return episodes, _shown(setting, episodes), report
 
 
-_chosen = jax.jit(choose)
+@partial(jax.jit, static_argnums=1)
+def _like(block: Episode, worlds: int) -> Episode:
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[:1], (worlds, *leaf.shape[1:])), block)
 
 
-def _advance_one(
-    setting: Setting, episode: Episode, action: Any, over: jax.Array, at_once: bool
-) -> tuple[Episode, Any, Any, Report]:
-    """Step one world; or begin the next one, in place of a step if it was `over`, else after it."""
-    after, report = advance(setting, episode, action)
-    last = shown(setting, after) if at_once else None
-    after = renewed(setting, after, report.over if at_once else over)
-    return after, shown(setting, after), last, report
-
-
-@jax.jit(static_argnames="at_once")
-def _advance(
-    setting: Setting, episodes: Episode, actions: Any, over: jax.Array, at_once: bool
-) -> tuple[Episode, Any, Any, Report]:
-    one = lambda episode, action, over: _advance_one(setting, episode, action, over, at_once)  # noqa: E731
-    return jax.vmap(one)(episodes, actions, over)
+@jax.jit
+def _put(episodes: Episode, worlds: Int[Array, "block"], block: Episode) -> Episode:
+    return jax.tree.map(lambda all, new: all.at[worlds].set(new), episodes, block)
 
 
 def _mode(named: AutoresetMode | str) -> AutoresetMode:
@@ -167,7 +180,7 @@ def _mode(named: AutoresetMode | str) -> AutoresetMode:
 def _seeds(seed: int | Sequence[int | None] | None, worlds: int) -> Int[np.ndarray, "worlds"]:
     if seed is None:
         return np.full(worlds, _NEXT)
-    if isinstance(seed, int):
+    if isinstance(seed, int | np.integer):
         check_seed(seed)
         check_seed(seed + worlds - 1)
         return seed + np.arange(worlds)

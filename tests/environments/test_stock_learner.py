@@ -1,0 +1,55 @@
+import gymnasium
+import numpy as np
+import pytest
+
+import isma  # noqa: F401  # registers the ids
+from isma.environments.setting import TRAINING_WORLDS
+
+WORLDS, STEPS = 32, 12 * 1024
+
+
+@pytest.mark.slow
+def test_ppo_of_stable_baselines3_beats_random_in_worlds_it_has_not_seen() -> None:
+    pytest.importorskip("stable_baselines3", reason="needs stable-baselines3: pip install '.[rl]'")
+    from stable_baselines3 import PPO
+    from stock import Worlds
+
+    env = gymnasium.make_vec(
+        "isma/Paper-v0",
+        num_envs=WORLDS,
+        flat=True,
+        overrides={"duration_s": 100},
+        autoreset_mode="SameStep",
+    )
+
+    def mean_s(act) -> np.ndarray:
+        """Mean completion time of the learner's users in the worlds 0, 1, …, which are for tests."""
+        observation, _ = env.reset(seed=list(range(WORLDS)))
+        rewards = []
+        for _ in range(40):
+            observation, reward, *_ = env.step(act(observation))
+            rewards.append(reward)
+        return -np.mean(rewards, axis=0) * env.unwrapped.reward_unit_s
+
+    env.action_space.seed(0)
+    random_s = mean_s(lambda _: env.action_space.sample())
+    learner = PPO(
+        "MlpPolicy",
+        Worlds(env),
+        n_steps=32,
+        batch_size=256,
+        n_epochs=5,
+        learning_rate=1e-3,
+        gamma=0.9,
+        seed=TRAINING_WORLDS.start,
+        device="cpu",
+    )
+    learner.learn(STEPS)
+    # As it was trained: were it always to take the likeliest server, all users would go there.
+    learned_s = mean_s(lambda seen: learner.predict(seen, deterministic=False)[0])
+    gain_s = random_s - learned_s
+    error_s = gain_s.std(ddof=1) / np.sqrt(WORLDS)
+    print(
+        f"random {random_s.mean():.2f} s, learned {learned_s.mean():.2f} s, gain {gain_s.mean():.2f} ± {error_s:.2f}"
+    )
+    assert gain_s.mean() > 3 * error_s
