@@ -9,9 +9,8 @@ from isma.environments import ServerEnv
 from isma.errors import IsmaError, OptionError, PolicyError, ScenarioError
 
 WRONG: list[tuple[dict[str, Any], type[IsmaError], str]] = [
-    ({"server": 6}, OptionError, "server must be a whole number from 0 to 5, got 6"),
+    ({"server": 6}, OptionError, "server must be from 0 to 5, got 6"),
     ({"server": -1}, OptionError, "from 0 to 5, got -1"),
-    ({"server": "0"}, OptionError, "got '0'"),
     ({"others": "prize"}, PolicyError, "did you mean 'price'"),
     ({"overrides": {"sped_mps": 3}}, ScenarioError, "did you mean 'speed_mps'"),
     ({"overrides": {"users.count": -3}}, ScenarioError, "users.count must be greater than 0"),
@@ -50,6 +49,6 @@ def test_a_scenario_may_be_a_file_or_loaded(tmp_path: Any) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("[users]\ncount = 4\n[sites]\ncount = 3\n")
     for source in (path, str(path), isma.load_scenario(path)):
-        env = gymnasium.make("isma/World-v0", scenario=source, overrides={"speed_mps": 3})
-        assert env.unwrapped.scenario.mobility.speed_mps == 3
+        env = gymnasium.make("isma/World-v0", scenario=source, overrides={"duration_s": 100})
+        assert env.unwrapped.scenario.time.duration_s == 100
         assert env.action_space["server"].nvec.tolist() == [3] * 4

@@ -1,7 +1,7 @@
 """One vector of numbers around 0 to 1, and one choice of server a row: for stock learners."""
 
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -50,7 +50,7 @@ class Flat(Coding):
     shows_host: bool = eqx.field(static=True)
 
     @classmethod
-    def of(cls, scenario: Scenario, params: Params, rows: int | None) -> Self:
+    def of(cls, scenario: Scenario, params: Params, rows: int | None) -> "Flat":
         """What this scenario lets a server see of so many users; None: of twice its even part."""
         users, servers = params.shape.num_users, params.shape.num_servers
         scales = vectors.scales([scenario])

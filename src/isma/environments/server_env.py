@@ -31,7 +31,7 @@ def setting(
         policy,
         world.coding,
         world.scenario,
-        int(server),
+        server,
         check_server(server, world),
         reward_unit_s(world.scenario),
     )

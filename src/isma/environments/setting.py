@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from isma.environments.coding import Coding
 from isma.environments.flat import Flat
 from isma.environments.structured import Structured
@@ -61,8 +59,8 @@ def _coding(scenario: Scenario, params: Params, flat: bool, rows: int | None) ->
 def check_server(server: int, world: World) -> int:
     """Ticks in a decision period of that server, of which the run must have two. Raises IsmaError."""
     servers = world.params.shape.num_servers
-    if not (isinstance(server, int | np.integer) and 0 <= server < servers):
-        raise OptionError(f"server must be a whole number from 0 to {servers - 1}, got {server!r}")
+    if not 0 <= server < servers:
+        raise OptionError(f"server must be from 0 to {servers - 1}, got {server!r}")
     period_ticks = int(world.params.period_ticks[server])
     time = world.scenario.time
     if time.num_ticks < 2 * period_ticks:

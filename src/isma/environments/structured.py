@@ -1,6 +1,6 @@
 """Observations and actions by name, in SI units: a row for each user of the world."""
 
-from typing import Any, Self
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -44,7 +44,7 @@ class Structured(Coding):
     """Whether users of other servers are in sight."""
 
     @classmethod
-    def of(cls, scenario: Scenario, params: Params) -> Self:
+    def of(cls, scenario: Scenario, params: Params) -> "Structured":
         """What this scenario lets a server see."""
         scales = vectors.scales([scenario])
         return cls(
@@ -55,7 +55,7 @@ class Structured(Coding):
             params.shape.visibility is Visibility.FULL,
         )
 
-    def observation_space(self) -> spaces.Dict:
+    def observation_space(self) -> spaces.Space:
         """Names, shapes and bounds."""
         places = lambda: spaces.MultiDiscrete([self.num_servers] * self.num_users, dtype=np.int32)  # noqa: E731
         found: dict[str, spaces.Space] = {
@@ -70,7 +70,7 @@ class Structured(Coding):
                 found[quantity.name] = spaces.Box(quantity.low, quantity.high, (count,), np.float32)
         return spaces.Dict(found)
 
-    def action_space(self) -> spaces.Dict:
+    def action_space(self) -> spaces.Space:
         """Where each user is to be served, tenths of each task to offload, part of the CPU asked for."""
         return spaces.Dict(
             {
@@ -98,7 +98,8 @@ class Structured(Coding):
 
     def decode(self, action: Any, seen: Observation, server: Int[Array, ""]) -> Action:
         """The same as the contract has it, with the price that goes with who stays."""
-        target = jnp.clip(action["server"], 0, self.num_servers - 1).astype(seen.host.dtype)
+        chosen = jnp.clip(action["server"], 0, self.num_servers - 1).astype(seen.host.dtype)
+        target = jnp.where(seen.decides, chosen, seen.host)
         tenths = jnp.clip(action["offload_tenths"], 0, len(RATIOS) - 1)
         asked = jnp.nan_to_num(jnp.asarray(action["cpu_share"], seen.gain.dtype))
         least = jnp.where(tenths > 0, LEAST_SHARE, 0.0)
