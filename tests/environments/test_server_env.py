@@ -25,7 +25,7 @@ LOCAL = {"offload_tenths": np.zeros(7, int), "cpu_share": np.zeros(7, np.float32
 def test_every_id_passes_gymnasiums_checker(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_env(gymnasium.make(name, others="nearest").unwrapped)
+        check_env(gymnasium.make(name, others="local").unwrapped)
 
 
 def test_a_flat_one_passes_too_and_its_module_may_be_named() -> None:
@@ -59,7 +59,7 @@ def test_a_seed_is_the_world_of_that_seed_with_its_randomness() -> None:
     """With everybody local the learner's world is the one that `isma compare` simulates."""
     scenario = isma.load_scenario("paper", SMALL)
     params, key = build(scenario), jax.random.split(jax.random.key(7))[0]
-    env = ServerEnv("paper", overrides=SMALL, others="local")
+    env = ServerEnv("paper", **options())
     _, info = env.reset(seed=7)
     assert info["world"] == 7
     first = round(info["time_s"] / scenario.time.tick_s)
@@ -116,7 +116,7 @@ def test_the_reward_is_minus_the_own_users_mean_in_units_of_a_middling_local_tas
 
 
 def test_users_go_where_they_are_sent_and_nobody_left_is_no_merit() -> None:
-    env = ServerEnv("paper", **options(others="stay"))
+    env = ServerEnv("paper", **options())
     env.reset(seed=2)
     away = {"server": np.full(7, 1), **LOCAL}
     for _ in range(2):  # By the second decision all users have come.

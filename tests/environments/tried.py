@@ -8,4 +8,4 @@ SMALL: dict[str, Any] = {"users.count": 7, "sites.count": 3, "duration_s": 20, "
 
 def options(**more: Any) -> dict[str, Any]:
     """Options of a small environment among neighbours that are quick to compile."""
-    return {"overrides": SMALL, "others": "nearest", **more}
+    return {"overrides": SMALL, "others": "local", **more}
