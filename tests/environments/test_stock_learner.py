@@ -5,7 +5,7 @@ import pytest
 import isma  # noqa: F401  # registers the ids
 from isma.environments.setting import TRAINING_WORLDS
 
-WORLDS, STEPS = 32, 12 * 1024
+WORLDS, STEPS, JUDGED = 32, 10 * 1024, 24
 
 
 @pytest.mark.slow
@@ -26,7 +26,7 @@ def test_ppo_of_stable_baselines3_beats_random_in_worlds_it_has_not_seen() -> No
         """Mean completion time of the learner's users in the worlds 0, 1, …, which are for tests."""
         observation, _ = env.reset(seed=list(range(WORLDS)))
         rewards = []
-        for _ in range(40):
+        for _ in range(JUDGED):
             observation, reward, *_ = env.step(act(observation))
             rewards.append(reward)
         return -np.mean(rewards, axis=0) * env.unwrapped.reward_unit_s
