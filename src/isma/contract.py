@@ -61,6 +61,8 @@ class Infrastructure(eqx.Module):
     """Transmit power p of a user."""
     noise_w: Float[Array, ""]
     """Noise power N0 over the whole band."""
+    slot_s: Float[Array, ""]
+    """Length of a time slot, in which every server counts."""
     latency: Latency | None = None
     migration: MigrationCost | None = None
     home: Int[Array, "servers"] | None = None
@@ -143,6 +145,8 @@ class Observation(eqx.Module):
     """Servers that decide now."""
     due: Bool[Array, "servers"]
     """Acting servers whose decision period has come round; the others act for newcomers alone."""
+    slot: Int[Array, ""]
+    """The time slot that begins now, by every server's clock."""
     news: News
     position_m: Float[Array, "users 2"] | None
     """Where the users are, if the scenario lets requests carry it."""

@@ -205,6 +205,7 @@ def _infrastructure(
         bandwidth_hz=jnp.asarray(radio.bandwidth_hz),
         power_w=jnp.asarray(radio.power_w),
         noise_w=jnp.asarray(radio.noise_w),
+        slot_s=jnp.asarray(scenario.time.slot_s),
         latency=_latency(scenario),
         migration=cost_of(scenario.migration),
         home=None if laid.everywhere else jnp.asarray(laid.home, jnp.int32),

@@ -139,6 +139,7 @@ def observe(
         decides=deciding.decides,
         acting=deciding.acting,
         due=deciding.due,
+        slot=state.tick * params.slots_per_tick,
         news=news(params, state),
         position_m=position,
         visibility=visibility,
