@@ -1,5 +1,7 @@
 """The price of a move as a decision maker sees it."""
 
+from collections.abc import Sequence
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,14 @@ from hypothesis import strategies as st
 from worlds import line, network, seen
 
 from isma.contract import Infrastructure, MigrationCost, Observation
-from isma.planning.migration import charge_s, delay_s2, downtime_s, move_between, one_hop_delay_s2
+from isma.planning.migration import (
+    charge_s,
+    delay_s2,
+    downtime_s,
+    mean_wait_s,
+    move_between,
+    one_hop_delay_s2,
+)
 from isma.world.switches import Migrating
 
 
@@ -20,11 +29,13 @@ def costly(kind: Migrating) -> Infrastructure:
     return eqx.tree_at(where, network([1e9] * 3, line(3)), cost, is_leaf=lambda leaf: leaf is None)
 
 
-def moving(infrastructure: Infrastructure, size: int = 3) -> Observation:
+def moving(
+    infrastructure: Infrastructure, size: int = 3, local_s: Sequence[float] = (100.0, 100.0)
+) -> Observation:
     """Users of 1 and 2 Mbit and of 1 and 0 s a hop, at servers 0 and 1; the third is out of sight."""
     return eqx.tree_at(
         lambda o: (o.requests.state_bits, o.requests.downtime_per_hop_s),
-        seen(infrastructure, host=[0, 1], size=size),
+        seen(infrastructure, host=[0, 1], size=size, local_s=list(local_s)),
         (jnp.array([1e6, 2e6, 0.0]), jnp.array([1.0, 0.0, 0.0])),
     )
 
@@ -61,6 +72,28 @@ def test_delay_by_hand() -> None:
     waiting = eqx.tree_at(lambda o: o.wait_s, observation, jnp.array([2.0, 0.0, 0.0]))
     expected[0] += [0, 5, 9]
     np.testing.assert_allclose(delay_s2(waiting), expected, rtol=1e-5)
+
+
+def test_who_can_do_its_tasks_alone_need_not_wait() -> None:
+    """In periods of 2 s stops of 2.5 and 4.5 s are 2 and 3 periods alone, 0.5 s a task: 2 and 3 s².
+
+    With 2 s to wait already the stops end after 4.5 and 6.5 s: 3 and 4 s², beside 8.125 and 19.125 by
+    waiting. Who needs 100 s alone waits. Copied ahead there is no such choice.
+    """
+    quick = moving(costly(Migrating.COLD), local_s=[0.5, 100.0])
+    np.testing.assert_allclose(delay_s2(quick)[:2], [[0, 2, 3], [3.125, 0, 3.125]], rtol=1e-5)
+    waiting = eqx.tree_at(lambda o: o.wait_s, quick, jnp.array([2.0, 0.0, 0.0]))
+    np.testing.assert_allclose(delay_s2(waiting)[0], [0, 3, 4], rtol=1e-5)
+    ahead = delay_s2(moving(costly(Migrating.PRECOPY), local_s=[0.01, 0.01]))
+    np.testing.assert_allclose(ahead[0], [0, 1.51**2 / 2, 2.58**2 / 2], rtol=1e-5)
+
+
+@given(wait_s=st.floats(0, 10), period_s=st.floats(0.1, 10))
+def test_mean_wait_by_counting(wait_s: float, period_s: float) -> None:
+    moment_s = (np.arange(2000) + 0.5) / 2000 * period_s
+    expected = np.maximum(wait_s - moment_s, 0).mean()
+    found = float(mean_wait_s(jnp.asarray([wait_s]), jnp.asarray([period_s]))[0])
+    assert found == pytest.approx(expected, rel=1e-3, abs=1e-5)
 
 
 def test_the_tasks_of_a_stop_by_counting() -> None:

@@ -5,8 +5,10 @@ Pre-copy (Clark et al., NSDI 2005): it runs on while the state is sent, and what
 meanwhile is sent in the next round. With changes at w bit/s each round is λ = w n / R of the one
 before (Liu et al., HPDC 2011); it stops for the last one.
 
-In a stop of D seconds tasks wait D / 2 on average: over time they are D² / 2 later, in s². A gain of
-x seconds a task pays for that in D² / 2x seconds.
+In a stop of S seconds tasks that are offloaded wait S / 2 on average: over time they are S² / 2 later,
+in s². A gain of x seconds a task pays for that in S² / 2x seconds. Who can do its tasks alone in t^L need
+not wait: done at home until the first decision after the stop, ⌈S / D⌉ periods, they are no more than
+t^L later each. Copied ahead there is no decision when the stop begins, and so no such choice.
 """
 
 from typing import NamedTuple
@@ -15,9 +17,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from isma.contract import MigrationCost, Observation
+from isma.planning.allocation import local_s
 from isma.world.switches import Migrating, Migration
 
 _LEAST_SHRINKING = 0.999
+_WHOLE = 1e-4
+"""Part of a decision period by which a stop may overrun one, so that rounding adds none."""
 _SHORTEST_S = 1e-3
 """Time to pay in, at least: no move is worth its price in that."""
 
@@ -134,5 +139,29 @@ def _delay_s2(
     observation: Observation, stop_s: Float[Array, "users places"]
 ) -> Float[Array, "users places"]:
     newcomer = observation.decides & ~observation.due[observation.host]
-    added = stop_s * (stop_s / 2 + observation.wait_s[:, None])
+    added = added_s2(observation, stop_s, observation.wait_s[:, None])
     return jnp.where(newcomer[:, None], 0, added)
+
+
+def added_s2(
+    observation: Observation,
+    stop_s: Float[Array, "users *places"],
+    wait_s: Float[Array, "users *#places"],
+) -> Float[Array, "users *places"]:
+    """Delay over time that a further stop adds where a service already stands still for `wait_s`."""
+    waiting = stop_s * (stop_s / 2 + wait_s)
+    cost = observation.infrastructure.migration
+    if cost is None or cost.kind is not Migrating.COLD:
+        return waiting
+    column = lambda value: value.reshape(-1, *(1,) * (stop_s.ndim - 1))  # noqa: E731
+    period_s = column(observation.infrastructure.decision_period_s[observation.host])
+    alone_s = column(local_s(observation.requests, observation.visible))
+    at_home = alone_s * period_s * jnp.ceil((stop_s + wait_s) / period_s - _WHOLE)
+    return jnp.where(stop_s > 0, jnp.minimum(waiting, at_home), 0)
+
+
+def mean_wait_s(
+    wait_s: Float[Array, "users"], period_s: Float[Array, "users"]
+) -> Float[Array, "users"]:
+    """What tasks of the coming decision period wait on average for a service that stands still so long."""
+    return jnp.where(wait_s < period_s, wait_s**2 / (2 * period_s), wait_s - period_s / 2)

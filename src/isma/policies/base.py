@@ -7,8 +7,9 @@ from isma import delay
 from isma.contract import Action, Observation
 from isma.errors import PolicyError
 from isma.planning.allocation import Offer, Split, at, best_ratio, lead_s, respond, split
-from isma.planning.migration import charge_s
+from isma.planning.migration import charge_s, downtime_s, mean_wait_s
 from isma.planning.pools import Pools
+from isma.world.switches import Migrating
 
 
 def nearest(observation: Observation) -> Int[Array, "users"]:
@@ -30,7 +31,8 @@ def shared_out(
     """Best ratio and priced share for every user that is to be served at `target`.
 
     A server divides its CPU among those who stay. For one that leaves it asks what that user would
-    take at home's price: it knows no better of a server whose users it cannot see.
+    take at home's price: it knows no better of a server whose users it cannot see. Whose service
+    stands still meanwhile does its tasks alone, if that is sooner than to wait.
     """
     pools = Pools(observation.pool(target), observation.num_pools)
     theirs = at(offer, target)
@@ -39,13 +41,31 @@ def shared_out(
     leaves = respond(theirs, home.spread(stays.price_s, 1.0))
     inside = pools.pool < pools.num_pools
     choose = lambda new, old: jnp.where(inside, new, old)  # noqa: E731
+    offload_ratio = choose(stays.offload_ratio, leaves.offload_ratio)
+    cpu_share = choose(stays.cpu_share, leaves.cpu_share)
+    if observation.infrastructure.migration is not None:
+        time_s = choose(stays.time_s, leaves.time_s)
+        runs = ~(theirs.local_s < time_s + _coming_wait_s(observation, target))
+        offload_ratio, cpu_share = jnp.where(runs, offload_ratio, 0), jnp.where(runs, cpu_share, 0)
     action = Action(
         server=target,
-        offload_ratio=choose(stays.offload_ratio, leaves.offload_ratio),
-        cpu_share=choose(stays.cpu_share, leaves.cpu_share),
+        offload_ratio=offload_ratio,
+        cpu_share=cpu_share,
         price_s=jnp.zeros_like(observation.infrastructure.server_hz),
     )
     return action, stays
+
+
+def _coming_wait_s(observation: Observation, target: Int[Array, "users"]) -> Float[Array, "users"]:
+    """What tasks wait on average until the next decision, for an old stop and that of going to `target`."""
+    infrastructure = observation.infrastructure
+    stop_s = jnp.zeros_like(observation.wait_s)
+    if infrastructure.migration is not None and infrastructure.migration.kind is Migrating.COLD:
+        newcomer = observation.decides & ~observation.due[observation.host]
+        moving_s = jnp.take_along_axis(downtime_s(observation), target[:, None], axis=1)[:, 0]
+        stop_s = jnp.where(newcomer, 0, moving_s)
+    period_s = infrastructure.decision_period_s[target]
+    return mean_wait_s(observation.wait_s + stop_s, period_s)
 
 
 def charged_s(observation: Observation, stay_s: float) -> Float[Array, "users servers"] | None:
