@@ -4,17 +4,30 @@ Everybody takes 1 s of transfer anywhere, and offloads all of every task. A user
 has a pull of 1; a server's price is the square of its pulls' sum S; to join costs 1 + 1 + 2 S.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxtyping import Array, Bool, Float, Int
 
 from isma.planning.allocation import Offer
 from isma.planning.moves import Search, best_moves
 from isma.planning.pools import Pools
 
 SERVERS = 3
-move = jax.jit(best_moves, static_argnums=7)
+move = jax.jit(best_moves, static_argnums=(7, 8))
+
+
+def anyone(gain_s: Float[Array, "users"], to: Int[Array, "users"]) -> Bool[Array, "users"]:
+    return jnp.ones_like(to, bool)
+
+
+def for_much_and_not_to_the_last(
+    gain_s: Float[Array, "users"], to: Int[Array, "users"]
+) -> Bool[Array, "users"]:
+    return (gain_s > 1) & (to < SERVERS - 1)
 
 
 def moves(
@@ -27,6 +40,7 @@ def moves(
     maker: list[int] | None = None,
     max_moves: int = 4,
     fixed_s: list[float] | None = None,
+    may: Callable = anyone,
 ) -> Search:
     users = len(host)
     table = lambda value: jnp.broadcast_to(jnp.asarray(value, float), (users, SERVERS))  # noqa: E731
@@ -41,8 +55,20 @@ def moves(
         jnp.array([True] * users if movable is None else movable),
         jnp.full((users,), least_gain_s),
         jnp.broadcast_to(jnp.asarray(handicap_s or [0.0] * SERVERS), (users, SERVERS)),
+        may,
         max_moves,
     )
+
+
+def test_who_is_not_let_go_stays() -> None:
+    """Two on server 0: the first would gain 2 s on server 1, and on server 2 where that is dearer.
+
+    Three on server 0 would gain 1 s and no more.
+    """
+    let_go = lambda *world: moves(*world, may=for_much_and_not_to_the_last).target.tolist()  # noqa: E731
+    assert let_go([0, 0], [4, 0, 0.01]) == [1, 0]
+    assert let_go([0, 0], [4, 0.01, 0]) == [0, 0]
+    assert let_go([0, 0, 0], [9, 2.25, 100]) == [0, 0, 0]
 
 
 def test_one_of_two_moves_to_an_idle_server() -> None:

@@ -4,6 +4,7 @@ A task has 1 Mbit: 1 s by radio and 1 s a hop. A server of 1 GHz does 1 s of wor
 take 1e6 s by themselves unless said otherwise, so that they offload everything.
 """
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +13,7 @@ from worlds import FAR, act, costing, decide, first_memory, line, network, seen
 
 from isma.contract import Action, Memory, Observation
 from isma.policies import registry
+from isma.policies.price import Price
 from isma.world.scenario import Visibility
 
 SLOW = 1e6
@@ -149,7 +151,10 @@ def test_price_goes_where_it_costs_less(price_s: float, goes: bool) -> None:
 
 @pytest.mark.parametrize(
     ("options", "downtime_s", "goes"),
-    [("", 1.0, True), ("", 2.0, False), (":stay_s=10", 2.0, True), (":stay_s=0.5", 1.0, False)],
+    [
+        *[(":stay_s=0", 1.0, True), (":stay_s=0", 2.0, False)],
+        *[(":stay_s=10", 2.0, True), (":stay_s=0.5", 1.0, False)],
+    ],
 )
 @pytest.mark.parametrize("name", ["greedy", "price"])
 def test_a_move_must_pay_for_its_stop(
@@ -236,3 +241,42 @@ def test_full_information_carries_out_only_what_is_due() -> None:
     found = by("full-information", seen(THREE, **CROWD, decides=[True, False, False]))
     np.testing.assert_array_equal(found.server[1:], [0, 0])
     assert int(found.server[0]) > 0
+
+
+@pytest.mark.parametrize("name", ["nearest", "price:stay_s=1e6"])
+def test_tasks_are_done_alone_while_the_service_stands_still(name: str) -> None:
+    """A stop of 4 s: tasks of the next 2 s wait 3 s on average, and 2 s more by radio and server.
+
+    Who needs 4 s alone does not wait for it, who needs 6 s does; who stays is served.
+    """
+    world = lambda local_s: costing(  # noqa: E731
+        seen(THREE, [0, 2], [1, 2], local_s=[local_s, SLOW], load=[0.0, 0.0, 1.0]), downtime_s=4.0
+    )
+    for local_s, ratio in ((4.0, 0.0), (6.0, 1.0)):
+        found = by(name, world(local_s))
+        if name == "nearest":
+            assert found.server.tolist() == [1, 2]
+            assert float(found.offload_ratio[0]) == pytest.approx(ratio, abs=0.45)
+            assert (float(found.cpu_share[0]) == 0) is (ratio == 0)
+        assert float(found.offload_ratio[1]) == 1
+
+
+def test_who_still_waits_does_its_tasks_alone() -> None:
+    """3 s to wait, so 2 s on average until the next decision; 1 s of work and 1 s by radio: 4 s."""
+    still = seen(THREE, [0], local_s=[3.0])
+    still = costing(eqx.tree_at(lambda o: o.wait_s, still, 3.0 * (still.requests.cycles > 0)))
+    assert by("stay", still).offload_ratio.tolist() == [0]
+    assert by("stay", costing(seen(THREE, [0], local_s=[3.0]))).offload_ratio[0] > 0
+
+
+def test_odds_count_servers_from_where_a_gain_pays_for_the_way() -> None:
+    """Five servers in a row that all decide on each broadcast, and two rivals at most.
+
+    At no hop more there is one, at one hop three for the middle and two for an end, then all five.
+    """
+    city = network([1e9] * 5, line(5))
+    city = eqx.tree_at(lambda n: n.broadcast_period_s, city, jnp.asarray(2.0))
+    odds = Price(rivals=2.0).odds(seen(city, [0]))
+    np.testing.assert_allclose(odds[0], [1, 1, 1, 1, 1])
+    np.testing.assert_allclose(odds[1], [1, 2 / 3, 2 / 3, 2 / 3, 1], rtol=1e-6)
+    np.testing.assert_allclose(odds[4:], 2 / 5 * np.ones((29, 5)), rtol=1e-6)

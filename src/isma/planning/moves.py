@@ -5,6 +5,7 @@ that leaves takes its pull along, one that comes adds it, so that a decision mak
 its own moves do to the prices of servers whose users it does not know.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -47,13 +48,15 @@ def best_moves(
     movable: Bool[Array, "users"],
     least_gain_s: Float[Array, "users"],
     handicap_s: Float[Array, "users servers"],
+    may: Callable[[Float[Array, "users"], Int[Array, "users"]], Bool[Array, "users"]],
     max_moves: int,
 ) -> Search:
     """Let each decision maker move its users one by one while that saves time overall.
 
     `maker` groups the users by who decides for them, and `price_s` is what each maker believes of
     every server, with all users where they are. A move must save more than `least_gain_s` seconds,
-    counting what it costs or spares everyone else on both servers. No user moves twice. Makers who
+    counting what it costs or spares everyone else on both servers, and `may` is asked by gain in
+    seconds and target whether it is let go. No user moves twice. Makers who
     hear the same news would all choose the same idle server: a random part of `handicap_s`, which
     is added to what a server costs, makes them differ; what a move itself costs is the other part.
     """
@@ -69,8 +72,9 @@ def best_moves(
         cost_s = joined.cost_s + places.handicap_s
         best = jnp.argmin(cost_s[:, 1:], axis=1) + 1
         gain = cost_s[:, 0] - _at(cost_s, best) - least_gain_s
-        wins = maker.winner(jnp.where(movable & ~search.moved & (gain > 0), gain, -jnp.inf))
         to = _at(places.server, best)
+        goes = movable & ~search.moved & (gain > 0) & may(gain + least_gain_s, to)
+        wins = maker.winner(jnp.where(goes, gain, -jnp.inf))
         pulls = jnp.sqrt(_at(joined.offload_ratio, best) * _at(places.offer.work_s, best))
         changed = _moved(search.pull, row, host, to, wins, own, pulls)
         return Search(

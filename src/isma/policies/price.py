@@ -5,14 +5,18 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation, Policy
 from isma.planning.allocation import Offer, Split, at, offers, split
 from isma.planning.moves import best_moves
 from isma.planning.pools import Pools
-from isma.policies.base import believed_load, charged_s, check_stay, shared_out
+from isma.policies.base import believed_load, charged_s, check_stay, hop_delay_s, shared_out
 from isma.world.scenario import Visibility
+
+_MOST_HOPS = 32
+"""Farther is as far as anywhere."""
+_SHORTEST_S = 1e-9
 
 
 class Price(Policy):
@@ -28,11 +32,12 @@ class Price(Policy):
     spread: float = eqx.field(static=True, default=0.02)
     """Servers within this part of the user's time count as equal, and chance chooses."""
     rivals: float = eqx.field(static=True, default=10.0)
-    """Servers that may decide on the same news and still all move their users; if there are more,
-    each user that would gain moves with the chance that brings the movers down to so many."""
+    """Servers that may decide on the same news and still all move their users; if there are more for
+    whom a server is worth the way, each user that would gain from it moves with the chance that brings
+    the movers down to so many."""
     moves: int = eqx.field(static=True, default=4)
     """Most users that a server moves in one decision."""
-    stay_s: float = eqx.field(static=True, default=0.0)
+    stay_s: float = eqx.field(static=True, default=60.0)
     """Time in which a move must pay for the stop that it causes; 0 for one decision period."""
 
     def __check_init__(self) -> None:
@@ -49,18 +54,23 @@ class Price(Policy):
         price_s = believed_price_s(observation, home, here, offer)
         time_s = here.time_s
         turn, tie = jax.random.split(key)
+        drawn = jax.random.uniform(turn, time_s.shape, time_s.dtype)
+        odds = self.odds(observation)
+        hop_s = jnp.maximum(hop_delay_s(observation, offer), _SHORTEST_S)
         chance = jax.random.uniform(tie, offer.transfer_s.shape, time_s.dtype)
-        may = jax.random.uniform(turn, time_s.shape, time_s.dtype) < self._chance(observation)
         handicap_s = self.spread * time_s[:, None] * chance
-        charge_s = charged_s(observation, self.stay_s)
+        charge_s = self.charge_s(
+            observation, offer, price_s[jnp.minimum(home.pool, len(price_s) - 1)]
+        )
         search = best_moves(
             offer,
             observation.host,
             home,
             price_s,
-            movable=observation.decides & may,
+            movable=observation.decides,
             least_gain_s=self.margin * time_s,
             handicap_s=handicap_s if charge_s is None else handicap_s + charge_s,
+            may=lambda gain_s, to: drawn < odds[_hops(gain_s / hop_s), to],
             max_moves=self.moves,
         )
         action, stays = shared_out(observation, offer, search.target)
@@ -69,11 +79,32 @@ class Price(Policy):
         own_price_s = jnp.zeros_like(action.price_s) if alone else stays.price_s
         return Action(action.server, action.offload_ratio, share, own_price_s), memory
 
-    def _chance(self, observation: Observation) -> Float[Array, ""]:
-        """Chance that a user that would gain may move, by how many servers decide on the same news."""
+    def charge_s(
+        self, observation: Observation, offer: Offer, price_s: Float[Array, "users servers"]
+    ) -> Float[Array, "users servers"] | None:
+        """What moving a user to each server adds to its tasks; None where that is nothing.
+
+        `price_s` is what its decision maker reckons that each server asks.
+        """
+        return charged_s(observation, self.stay_s)
+
+    def odds(self, observation: Observation) -> Float[Array, "distances servers"]:
+        """Chance with which a user may move to a server, by the hops that its gain would pay for.
+
+        On the same news others might move theirs there too: all servers from where it is no farther.
+        """
         infrastructure = observation.infrastructure
         news_per_decision = infrastructure.broadcast_period_s / infrastructure.decision_period_s
-        return self.rivals / jnp.maximum(jnp.sum(jnp.minimum(news_per_decision, 1)), self.rivals)
+        between = infrastructure.between
+        nobody = jnp.zeros((_MOST_HOPS + 1, between.shape[1]), between.dtype)
+        at_distance = nobody.at[_hops(between), jnp.arange(between.shape[1])].add(
+            jnp.minimum(news_per_decision, 1)[:, None]
+        )
+        return self.rivals / jnp.maximum(jnp.cumsum(at_distance, axis=0), self.rivals)
+
+
+def _hops(value: Float[Array, "..."]) -> Int[Array, "..."]:
+    return jnp.minimum(value, _MOST_HOPS).astype(jnp.int32)
 
 
 def believed_price_s(
