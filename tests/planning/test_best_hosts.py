@@ -8,6 +8,12 @@ from worlds import line
 
 from isma.planning.cells import best_hosts, station_chances, targets
 
+
+def hosts(*city) -> np.ndarray:
+    """Where services go, by host, payback time and station."""
+    return np.transpose(np.asarray(best_hosts(*city).goes), (2, 0, 1))
+
+
 CHANCES = np.array([[0.7, 0.3, 0.0], [0.05, 0.6, 0.35], [0.0, 0.1, 0.9]])
 HOPS = np.array(line(3), int)
 RELATIVE = np.array([0.0, 1.0, 4.0])
@@ -47,7 +53,7 @@ def improved(goes: np.ndarray, payback_s: float) -> float:
 def test_nobody_does_better_by_another_choice() -> None:
     """Optimal by Bellman's principle; and the price makes a difference."""
     paybacks_s = np.array([0.01, 1.0, 3.0, 8.0, 20.0, 50.0, 1e5])
-    found = np.asarray(best_hosts(paybacks_s, RELATIVE, CHANCES, HOPS, EVERY, PERIOD_S, HORIZON_S))
+    found = np.asarray(hosts(paybacks_s, RELATIVE, CHANCES, HOPS, EVERY, PERIOD_S, HORIZON_S))
     met = set()
     for number, payback_s in enumerate(paybacks_s):
         goes = found[:, number].T
@@ -58,6 +64,15 @@ def test_nobody_does_better_by_another_choice() -> None:
     np.testing.assert_array_equal(found[:, -1], np.arange(3)[:, None] * [1, 1, 1], "dear: stay")
 
 
+def test_what_follows_is_what_the_choices_cost() -> None:
+    """v of the policy that it gives, by solving linear equations."""
+    found = best_hosts(np.array([3.0]), RELATIVE, CHANCES, HOPS, EVERY, PERIOD_S, HORIZON_S)
+    goes, value_s = np.asarray(found.goes)[0], np.asarray(found.value_s)[0]
+    decided = worth(goes, 3.0).reshape(3, 3)
+    stays = goes == np.arange(3)
+    np.testing.assert_allclose(value_s[stays], decided[stays], rtol=5e-3)
+
+
 def test_nobody_does_better_where_some_stations_have_no_server() -> None:
     """Servers beside the last and the first of three stations: v = c + γ P v, and one look ahead."""
     home = np.array([2, 0])
@@ -66,9 +81,7 @@ def test_nobody_does_better_where_some_stations_have_no_server() -> None:
     discount = 1 - PERIOD_S / HORIZON_S
     met = set()
     for payback_s in (0.01, 1.0, 4.0, 20.0, 1e5):
-        table = best_hosts(
-            np.array([payback_s]), RELATIVE, CHANCES, hops, home, PERIOD_S, HORIZON_S
-        )
+        table = hosts(np.array([payback_s]), RELATIVE, CHANCES, hops, home, PERIOD_S, HORIZON_S)
         goes = np.asarray(table)[:, 0].T
         assert goes.shape == (3, 2)
         met.add(goes.tobytes())
@@ -87,7 +100,7 @@ def test_nobody_does_better_where_some_stations_have_no_server() -> None:
                 once = cost(station, host, there) + discount * CHANCES[station] @ value[:, there]
                 assert value[station, host] <= once + 1e-3 * value.max()
     assert len(met) >= 3
-    free = np.asarray(best_hosts(np.array([0.01]), RELATIVE, CHANCES, hops, home, 2.0, 60.0))
+    free = np.asarray(hosts(np.array([0.01]), RELATIVE, CHANCES, hops, home, 2.0, 60.0))
     assert free[:, 0, [0, 2]].tolist() == [[1, 0], [1, 0]], "follow"
 
 
@@ -96,7 +109,7 @@ def test_a_service_that_knows_the_way_waits_for_who_comes_back() -> None:
     returns = np.array([[0.9, 0.1, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     leaves = np.array([[0.9, 0.1, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     host_0_station_1 = [
-        int(best_hosts(np.array([6.0]), RELATIVE, way, HOPS, EVERY, PERIOD_S, HORIZON_S)[0, 0, 1])
+        int(hosts(np.array([6.0]), RELATIVE, way, HOPS, EVERY, PERIOD_S, HORIZON_S)[0, 0, 1])
         for way in (returns, leaves)
     ]
     assert host_0_station_1 == [0, 1]

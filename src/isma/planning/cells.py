@@ -6,6 +6,7 @@ go on from here.
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -62,6 +63,15 @@ def targets(
     return np.concatenate([stay[..., None], near, np.stack(between, axis=2)], axis=2)
 
 
+class Cells(NamedTuple):
+    """What the stations and hosts of a city mean for a service, by how long one hop takes to pay back."""
+
+    goes: Int[Array, "levels stations hosts"]
+    """The server to which a service goes."""
+    value_s: Float[Array, "levels stations hosts"]
+    """What follows where a service is, in seconds of one hop."""
+
+
 def best_hosts(
     payback_s: Float[np.ndarray, "levels"],
     relative: Float[np.ndarray, "distances"],
@@ -70,8 +80,8 @@ def best_hosts(
     home: Int[np.ndarray, "servers"],
     period_s: float,
     horizon_s: float,
-) -> Int[Array, "hosts levels stations"]:
-    """The server to which a service goes from a host with its user at a station; value iteration.
+) -> Cells:
+    """Where a service goes from a host with its user at a station, and what follows; value iteration.
 
     A user pays 1 for each second and hop from station to host, and `payback_s` times `relative` for a
     move over some hops: time is reckoned in seconds of one hop. The future is discounted by
@@ -97,18 +107,17 @@ def _solved(
     payback_s: tuple[float, ...],
     period_s: float,
     horizon_s: float,
-) -> Int[Array, "hosts levels stations"]:
+) -> Cells:
     way = np.frombuffer(hops, np.int64).reshape(-1, len(home))
     chance = np.frombuffer(chances).reshape(len(way), len(way))
     stands = np.array(home)
     real = lambda value: jnp.asarray(value, float)  # noqa: E731
-    best = _iterate(
+    return _iterate(
         *(real(payback_s), real(relative), real(chance)),
         *(jnp.asarray(way, jnp.int32), jnp.asarray(way[stands], jnp.int32)),
         jnp.asarray(targets(way, stands), jnp.int32),
         *(real(period_s), real(horizon_s)),
     )
-    return jnp.transpose(best, (2, 0, 1))
 
 
 @jax.jit
@@ -121,13 +130,13 @@ def _iterate(
     target: Int[Array, "stations hosts targets"],
     period_s: Float[Array, ""],
     horizon_s: Float[Array, ""],
-) -> Int[Array, "levels stations hosts"]:
+) -> Cells:
     host, station = jnp.arange(hops.shape[1])[:, None], jnp.arange(hops.shape[0])[:, None, None]
     moved = relative[apart[host, target]]
     now = period_s * hops.astype(relative.dtype)
     discount = jnp.maximum(1 - period_s / horizon_s, 0)
 
-    def level(payback_s: Float[Array, ""]) -> Int[Array, "stations hosts"]:
+    def level(payback_s: Float[Array, ""]) -> Cells:
         def costs(value: Float[Array, "stations hosts"]) -> Float[Array, "stations hosts targets"]:
             return payback_s * moved + value[station, target]
 
@@ -144,8 +153,7 @@ def _iterate(
         start = (now, jnp.asarray(jnp.inf, now.dtype), jnp.zeros((), jnp.int32))
         value = jax.lax.while_loop(unsettled, improve, start)[0]
         # Home is the first of equals.
-        return jnp.take_along_axis(target, jnp.argmin(costs(value), axis=2)[..., None], axis=2)[
-            ..., 0
-        ]
+        best = jnp.argmin(costs(value), axis=2)[..., None]
+        return Cells(jnp.take_along_axis(target, best, axis=2)[..., 0], value)
 
     return jax.lax.map(level, payback_s)

@@ -40,11 +40,11 @@ class CellMdp(Markov):
         step_s = max(period_s, _SHORTEST_STEP_S)
         hops, home = way.network.hops, way.network.home
         chances = station_chances(self.stations(scenario, step_s), len(hops))
-        table = best_hosts(
+        cells = best_hosts(
             *(np.asarray(levels_s()), np.asarray(way.relative), chances),
             *(hops, home, step_s, self.horizon_s),
         )
-        return Memory(table.astype(jnp.int16), None)
+        return Memory(jnp.transpose(cells.goes, (2, 0, 1)).astype(jnp.int16), None)
 
     def act(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
