@@ -90,6 +90,11 @@ MISTAKES = [
     (["bound", "papr"], "did you mean 'paper'?"),
     (["bound", "paper", "--seeds", "0"], "--seeds must be at least 1, got 0"),
     (["bound", "paper", "--policies", "pric"], "did you mean 'price'?"),
+    (["bound", "paper", "--foresight", "soon"], "--foresight must be seconds separated by commas"),
+    (
+        ["bound", "paper", "--foresight", "0,-1"],
+        "--foresight must be different times of 0 s or more",
+    ),
     (["reproduce", "fig9"], "unknown figure 'fig9'"),
     (["reproduce", "fig3", "--scale", "smok"], "did you mean 'smoke'?"),
     (["reproduce", "budgets", "--out", "taken"], "taken is not empty and holds no study"),

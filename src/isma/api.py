@@ -14,13 +14,12 @@ from isma.evaluation import compare as comparison
 from isma.evaluation import report, whole_run
 from isma.evaluation.conformance import suite
 from isma.evaluation.conformance.rules import Verdict
-from isma.evaluation.figures import learning
+from isma.evaluation.figures import gaps, learning
 from isma.evaluation.plan import Plan
 from isma.evaluation.tables import Run
 from isma.policies import registry
 from isma.reproduction import run as reproduction
 from isma.reproduction.result import Result
-from isma.simulator.params import build
 from isma.training import models, session
 from isma.world import files
 from isma.world.scenario import Scenario
@@ -65,16 +64,31 @@ def compare(
 
 def bound(
     scenario: Scenario | str | Path,
-    seeds: int = 1,
+    seeds: int | Iterable[int] = 1,
     policies: Sequence[str] = whole_run.FEASIBLE,
+    vary: Mapping[str, Sequence[Any]] | None = None,
+    foresight_s: Sequence[float] = (),
+    out: str | Path | None = None,
     on_part: Callable[[str], None] = lambda part: None,
 ) -> list[whole_run.Reach]:
-    """Bound the mean of any policy in the worlds 0, 1, ... and run policies in them. Raises IsmaError."""
+    """Bound the mean of any policy in the worlds 0, 1, ..., and run policies and foresight in them.
+
+    With `out`, a table `bounds.csv` and, with two varied fields, a figure; what is there already is
+    not run again. Raises IsmaError.
+    """
     loaded = scenario if isinstance(scenario, Scenario) else files.load(scenario)
-    params = build(loaded)
-    for name in policies:  # A wrong name is refused before minutes are spent on a bound.
-        registry.get(name)
-    return [whole_run.reach(loaded, params, seed, policies, on_part) for seed in range(seeds)]
+    plan = whole_run.BoundPlan(
+        loaded,
+        tuple(policies),
+        tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
+        {files.full_name(field): tuple(values) for field, values in (vary or {}).items()},
+    )
+    folder = None if out is None else Path(out)
+    found = whole_run.reach_all(plan, foresight_s, folder, on_part)
+    if folder is not None:
+        whole_run.write_table(found, folder)
+        gaps.write(found, folder)
+    return found
 
 
 def check_policy(name: str, scenario: Scenario | str | Path = "paper") -> list[Verdict]:

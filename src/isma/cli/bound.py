@@ -1,6 +1,8 @@
-"""`isma bound`: how good could anyone be here?"""
+"""`isma bound`: how good could anyone be here, and what would knowing the future be worth?"""
 
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -11,46 +13,122 @@ from rich.table import Table
 from isma import api
 from isma.cli.terminal import ScenarioArgument, SetOption, bar, overrides_of
 from isma.errors import RunError
-from isma.evaluation.whole_run import FEASIBLE, Reach
+from isma.evaluation.whole_run import FEASIBLE, Reach, at_points, best_of, closed
 from isma.world import files
+from isma.world.vary import vary_from
+
+_WIDTH = 120
 
 
 def bound(
     scenario: ScenarioArgument,
-    seeds: Annotated[int, typer.Option(help="worlds to bound")] = 1,
+    seeds: Annotated[int | None, typer.Option(help="worlds to bound [default: 1]")] = None,
     policies: Annotated[
-        str, typer.Option(help="what to compare with: names separated by commas")
-    ] = ",".join(FEASIBLE),
+        str | None,
+        typer.Option(
+            help=f"what to compare with, names separated by commas [default: {','.join(FEASIBLE)}]"
+        ),
+    ] = None,
+    foresight: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SECONDS,...",
+            help="also run references that see so far into the true future, as 0,30,60,180",
+        ),
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIELD=v1,v2,...", help="bound at several values of a field"),
+    ] = None,
     set_: SetOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="folder for bounds.csv and figures; goes on where it stopped"),
+    ] = None,
 ) -> None:
     """How good anyone could be here: a lower bound of the mean with the whole future known."""
-    if seeds < 1:
+    if seeds is not None and seeds < 1:
         raise RunError(f"--seeds must be at least 1, got {seeds}")
     loaded = files.load(scenario, overrides_of(set_))
+    again = files.run_table(scenario) or {}
+    names = policies.split(",") if policies is not None else again.get("policies", FEASIBLE)
+    worlds = range(seeds) if seeds is not None else again.get("seeds", [0])
+    varied = vary_from(vary) if vary else again.get("vary", {})
+    rungs = _seconds(foresight)
     with bar(Console(stderr=True)) as shown:
         task = shown.add_task("laying out the city", total=None)
-        names = [name.strip() for name in policies.split(",")]
-        found = api.bound(loaded, seeds, names, lambda part: shown.update(task, description=part))
-    _print(loaded.name, found)
+        found = api.bound(
+            *(loaded, list(worlds), [name.strip() for name in names], varied, rungs, out),
+            lambda part: shown.update(task, description=part),
+        )
+    groups = at_points(found)
+    if len(groups) == 1:
+        _print_worlds(loaded.name, found)
+    else:
+        _print_points(loaded.name, groups)
+    if out is not None:
+        print(out / "bounds.csv")
 
 
-def _print(title: str, found: list[Reach]) -> None:
+def _seconds(text: str | None) -> list[float]:
+    try:
+        found = [float(part) for part in text.split(",")] if text else []
+    except ValueError:
+        raise RunError(f"--foresight must be seconds separated by commas, got {text!r}") from None
+    if any(not 0 <= value < float("inf") for value in found) or len(set(found)) < len(found):
+        raise RunError(f"--foresight must be different times of 0 s or more, got {text!r}")
+    return found
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else _WIDTH)
+
+
+def _table(title: str, heads: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left")
-    for head in ("seed", "bound s", "even tasks s", "reached s", "by", "gap", "took s"):
-        table.add_column(head, justify="left" if head == "by" else "right", no_wrap=True)
+    for head in heads:
+        table.add_column(head, justify="left" if head in ("by", "best") else "right", no_wrap=True)
+    return table
+
+
+def _print_worlds(title: str, found: list[Reach]) -> None:
+    rungs = list(found[0].foresight_mean_s)
+    heads = ("seed", "bound s", "even tasks s", "reached s", "by", "gap", "took s")
+    table = _table(title, [*heads, *(f"{rung} s seen" for rung in rungs)])
     for row in found:
         table.add_row(
             *(str(row.seed), f"{row.bound_s:.4g}", f"{row.even_bound_s:.4g}"),
             *(f"{row.best_s:.4g}", row.best, f"{row.gap_ratio:+.2%}", f"{row.wall_s:.0f}"),
+            *(f"{row.foresight_mean_s[rung]:.4g}" for rung in rungs),
         )
-    console = Console(width=None if sys.stdout.isatty() else 100)
-    console.print(table)
+    _console().print(table)
     mean_s, best_s = (
         float(np.mean([getattr(row, name) for row in found])) for name in ("bound_s", "best_s")
     )
-    console.print(
-        f"- No policy's mean is below {mean_s:.4g} s; {best_s:.4g} s is reached, "
-        f"{best_s / mean_s - 1:.2%} above.",
-        markup=False,
-        highlight=False,
-    )
+    lines = [
+        f"No policy's mean is below {mean_s:.4g} s; {best_s:.4g} s is reached, "
+        f"{best_s / mean_s - 1:.2%} above."
+    ]
+    lines += [
+        f"With {rung} s of the future known, {closed(found, rung):.0%} of the gap is closed."
+        for rung in rungs
+    ]
+    for line in lines:
+        _console().print(f"- {line}", markup=False, highlight=False)
+
+
+def _print_points(title: str, groups: list[list[Reach]]) -> None:
+    rungs = list(groups[0][0].foresight_mean_s)
+    fields = list(groups[0][0].point)
+    heads = (*(field.rsplit(".", 1)[-1] for field in fields), "bound s", "best", "best s", "gap")
+    table = _table(title, [*heads, *(f"{rung} s closes" for rung in rungs)])
+    for worlds in groups:
+        best = best_of(worlds)
+        bound_s = float(np.mean([world.bound_s for world in worlds]))
+        best_s = float(np.mean([world.mean_s[best] for world in worlds]))
+        table.add_row(
+            *(f"{value}" for value in worlds[0].point.values()),
+            *(f"{bound_s:.4g}", best, f"{best_s:.4g}", f"{best_s / bound_s - 1:+.1%}"),
+            *(f"{closed(worlds, rung):+.0%}" for rung in rungs),
+        )
+    _console().print(table)

@@ -79,10 +79,8 @@ def known_future(scenario: Scenario, params: Params, seed: int, evenly: bool = F
 
     With `evenly`, the tasks of each decision period come evenly spread over it.
     """
-    time, key = scenario.time, jax.random.split(jax.random.key(seed))[0]
-    state = _reset(params, key)
-    every_tick = _ticks(params, state, key, time.num_ticks)
-    ticks = Ticks(*(np.asarray(part)[time.warmup_ticks :] for part in every_tick))
+    time, state = scenario.time, _reset(params, _key(seed))
+    ticks = Ticks(*(part[time.warmup_ticks :] for part in every_tick(scenario, params, seed)))
     if evenly:
         ticks = _spread(ticks, int(np.max(params.period_ticks)), time.slots_per_tick)
     begins = _changes(params, state, time.warmup_ticks, time.num_ticks)
@@ -90,6 +88,18 @@ def known_future(scenario: Scenario, params: Params, seed: int, evenly: bool = F
     if not few:
         begins[:] = True
     return _future(params, state, ticks, Cut(np.flatnonzero(begins), len(begins)), few)
+
+
+def every_tick(scenario: Scenario, params: Params, seed: int) -> Ticks:
+    """What happens in each tick of a seed's world, from its beginning."""
+    key = _key(seed)
+    found = _ticks(params, _reset(params, key), key, scenario.time.num_ticks)
+    return Ticks(*(np.asarray(part) for part in found))
+
+
+def _key(seed: int) -> PRNGKeyArray:
+    """The world's key, as a cell of a comparison splits it off."""
+    return jax.random.split(jax.random.key(seed))[0]
 
 
 _reset = jax.jit(reset)

@@ -1,36 +1,60 @@
 """How good anyone could be in a world whose whole future is known, and how close to it someone is."""
 
+import hashlib
+import json
+import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from isma.bounds.whole_run import first_prices_s, run_bound
-from isma.evaluation import cell
-from isma.evaluation.future import known_future
-from isma.policies import registry
-from isma.simulator.params import Params
+from isma.contract import Policy
+from isma.evaluation import cell, ladder
+from isma.evaluation.future import every_tick, known_future
+from isma.evaluation.plan import Plan
+from isma.simulator.params import Params, build
+from isma.storage import claim, write_atomically
 from isma.world.scenario import Scenario
 
 FEASIBLE = ("price", "full-information")
 """Policies that say what can be reached."""
 _FREE_STEPS, _STEPS = 60, 40
 
+OnPart = Callable[[str], None]
+
 
 @dataclass(frozen=True)
 class Reach:
     """What the bounds of one world are, and what is reached in it."""
 
+    point: Mapping[str, Any]
+    """Values of the varied fields."""
     seed: int
     bound_s: float
     """No policy's `mean_s` is below this one."""
     even_bound_s: float
-    """The same if the tasks of each decision period came evenly spread over it."""
-    best_s: float
-    """The least mean of the policies that were run."""
-    best: str
-    """The policy that reached it."""
+    """The same if the tasks of each decision period came evenly spread over it; NaN if not asked for."""
+    mean_s: Mapping[str, float]
+    """What each policy reaches."""
+    foresight_mean_s: Mapping[str, float]
+    """What the ladder's references reach, by seconds of the future that they see."""
     wall_s: float
     """Time that both bounds took."""
+
+    @property
+    def best(self) -> str:
+        """The policy with the least mean."""
+        return min(self.mean_s, key=lambda name: self.mean_s[name])
+
+    @property
+    def best_s(self) -> float:
+        """That mean."""
+        return self.mean_s[self.best]
 
     @property
     def gap_ratio(self) -> float:
@@ -38,26 +62,126 @@ class Reach:
         return self.best_s / self.bound_s - 1
 
 
+def closed(reaches: Sequence[Reach], foresight: str) -> float:
+    """Part of the gap between the best policy's mean and the bound that a rung closes, over worlds."""
+    best = best_of(reaches)
+    best_s, bound_s, rung_s = (
+        sum(value(reach) for reach in reaches)
+        for value in (
+            lambda reach: reach.mean_s[best],
+            lambda reach: reach.bound_s,
+            lambda reach: reach.foresight_mean_s[foresight],
+        )
+    )
+    return (best_s - rung_s) / (best_s - bound_s)
+
+
+def best_of(reaches: Sequence[Reach]) -> str:
+    """The policy with the least mean over worlds."""
+    return min(reaches[0].mean_s, key=lambda name: sum(reach.mean_s[name] for reach in reaches))
+
+
+class BoundPlan(Plan):
+    """Worlds to bound, and policies to run in them."""
+
+    def command(self) -> str:
+        """The command that makes this run again, from its folder."""
+        return "isma bound config.toml"
+
+
+def reach_all(
+    plan: BoundPlan, foresight_s: Sequence[float], out: Path | None, on_part: OnPart
+) -> list[Reach]:
+    """Every world of a plan at every point; with a folder, each is kept there and never run twice.
+
+    Raises IsmaError.
+    """
+    policies = plan.made()
+    points = plan.points()
+    digest = hashlib.sha256(f"{plan.digest()} {list(foresight_s)}".encode()).hexdigest()[:8]
+    if out is not None:
+        claim(out, "config.toml", plan.dumps(), "run")
+    found = []
+    for number, point in enumerate(points):
+        params = build(point.scenario)
+        for seed in plan.seeds:
+            path = None if out is None else out / "worlds" / f"{digest}-{number}-{seed}.json"
+            label = f"point {number + 1} of {len(points)}, seed {seed}"
+            made = _kept(path)
+            if made is None:
+                made = reach(
+                    *(point.scenario, params, point.values, seed, policies, foresight_s),
+                    lambda part, label=label: on_part(f"{label}: {part}"),
+                    evenly=len(points) == 1,
+                )
+                if path is not None:
+                    write_atomically(path, json.dumps(asdict(made), default=str).encode())
+            found.append(made)
+    return found
+
+
+def write_table(reaches: Sequence[Reach], folder: Path) -> None:
+    """Write `bounds.csv`: a row for each world, a column for each policy and rung. Raises RunError."""
+    rows = [
+        {
+            **{**reach.point, "seed": reach.seed},
+            **{"bound_s": reach.bound_s, "even_bound_s": reach.even_bound_s},
+            **{"best": reach.best, "gap_ratio": reach.gap_ratio, "wall_s": reach.wall_s},
+            **{f"{name}_mean_s": value for name, value in reach.mean_s.items()},
+            **{f"foresight_{seen}_mean_s": value for seen, value in reach.foresight_mean_s.items()},
+        }
+        for reach in reaches
+    ]
+    write_atomically(folder / "bounds.csv", pd.DataFrame(rows).to_csv(index=False).encode())
+
+
+def at_points(reaches: Sequence[Reach]) -> list[list[Reach]]:
+    """The worlds of each point together."""
+    found: dict[tuple, list[Reach]] = {}
+    for reach in reaches:
+        found.setdefault(tuple(map(str, reach.point.values())), []).append(reach)
+    return list(found.values())
+
+
+def _kept(path: Path | None) -> Reach | None:
+    if path is not None:
+        with suppress(OSError, ValueError, TypeError):
+            return Reach(**json.loads(path.read_text()))
+    return None
+
+
 def reach(
     scenario: Scenario,
     params: Params,
+    point: Mapping[str, Any],
     seed: int,
-    policies: Sequence[str] = FEASIBLE,
-    on_part: Callable[[str], None] = lambda part: None,
+    policies: Mapping[str, Policy],
+    foresight_s: Sequence[float] = (),
+    on_part: OnPart = lambda part: None,
+    evenly: bool = True,
 ) -> Reach:
-    """Bound one world, and run policies in it. Raises PolicyError."""
+    """Bound one world, and run policies and the foresight ladder in it. Raises IsmaError."""
     began = time.perf_counter()
-    on_part(f"bound, seed {seed}")
+    on_part("bound")
     bound_s = run_bound_s(scenario, params, seed)
-    on_part(f"bound of even tasks, seed {seed}")
-    even_bound_s = run_bound_s(scenario, params, seed, evenly=True)
+    even_bound_s = math.nan
+    if evenly:
+        on_part("bound of even tasks")
+        even_bound_s = run_bound_s(scenario, params, seed, evenly=True)
     wall_s = time.perf_counter() - began
-    means = {}
-    for name in policies:
-        on_part(f"{name}, seed {seed}")
-        means[name] = cell.run(scenario, params, registry.get(name), seed, lambda _: None).mean_s
-    best = min(means, key=lambda name: means[name])
-    return Reach(seed, bound_s, even_bound_s, means[best], best, wall_s)
+
+    def mean_s(label: str, policy: Policy) -> float:
+        on_part(label)
+        return cell.run(scenario, params, policy, seed, lambda _: None).mean_s
+
+    means = {name: mean_s(name, policy) for name, policy in policies.items()}
+    ticks = every_tick(scenario, params, seed) if foresight_s else None
+    rungs = {
+        f"{seen_s:g}": mean_s(f"{seen_s:g} s of foresight", ladder.rung(scenario, ticks, seen_s))
+        for seen_s in foresight_s
+        if ticks is not None
+    }
+    return Reach(dict(point), seed, bound_s, even_bound_s, means, rungs, wall_s)
 
 
 def run_bound_s(

@@ -1,0 +1,75 @@
+"""Where anyone could do better: the gap to the bound over two varied fields, and what foresight closes."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from isma.evaluation import quantities
+from isma.evaluation.figures import style
+from isma.evaluation.figures.drawing import Drawing, Figure, blank, save
+from isma.evaluation.whole_run import Reach, at_points, best_of, closed
+
+_MOST_PANELS = 4
+_HIGH_GAP = 0.4
+
+
+def write(reaches: Sequence[Reach], folder: Path) -> Figure | None:
+    """Write gaps.svg and gaps.png; None unless two fields vary. Raises RunError."""
+    groups = at_points(reaches)
+    fields = list(groups[0][0].point)
+    if len(fields) != 2:
+        return None
+    levels = [list(dict.fromkeys(group[0].point[field] for group in groups)) for field in fields]
+    axes_of = [quantities.axis(field, values) for field, values in zip(fields, levels, strict=True)]
+    rungs = list(groups[0][0].foresight_mean_s)[: _MOST_PANELS - 1]
+    with style.theme():
+        canvas = blank(min(1.5 + 0.55 * len(levels[1]), 8.0))
+        panels = canvas.subplots(1, 1 + len(rungs), sharey=True, squeeze=False)[0]
+        place = lambda group: tuple(  # noqa: E731
+            level.index(group[0].point[field]) for level, field in zip(levels, fields, strict=True)
+        )
+        for group in groups:
+            best = best_of(group)
+            gap = _mean(group, lambda world, best=best: world.mean_s[best] / world.bound_s - 1)
+            label = f"{quantities.name(best)}\n{quantities.percent(gap, signed=True)}"
+            _square(panels[0], place(group), gap / _HIGH_GAP, label, style.ORANGE)
+            for axes, rung in zip(panels[1:], rungs, strict=True):
+                part = closed(group, rung)
+                colour = style.PURPLE if part > 0 else style.RULE
+                _square(axes, place(group), abs(part), f"{part:+.0%}", colour)
+        style.title(panels[0], "The best rule", "and how far it is above the bound")
+        for axes, rung in zip(panels[1:], rungs, strict=True):
+            style.title(axes, f"{rung} s of foresight", "part of that gap it closes")
+        for axes in panels:
+            _frame(axes, axes_of)
+        panels[0].set_ylabel(axes_of[1].label)
+        text = (
+            "Left: the policy with the least mean and its distance from a lower bound that nobody can "
+            "beat. Right: what references close of it that know where users will be for so long."
+        )
+        return save(Drawing("gaps", "How good could anyone be where?", text, canvas), folder)
+
+
+def _mean(group: Sequence[Reach], value: Callable[[Reach], float]) -> float:
+    return float(np.mean([value(world) for world in group]))
+
+
+def _square(axes: Axes, at: tuple[int, ...], depth: float, text: str, colour: str) -> None:
+    alpha = float(0.06 + 0.6 * np.clip(depth, 0, 1))
+    axes.add_patch(Rectangle((at[0] - 0.5, at[1] - 0.5), 1, 1, facecolor=colour, alpha=alpha))
+    axes.text(at[0], at[1], text, ha="center", va="center", fontsize=7.5, linespacing=1.3)
+
+
+def _frame(axes: Axes, axes_of: list[quantities.Axis]) -> None:
+    across, up = axes_of
+    axes.set_xticks(range(len(across.ticks)), across.ticks)
+    axes.set_yticks(range(len(up.ticks)), up.ticks)
+    axes.set_xlim(-0.5, len(across.ticks) - 0.5)
+    axes.set_ylim(-0.5, len(up.ticks) - 0.5)
+    axes.set_xlabel(across.label)
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)

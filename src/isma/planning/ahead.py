@@ -1,0 +1,119 @@
+"""Where a service should be as its user goes on: dynamic programming over places in imagined futures.
+
+A user's cost at a server is what it adds to everybody's times there (isma.planning.allocation.joining)
+at the price that the server asks; a move stops its service. In one future, known from beginning to
+end, the best sequence of servers is a shortest path; over several, what counts is the mean of what
+follows a first server at the least.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from isma.contract import Observation
+from isma.planning.allocation import Offer, joining, latency_s, local_s
+from isma.planning.migration import Move, added_s2, move_between
+
+
+class Futures(NamedTuple):
+    """What may come: samples of users' ways, in segments of time from now on."""
+
+    length_s: Float[Array, "segments"]
+    station: Int[Array, "samples segments users"]
+    """Attached base station."""
+    uplink_s: Float[Array, "samples segments users"]
+    """Time to send all data of one task to it."""
+
+
+class Places(NamedTuple):
+    """Servers between which a user's service may move, as its decision maker reckons them."""
+
+    server: Int[Array, "users places"]
+    """Home first."""
+    pull: Float[Array, "users places"]
+    """√λ of each now, without the user itself."""
+    usual: Float[Array, "users places"]
+    """What that comes back to."""
+
+
+def cost_ahead_s2(
+    observation: Observation,
+    futures: Futures,
+    places: Places,
+    fades_s: Float[Array, ""],
+    rest_s2: Float[Array, "samples users places"],
+) -> Float[Array, "users places"]:
+    """Least cost of all that follows when a service now goes to each place: delay of tasks times time.
+
+    What is odd about prices fades with the time constant `fades_s`. `rest_s2` is what follows the last
+    segment, by the place where the service then is.
+    """
+    move = _moves(observation, places.server)
+    delay_s2 = added_s2(observation, move.stop_s, jnp.zeros((len(move.stop_s), 1, 1)))
+    middle_s = jnp.cumsum(futures.length_s) - futures.length_s / 2
+    kept = jnp.exp(-middle_s / fades_s)
+
+    def back(
+        after_s2: Float[Array, "samples users places"], segment: tuple[Array, ...]
+    ) -> tuple[Array, Array]:
+        length_s, kept, station, uplink_s = segment
+        pull = places.usual + kept * (places.pull - places.usual)
+        cost_s2 = length_s * joining(_offer(observation, places, station, uplink_s), pull**2).cost_s
+        # While state is copied ahead, what the old place costs is still paid.
+        part = jnp.minimum(move.ahead_s, length_s) / length_s
+        late_s2 = part * (cost_s2[..., :, None] - cost_s2[..., None, :])
+        moving = delay_s2 + late_s2 + (cost_s2 + after_s2)[..., None, :]
+        return jnp.min(moving, axis=-1), moving[..., 0, :]
+
+    by_segment = tuple(jnp.moveaxis(part, 1, 0) for part in (futures.station, futures.uplink_s))
+    steps = (futures.length_s, kept, *by_segment)
+    _, from_home = jax.lax.scan(back, rest_s2, steps, reverse=True)
+    return jnp.mean(from_home[0], axis=0) + _again_s2(observation, move.stop_s[:, 0])
+
+
+def _moves(observation: Observation, server: Int[Array, "users places"]) -> Move:
+    """What a move from one place (row) to another takes."""
+    infrastructure, requests = observation.infrastructure, observation.requests
+    if infrastructure.migration is None:
+        nothing = jnp.zeros((*server.shape, server.shape[1]))
+        return Move(nothing, nothing, nothing)
+    move = move_between(
+        infrastructure.migration,
+        infrastructure.backhaul_rate_bps,
+        requests.state_bits[:, None, None],
+        requests.downtime_per_hop_s[:, None, None],
+        infrastructure.between[server[:, :, None], server[:, None, :]],
+    )
+    apart = server[:, :, None] != server[:, None, :]
+    return Move(*(jnp.where(apart, part, 0) for part in move))
+
+
+def _again_s2(
+    observation: Observation, stop_s: Float[Array, "users places"]
+) -> Float[Array, "users places"]:
+    """What a first move adds while an earlier stop lasts; a newcomer's is free, which spares its stop."""
+    newcomer = (observation.decides & ~observation.due[observation.host])[:, None]
+    alone = added_s2(observation, stop_s, jnp.zeros_like(observation.wait_s)[:, None])
+    after = added_s2(observation, stop_s, observation.wait_s[:, None])
+    return jnp.where(newcomer, -alone, after - alone)
+
+
+def _offer(
+    observation: Observation,
+    places: Places,
+    station: Int[Array, "samples users"],
+    uplink_s: Float[Array, "samples users"],
+) -> Offer:
+    """What each place would mean for a user's tasks somewhere on its way."""
+    infrastructure, requests = observation.infrastructure, observation.requests
+    hops = infrastructure.hops[station[..., None], places.server]
+    hop_s = requests.data_bits / infrastructure.backhaul_rate_bps
+    latency = infrastructure.latency
+    return Offer(
+        local_s=local_s(requests, observation.visible)[:, None],
+        transfer_s=uplink_s[..., None] + hop_s[:, None] * hops,
+        work_s=requests.cycles[:, None] / infrastructure.server_hz[places.server],
+        fixed_s=None if latency is None else latency_s(latency, hops),
+    )

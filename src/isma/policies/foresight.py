@@ -1,0 +1,120 @@
+"""Foresight: references that know where their users will be, to measure what knowing it is worth."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from isma.contract import Observation
+from isma.planning.ahead import Futures, Places, cost_ahead_s2
+from isma.planning.allocation import Offer, at, joining
+from isma.planning.migration import one_hop_delay_s2
+from isma.planning.payback import level
+from isma.policies.base import hop_delay_s
+from isma.policies.price import Price
+
+_UNTHOUGHT_S = 1e6
+"""What a server costs that is not among a user's places: more than anything."""
+
+
+class Track(eqx.Module):
+    """Where users will be: at moments, evenly from the run's beginning."""
+
+    station: Int[Array, "moments users"]
+    uplink_s: Float[Array, "moments users"]
+    """Time to send all data of one task."""
+    step_slots: Int[Array, ""]
+
+
+class Foresight(Price):
+    """As `price`, but a move pays over the way that a user will really go; what follows is learned.
+
+    It knows `segments` moments of the track, the first one being now; from there on a cost-to-go over
+    cells (isma.planning.cells). What others will do, and so prices, it does not know.
+    """
+
+    margin: float = eqx.field(static=True, default=0.01)
+    """Smaller than in `price`: a move that must pay for its stop is no fickle one."""
+    spread: float = eqx.field(static=True, default=0.0)
+    track: Track = eqx.field(kw_only=True)
+    value_s: Float[Array, "levels stations hosts"] | None = eqx.field(kw_only=True)
+    """Cost-to-go in seconds of one hop, by payback time; None where moves are free."""
+    segments: int = eqx.field(static=True, kw_only=True)
+    places: int = eqx.field(static=True, default=8)
+    """Servers that are thought about for each user, home included."""
+    fades_s: float = eqx.field(static=True, default=30.0)
+    """Time constant with which prices come back to their mean over servers."""
+    weighed_s: float = eqx.field(static=True, default=60.0)
+    """Time over which a gain counts as so much for each task, beside what users do to each other now."""
+
+    def charge_s(
+        self, observation: Observation, offer: Offer, price_s: Float[Array, "users servers"]
+    ) -> Float[Array, "users servers"]:
+        """What is to come costs at each server beyond the present moment, for each task."""
+        user, host = jnp.arange(observation.host.shape[0]), observation.host
+        futures, last = self._futures(observation)
+        pull = jnp.sqrt(price_s)
+        joined_s = joining(offer, _without(pull, offer, host) ** 2).cost_s
+        places = self._places(observation, offer, pull, joined_s, futures)
+        cost_s2 = cost_ahead_s2(
+            *(observation, futures, places, jnp.asarray(self.fades_s)),
+            self._rest_s2(observation, offer, places, last),
+        )
+        more_s = (cost_s2 - cost_s2[:, :1]) / self.weighed_s
+        everywhere = (
+            jnp.full_like(joined_s, _UNTHOUGHT_S).at[user[:, None], places.server].set(more_s)
+        )
+        return everywhere - (joined_s - joined_s[user, host][:, None])
+
+    def _futures(self, observation: Observation) -> tuple[Futures, Int[Array, "samples users"]]:
+        """The one future, and the stations at its end. Now is seen, not remembered from the track."""
+        track = self.track
+        moment = observation.slot // track.step_slots + jnp.arange(self.segments + 1)
+        moment = jnp.minimum(moment, track.station.shape[0] - 1)
+        station = track.station[moment].at[0].set(observation.station)
+        step_s = track.step_slots * observation.infrastructure.slot_s
+        lengths_s = jnp.full((self.segments,), step_s)
+        uplink_s = track.uplink_s[moment[:-1]]
+        return Futures(lengths_s, station[None, :-1], uplink_s[None]), station[None, -1]
+
+    def _places(
+        self,
+        observation: Observation,
+        offer: Offer,
+        pull: Float[Array, "users servers"],
+        joined_s: Float[Array, "users servers"],
+        futures: Futures,
+    ) -> Places:
+        """Home and the servers that are cheapest at present prices on the mean of the way."""
+        hops = observation.infrastructure.hops
+        farther = jnp.mean(hops[futures.station], axis=(0, 1)) - hops[observation.station]
+        score = joined_s + hop_delay_s(observation, offer)[:, None] * farther
+        score = score.at[jnp.arange(len(score)), observation.host].set(-jnp.inf)
+        _, server = jax.lax.top_k(-score, min(self.places, score.shape[1]))
+        alone = jnp.take_along_axis(_without(pull, offer, observation.host), server, axis=1)
+        usual = jnp.broadcast_to(jnp.mean(pull, axis=1, keepdims=True), alone.shape)
+        return Places(server.astype(observation.host.dtype), alone, usual)
+
+    def _rest_s2(
+        self,
+        observation: Observation,
+        offer: Offer,
+        places: Places,
+        station: Int[Array, "samples users"],
+    ) -> Float[Array, "samples users places"]:
+        """What follows at the end, from the cost-to-go over cells."""
+        if self.value_s is None:
+            return jnp.zeros((len(station), *places.server.shape))
+        hop_s = hop_delay_s(observation, offer)
+        row = level(one_hop_delay_s2(observation) / jnp.maximum(hop_s, 1e-12))
+        return hop_s[:, None] * self.value_s[row[:, None], station[..., None], places.server]
+
+
+def _without(
+    pull: Float[Array, "users servers"], offer: Offer, host: Int[Array, "users"]
+) -> Float[Array, "users servers"]:
+    """√λ of every server without the user itself, which home's holds."""
+    user = jnp.arange(len(host))
+    theirs, price = at(offer, host), pull[user, host]
+    own = jnp.sqrt(joining(theirs, price**2).offload_ratio * theirs.work_s)
+    return pull.at[user, host].add(-jnp.minimum(own, price))

@@ -1,0 +1,63 @@
+"""The foresight ladder, and the table of bounds: what rungs see, and a grid that goes on where it stopped."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from worlds import tiny
+
+from isma import api
+from isma.evaluation import ladder, whole_run
+from isma.evaluation.future import every_tick
+from isma.evaluation.whole_run import Reach, closed
+from isma.policies.plain import Local
+from isma.simulator.params import build
+from isma.simulator.rollout import run_chunk
+from isma.simulator.state import reset
+
+COSTLY = {"migration.kind": "cold", "migration.downtime_per_hop_s": 0.5, "latency.per_hop_s": 1}
+
+
+def test_a_rung_knows_the_stations_of_the_run_itself() -> None:
+    """Every 5 s, in the world in which policies are run; and nothing beyond its time."""
+    scenario = tiny(COSTLY)
+    params = build(scenario)
+    found = ladder.rung(scenario, every_tick(scenario, params, 7), 10.0)
+    assert found.segments == 2
+    key = jax.random.split(jax.random.key(7))[0]
+    state, policy = jax.jit(reset)(params, key), Local()
+    memory = policy.init(scenario, params.shape.num_users, params.shape.num_servers, key)
+    for moment in range(4):
+        np.testing.assert_array_equal(found.track.station[moment], state.station)
+        state, memory, _ = run_chunk(params, policy, state, memory, key, 50)
+    assert ladder.rung(scenario, every_tick(scenario, params, 7), 0.0).segments == 1
+
+
+def test_a_grid_is_kept_and_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vary = {"latency.per_hop_s": (0.5, 1.0), "migration.downtime_per_hop_s": (0.5, 1.0)}
+    ask = lambda: api.bound(  # noqa: E731
+        *(tiny(COSTLY), [3], ("stay", "nearest"), vary, (0.0, 10.0), tmp_path)
+    )
+    found = ask()
+    table = pd.read_csv(tmp_path / "bounds.csv")
+    assert len(table) == len(found) == 4
+    assert (tmp_path / "gaps.svg").exists()
+    for row in found:
+        means = [*row.mean_s.values(), *row.foresight_mean_s.values()]
+        assert row.bound_s <= min(means) * (1 + 1e-5)
+    assert list(table["foresight_10_mean_s"]) == pytest.approx(
+        [row.foresight_mean_s["10"] for row in found]
+    )
+    monkeypatch.setattr(whole_run, "reach", lambda *_, **__: pytest.fail("was run again"))
+    assert [row.bound_s for row in ask()] == [row.bound_s for row in found]
+
+
+def test_what_is_closed_by_hand() -> None:
+    """Best over both worlds is a: 4 + 6 = 10, above 8; a rung at 9 closes half."""
+    worlds = [
+        Reach({}, 0, 3.0, 3.0, {"a": 4.0, "b": 3.5}, {"30": 3.5}, 0.0),
+        Reach({}, 1, 5.0, 5.0, {"a": 6.0, "b": 7.5}, {"30": 5.5}, 0.0),
+    ]
+    assert closed(worlds, "30") == pytest.approx(0.5)
