@@ -15,7 +15,7 @@ import pandas as pd
 from isma.bounds.whole_run import first_prices_s, run_bound
 from isma.contract import Policy
 from isma.evaluation import cell, ladder
-from isma.evaluation.future import every_tick, known_future
+from isma.evaluation.future import MOST_PLACES, every_tick, known_future
 from isma.evaluation.plan import Plan
 from isma.simulator.params import Params, build
 from isma.storage import claim, write_atomically
@@ -23,7 +23,9 @@ from isma.world.scenario import Scenario
 
 FEASIBLE = ("price", "full-information")
 """Policies that say what can be reached."""
-_FREE_STEPS, _STEPS = 60, 40
+_STEPS, _CITY_STEPS = (60, 40), (40, 4)
+"""Improvements of prices with free moves and with those that cost. In a city, where users have a few
+places among many servers, most of the bound is in the former and most of the time in the latter."""
 
 OnPart = Callable[[str], None]
 
@@ -189,14 +191,16 @@ def run_bound_s(
     params: Params,
     seed: int,
     evenly: bool = False,
-    steps: tuple[int, int] = (_FREE_STEPS, _STEPS),
+    steps: tuple[int, int] | None = None,
 ) -> float:
     """No policy's mean is below this one in that world, in seconds (docs/bounds.md).
 
     `evenly` spreads the tasks of each decision period over it: no longer proven, but close, since
     nobody can share a server out anew for each task. `steps` improve the prices, with free moves and
-    with those that cost.
+    with those that cost; fewer of the latter where servers are many.
     """
+    if steps is None:
+        steps = _STEPS if params.shape.num_servers <= MOST_PLACES else _CITY_STEPS
     future = known_future(scenario, params, seed, evenly)
     if not float(future.counted):
         return float("nan")
