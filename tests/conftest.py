@@ -1,6 +1,9 @@
 """What must be settled before isma is imported; also makes this folder importable for its helpers."""
 
+import gc
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 # Compiling is most of what tests spend: XLA's cheapest code is good enough for worlds of a few users.
 os.environ.setdefault(
@@ -8,7 +11,9 @@ os.environ.setdefault(
 )
 
 import hypothesis
+import jax
 import jaxtyping
+import pytest
 from runtime_types import MODULES
 
 # Nothing asserts on a wall clock: the first example of a property compiles.
@@ -16,3 +21,16 @@ hypothesis.settings.register_profile("isma", deadline=None)
 hypothesis.settings.load_profile("isma")
 
 jaxtyping.install_import_hook(MODULES, "runtime_types.checked")
+
+_MOST_MAPS = 30_000
+"""Of 65,530 that Linux allows a process: XLA maps every program that it compiles, and keeps it."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_programs() -> Iterator[None]:
+    """Forget compiled programs between files before there are too many to map one more."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > _MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
