@@ -9,7 +9,7 @@ from isma.environments import NetworkEnv
 from isma.errors import OptionError
 
 
-@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("flat", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_it_passes_pettingzoos_checks(flat: bool) -> None:
     make = lambda: isma.parallel_env("paper", SMALL, flat=flat)  # noqa: E731
     parallel_api_test(make(), num_cycles=250)

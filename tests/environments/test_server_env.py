@@ -21,7 +21,17 @@ from isma.world.files import preset_names
 LOCAL = {"offload_tenths": np.zeros(7, int), "cpu_share": np.zeros(7, np.float32)}
 
 
-@pytest.mark.parametrize("name", [*map(identity, preset_names()), "isma/World-v0"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("isma/Paper-v0", "isma/World-v0"),
+        *(
+            pytest.param(identity(name), marks=pytest.mark.slow)
+            for name in preset_names()
+            if name != "paper"
+        ),
+    ],
+)
 def test_every_id_passes_gymnasiums_checker(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

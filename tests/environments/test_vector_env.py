@@ -21,7 +21,11 @@ def same(ours: Any, theirs: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "flat"), [(AutoresetMode.NEXT_STEP, False), (AutoresetMode.SAME_STEP, True)]
+    ("mode", "flat"),
+    [
+        (AutoresetMode.NEXT_STEP, False),
+        pytest.param(AutoresetMode.SAME_STEP, True, marks=pytest.mark.slow),
+    ],
 )
 def test_each_world_goes_as_it_would_alone(mode: AutoresetMode, flat: bool) -> None:
     """Through the end of episodes, beside Gymnasium's own loop over single environments."""

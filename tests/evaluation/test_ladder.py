@@ -35,6 +35,7 @@ def test_a_rung_knows_the_stations_of_the_run_itself() -> None:
     assert ladder.rung(scenario, every_tick(scenario, params, 7), 0.0).segments == 1
 
 
+@pytest.mark.slow
 def test_a_grid_is_kept_and_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     vary = {"latency.per_hop_s": (0.5, 1.0), "migration.downtime_per_hop_s": (0.5, 1.0)}
     ask = lambda: api.bound(  # noqa: E731

@@ -85,7 +85,13 @@ def moment(policy: Policy, kind: str, seed: int) -> Observation:
     )
 
 
-@pytest.mark.parametrize("kind", INFRASTRUCTURE)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind if kind == "cold" else pytest.param(kind, marks=pytest.mark.slow)
+        for kind in INFRASTRUCTURE
+    ],
+)
 @pytest.mark.parametrize("name", POLICIES)
 def test_every_policy_decides_soundly(name: str, kind: str) -> None:
     policy, met = POLICIES[name], set()

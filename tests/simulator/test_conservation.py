@@ -18,7 +18,9 @@ from isma.simulator.state import NEVER, reset
 from isma.world import umi
 
 KINDS = ("cold", "precopy", "few")
-every_kind = pytest.mark.parametrize("kind", KINDS)
+every_kind = pytest.mark.parametrize(
+    "kind", [*KINDS[:2], pytest.param("few", marks=pytest.mark.slow)]
+)
 seeds = st.integers(0, 2**31 - 1)
 numbers = st.fixed_dictionaries(
     {

@@ -53,7 +53,14 @@ def beyond(case: Case, results: list[reference.Result]) -> dict[str, bool]:
     return happened
 
 
-@pytest.mark.parametrize("name", CASES)
+_SLOW = ("few_cold", "few_lossy_failing", "all_few_road")
+"""Beside `few` and `all_few` these show nothing that is new."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in _SLOW else name for name in CASES],
+)
 def test_scripted_worlds_agree(name: str, double: None) -> None:
     case = CASES[name]
     results = []
