@@ -36,7 +36,8 @@ def name(policy: str) -> str:
     Which checkpoint it uses is left out: paths do not fit.
     """
     told = re.sub(r":checkpoint=[^:]*", "", policy)
-    short = told.rsplit(":", 1)[-1] or told
+    head, _, rest = told.partition(":")
+    short = rest if "." in head and rest else told
     return short if len(short) <= _LONGEST_NAME else f"{short[: _LONGEST_NAME - 1]}…"
 
 
