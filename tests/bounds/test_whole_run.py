@@ -173,7 +173,7 @@ def test_moves_that_cost_and_latency_raise_the_bound() -> None:
     assert float(dual_s(costly, price_s)) >= float(dual_s(free, price_s)) * (1 - 1e-5)
 
 
-@pytest.mark.parametrize("switch", ["nothing", "cold", "few"])
+@pytest.mark.parametrize("switch", ["nothing", "cold", pytest.param("few", marks=pytest.mark.slow)])
 def test_elsewhere_stands_for_all_other_servers(
     switch: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
