@@ -35,7 +35,10 @@ def test_overrides_by_short_and_full_name() -> None:
     [
         ("spedd", "unknown field 'spedd': did you mean 'speed_mps'?"),
         ("servers.clok_hz", "unknown field 'servers.clok_hz': did you mean 'servers.clock_hz'?"),
-        ("count", "field 'count' must be written in full: one of servers.count, sites.count, users.count"),
+        (
+            "count",
+            "field 'count' must be written in full: one of servers.count, sites.count, users.count",
+        ),
         ("users.count.x", "unknown field 'users.count.x': did you mean 'users.count'?"),
     ],
 )
