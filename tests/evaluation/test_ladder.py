@@ -1,8 +1,10 @@
 """The foresight ladder, and the table of bounds: what rungs see, and a grid that goes on where it stopped."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,10 +14,13 @@ from isma import api
 from isma.evaluation import ladder, whole_run
 from isma.evaluation.future import every_tick
 from isma.evaluation.whole_run import Reach, closed
+from isma.planning.allocation import offers
 from isma.policies.plain import Local
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
 from isma.simulator.state import reset
+from isma.simulator.step import everyone, observe
+from isma.world.scenario import Visibility
 
 COSTLY = {"migration.kind": "cold", "migration.downtime_per_hop_s": 0.5, "latency.per_hop_s": 1}
 
@@ -32,7 +37,27 @@ def test_a_rung_knows_the_stations_of_the_run_itself() -> None:
     for moment in range(4):
         np.testing.assert_array_equal(found.track.station[moment], state.station)
         state, memory, _ = run_chunk(params, policy, state, memory, key, 50)
-    assert ladder.rung(scenario, every_tick(scenario, params, 7), 0.0).segments == 1
+    blind = ladder.rung(scenario, every_tick(scenario, params, 7), 0.0)
+    assert (blind.segments, blind.known) == (1, 0)
+    assert ladder.rung(scenario, every_tick(scenario, params, 7), 7.0).track.step_slots == 3500
+
+
+def test_what_is_beyond_its_time_changes_nothing() -> None:
+    """Another track from there on, and the same charge; another within it, and another charge."""
+    scenario = tiny(COSTLY)
+    params = build(scenario)
+    state = jax.jit(reset)(params, jax.random.key(0))
+    seen = observe(params, state, everyone(params, state), Visibility.SERVER)
+    ticks, offer = every_tick(scenario, params, 0), offers(seen)
+    price_s = jnp.broadcast_to(jnp.array([1.0, 2.0, 3.0]), offer.transfer_s.shape)
+    for foresight_s, known in ((0.0, 0), (10.0, 2)):
+        rung = ladder.rung(scenario, ticks, foresight_s)
+        charge_s = rung.charge_s(seen, offer, price_s)
+        for first, same in ((1, known == 0), (known + 1, True)):
+            station = (rung.track.station.at[first:].add(1)) % 3
+            other = replace(rung, track=replace(rung.track, station=station))
+            found = bool(jnp.array_equal(other.charge_s(seen, offer, price_s), charge_s))
+            assert found is same
 
 
 @pytest.mark.slow

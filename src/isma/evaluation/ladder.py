@@ -1,20 +1,18 @@
 """The foresight ladder: references that see so many seconds of a world's future, and no further."""
 
+import math
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from isma.evaluation.future import Ticks
-from isma.planning.cells import best_hosts, station_chances
 from isma.planning.migration import cost_of
-from isma.planning.payback import levels_s
 from isma.policies.foresight import Foresight, Track
-from isma.policies.markov import way_of
+from isma.policies.markov import cells_along, way_of
 from isma.world.scenario import Scenario
 from isma.world.walks import walks
 
-RUNGS_S = (0.0, 30.0, 60.0, 180.0)
-"""Seconds of foresight, as in the calculation that motivates them."""
 _CELL_STEP_S = 5.0
 """Users hardly change stations in less, and longer steps settle sooner."""
 _HORIZON_S = 600.0
@@ -24,18 +22,17 @@ _STEPS_S = ((60.0, 5.0), (float("inf"), 10.0))
 
 def rung(scenario: Scenario, ticks: Ticks, foresight_s: float) -> Foresight:
     """The reference that sees so far into a world's ticks. Raises DataError or ScenarioError."""
-    step_s = next(step_s for longest_s, step_s in _STEPS_S if foresight_s <= longest_s)
-    tick_s = scenario.time.tick_s
-    if not foresight_s:  # What it sees now lasts until it decides again.
-        step_s = float(np.mean(np.asarray(scenario.servers.decision_period_s)))
-    every = max(round(step_s / tick_s), 1)
+    finest_s = next(step_s for longest_s, step_s in _STEPS_S if foresight_s <= longest_s)
+    known = math.ceil(foresight_s / finest_s)
+    # What is seen now lasts until the next decision.
+    period_s = float(np.mean(np.asarray(scenario.servers.decision_period_s)))
+    every = max(round((foresight_s / known if known else period_s) / scenario.time.tick_s), 1)
     track = Track(
         jnp.asarray(ticks.station[::every], jnp.int32),
         jnp.asarray(ticks.begin_uplink_s[::every]),
         jnp.asarray(every * scenario.time.slots_per_tick, jnp.int32),
     )
-    segments = max(round(foresight_s / (every * tick_s)), 1)
-    return Foresight(track=track, value_s=_value_s(scenario), segments=segments)
+    return Foresight(track=track, value_s=_value_s(scenario), segments=max(known, 1), known=known)
 
 
 def _value_s(scenario: Scenario) -> Float[Array, "levels stations hosts"] | None:
@@ -44,7 +41,4 @@ def _value_s(scenario: Scenario) -> Float[Array, "levels stations hosts"] | None
     if cost is None:
         return None
     way = way_of(scenario, cost)
-    hops, home = way.network.hops, way.network.home
-    chances = station_chances(walks(scenario, _CELL_STEP_S), len(hops))
-    numbers = np.asarray(levels_s()), np.asarray(way.relative), chances
-    return best_hosts(*numbers, hops, home, _CELL_STEP_S, _HORIZON_S).value_s
+    return cells_along(way, walks(scenario, _CELL_STEP_S), _CELL_STEP_S, _HORIZON_S).value_s

@@ -63,7 +63,7 @@ def best_moves(
     pull = jnp.sqrt(price_s)
     row = jnp.minimum(maker.pool, maker.num_pools - 1)
     places = _places(offer, host, pull[row], handicap_s)
-    own = _own_pull(places, pull[row, host])
+    own = own_pull(jax.tree.map(lambda part: part[:, 0], places.offer), pull[row, host])
 
     def improve(search: Search) -> Search:
         around = jnp.take_along_axis(search.pull[row], places.server, axis=1)
@@ -116,9 +116,8 @@ def _places(
     return _Places(server, of_servers(offer, server), take(handicap_s))
 
 
-def _own_pull(places: _Places, pull: Float[Array, "users"]) -> Float[Array, "users"]:
-    """A user's own part √(η a) of its home's pull."""
-    home = jax.tree.map(lambda part: part[:, 0], places.offer)
+def own_pull(home: Offer, pull: Float[Array, "users"]) -> Float[Array, "users"]:
+    """A user's own part √(η a) of its home's pull, which is no more than all of it."""
     return jnp.minimum(jnp.sqrt(joining(home, pull**2).offload_ratio * home.work_s), pull)
 
 

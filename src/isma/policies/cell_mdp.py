@@ -8,11 +8,10 @@ from jaxtyping import PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation
 from isma.planning.allocation import offers
-from isma.planning.cells import best_hosts, station_chances
 from isma.planning.migration import cost_of, one_hop_delay_s2
-from isma.planning.payback import level, levels_s
+from isma.planning.payback import level
 from isma.policies.base import hop_delay_s, nearest, shared_out
-from isma.policies.markov import Markov, way_of
+from isma.policies.markov import Markov, cells_along, way_of
 from isma.world.scenario import Scenario
 
 _SHORTEST_STEP_S = 5.0
@@ -38,12 +37,7 @@ class CellMdp(Markov):
         way = way_of(scenario, cost)
         period_s = float(np.mean(np.asarray(scenario.servers.decision_period_s)))
         step_s = max(period_s, _SHORTEST_STEP_S)
-        hops, home = way.network.hops, way.network.home
-        chances = station_chances(self.stations(scenario, step_s), len(hops))
-        cells = best_hosts(
-            *(np.asarray(levels_s()), np.asarray(way.relative), chances),
-            *(hops, home, step_s, self.horizon_s),
-        )
+        cells = cells_along(way, self.stations(scenario, step_s), step_s, self.horizon_s)
         return Memory(jnp.transpose(cells.goes, (2, 0, 1)).astype(jnp.int16), None)
 
     def act(

@@ -9,6 +9,7 @@ from isma.contract import Observation
 from isma.planning.ahead import Futures, Places, cost_ahead_s2
 from isma.planning.allocation import Offer, at, joining
 from isma.planning.migration import one_hop_delay_s2
+from isma.planning.moves import own_pull
 from isma.planning.payback import level
 from isma.policies.base import hop_delay_s
 from isma.policies.price import Price
@@ -29,8 +30,9 @@ class Track(eqx.Module):
 class Foresight(Price):
     """As `price`, but a move pays over the way that a user will really go; what follows is learned.
 
-    It knows `segments` moments of the track, the first one being now; from there on a cost-to-go over
-    cells (isma.planning.cells). What others will do, and so prices, it does not know.
+    It looks `segments` steps of the track ahead, of which it knows the first `known` moments after now;
+    what follows is a cost-to-go over cells (isma.planning.cells). What others will do, and so prices,
+    it does not know.
     """
 
     margin: float = eqx.field(static=True, default=0.01)
@@ -40,6 +42,7 @@ class Foresight(Price):
     value_s: Float[Array, "levels stations hosts"] | None = eqx.field(kw_only=True)
     """Cost-to-go in seconds of one hop, by payback time; None where moves are free."""
     segments: int = eqx.field(static=True, kw_only=True)
+    known: int = eqx.field(static=True, kw_only=True)
     places: int = eqx.field(static=True, default=8)
     """Servers that are thought about for each user, home included."""
     fades_s: float = eqx.field(static=True, default=30.0)
@@ -54,8 +57,10 @@ class Foresight(Price):
         user, host = jnp.arange(observation.host.shape[0]), observation.host
         futures, last = self._futures(observation)
         pull = jnp.sqrt(price_s)
-        joined_s = joining(offer, _without(pull, offer, host) ** 2).cost_s
-        places = self._places(observation, offer, pull, joined_s, futures)
+        alone = _without(pull, offer, host)
+        joined_s = joining(offer, alone**2).cost_s
+        usual = jnp.mean(pull, axis=1, keepdims=True)
+        places = self._places(observation, offer, alone, usual, joined_s, futures)
         cost_s2 = cost_ahead_s2(
             *(observation, futures, places, jnp.asarray(self.fades_s)),
             self._rest_s2(observation, offer, places, last),
@@ -69,9 +74,11 @@ class Foresight(Price):
     def _futures(self, observation: Observation) -> tuple[Futures, Int[Array, "samples users"]]:
         """The one future, and the stations at its end. Now is seen, not remembered from the track."""
         track = self.track
-        moment = observation.slot // track.step_slots + jnp.arange(self.segments + 1)
+        ahead = jnp.minimum(jnp.arange(self.segments + 1), self.known)
+        moment = observation.slot // track.step_slots + ahead
         moment = jnp.minimum(moment, track.station.shape[0] - 1)
-        station = track.station[moment].at[0].set(observation.station)
+        seen = (ahead == 0)[:, None]
+        station = jnp.where(seen, observation.station, track.station[moment])
         step_s = track.step_slots * observation.infrastructure.slot_s
         lengths_s = jnp.full((self.segments,), step_s)
         uplink_s = track.uplink_s[moment[:-1]]
@@ -81,7 +88,8 @@ class Foresight(Price):
         self,
         observation: Observation,
         offer: Offer,
-        pull: Float[Array, "users servers"],
+        alone: Float[Array, "users servers"],
+        usual: Float[Array, "users #servers"],
         joined_s: Float[Array, "users servers"],
         futures: Futures,
     ) -> Places:
@@ -91,9 +99,10 @@ class Foresight(Price):
         score = joined_s + hop_delay_s(observation, offer)[:, None] * farther
         score = score.at[jnp.arange(len(score)), observation.host].set(-jnp.inf)
         _, server = jax.lax.top_k(-score, min(self.places, score.shape[1]))
-        alone = jnp.take_along_axis(_without(pull, offer, observation.host), server, axis=1)
-        usual = jnp.broadcast_to(jnp.mean(pull, axis=1, keepdims=True), alone.shape)
-        return Places(server.astype(observation.host.dtype), alone, usual)
+        pull = jnp.take_along_axis(alone, server, axis=1)
+        return Places(
+            server.astype(observation.host.dtype), pull, jnp.broadcast_to(usual, pull.shape)
+        )
 
     def _rest_s2(
         self,
@@ -115,6 +124,4 @@ def _without(
 ) -> Float[Array, "users servers"]:
     """√λ of every server without the user itself, which home's holds."""
     user = jnp.arange(len(host))
-    theirs, price = at(offer, host), pull[user, host]
-    own = jnp.sqrt(joining(theirs, price**2).offload_ratio * theirs.work_s)
-    return pull.at[user, host].add(-jnp.minimum(own, price))
+    return pull.at[user, host].add(-own_pull(at(offer, host), pull[user, host]))

@@ -10,7 +10,9 @@ from jaxtyping import Array, Float, Int
 
 from isma.contract import MigrationCost, Policy
 from isma.errors import PolicyError
+from isma.planning.cells import Cells, best_hosts, station_chances
 from isma.planning.distance import relative_delay
+from isma.planning.payback import levels_s
 from isma.world.scenario import Scenario
 from isma.world.servers import Network, network
 from isma.world.walks import walks
@@ -51,6 +53,16 @@ class Markov(Policy):
                 *(self.name, scenario.name, self.name),
             )
         return found
+
+
+def cells_along(
+    way: Way, station: Int[np.ndarray, "samples users"], every_s: float, horizon_s: float
+) -> Cells:
+    """Where services go in the long run, and what follows, where users walk as those have walked."""
+    hops, home = way.network.hops, way.network.home
+    chances = station_chances(station, len(hops))
+    numbers = np.asarray(levels_s()), np.asarray(way.relative), chances
+    return best_hosts(*numbers, hops, home, every_s, horizon_s)
 
 
 def way_of(scenario: Scenario, cost: MigrationCost) -> Way:

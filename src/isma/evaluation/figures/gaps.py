@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from isma.evaluation import quantities
-from isma.evaluation.figures import style
+from isma.evaluation.figures import phase, style
 from isma.evaluation.figures.drawing import Drawing, Figure, blank, save
 from isma.evaluation.whole_run import Reach, at_points, best_of, closed
 
-_MOST_PANELS = 4
+_MOST_RUNGS = 4
 _HIGH_GAP = 0.4
 
 
@@ -24,7 +24,7 @@ def write(reaches: Sequence[Reach], folder: Path) -> Figure | None:
         return None
     levels = [list(dict.fromkeys(group[0].point[field] for group in groups)) for field in fields]
     axes_of = [quantities.axis(field, values) for field, values in zip(fields, levels, strict=True)]
-    rungs = list(groups[0][0].foresight_mean_s)[: _MOST_PANELS - 1]
+    rungs = list(groups[0][0].foresight_mean_s)[:_MOST_RUNGS]
     with style.theme():
         canvas = blank(min(1.5 + 0.55 * len(levels[1]), 8.0))
         panels = canvas.subplots(1, 1 + len(rungs), sharey=True, squeeze=False)[0]
@@ -39,12 +39,15 @@ def write(reaches: Sequence[Reach], folder: Path) -> Figure | None:
             for axes, rung in zip(panels[1:], rungs, strict=True):
                 part = closed(group, rung)
                 colour = style.PURPLE if part > 0 else style.RULE
-                _square(axes, place(group), abs(part), f"{part:+.0%}", colour)
+                _square(
+                    axes, place(group), abs(part), quantities.percent(part, signed=True), colour
+                )
         style.title(panels[0], "The best rule", "and how far it is above the bound")
         for axes, rung in zip(panels[1:], rungs, strict=True):
             style.title(axes, f"{rung} s of foresight", "part of that gap it closes")
         for axes in panels:
-            _frame(axes, axes_of)
+            phase.frame(axes, axes_of)
+            axes.tick_params(labelsize=7.5)
         panels[0].set_ylabel(axes_of[1].label)
         text = (
             "Left: the policy with the least mean and its distance from a lower bound that nobody can "
@@ -61,15 +64,3 @@ def _square(axes: Axes, at: tuple[int, ...], depth: float, text: str, colour: st
     alpha = float(0.06 + 0.6 * np.clip(depth, 0, 1))
     axes.add_patch(Rectangle((at[0] - 0.5, at[1] - 0.5), 1, 1, facecolor=colour, alpha=alpha))
     axes.text(at[0], at[1], text, ha="center", va="center", fontsize=7.5, linespacing=1.3)
-
-
-def _frame(axes: Axes, axes_of: list[quantities.Axis]) -> None:
-    across, up = axes_of
-    axes.set_xticks(range(len(across.ticks)), across.ticks)
-    axes.set_yticks(range(len(up.ticks)), up.ticks)
-    axes.set_xlim(-0.5, len(across.ticks) - 0.5)
-    axes.set_ylim(-0.5, len(up.ticks) - 0.5)
-    axes.set_xlabel(across.label)
-    axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)

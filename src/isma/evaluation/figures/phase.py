@@ -50,7 +50,7 @@ def draw(run: Run) -> Drawing | None:
         if beside:
             _cost(panels[1], at, found, wide, _most(cells))
     for axes in panels:
-        _frame(axes, axes_of)
+        frame(axes, axes_of)
     panels[0].set_ylabel(axes_of[1].label)
     style.title(panels[0], "Which policy wins", "and how much longer the next one takes")
     if beside:
@@ -114,7 +114,8 @@ def _write(axes: Axes, at: tuple[int, int], text: str, wide: int) -> None:
     axes.text(at[0], at[1], text, ha="center", va="center", fontsize=size, linespacing=1.35)
 
 
-def _frame(axes: Axes, axes_of: list[quantities.Axis]) -> None:
+def frame(axes: Axes, axes_of: list[quantities.Axis]) -> None:
+    """Axes for squares, one for each setting of two fields."""
     across, up = axes_of
     axes.set_xticks(range(len(across.ticks)), across.ticks)
     axes.set_yticks(range(len(up.ticks)), up.ticks)
