@@ -65,6 +65,23 @@ def test_everything_switched_on_is_shown() -> None:
     assert env.step(env.action_space.sample())[0] in env.observation_space
 
 
+@pytest.mark.parametrize("flat", [False, True])
+def test_stations_may_be_more_than_servers(flat: bool) -> None:
+    """One server at three stations: where users are is told of all three."""
+    env = ServerEnv("paper", flat=flat, others="local", overrides={**SMALL, "servers.count": 1})
+    same = ServerEnv("paper", flat=flat, others="local", overrides=SMALL)
+    env.reset(seed=1)
+    observation = env.step(env.action_space.sample())[0]
+    assert observation in env.observation_space
+    if flat:  # All seven users are rows, each at one of the stations: its last three numbers.
+        rows = observation[1:-3].reshape(7, -1)
+        np.testing.assert_array_equal(rows[:, -3:].sum(axis=1), rows[:, 0])
+        assert np.count_nonzero(rows[:, -3:].any(axis=0)) > 1
+    else:
+        assert env.observation_space["station"] == same.observation_space["station"]
+        assert len(set(observation["station"].tolist())) > 1
+
+
 def test_a_seed_is_the_world_of_that_seed_with_its_randomness() -> None:
     """With everybody local the learner's world is the one that `isma compare` simulates."""
     scenario = isma.load_scenario("paper", SMALL)

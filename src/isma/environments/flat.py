@@ -47,6 +47,7 @@ class Flat(Coding):
     rows: int = eqx.field(static=True)
     num_users: int = eqx.field(static=True)
     num_servers: int = eqx.field(static=True)
+    num_stations: int = eqx.field(static=True)
     shows_host: bool = eqx.field(static=True)
 
     @classmethod
@@ -62,6 +63,7 @@ class Flat(Coding):
             min(users, 2 * -(-users // servers)) if rows is None else rows,
             users,
             servers,
+            len(params.site_m),
             params.shape.visibility is Visibility.FULL,
         )
 
@@ -99,7 +101,7 @@ class Flat(Coding):
             *vectors.request_columns(seen, self.scales),
             *(of_users(quantity, seen) / quantity.one for quantity in self.users),
         ]
-        places = [jax.nn.one_hot(seen.station, self.num_servers)]
+        places = [jax.nn.one_hot(seen.station, self.num_stations)]
         if self.shows_host:
             places.append(jax.nn.one_hot(seen.host, self.num_servers))
         numbers = jnp.stack([column.astype(jnp.float32) for column in columns], axis=1)
@@ -110,6 +112,6 @@ class Flat(Coding):
         return jnp.lexsort((-seen.requests.cycles, -rank))[: self.rows]
 
     def _size(self) -> int:
-        places = self.num_servers * (2 if self.shows_host else 1)
+        places = self.num_stations + (self.num_servers if self.shows_host else 0)
         columns = 2 + _REQUESTED + len(self.users) + places
         return 1 + self.rows * columns + len(self.servers) * self.num_servers

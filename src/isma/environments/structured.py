@@ -40,6 +40,7 @@ class Structured(Coding):
     servers: tuple[Quantity, ...] = eqx.field(static=True)
     num_users: int = eqx.field(static=True)
     num_servers: int = eqx.field(static=True)
+    num_stations: int = eqx.field(static=True)
     shows_host: bool = eqx.field(static=True)
     """Whether users of other servers are in sight."""
 
@@ -52,19 +53,20 @@ class Structured(Coding):
             announced(scenario, params, scales),
             params.shape.num_users,
             params.shape.num_servers,
+            len(params.site_m),
             params.shape.visibility is Visibility.FULL,
         )
 
     def observation_space(self) -> spaces.Space:
         """Names, shapes and bounds."""
-        places = lambda: spaces.MultiDiscrete([self.num_servers] * self.num_users, dtype=np.int32)  # noqa: E731
+        one_of = lambda count: spaces.MultiDiscrete([count] * self.num_users, dtype=np.int32)  # noqa: E731
         found: dict[str, spaces.Space] = {
             "own": spaces.MultiBinary(self.num_users),
             "decides": spaces.MultiBinary(self.num_users),
-            "station": places(),
+            "station": one_of(self.num_stations),
         }
         if self.shows_host:
-            found["host"] = places()
+            found["host"] = one_of(self.num_servers)
         for quantities, count in ((self.users, self.num_users), (self.servers, self.num_servers)):
             for quantity in quantities:
                 found[quantity.name] = spaces.Box(quantity.low, quantity.high, (count,), np.float32)
