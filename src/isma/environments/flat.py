@@ -63,7 +63,7 @@ class Flat(Coding):
             min(users, 2 * -(-users // servers)) if rows is None else rows,
             users,
             servers,
-            len(params.site_m),
+            params.shape.num_stations,
             params.shape.visibility is Visibility.FULL,
         )
 

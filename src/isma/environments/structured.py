@@ -53,7 +53,7 @@ class Structured(Coding):
             announced(scenario, params, scales),
             params.shape.num_users,
             params.shape.num_servers,
-            len(params.site_m),
+            params.shape.num_stations,
             params.shape.visibility is Visibility.FULL,
         )
 
