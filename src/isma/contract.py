@@ -5,9 +5,11 @@ rows; the server of a user is an index in a column; one call decides for all ser
 """
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import ClassVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
@@ -69,6 +71,9 @@ class Infrastructure(eqx.Module):
     """Base station beside which each server stands; None where server l stands at station l."""
     closest: Int[Array, "stations"] | None = None
     """The server with the fewest hops from each station, the first of equals; None as `home`."""
+    near: Int[Array, "stations near"] | None = None
+    """Servers that are looked at for users of each station, the one with the fewest hops first; None
+    where a city is small enough to look at all (isma.world.nearby)."""
 
     @property
     def between(self) -> Float[Array, "servers servers"]:
@@ -168,6 +173,14 @@ class Observation(eqx.Module):
         """Number of pools that `pool` distinguishes."""
         users, servers = self.host.shape[0], self.acting.shape[0]
         return users if self.visibility is Visibility.USER else servers
+
+    def of_rows(self, row: Int[Array, "rows"]) -> "Observation":
+        """What is seen of some users alone. Pools are those of all: ask the whole for them."""
+        take = lambda value: value[row]  # noqa: E731
+        users = ("gain", "station", "host", "wait_s", "visible", "decides", "requests")
+        users += ("position_m", "backlog", "bandwidth_hz")
+        rows = {name: jax.tree.map(take, getattr(self, name)) for name in users}
+        return replace(self, **rows)
 
     def pool(self, target: Int[Array, "users"]) -> Int[Array, "users"]:
         """The CPU that a user bound for `target` shares, as far as its decision maker can tell.

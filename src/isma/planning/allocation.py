@@ -25,6 +25,8 @@ _SEARCH_STEPS = 12
 _PRICE_SPAN = 1e-2
 _FILL_STEPS = 4
 _SMALLEST_SHARE = 1e-6
+_KEPT_ENTRIES = 200_000
+"""Up to here what does not change in a search is kept; beyond, reading it would take longer than reckoning."""
 _UNLIMITED = 1e6
 
 
@@ -62,21 +64,46 @@ class Split(eqx.Module):
     """λ: what one more unit of that server's CPU would save all its users together, in seconds."""
 
 
+class Asked(eqx.Module):
+    """Offers of those servers that are asked for: where a table of all would be too large."""
+
+    observation: Observation
+
+
+Offers = Offer | Asked
+"""A table of all servers, or what takes its place in a large city."""
+
+
+def offered(observation: Observation) -> Offers:
+    """What every server would mean for every user; `at` and `of_servers` read it."""
+    return offers(observation) if observation.infrastructure.near is None else Asked(observation)
+
+
 def offers(observation: Observation) -> Offer:
-    """Every user's offer from every server, for its present gain and station."""
+    """Every user's offer from every server, for its present gain and station: a table."""
+    infrastructure = observation.infrastructure
+    return _offer(
+        observation, infrastructure.hops[observation.station], infrastructure.server_hz[None]
+    )
+
+
+def _offer(
+    observation: Observation,
+    hops: Float[Array, "users servers"],
+    server_hz: Float[Array, "#users servers"],
+) -> Offer:
     infrastructure, requests = observation.infrastructure, observation.requests
     band_hz = observation.bandwidth_hz
     band_hz = None if band_hz is None else jnp.maximum(band_hz, 1.0)
     # Unseen users have no gain and no band: a harmless 1 bit/s.
     rate_bps = jnp.maximum(uplink_rate_bps(infrastructure, observation.gain, band_hz), 1.0)
-    hops = infrastructure.hops[observation.station]
     return Offer(
         local_s=local_s(requests, observation.visible)[:, None],
         transfer_s=delay.uplink_time_s(requests.data_bits, 1.0, rate_bps)[:, None]
         + delay.backhaul_time_s(
             requests.data_bits[:, None], 1.0, hops, infrastructure.backhaul_rate_bps
         ),
-        work_s=requests.cycles[:, None] / infrastructure.server_hz,
+        work_s=requests.cycles[:, None] / server_hz,
         fixed_s=None if infrastructure.latency is None else latency_s(infrastructure.latency, hops),
     )
 
@@ -86,13 +113,16 @@ def latency_s(latency: Latency, hops: Float[Array, "..."]) -> Float[Array, "..."
     return latency.task_s + latency.per_hop_s * hops
 
 
-def at(offer: Offer, server: Int[Array, "users"]) -> Offer:
+def at(offer: Offers, server: Int[Array, "users"]) -> Offer:
     """The offer of one server for each user."""
     return jax.tree.map(lambda part: part[:, 0], of_servers(offer, server[:, None]))
 
 
-def of_servers(offer: Offer, server: Int[Array, "users places"]) -> Offer:
+def of_servers(offer: Offers, server: Int[Array, "users places"]) -> Offer:
     """The offers of some of the servers for each user."""
+    if isinstance(offer, Asked):
+        seen, net = offer.observation, offer.observation.infrastructure
+        return _offer(seen, net.hops[seen.station[:, None], server], net.server_hz[server])
     take = lambda part: jnp.take_along_axis(part, server, axis=1)  # noqa: E731
     fixed_s = None if offer.fixed_s is None else take(offer.fixed_s)
     return Offer(offer.local_s, take(offer.transfer_s), take(offer.work_s), fixed_s)
@@ -243,6 +273,8 @@ def _search(offer: Offer, pools: Pools) -> Float[Array, "pools"]:
     """
     # At λ = (Σ √a)² no choice of ratios asks for more than the whole.
     enough = jnp.maximum(pools.sum(jnp.sqrt(offer.work_s)) ** 2, 1e-12)
+    if offer.work_s.size * len(RATIOS) > _KEPT_ENTRIES:
+        return _search_anew(offer, pools, enough)
     # Stacked, so that the divisions and roots are done once and not in every step.
     stacked = jax.tree.map(
         lambda *parts: jnp.stack(parts),
@@ -257,6 +289,23 @@ def _search(offer: Offer, pools: Pools) -> Float[Array, "pools"]:
         ]
         taken = _cheapest(each, offer.local_s, pools.spread(middle, jnp.inf))
         fits = pools.sum(taken.cpu_share) <= 1
+        return jnp.where(fits, low, middle), jnp.where(fits, middle, high)
+
+    return jax.lax.fori_loop(0, _SEARCH_STEPS, halve, (_PRICE_SPAN * enough, enough))[1]
+
+
+def _search_anew(
+    offer: Offer, pools: Pools, enough: Float[Array, "pools"]
+) -> Float[Array, "pools"]:
+    """The same search, with nothing kept from step to step but the bracket."""
+
+    def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bracket
+        middle = jnp.sqrt(low * high)
+        # Behind the barrier the choices look different in each step, so that none is kept.
+        here, price_s = jax.lax.optimization_barrier((offer, pools.spread(middle, jnp.inf)))
+        each = [_choice(here, ratio, _UNLIMITED) for ratio in RATIOS[1:]]
+        fits = pools.sum(_cheapest(each, here.local_s, price_s).cpu_share) <= 1
         return jnp.where(fits, low, middle), jnp.where(fits, middle, high)
 
     return jax.lax.fori_loop(0, _SEARCH_STEPS, halve, (_PRICE_SPAN * enough, enough))[1]

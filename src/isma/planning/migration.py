@@ -14,7 +14,7 @@ t^L later each. Copied ahead there is no decision when the stop begins, and so n
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from isma.contract import MigrationCost, Observation
 from isma.planning.allocation import local_s
@@ -38,18 +38,24 @@ class Move(NamedTuple):
     """Data that each hop carries."""
 
 
-def downtime_s(observation: Observation) -> Float[Array, "users servers"]:
+Places = Int[Array, "users places"] | None
+"""Some servers for each user, or None for all of them."""
+
+
+def downtime_s(
+    observation: Observation, server: Places = None
+) -> Float[Array, "users places"]:
     """Time for which each user's service would stop if it moved to each server; 0 at home."""
-    move = _moves(observation)
-    return _nothing(observation) if move is None else move.stop_s
+    move = _moves(observation, server)
+    return _nothing(observation, server) if move is None else move.stop_s
 
 
-def delay_s2(observation: Observation) -> Float[Array, "users servers"]:
+def delay_s2(observation: Observation, server: Places = None) -> Float[Array, "users places"]:
     """Delay of all tasks over time, in s², that moving each user to each server would add; 0 at home.
 
     What is left of an earlier stop comes on top of a new one. A newcomer's first move is free.
     """
-    return _delay_s2(observation, downtime_s(observation))
+    return _delay_s2(observation, downtime_s(observation, server))
 
 
 def one_hop_delay_s2(observation: Observation) -> Float[Array, "users"]:
@@ -64,13 +70,13 @@ def one_hop_delay_s2(observation: Observation) -> Float[Array, "users"]:
 
 
 def charge_s(
-    observation: Observation, lasts_s: Float[Array, "users"]
-) -> Float[Array, "users servers"] | None:
+    observation: Observation, lasts_s: Float[Array, "users"], server: Places = None
+) -> Float[Array, "users places"] | None:
     """What a move adds to each task, if what it gains lasts so long from now; None where moves are free.
 
     While state is copied ahead there is nothing gained yet, which leaves less time to pay.
     """
-    move = _moves(observation)
+    move = _moves(observation, server)
     if move is None:
         return None
     pays_s = jnp.maximum(lasts_s[:, None] - move.ahead_s, _SHORTEST_S)
@@ -113,26 +119,28 @@ def move_between(
     return Move(before * whole_s, fixed_s + last * whole_s, (before + last) * state_bits)
 
 
-def _moves(observation: Observation) -> Move | None:
+def _moves(observation: Observation, server: Places) -> Move | None:
     """What moving each user to each server takes; stops are 0 at home and for unseen users."""
     cost, between = observation.infrastructure.migration, observation.infrastructure.between
     if cost is None:
         return None
-    requests = observation.requests
+    requests, host = observation.requests, observation.host
+    where = jnp.arange(between.shape[1]) if server is None else server
     move = move_between(
         cost,
         observation.infrastructure.backhaul_rate_bps,
         requests.state_bits[:, None],
         requests.downtime_per_hop_s[:, None],
-        between[observation.host],
+        between[host] if server is None else between[host[:, None], server],
     )
-    elsewhere = jnp.arange(between.shape[1]) != observation.host[:, None]
+    elsewhere = where != host[:, None]
     return move._replace(stop_s=jnp.where(elsewhere & observation.visible[:, None], move.stop_s, 0))
 
 
-def _nothing(observation: Observation) -> Float[Array, "users servers"]:
+def _nothing(observation: Observation, server: Places) -> Float[Array, "users places"]:
     hops = observation.infrastructure.hops
-    return jnp.zeros_like(hops, shape=(observation.host.shape[0], hops.shape[1]))
+    places = hops.shape[1] if server is None else server.shape[1]
+    return jnp.zeros_like(hops, shape=(observation.host.shape[0], places))
 
 
 def _delay_s2(

@@ -32,8 +32,8 @@ class Search(NamedTuple):
     improving: Bool[Array, ""]
 
 
-class _Places(NamedTuple):
-    """Where a user might go: its home first, then the most promising servers."""
+class Places(NamedTuple):
+    """Where a user might go: its home first, then other servers; an infinite handicap bars one."""
 
     server: Int[Array, "users places"]
     offer: Offer
@@ -63,6 +63,20 @@ def best_moves(
     pull = jnp.sqrt(price_s)
     row = jnp.minimum(maker.pool, maker.num_pools - 1)
     places = _places(offer, host, pull[row], handicap_s)
+    return moves_among(places, maker, pull, movable, least_gain_s, may, max_moves)
+
+
+def moves_among(
+    places: Places,
+    maker: Pools,
+    pull: Float[Array, "makers servers"],
+    movable: Bool[Array, "users"],
+    least_gain_s: Float[Array, "users"],
+    may: Callable[[Float[Array, "users"], Int[Array, "users"]], Bool[Array, "users"]],
+    max_moves: int,
+) -> Search:
+    """As `best_moves`, between given places, from √λ of every server as each maker reckons it."""
+    row, host = jnp.minimum(maker.pool, maker.num_pools - 1), places.server[:, 0]
     own = own_pull(jax.tree.map(lambda part: part[:, 0], places.offer), pull[row, host])
 
     def improve(search: Search) -> Search:
@@ -94,7 +108,7 @@ def best_moves(
         step=jnp.zeros((), jnp.int32),
         improving=jnp.asarray(True),
     )
-    if offer.transfer_s.shape[1] == 1:  # There is nowhere to go.
+    if places.server.shape[1] == 1:  # There is nowhere to go.
         return start
     return jax.lax.while_loop(lambda s: s.improving & (s.step < max_moves), improve, start)
 
@@ -104,7 +118,7 @@ def _places(
     host: Int[Array, "users"],
     pull: Float[Array, "users servers"],
     handicap_s: Float[Array, "users servers"],
-) -> _Places:
+) -> Places:
     """Each user's home and the servers that would be cheapest to join, at present prices."""
     users, servers = pull.shape
     handicap_s = handicap_s.at[jnp.arange(users), host].set(0)
@@ -113,7 +127,7 @@ def _places(
     _, nearest = jax.lax.top_k(-cost, min(_MOST_PLACES, servers - 1))
     server = jnp.concatenate([host[:, None], nearest.astype(host.dtype)], axis=1)
     take = lambda value: jnp.take_along_axis(value, server, axis=1)  # noqa: E731
-    return _Places(server, of_servers(offer, server), take(handicap_s))
+    return Places(server, of_servers(offer, server), take(handicap_s))
 
 
 def own_pull(home: Offer, pull: Float[Array, "users"]) -> Float[Array, "users"]:

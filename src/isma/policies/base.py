@@ -1,13 +1,15 @@
 """What the rules share: the split of a server's own CPU, a leaving user's request, what a move costs."""
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from isma import delay
 from isma.contract import Action, Observation
 from isma.errors import PolicyError
-from isma.planning.allocation import Offer, Split, at, best_ratio, lead_s, respond, split
-from isma.planning.migration import charge_s, downtime_s, mean_wait_s
+from isma.planning.allocation import Offer, Offers, Split, at, best_ratio, lead_s, respond, split
+from isma.planning.migration import Places, charge_s, downtime_s, mean_wait_s
 from isma.planning.pools import Pools
 from isma.world.switches import Migrating
 
@@ -26,7 +28,7 @@ def detour(observation: Observation) -> Float[Array, "users"]:
 
 
 def shared_out(
-    observation: Observation, offer: Offer, target: Int[Array, "users"]
+    observation: Observation, offer: Offers, target: Int[Array, "users"]
 ) -> tuple[Action, Split]:
     """Best ratio and priced share for every user that is to be served at `target`.
 
@@ -62,20 +64,37 @@ def _coming_wait_s(observation: Observation, target: Int[Array, "users"]) -> Flo
     stop_s = jnp.zeros_like(observation.wait_s)
     if infrastructure.migration is not None and infrastructure.migration.kind is Migrating.COLD:
         newcomer = observation.decides & ~observation.due[observation.host]
-        moving_s = jnp.take_along_axis(downtime_s(observation), target[:, None], axis=1)[:, 0]
+        moving_s = to_one(observation, downtime_s, target)
         stop_s = jnp.where(newcomer, 0, moving_s)
     period_s = infrastructure.decision_period_s[target]
     return mean_wait_s(observation.wait_s + stop_s, period_s)
 
 
-def charged_s(observation: Observation, stay_s: float) -> Float[Array, "users servers"] | None:
+def to_one(
+    observation: Observation,
+    price: Callable[[Observation, Places], Float[Array, "users places"]],
+    target: Int[Array, "users"],
+) -> Float[Array, "users"]:
+    """What moving each user to one server costs by `price`, which reckons it for all or for some."""
+    if observation.infrastructure.near is None:
+        return jnp.take_along_axis(price(observation, None), target[:, None], axis=1)[:, 0]
+    return price(observation, target[:, None])[:, 0]
+
+
+def charged_s(
+    observation: Observation, stay_s: float, server: Places = None
+) -> Float[Array, "users places"] | None:
     """What a move adds to a task if its gain lasts `stay_s`, or with 0 one decision period of the host.
 
     None where moves are free.
     """
+    return charge_s(observation, lasting_s(observation, stay_s), server)
+
+
+def lasting_s(observation: Observation, stay_s: float) -> Float[Array, "users"]:
+    """How long what a move gains is taken to last: so long, or with 0 one decision period of the host."""
     period_s = observation.infrastructure.decision_period_s[observation.host]
-    lasts_s = jnp.full_like(period_s, stay_s) if stay_s > 0 else period_s
-    return charge_s(observation, lasts_s)
+    return jnp.full_like(period_s, stay_s) if stay_s > 0 else period_s
 
 
 def check_stay(policy: str, stay_s: float) -> None:
@@ -86,7 +105,7 @@ def check_stay(policy: str, stay_s: float) -> None:
         )
 
 
-def excess_s(observation: Observation, offer: Offer) -> Float[Array, "users"]:
+def excess_s(observation: Observation, offer: Offers) -> Float[Array, "users"]:
     """What the way to its host costs each task beyond that to the server nearest to its user.
 
     Transfer and latency of the part that a user would offload to that one with an equal share of
@@ -98,7 +117,7 @@ def excess_s(observation: Observation, offer: Offer) -> Float[Array, "users"]:
     return jnp.maximum(lead_s(here, ratio) - lead_s(there, ratio), 0)
 
 
-def hop_delay_s(observation: Observation, offer: Offer) -> Float[Array, "users"]:
+def hop_delay_s(observation: Observation, offer: Offers) -> Float[Array, "users"]:
     """What one hop more on the way to its host adds to each of a user's tasks.
 
     For the part that it would offload to the nearest server with an equal share of home, as

@@ -4,9 +4,9 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation, Policy
-from isma.planning.allocation import offers
+from isma.planning.allocation import offered
 from isma.planning.migration import delay_s2
-from isma.policies.base import excess_s, nearest, shared_out
+from isma.policies.base import excess_s, nearest, shared_out, to_one
 from isma.world.scenario import Scenario
 
 
@@ -28,11 +28,11 @@ class BreakEven(Policy):
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Action, Memory]:
         """Add what the last period cost, and send those to the nearest server for whom it is enough."""
-        offer, host, near = offers(observation), observation.host, nearest(observation)
+        offer, host, near = offered(observation), observation.host, nearest(observation)
         excess = excess_s(observation, offer)
         period_s = observation.infrastructure.decision_period_s[host]
         paid_s2 = memory.per_user + excess * period_s
-        price_s2 = jnp.take_along_axis(delay_s2(observation), near[:, None], axis=1)[:, 0]
+        price_s2 = to_one(observation, delay_s2, near)
         goes = observation.decides & (excess > 0) & (paid_s2 >= price_s2)
         owed_s2 = jnp.where(goes, 0, paid_s2)
         action, _ = shared_out(observation, offer, jnp.where(goes, near, host))

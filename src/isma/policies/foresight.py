@@ -1,5 +1,7 @@
 """Foresight: references that know where their users will be, to measure what knowing it is worth."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -35,6 +37,7 @@ class Foresight(Price):
     it does not know.
     """
 
+    everywhere: ClassVar[bool] = True
     margin: float = eqx.field(static=True, default=0.01)
     """Smaller than in `price`: a move that must pay for its stop is no fickle one."""
     spread: float = eqx.field(static=True, default=0.0)

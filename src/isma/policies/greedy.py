@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation, Policy
-from isma.planning.allocation import at, best_ratio, offers, respond, split
+from isma.planning.allocation import Offer, at, best_ratio, offered, of_servers, respond, split
+from isma.planning.nearby import as_heard, candidates, near
 from isma.planning.pools import Pools
 from isma.policies.base import believed_load, charged_s, check_stay, shared_out
 
@@ -31,19 +32,22 @@ class Greedy(Policy):
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Action, Memory]:
         """Move the user with the most to gain, then share out home among the others."""
-        offer = offers(observation)
+        offer = offered(observation)
         home = Pools(observation.pool(observation.host), observation.num_pools)
         stays = split(at(offer, observation.host), home)
-        asked = respond(offer, home.spread(stays.price_s, 1.0)[:, None]).cpu_share
-        load = believed_load(observation)[observation.host]
+        servers = candidates(observation)
+        there = offer if isinstance(offer, Offer) else of_servers(offer, servers)
+        asked = respond(there, home.spread(stays.price_s, 1.0)[:, None]).cpu_share
+        load = as_heard(observation, believed_load(observation))
         granted = asked / jnp.maximum(1, load + asked)
-        servers = jnp.arange(load.shape[1])
         elsewhere = servers != observation.host[:, None]
-        time_s = best_ratio(offer, granted).time_s
-        charge_s = charged_s(observation, self.stay_s)
+        time_s = best_ratio(there, granted).time_s
+        charge_s = charged_s(observation, self.stay_s, near(observation))
         time_s = time_s if charge_s is None else time_s + charge_s
         time_s = jnp.where(elsewhere, time_s, jnp.inf)
         gain = stays.time_s * (1 - self.margin) - jnp.min(time_s, axis=1)
         wins = home.winner(jnp.where(observation.decides & (gain > 0), gain, -jnp.inf))
-        target = jnp.where(wins, jnp.argmin(time_s, axis=1), observation.host)
+        best = jnp.argmin(time_s, axis=1)[:, None]
+        to = jnp.take_along_axis(jnp.broadcast_to(servers, time_s.shape), best, axis=1)[:, 0]
+        target = jnp.where(wins, to, observation.host)
         return shared_out(observation, offer, target)[0], memory

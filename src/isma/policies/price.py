@@ -8,10 +8,28 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation, Policy
-from isma.planning.allocation import Offer, Split, at, offers, split
-from isma.planning.moves import best_moves
+from isma.planning.allocation import (
+    Asked,
+    Offer,
+    Offers,
+    Split,
+    at,
+    offered,
+    of_servers,
+    offers,
+    split,
+)
+from isma.planning.moves import Places, Search, best_moves, moves_among
+from isma.planning.nearby import candidates, most_to_gain_s, shortlist
 from isma.planning.pools import Pools
-from isma.policies.base import believed_load, charged_s, check_stay, hop_delay_s, shared_out
+from isma.policies.base import (
+    believed_load,
+    charged_s,
+    check_stay,
+    hop_delay_s,
+    lasting_s,
+    shared_out,
+)
 from isma.world.scenario import Visibility
 
 _MOST_HOPS = 32
@@ -27,6 +45,8 @@ class Price(Policy):
     """
 
     publishes_price: ClassVar[bool] = True
+    everywhere: ClassVar[bool] = False
+    """Whether it looks at all servers in a large city too."""
     margin: float = eqx.field(static=True, default=0.05)
     """A move must save this part of the user's time: prices are some seconds old."""
     spread: float = eqx.field(static=True, default=0.02)
@@ -39,6 +59,8 @@ class Price(Policy):
     """Most users that a server moves in one decision."""
     stay_s: float = eqx.field(static=True, default=60.0)
     """Time in which a move must pay for the stop that it causes; 0 for one decision period."""
+    listed: int = eqx.field(static=True, default=12)
+    """In a large city: users with most to gain that a server looks at for each decision."""
 
     def __check_init__(self) -> None:
         """Refuse a time in which nothing could pay."""
@@ -48,9 +70,23 @@ class Price(Policy):
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Action, Memory]:
         """Move users one by one while it pays, then share out home's CPU among those who stay."""
-        offer = offers(observation)
+        offer, alone = offered(observation), observation.visibility is Visibility.USER
         home = Pools(observation.pool(observation.host), observation.num_pools)
         here = split(at(offer, observation.host), home)
+        few = isinstance(offer, Asked) and not (alone or self.everywhere)
+        look = self._among_near if few else self._everywhere
+        search = look(observation, offer, home, here, key)
+        action, stays = shared_out(observation, offer, search.target)
+        share = jnp.where(search.moved, search.share, action.cpu_share)
+        own_price_s = jnp.zeros_like(action.price_s) if alone else stays.price_s
+        return Action(action.server, action.offload_ratio, share, own_price_s), memory
+
+    def _everywhere(
+        self, observation: Observation, offer: Offers, home: Pools, here: Split, key: PRNGKeyArray
+    ) -> Search:
+        """The best moves of any user to any server."""
+        if not isinstance(offer, Offer):
+            offer = offers(observation)
         price_s = believed_price_s(observation, home, here, offer)
         time_s = here.time_s
         turn, tie = jax.random.split(key)
@@ -62,7 +98,7 @@ class Price(Policy):
         charge_s = self.charge_s(
             observation, offer, price_s[jnp.minimum(home.pool, len(price_s) - 1)]
         )
-        search = best_moves(
+        return best_moves(
             offer,
             observation.host,
             home,
@@ -73,11 +109,50 @@ class Price(Policy):
             may=lambda gain_s, to: drawn < odds[_hops(gain_s / hop_s), to],
             max_moves=self.moves,
         )
-        action, stays = shared_out(observation, offer, search.target)
-        share = jnp.where(search.moved, search.share, action.cpu_share)
-        alone = observation.visibility is Visibility.USER
-        own_price_s = jnp.zeros_like(action.price_s) if alone else stays.price_s
-        return Action(action.server, action.offload_ratio, share, own_price_s), memory
+
+    def _among_near(
+        self, observation: Observation, offer: Offers, home: Pools, here: Split, key: PRNGKeyArray
+    ) -> Search:
+        """The best moves to near servers of the users that could gain most."""
+        price_s = believed_price_s(observation, home, here, offer)
+        pull, users = jnp.sqrt(price_s), observation.host.shape[0]
+        turn, tie, lot = jax.random.split(key, 3)
+        most_s = most_to_gain_s(observation, home, pull, lasting_s(observation, self.stay_s))
+        hopes = observation.decides & (most_s > self.margin * here.time_s)
+        # By lot, in proportion: who hopes in vain must not keep others off the list.
+        lots = jax.random.uniform(lot, most_s.shape, most_s.dtype)
+        row = shortlist(home, jnp.where(hopes, most_s * lots, 0), self.listed)
+        real, row = row < users, jnp.minimum(row, users - 1)
+        few, time_s = observation.of_rows(row), here.time_s[row]
+        host = few.host
+        near = jnp.broadcast_to(candidates(few), (len(row), candidates(few).shape[1]))
+        server = jnp.concatenate([host[:, None], near.astype(host.dtype)], axis=1)
+        chance = jax.random.uniform(tie, near.shape, time_s.dtype)
+        handicap_s = self.spread * time_s[:, None] * chance
+        charge_s = charged_s(few, self.stay_s, near)
+        if charge_s is not None:
+            handicap_s = handicap_s + charge_s
+        handicap_s = jnp.where(near == host[:, None], jnp.inf, handicap_s)
+        handicap_s = jnp.concatenate([jnp.zeros_like(time_s)[:, None], handicap_s], axis=1)
+        drawn = jax.random.uniform(turn, time_s.shape, time_s.dtype)
+        odds = self.odds(observation)
+        hop_s = jnp.maximum(hop_delay_s(observation, offer)[row], _SHORTEST_S)
+        found = moves_among(
+            Places(server, of_servers(Asked(few), server), handicap_s),
+            Pools(jnp.where(real, home.pool[row], home.num_pools), home.num_pools),
+            pull,
+            movable=real & few.decides,
+            least_gain_s=self.margin * time_s,
+            may=lambda gain_s, to: drawn < odds[_hops(gain_s / hop_s), to],
+            max_moves=self.moves,
+        )
+        kept = jnp.where(real, row, users)
+        put = lambda whole, part: whole.at[kept].set(part, mode="drop")  # noqa: E731
+        return found._replace(
+            target=put(observation.host, found.target),
+            share=put(jnp.zeros_like(here.time_s), found.share),
+            moved=put(jnp.zeros_like(observation.decides), found.moved),
+        )
 
     def charge_s(
         self, observation: Observation, offer: Offer, price_s: Float[Array, "users servers"]
@@ -108,7 +183,7 @@ def _hops(value: Float[Array, "..."]) -> Int[Array, "..."]:
 
 
 def believed_price_s(
-    observation: Observation, home: Pools, here: Split, offer: Offer
+    observation: Observation, home: Pools, here: Split, offer: Offers
 ) -> Float[Array, "makers servers"]:
     """Price of each server (column) as each decision maker (row) reckons it; its own it knows.
 

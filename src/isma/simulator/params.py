@@ -11,7 +11,7 @@ from isma.contract import Infrastructure, Latency
 from isma.errors import ScenarioError
 from isma.planning.migration import cost_of
 from isma.units import db_to_ratio
-from isma.world import sites, traces
+from isma.world import nearby, sites, traces
 from isma.world.scenario import Remaining, Road, Scenario, Steady, Trace, Visibility
 from isma.world.servers import Network, network
 from isma.world.switches import Propagation, Stay
@@ -98,6 +98,8 @@ class Params(eqx.Module):
 
     infrastructure: Infrastructure
     site_m: Float[Array, "stations 2"]
+    beside: Int[Array, "stations beside"] | None
+    """Stations next to each one, in large cities; itself fills up the rows of those that have fewer."""
     coverage_radius_m: Float[Array, ""]
     period_ticks: Int[Array, "servers"]
     slots_per_tick: Int[Array, ""]
@@ -150,8 +152,9 @@ def build(scenario: Scenario) -> Params:
     shape = _shape(scenario, laid, track_m)
     speed_mps, turn_std = _steady(scenario)
     return Params(
-        infrastructure=_infrastructure(scenario, laid, clock_hz, period_s),
+        infrastructure=_infrastructure(scenario, laid, clock_hz, period_s, shape.num_users),
         site_m=jnp.asarray(layout.position_m),
+        beside=_table(nearby.stations_beside(laid, shape.num_users)),
         coverage_radius_m=jnp.asarray(scenario.sites.coverage_radius_m),
         period_ticks=jnp.asarray(np.round(period_s / time.tick_s), jnp.int32),
         slots_per_tick=jnp.asarray(time.slots_per_tick, jnp.int32),
@@ -193,7 +196,11 @@ def build(scenario: Scenario) -> Params:
 
 
 def _infrastructure(
-    scenario: Scenario, laid: Network, clock_hz: np.ndarray, period_s: np.ndarray
+    scenario: Scenario,
+    laid: Network,
+    clock_hz: np.ndarray,
+    period_s: np.ndarray,
+    num_users: int,
 ) -> Infrastructure:
     radio = scenario.radio
     return Infrastructure(
@@ -210,7 +217,12 @@ def _infrastructure(
         migration=cost_of(scenario.migration),
         home=None if laid.everywhere else jnp.asarray(laid.home, jnp.int32),
         closest=None if laid.everywhere else jnp.asarray(laid.nearest, jnp.int32),
+        near=_table(nearby.servers_near(laid, num_users)),
     )
+
+
+def _table(found: np.ndarray | None) -> Int[Array, "stations columns"] | None:
+    return None if found is None else jnp.asarray(found, jnp.int32)
 
 
 def _shape(scenario: Scenario, laid: Network, track_m: np.ndarray | None) -> Shape:

@@ -170,7 +170,7 @@ def reset(params: Params, key: PRNGKeyArray) -> State:
         position_m=_start(params, keys[5], beyond[4]),
         heading_rad=_heading_rad(params, keys[6]),
     )
-    station = mobility.nearest_site(motion.position_m, params.site_m)
+    station = _first_station(params, motion.position_m)
     host = params.infrastructure.nearest(station)
     server_hz = _clocks_hz(params, beyond[7])
     return State(
@@ -287,11 +287,24 @@ def _start(params: Params, key: PRNGKeyArray, beyond: PRNGKeyArray) -> Float[Arr
     users, visits = params.shape.num_users, params.visits
     if params.road is not None:
         return mobility.road_start(key, users, params.road.ends_m, params.road.north_m)
-    start = mobility.uniform_start(key, users, params.site_m, params.coverage_radius_m)
+    city = (params.site_m, params.coverage_radius_m)
+    start = (
+        mobility.uniform_start(key, users, *city)
+        if params.beside is None
+        else mobility.uniform_start_beside(key, users, *city, params.beside)
+    )
     if visits is None or visits.radius_m is None:
         return start
     crowd = mobility.disc_start(beyond, users, params.site_m[0], visits.radius_m)
     return jnp.where((jnp.arange(users) < visits.num_visitors)[:, None], crowd, start)
+
+
+def _first_station(params: Params, position_m: Float[Array, "users 2"]) -> Int[Array, "users"]:
+    if params.beside is None:
+        return mobility.nearest_site(position_m, params.site_m)
+    # Anywhere will do to walk from; the middle of the list is no corner of a lattice.
+    middle = jnp.full((len(position_m),), len(params.site_m) // 2, jnp.int32)
+    return mobility.walk_to_nearest(position_m, middle, params.site_m, params.beside)
 
 
 def _heading_rad(params: Params, key: PRNGKeyArray) -> Float[Array, "users"]:

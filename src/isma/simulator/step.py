@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from isma.contract import Memory, Observation, Policy
+from isma.planning.pools import Pools
 from isma.simulator.band import bandwidth_hz
 from isma.simulator.broadcast import broadcast, news
 from isma.simulator.channel import fade, gain
@@ -56,7 +57,7 @@ def step(
     state, placement = lose(params, replace(state, downtime=downtime), placement)
     ahead = move(params, state, draws)
     served = serve(params, state, placement, ahead)
-    station = mobility.nearest_site(ahead.position_m, params.site_m)
+    station = nearest_station(params, ahead.position_m, state.station)
     outcome = Outcome(
         served.completion_time_s,
         migrations=jnp.sum(moved, dtype=jnp.int32) + jnp.sum(arrived, dtype=jnp.int32),
@@ -100,9 +101,8 @@ def who_decides(params: Params, state: State, turned: Bool[Array, "users"]) -> D
     newcomer = (first >= start) & (first < start + params.slots_per_tick)
     if up is not None:
         due, newcomer = due & up, (newcomer | turned) & up[host]
-    welcomes = jnp.any(
-        newcomer[:, None] & (host[:, None] == jnp.arange(params.shape.num_servers)), axis=0
-    )
+    pools = Pools(host, params.shape.num_servers)
+    welcomes = pools.sum(newcomer.astype(params.tick_s.dtype)) > 0
     settled = (first < start) & ~on_the_way(state) & ~gone(params, state)
     return Deciding(due | welcomes, due, newcomer, newcomer | (settled & due[host]))
 
@@ -150,6 +150,15 @@ def observe(
     )
 
 
+def nearest_station(
+    params: Params, position_m: Float[Array, "users 2"], before: Int[Array, "users"]
+) -> Int[Array, "users"]:
+    """The station with the strongest signal, known which one it was before."""
+    if params.beside is None:
+        return mobility.nearest_site(position_m, params.site_m)
+    return mobility.walk_to_nearest(position_m, before, params.site_m, params.beside)
+
+
 def move(params: Params, state: State, draws: Draws) -> Motion:
     """Positions at the tick's end."""
     if params.track_m is not None:
@@ -162,13 +171,12 @@ def move(params: Params, state: State, draws: Draws) -> Motion:
             motion.position_m, motion.heading_rad, params.step_m, params.road.ends_m
         )
     else:
-        position_m, heading_rad = mobility.advance(
-            motion.position_m,
-            motion.heading_rad,
-            turn,
-            params.step_m,
-            params.site_m,
-            params.coverage_radius_m,
+        now = (motion.position_m, motion.heading_rad, turn, params.step_m)
+        city = (params.site_m, params.coverage_radius_m)
+        position_m, heading_rad = (
+            mobility.advance(*now, *city)
+            if params.beside is None
+            else mobility.advance_beside(*now, *city, state.station, params.beside)
         )
     if params.visits is None:
         return Motion(position_m, heading_rad)

@@ -67,7 +67,7 @@ def delaunay_links(position_m: Float[np.ndarray, "stations 2"], max_link_m: floa
 
     Sites on one line are linked along it.
     """
-    edges = _triangulation(position_m)
+    edges = triangulation(position_m)
     length_m = {edge: math.dist(position_m[edge[0]], position_m[edge[1]]) for edge in edges}
     kept, networks = [], UnionFind(range(len(position_m)))
     for a, b in sorted(edges, key=lambda edge: (length_m[edge], edge)):
@@ -122,7 +122,8 @@ def _graph(backhaul: scenario.Backhaul, layout: Layout, coverage_radius_m: float
     return graph
 
 
-def _triangulation(position_m: Float[np.ndarray, "stations 2"]) -> set[Link]:
+def triangulation(position_m: Float[np.ndarray, "stations 2"]) -> set[Link]:
+    """Edges of the Delaunay triangulation; the links along it of sites that stand on one line."""
     try:
         triangles = Delaunay(position_m)
     except (QhullError, ValueError):  # fewer than three sites, or all of them on one line

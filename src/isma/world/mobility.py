@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 _CANDIDATES = 64
 """Points drawn for each user's start: the chance that none is in a cell of its own is 10^-50."""
@@ -28,6 +28,36 @@ def uniform_start(
     point = site_m[site] + radius[..., None] * jnp.stack([jnp.cos(theta), jnp.sin(theta)], -1)
     first = jnp.argmax(nearest_site(point, site_m) == site, axis=1)
     return jnp.take_along_axis(point, first[:, None, None], axis=1)[:, 0]
+
+
+def uniform_start_beside(
+    key: PRNGKeyArray,
+    num_users: int,
+    site_m: Float[Array, "stations 2"],
+    radius_m: Float[Array, ""],
+    beside: Int[Array, "stations beside"],
+) -> Float[Array, "users 2"]:
+    """As `uniform_start`, with memory for the users alone: draw again where a point does not count.
+
+    It does if no neighbour of its disc's station is nearer than that station.
+    """
+
+    def again(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        draw, point, counts = carry
+        which, angle, distance = jax.random.split(jax.random.fold_in(key, draw), 3)
+        site = jax.random.randint(which, (num_users,), 0, site_m.shape[0], jnp.int32)
+        theta = jax.random.uniform(angle, (num_users,), maxval=2 * jnp.pi)
+        radius = radius_m * jnp.sqrt(jax.random.uniform(distance, (num_users,)))
+        drawn = site_m[site] + radius[:, None] * jnp.stack([jnp.cos(theta), jnp.sin(theta)], -1)
+        inside = _nearer(drawn, site, site_m, beside) == site
+        return draw + 1, jnp.where(counts[:, None], point, drawn), counts | inside
+
+    def more(carry: tuple[Array, Array, Array]) -> Bool[Array, ""]:
+        return (carry[0] < _CANDIDATES) & ~jnp.all(carry[2])
+
+    none = jnp.zeros_like(site_m, shape=(num_users, 2))
+    start = (jnp.zeros((), jnp.int32), none, jnp.zeros((num_users,), bool))
+    return jax.lax.while_loop(more, again, start)[1]
 
 
 def disc_start(
@@ -69,6 +99,47 @@ def nearest_site(position_m: Float[Array, "... 2"], site_m: Float[Array, "statio
     return jnp.argmin(_squared_distance(position_m, site_m), axis=-1).astype(jnp.int32)
 
 
+def walk_to_nearest(
+    position_m: Float[Array, "users 2"],
+    station: Int[Array, "users"],
+    site_m: Float[Array, "stations 2"],
+    beside: Int[Array, "stations beside"],
+) -> Int[Array, "users"]:
+    """As `nearest_site`, walking there from a station over the Delaunay triangulation.
+
+    A station whose neighbours there are all farther is the nearest of all, because its cell is cut
+    out by them alone. So it is enough to go to the nearest neighbour until none is nearer: a step or
+    two after a small motion, however many stations there are.
+    """
+
+    def go(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        station, _ = carry
+        nearer = _nearer(position_m, station, site_m, beside)
+        return nearer, jnp.any(nearer != station)
+
+    start = (station.astype(jnp.int32), jnp.asarray(True))
+    return jax.lax.while_loop(lambda carry: carry[1], go, start)[0]
+
+
+def _nearer(
+    position_m: Float[Array, "users 2"],
+    station: Int[Array, "users"],
+    site_m: Float[Array, "stations 2"],
+    beside: Int[Array, "stations beside"],
+) -> Int[Array, "users"]:
+    """The nearest of a station's neighbours where that is nearer than the station itself."""
+    # One column after another, so that no table of users and neighbours is kept.
+    best, best_m2 = station, _way_m2(position_m, site_m[station])
+    for column in range(beside.shape[1]):
+        other = beside[station, column]
+        way_m2 = _way_m2(position_m, site_m[other])
+        best, best_m2 = (
+            jnp.where(way_m2 < best_m2, other, best),
+            jnp.minimum(way_m2, best_m2),
+        )
+    return best
+
+
 def advance(
     position_m: Float[Array, "users 2"],
     heading_rad: Float[Array, "users"],
@@ -83,12 +154,44 @@ def advance(
     heading at the rim's tangent.
     """
     heading = heading_rad + turn_rad
-    direction = jnp.stack([jnp.cos(heading), jnp.sin(heading)], -1)
-    ahead = position_m + step_m * direction
+    ahead = _straight(position_m, heading, step_m)
     squared = _squared_distance(ahead, site_m)
     centre = site_m[jnp.argmin(squared, axis=-1)]
+    return _reflect(ahead, heading, centre, jnp.sqrt(jnp.min(squared, axis=-1)), radius_m)
+
+
+def advance_beside(
+    position_m: Float[Array, "users 2"],
+    heading_rad: Float[Array, "users"],
+    turn_rad: Float[Array, "users"],
+    step_m: Float[Array, ""],
+    site_m: Float[Array, "stations 2"],
+    radius_m: Float[Array, ""],
+    station: Int[Array, "users"],
+    beside: Int[Array, "stations beside"],
+) -> tuple[Float[Array, "users 2"], Float[Array, "users"]]:
+    """As `advance`, from users' nearest stations: at a cost that does not grow with all stations."""
+    heading = heading_rad + turn_rad
+    ahead = _straight(position_m, heading, step_m)
+    centre = site_m[walk_to_nearest(ahead, station, site_m, beside)]
+    return _reflect(ahead, heading, centre, jnp.sqrt(_way_m2(ahead, centre)), radius_m)
+
+
+def _straight(
+    position_m: Float[Array, "users 2"], heading: Float[Array, "users"], step_m: Float[Array, ""]
+) -> Float[Array, "users 2"]:
+    direction = jnp.stack([jnp.cos(heading), jnp.sin(heading)], -1)
+    return position_m + step_m * direction
+
+
+def _reflect(
+    ahead: Float[Array, "users 2"],
+    heading: Float[Array, "users"],
+    centre: Float[Array, "users 2"],
+    distance: Float[Array, "users"],
+    radius_m: Float[Array, ""],
+) -> tuple[Float[Array, "users 2"], Float[Array, "users"]]:
     outward = ahead - centre
-    distance = jnp.sqrt(jnp.min(squared, axis=-1))
     normal = outward / jnp.maximum(distance, 1e-9)[:, None]
     outside = distance > radius_m
     mirrored = ahead - 2 * (distance - radius_m)[:, None] * normal
@@ -96,6 +199,11 @@ def advance(
     reflected = 2 * jnp.arctan2(normal[:, 1], normal[:, 0]) + jnp.pi - heading
     position = jnp.where(outside[:, None], mirrored, ahead)
     return position, jnp.where(outside, reflected, heading)
+
+
+def _way_m2(a_m: Float[Array, "users 2"], b_m: Float[Array, "users 2"]) -> Float[Array, "users"]:
+    offset = a_m - b_m
+    return offset[:, 0] ** 2 + offset[:, 1] ** 2
 
 
 def _squared_distance(
