@@ -80,7 +80,7 @@ def moves_among(
     own = own_pull(jax.tree.map(lambda part: part[:, 0], places.offer), pull[row, host])
 
     def improve(search: Search) -> Search:
-        around = jnp.take_along_axis(search.pull[row], places.server, axis=1)
+        around = search.pull[row[:, None], places.server]
         without = around.at[:, 0].add(-own)
         joined = joining(places.offer, jnp.maximum(without, 0) ** 2)
         cost_s = joined.cost_s + places.handicap_s

@@ -4,16 +4,19 @@ Tables of users and places stay as small as the users are many; nothing here has
 user and a column for each server.
 """
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from isma.contract import Observation
-from isma.planning.allocation import Offer, at, joining, offered
+from isma.planning.allocation import Offer, Response, Split, at, joining, offered, respond, split
 from isma.planning.migration import one_hop_delay_s2
 from isma.planning.moves import own_pull
 from isma.planning.pools import Pools
 
-_HALVINGS = 10
+_HALVINGS = 8
+_FEW = 4
+"""Servers that lose users are split by themselves if they have no more than this part of all users."""
 
 
 def near(observation: Observation) -> Int[Array, "users near"] | None:
@@ -59,11 +62,53 @@ def shortlist(
     # All that have a value fit: then none is left out for being small.
     all_fit = pools.sum((value > 0).astype(value.dtype)) <= number
     listed = value > pools.spread(jnp.where(all_fit, 0, high), jnp.inf)
-    size = min(users, pools.num_pools * number)
-    place = jnp.where(listed, jnp.cumsum(listed) - 1, size)
-    return jnp.full((size,), users, jnp.int32).at[place].set(
-        jnp.arange(users, dtype=jnp.int32), mode="drop"
-    )
+    return rows_of(listed, min(users, pools.num_pools * number))
+
+
+def rows_of(chosen: Bool[Array, "users"], size: int) -> Int[Array, "rows"]:
+    """The chosen rows, at most `size` of them, filled up with one that does not exist."""
+    users = chosen.shape[0]
+    place = jnp.where(chosen, jnp.cumsum(chosen) - 1, size)
+    rows = jnp.arange(users, dtype=jnp.int32)
+    return jnp.full((size,), users, jnp.int32).at[place].set(rows, mode="drop")
+
+
+def split_again(
+    here: Split, offer: Offer, home: Pools, pools: Pools
+) -> tuple[Split, Response]:
+    """How pools are shared once some users have left them, and what those take at home's new price.
+
+    Both are reckoned for the pools alone that users leave, unless those are many; what is said of a
+    user that does not leave is without meaning in the second.
+    """
+    users = home.pool.shape[0]
+    leaves = ((home.pool != pools.pool) & (home.pool < home.num_pools)).astype(offer.local_s.dtype)
+    changed = home.spread(home.sum(leaves)) > 0
+    size = max(1, users // _FEW)
+
+    def some(_: None) -> tuple[Split, Response]:
+        row = rows_of(changed, size)
+        take = lambda value: value[jnp.minimum(row, users - 1)]  # noqa: E731
+        real = row < users
+        group = lambda p: Pools(jnp.where(real, take(p.pool), p.num_pools), p.num_pools)  # noqa: E731
+        theirs = jax.tree.map(take, offer)
+        new = split(theirs, group(pools))
+        put = lambda old, part: old.at[row].set(part, mode="drop")  # noqa: E731
+        lost = home.sum(leaves) > 0
+        price_s = jnp.where(lost, new.price_s, here.price_s)
+        gone = respond(theirs, group(home).spread(price_s, 1.0))
+        kept = [
+            put(getattr(here, name), getattr(new, name))
+            for name in ("offload_ratio", "cpu_share", "time_s")
+        ]
+        nothing = jnp.zeros_like(offer.local_s)
+        return Split(*kept, price_s), jax.tree.map(lambda part: put(nothing, part), gone)
+
+    def every(_: None) -> tuple[Split, Response]:
+        new = split(offer, pools)
+        return new, respond(offer, home.spread(new.price_s, 1.0))
+
+    return jax.lax.cond(jnp.sum(changed) <= size, some, every, None)
 
 
 def most_to_gain_s(

@@ -8,9 +8,11 @@ from jaxtyping import Array, Float, Int
 from isma import delay
 from isma.contract import Action, Observation
 from isma.errors import PolicyError
-from isma.planning.allocation import Offer, Offers, Split, at, best_ratio, lead_s, respond, split
+from isma.planning.allocation import Asked, Offer, Offers, Split, at, best_ratio, lead_s, respond, split
 from isma.planning.migration import Places, charge_s, downtime_s, mean_wait_s
+from isma.planning.nearby import split_again
 from isma.planning.pools import Pools
+from isma.world.scenario import Visibility
 from isma.world.switches import Migrating
 
 
@@ -28,19 +30,26 @@ def detour(observation: Observation) -> Float[Array, "users"]:
 
 
 def shared_out(
-    observation: Observation, offer: Offers, target: Int[Array, "users"]
+    observation: Observation,
+    offer: Offers,
+    target: Int[Array, "users"],
+    here: Split | None = None,
 ) -> tuple[Action, Split]:
     """Best ratio and priced share for every user that is to be served at `target`.
 
     A server divides its CPU among those who stay. For one that leaves it asks what that user would
     take at home's price: it knows no better of a server whose users it cannot see. Whose service
-    stands still meanwhile does its tasks alone, if that is sooner than to wait.
+    stands still meanwhile does its tasks alone, if that is sooner than to wait. Where it
+    is known how all share their hosts now, only servers that users leave are split again in a large city.
     """
     pools = Pools(observation.pool(target), observation.num_pools)
     theirs = at(offer, target)
-    stays = split(theirs, pools)
     home = Pools(observation.pool(observation.host), observation.num_pools)
-    leaves = respond(theirs, home.spread(stays.price_s, 1.0))
+    if here is not None and observation.visibility is Visibility.SERVER and isinstance(offer, Asked):
+        stays, leaves = split_again(here, theirs, home, pools)
+    else:
+        stays = split(theirs, pools)
+        leaves = respond(theirs, home.spread(stays.price_s, 1.0))
     inside = pools.pool < pools.num_pools
     choose = lambda new, old: jnp.where(inside, new, old)  # noqa: E731
     offload_ratio = choose(stays.offload_ratio, leaves.offload_ratio)

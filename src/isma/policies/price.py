@@ -59,7 +59,7 @@ class Price(Policy):
     """Most users that a server moves in one decision."""
     stay_s: float = eqx.field(static=True, default=60.0)
     """Time in which a move must pay for the stop that it causes; 0 for one decision period."""
-    listed: int = eqx.field(static=True, default=12)
+    listed: int = eqx.field(static=True, default=6)
     """In a large city: users with most to gain that a server looks at for each decision."""
 
     def __check_init__(self) -> None:
@@ -76,7 +76,7 @@ class Price(Policy):
         few = isinstance(offer, Asked) and not (alone or self.everywhere)
         look = self._among_near if few else self._everywhere
         search = look(observation, offer, home, here, key)
-        action, stays = shared_out(observation, offer, search.target)
+        action, stays = shared_out(observation, offer, search.target, here)
         share = jnp.where(search.moved, search.share, action.cpu_share)
         own_price_s = jnp.zeros_like(action.price_s) if alone else stays.price_s
         return Action(action.server, action.offload_ratio, share, own_price_s), memory
@@ -137,8 +137,11 @@ class Price(Policy):
         drawn = jax.random.uniform(turn, time_s.shape, time_s.dtype)
         odds = self.odds(observation)
         hop_s = jnp.maximum(hop_delay_s(observation, offer)[row], _SHORTEST_S)
+        # Behind the barrier the tables are made once, and not again in every term that reads them.
+        offer_s = of_servers(Asked(few), server)
+        places = jax.lax.optimization_barrier(Places(server, offer_s, handicap_s))
         found = moves_among(
-            Places(server, of_servers(Asked(few), server), handicap_s),
+            places,
             Pools(jnp.where(real, home.pool[row], home.num_pools), home.num_pools),
             pull,
             movable=real & few.decides,
