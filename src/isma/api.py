@@ -33,14 +33,14 @@ def load_scenario(source: str | Path, overrides: Mapping[str, Any] | None = None
 
 def compare(
     scenario: Scenario | str | Path,
-    policies: Sequence[str] = registry.DEFAULT,
+    policies: Sequence[str] | None = None,
     seeds: int | Iterable[int] = 5,
     vary: Mapping[str, Sequence[Any]] | None = None,
     out: str | Path | None = None,
     on_progress: Callable[[comparison.Progress], None] = lambda progress: None,
     p95_limit_s: float | None = None,
 ) -> Run:
-    """Compare policies in the same worlds, write the folder with its report, and give its tables.
+    """Compare policies, all rules by default, in the same worlds: write the folder with its report, and give its tables.
 
     A number of seeds stands for 0, 1, ...; `vary` maps at most two fields to their values. With a
     `p95_limit_s` and `servers` varied the findings say how many servers keep 95 % of tasks within
@@ -51,7 +51,7 @@ def compare(
     loaded = scenario if isinstance(scenario, Scenario) else files.load(scenario)
     plan = Plan(
         loaded,
-        tuple(policies),
+        tuple(registry.default_for(loaded) if policies is None else policies),
         tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
         {files.full_name(field): tuple(values) for field, values in (vary or {}).items()},
         p95_limit_s,

@@ -1,11 +1,12 @@
 """`isma bench`: speed, with a peer beside it in the same run."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from isma.benchmarks import environments, planner, simulator
+from isma.benchmarks import environments, metropolis, planner, simulator
 from isma.cli.terminal import bar
 
 app = typer.Typer(help="Speed, with a peer beside it in the same run.", no_args_is_help=True)
@@ -37,3 +38,19 @@ def bench_environments(json: JsonOption = False) -> None:
         task = shown.add_task("compiling", total=None)
         rates = environments.measure(lambda label: shown.update(task, description=label))
     typer.echo(environments.as_json(rates) if json else environments.as_text(rates))
+
+
+@app.command("metropolis")
+def bench_metropolis(
+    json: JsonOption = False,
+    out: Annotated[
+        Path | None, typer.Option(help="draw it there too, as PNG or SVG by the name's end")
+    ] = None,
+) -> None:
+    """A tick, a decision of all servers at once, and memory, from 1,000 to 100,000 users."""
+    with bar(Console(stderr=True)) as shown:
+        task = shown.add_task("laying out", total=None)
+        sizes = metropolis.measure(lambda label: shown.update(task, description=label))
+    if out is not None:
+        metropolis.draw(sizes, out)
+    typer.echo(metropolis.as_json(sizes) if json else metropolis.as_text(sizes))

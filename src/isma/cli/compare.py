@@ -52,7 +52,11 @@ def compare(
     """Simulate, tabulate, draw, explain: which policy serves this city's users best, and by how much."""
     loaded = files.load(scenario, overrides_of(set_))
     again = files.run_table(scenario) or {}
-    names = policies.split(",") if policies is not None else again.get("policies", registry.DEFAULT)
+    names = (
+        policies.split(",")
+        if policies is not None
+        else again.get("policies", registry.default_for(loaded))
+    )
     worlds = range(seeds) if seeds is not None else again.get("seeds", range(5))
     if seeds is not None and seeds < 1:
         raise RunError(f"--seeds must be at least 1, got {seeds}")

@@ -9,7 +9,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from isma.bounds.decision import Bound, decision_bound, first_prices_s
-from isma.planning.allocation import Offer, offers
+from isma.contract import Observation
+from isma.planning.allocation import Offer, at, offered, offers
+from isma.policies.base import nearest
 from isma.policies.plain import Local
 from isma.simulator.params import Params
 from isma.simulator.rollout import run_chunk
@@ -28,7 +30,8 @@ def world_bound_s(
     """No policy's mean is below this one in that world, in seconds, up to sampling in time.
 
     Every moment's bound stands by itself: what a decision costs later (waits for a service that
-    stands still) is left out, which makes the bound looser, never wrong (docs/allocation.md).
+    stands still) is left out, which makes the bound looser, never wrong (docs/allocation.md). So
+    does it that in a large city all CPU is taken to be that of one server.
     A user that is not there throughout counts for more in the moments that it has, since the mean
     is over users. NaN where no moment has a user. `on_moment` may raise to stop.
     """
@@ -82,4 +85,18 @@ def _next(
 def _offer(params: Params, state: State) -> Offer:
     """What servers mean for users at their best: nobody waits, and everyone has the whole band."""
     seen = observe(params, state, everyone(params, state), Visibility.FULL)
-    return offers(replace(seen, bandwidth_hz=None))
+    seen = replace(seen, bandwidth_hz=None)
+    if seen.infrastructure.near is None:
+        return offers(seen)
+    return _pooled(at(offered(seen), nearest(seen)), seen)
+
+
+def _pooled(offer: Offer, seen: Observation) -> Offer:
+    """The CPU of a large city as that of one server, as near to each user as its nearest one.
+
+    What is on offer then is never worse than any server's: with the part φ f / Σ f of the whole a
+    task's cycles take as long as with the part φ of a server. So the bound is looser, never wrong.
+    """
+    work_s = seen.requests.cycles / jnp.sum(seen.infrastructure.server_hz)
+    column = lambda value: value[:, None]  # noqa: E731
+    return jax.tree.map(column, Offer(offer.local_s, offer.transfer_s, work_s, offer.fixed_s))

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from isma.contract import Policy
 from isma.errors import PolicyError, ScenarioError
+from isma.evaluation.moments import Course, Moment, Moments, shown_users
 from isma.simulator.params import Params
 from isma.simulator.rollout import run_chunk
 from isma.simulator.serve import slots
@@ -61,8 +62,11 @@ class Cell:
     server_users: Float[np.ndarray, "servers"]
     server_requested: Float[np.ndarray, "servers"]
     server_granted: Float[np.ndarray, "servers"]
-    position_m: Float[np.ndarray, "chunks users 2"]
-    """Where users are at each chunk's end."""
+    shown: Int[np.ndarray, "shown"]
+    """Users of whom positions and tasks are kept: all, or in a large city some (isma.evaluation.moments)."""
+    moment_s: Float[np.ndarray, "moments"]
+    position_m: Float[np.ndarray, "moments shown 2"]
+    """Where they are at moments evenly over the run, the last of which is its end."""
     station: Int[np.ndarray, "users"]
     host: Int[np.ndarray, "users"]
     offload_ratio: Float[np.ndarray, "users"]
@@ -145,10 +149,9 @@ class _Tally:
         self._unfinished, self._present, self._energy_j = 0, 0, 0.0
         self._params, self._duration_s = params, scenario.time.duration_s
         self._counted_ticks = scenario.time.num_ticks - self._warmup
-        self._timeline: list[tuple[float, ...]] = []
-        self._load: list[np.ndarray] = []
-        self._positions: list[np.ndarray] = []
-        self._sample: list[np.ndarray] = []
+        self._course, self._moments = Course(columns=6), Moments()
+        self._load, self._loads = np.zeros((3, self._servers)), 0
+        self._shown = shown_users(users)
         self._last = state
         self._began = time.perf_counter()
 
@@ -199,27 +202,27 @@ class _Tally:
     ) -> None:
         ticks = len(time_s)
         end_s = (first + ticks) * self._tick_s
-        mean_s = float(time_s[emitted].mean()) if emitted.any() else float("nan")
-        migrations, handovers, overloaded, _ = per_tick.sum(0)
-        self._timeline.append(
-            (end_s, mean_s, migrations, handovers, overloaded / (ticks * self._servers))
-        )
+        sums = (time_s[emitted].sum(), emitted.sum(), *per_tick.sum(0)[:3], ticks * self._servers)
+        self._course.add(end_s, np.array(sums, float))
         placement = state.placement
         host = np.asarray(placement.host)
         if first + ticks > self._warmup:
             users = np.bincount(host, minlength=self._servers)
             granted = np.bincount(host, np.asarray(placement.granted_share, float), self._servers)
-            self._load.append(np.stack([users, np.asarray(placement.load, float), granted]))
-            self._sample.append(
-                self._tasks_of(end_s - self._tick_s, time_s[-1], emitted[-1], state)
-            )
-        self._positions.append(np.asarray(state.motion.position_m))
+            self._load += np.stack([users, np.asarray(placement.load, float), granted])
+            self._loads += 1
+            tasks = self._tasks_of(end_s - self._tick_s, time_s[-1], emitted[-1], state)
+        else:
+            tasks = np.zeros((0, 8))
+        position_m = np.asarray(state.motion.position_m)[self._shown]
+        self._moments.add(Moment(end_s, position_m, tasks))
         self._last = state
 
     def _tasks_of(
         self, start_s: float, time_s: np.ndarray, emitted: np.ndarray, state: State
     ) -> np.ndarray:
-        user, number = np.nonzero(emitted)
+        place, number = np.nonzero(emitted[self._shown])
+        user = self._shown[place]
         placement = state.placement
         columns = (state.station, placement.host, placement.offload_ratio, placement.granted_share)
         return np.stack(
@@ -244,19 +247,20 @@ class _Tally:
                 "no user has a task after the warm-up: raise time.duration_s, or lower "
                 "servers.decision_period_s, within whose length the first tasks come"
             )
-        timeline = np.asarray(self._timeline)
-        load = np.mean(self._load, 0) if self._load else np.full((3, self._servers), np.nan)
+        end_s, sums = self._course.intervals()
+        moments, some = self._moments.all(), np.maximum(sums[:, 1], 1)
+        load = self._load / self._loads if self._loads else np.full((3, self._servers), np.nan)
         placement = self._last.placement
         return Cell(
             user_time_s=self._time,
             user_tasks=self._tasks,
             missed=self._missed,
             histogram=self._histogram,
-            chunk_end_s=timeline[:, 0],
-            chunk_mean_s=timeline[:, 1],
-            chunk_migrations=timeline[:, 2].astype(int),
-            chunk_handovers=timeline[:, 3].astype(int),
-            chunk_overloaded=timeline[:, 4],
+            chunk_end_s=end_s,
+            chunk_mean_s=np.where(sums[:, 1] > 0, sums[:, 0] / some, np.nan),
+            chunk_migrations=sums[:, 2].astype(int),
+            chunk_handovers=sums[:, 3].astype(int),
+            chunk_overloaded=sums[:, 4] / sums[:, 5],
             migrations=np.asarray(self._counts[0]),
             handovers=np.asarray(self._counts[1]),
             overloaded=np.asarray(self._counts[2]),
@@ -267,12 +271,14 @@ class _Tally:
             server_users=load[0],
             server_requested=load[1],
             server_granted=load[2],
-            position_m=np.stack(self._positions),
+            shown=self._shown,
+            moment_s=np.array([moment.time_s for moment in moments]),
+            position_m=np.stack([moment.position_m for moment in moments]),
             station=np.asarray(self._last.station),
             host=np.asarray(placement.host),
             offload_ratio=np.asarray(placement.offload_ratio),
             granted_share=np.asarray(placement.granted_share),
-            task_sample=np.concatenate(self._sample) if self._sample else np.zeros((0, 8)),
+            task_sample=np.concatenate([moment.tasks for moment in moments]),
             wall_s=np.asarray(time.perf_counter() - self._began),
         )
 

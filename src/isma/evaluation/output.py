@@ -202,23 +202,23 @@ def _map(plan: Plan, point: Point, cells: Cells, out: Path) -> None:
         pd.DataFrame(
             {
                 "policy": key.policy,
-                "user": np.arange(len(made.host)),
+                "user": made.shown,
                 "x_m": made.position_m[-1, :, 0],
                 "y_m": made.position_m[-1, :, 1],
-                "station": made.station,
-                "host": made.host,
-                "offload_ratio": made.offload_ratio,
-                "granted_share": made.granted_share,
+                "station": made.station[made.shown],
+                "host": made.host[made.shown],
+                "offload_ratio": made.offload_ratio[made.shown],
+                "granted_share": made.granted_share[made.shown],
             }
         )
         for key, made in shown.items()
     ]
     _parquet(out / "snapshot.parquet", pd.concat(snapshots, ignore_index=True))
     first = next(iter(shown.values()))
-    chunks, users, _ = first.position_m.shape
+    moments, users, _ = first.position_m.shape
     trail = {
-        "time_s": np.repeat(first.chunk_end_s, users),
-        "user": np.tile(np.arange(users), chunks),
+        "time_s": np.repeat(first.moment_s, users),
+        "user": np.tile(first.shown, moments),
         "x_m": first.position_m[..., 0].ravel(),
         "y_m": first.position_m[..., 1].ravel(),
     }

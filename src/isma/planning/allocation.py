@@ -26,7 +26,7 @@ _PRICE_SPAN = 1e-2
 _FILL_STEPS = 4
 _SMALLEST_SHARE = 1e-6
 _KEPT_ENTRIES = 200_000
-"""Up to here what does not change in a search is kept; beyond, reading it would take longer than reckoning."""
+"""Up to here what does not change in a search is kept; beyond, to reckon it again is quicker than to read."""
 _UNLIMITED = 1e6
 
 

@@ -42,9 +42,7 @@ Places = Int[Array, "users places"] | None
 """Some servers for each user, or None for all of them."""
 
 
-def downtime_s(
-    observation: Observation, server: Places = None
-) -> Float[Array, "users places"]:
+def downtime_s(observation: Observation, server: Places = None) -> Float[Array, "users places"]:
     """Time for which each user's service would stop if it moved to each server; 0 at home."""
     move = _moves(observation, server)
     return _nothing(observation, server) if move is None else move.stop_s

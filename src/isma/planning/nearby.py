@@ -41,9 +41,7 @@ def as_heard(
     return table[observation.host[:, None], places]
 
 
-def shortlist(
-    pools: Pools, value: Float[Array, "users"], number: int
-) -> Int[Array, "listed"]:
+def shortlist(pools: Pools, value: Float[Array, "users"], number: int) -> Int[Array, "listed"]:
     """Rows of up to `number` users of each pool with the greatest values above 0.
 
     Filled up with a row that does not exist. By halving each pool's range of values, since sorting
@@ -73,9 +71,7 @@ def rows_of(chosen: Bool[Array, "users"], size: int) -> Int[Array, "rows"]:
     return jnp.full((size,), users, jnp.int32).at[place].set(rows, mode="drop")
 
 
-def split_again(
-    here: Split, offer: Offer, home: Pools, pools: Pools
-) -> tuple[Split, Response]:
+def split_again(here: Split, offer: Offer, home: Pools, pools: Pools) -> tuple[Split, Response]:
     """How pools are shared once some users have left them, and what those take at home's new price.
 
     Both are reckoned for the pools alone that users leave, unless those are many; what is said of a
@@ -97,12 +93,14 @@ def split_again(
         lost = home.sum(leaves) > 0
         price_s = jnp.where(lost, new.price_s, here.price_s)
         gone = respond(theirs, group(home).spread(price_s, 1.0))
-        kept = [
-            put(getattr(here, name), getattr(new, name))
-            for name in ("offload_ratio", "cpu_share", "time_s")
-        ]
         nothing = jnp.zeros_like(offer.local_s)
-        return Split(*kept, price_s), jax.tree.map(lambda part: put(nothing, part), gone)
+        again = Split(
+            put(here.offload_ratio, new.offload_ratio),
+            put(here.cpu_share, new.cpu_share),
+            put(here.time_s, new.time_s),
+            price_s,
+        )
+        return again, jax.tree.map(lambda part: put(nothing, part), gone)
 
     def every(_: None) -> tuple[Split, Response]:
         new = split(offer, pools)

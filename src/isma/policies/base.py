@@ -8,10 +8,21 @@ from jaxtyping import Array, Float, Int
 from isma import delay
 from isma.contract import Action, Observation
 from isma.errors import PolicyError
-from isma.planning.allocation import Asked, Offer, Offers, Split, at, best_ratio, lead_s, respond, split
+from isma.planning.allocation import (
+    Asked,
+    Offer,
+    Offers,
+    Split,
+    at,
+    best_ratio,
+    lead_s,
+    respond,
+    split,
+)
 from isma.planning.migration import Places, charge_s, downtime_s, mean_wait_s
 from isma.planning.nearby import split_again
 from isma.planning.pools import Pools
+from isma.world.nearby import LARGE, is_large
 from isma.world.scenario import Visibility
 from isma.world.switches import Migrating
 
@@ -45,7 +56,11 @@ def shared_out(
     pools = Pools(observation.pool(target), observation.num_pools)
     theirs = at(offer, target)
     home = Pools(observation.pool(observation.host), observation.num_pools)
-    if here is not None and observation.visibility is Visibility.SERVER and isinstance(offer, Asked):
+    if (
+        here is not None
+        and observation.visibility is Visibility.SERVER
+        and isinstance(offer, Asked)
+    ):
         stays, leaves = split_again(here, theirs, home, pools)
     else:
         stays = split(theirs, pools)
@@ -104,6 +119,15 @@ def lasting_s(observation: Observation, stay_s: float) -> Float[Array, "users"]:
     """How long what a move gains is taken to last: so long, or with 0 one decision period of the host."""
     period_s = observation.infrastructure.decision_period_s[observation.host]
     return jnp.full_like(period_s, stay_s) if stay_s > 0 else period_s
+
+
+def refuse_large(policy: str, num_users: int, num_servers: int) -> None:
+    """Refuse a city for which a policy's tables would be too large."""
+    if is_large(num_users, num_servers):
+        raise PolicyError(
+            f"{policy} looks at every server for every user: there must be at most {LARGE:,} of such "
+            f"pairs, got {num_users:,} users and {num_servers:,} servers; leave it out of --policies"
+        )
 
 
 def check_stay(policy: str, stay_s: float) -> None:

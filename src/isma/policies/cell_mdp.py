@@ -10,7 +10,7 @@ from isma.contract import Action, Memory, Observation
 from isma.planning.allocation import offers
 from isma.planning.migration import cost_of, one_hop_delay_s2
 from isma.planning.payback import level
-from isma.policies.base import hop_delay_s, nearest, shared_out
+from isma.policies.base import hop_delay_s, nearest, refuse_large, shared_out
 from isma.policies.markov import Markov, cells_along, way_of
 from isma.world.scenario import Scenario
 
@@ -31,6 +31,7 @@ class CellMdp(Markov):
         self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
     ) -> Memory:
         """Per server: where its users go from each station. Raises DataError or ScenarioError."""
+        refuse_large(self.name, num_users, num_servers)
         cost = cost_of(scenario.migration)
         if cost is None:
             return Memory.none()

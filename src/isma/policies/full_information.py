@@ -10,7 +10,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from isma.contract import Action, Memory, Observation, Policy
 from isma.planning.allocation import Offer, offers
 from isma.planning.assignment import Improved, improve
-from isma.policies.base import nearest, shared_out
+from isma.policies.base import nearest, refuse_large, shared_out
 from isma.world.scenario import Scenario, Visibility
 
 
@@ -35,7 +35,8 @@ class FullInformation(Policy):
     def init(
         self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
     ) -> Memory:
-        """No plan yet."""
+        """No plan yet. Raises PolicyError in a city too large to look at all pairs of users."""
+        refuse_large("full-information", num_users, num_servers)
         return Memory(None, jnp.full((num_users,), -1, jnp.int32))
 
     def act(

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation, Policy
-from isma.planning.allocation import Offer, at, best_ratio, offered, of_servers, respond, split
+from isma.planning.allocation import Offer, at, best_ratio, of_servers, offered, respond, split
 from isma.planning.nearby import as_heard, candidates, near
 from isma.planning.pools import Pools
 from isma.policies.base import believed_load, charged_s, check_stay, shared_out

@@ -11,7 +11,7 @@ from isma.planning.allocation import offers
 from isma.planning.distance import best_distances, transitions
 from isma.planning.migration import cost_of, one_hop_delay_s2
 from isma.planning.payback import level, levels_s
-from isma.policies.base import detour, excess_s, nearest, shared_out
+from isma.policies.base import detour, excess_s, nearest, refuse_large, shared_out
 from isma.policies.markov import Markov, Way, way_of
 from isma.world.scenario import Scenario
 
@@ -34,6 +34,7 @@ class Mdp(Markov):
         self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
     ) -> Memory:
         """Per server: the table for its decision period. Raises DataError or ScenarioError."""
+        refuse_large(self.name, num_users, num_servers)
         cost = cost_of(scenario.migration)
         if cost is None:
             return Memory.none()

@@ -14,8 +14,8 @@ from isma.planning.allocation import (
     Offers,
     Split,
     at,
-    offered,
     of_servers,
+    offered,
     offers,
     split,
 )

@@ -17,6 +17,8 @@ from isma.policies.learned import dlsm, dqn, drac, isma, slsm
 from isma.policies.mdp import Mdp
 from isma.policies.plain import Local, Random
 from isma.policies.price import Price
+from isma.world.nearby import is_large
+from isma.world.scenario import Scenario
 
 RULES: dict[str, type[Policy]] = {
     "local": Local,
@@ -47,6 +49,14 @@ REGISTRY: dict[str, Callable[..., Policy]] = {**RULES, **LEARNED}
 DEFAULT = tuple(name for name in RULES if name not in ("break-even", "mdp", "cell-mdp"))
 """What `isma compare` runs when no policies are named: not those that are `nearest` by another name
 where a migration is free."""
+
+
+def default_for(scenario: Scenario) -> tuple[str, ...]:
+    """The same for one scenario: no policy that would refuse a city of that size."""
+    stations = 0 if scenario.sites.kind == "file" else scenario.sites.count
+    if not is_large(scenario.users.count or 0, scenario.servers.count or stations):
+        return DEFAULT
+    return tuple(name for name in DEFAULT if name != "full-information")
 
 
 def get(name: str) -> Policy:

@@ -12,7 +12,7 @@ from isma.world.servers import Network
 
 NEAR = 19
 """Servers that are looked at for the users of a station: on a lattice all within two hops."""
-_LARGE = 2**19
+LARGE = 2**19
 """Users × stations up to which everything is looked at: tables of 2 MB."""
 _EQUAL_HOPS = 0.5
 """Weight in hops of the longest way in metres: metres decide between servers at as many hops."""
@@ -20,7 +20,7 @@ _EQUAL_HOPS = 0.5
 
 def is_large(num_users: int, num_stations: int) -> bool:
     """Whether only what is near is looked at."""
-    return num_users * num_stations > _LARGE
+    return num_users * num_stations > LARGE
 
 
 def servers_near(laid: Network, num_users: int) -> Int[np.ndarray, "stations near"] | None:

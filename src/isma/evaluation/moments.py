@@ -1,0 +1,82 @@
+"""What is kept of a run's course: bounded, however long the run is and however many its users are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+MOST_SHOWN = 2000
+"""Users whose places and tasks are kept; of more, so many are drawn."""
+_MOST_MOMENTS = 256
+_MOST_INTERVALS = 4096
+_SEED = 0
+
+
+def shown_users(num_users: int) -> Int[np.ndarray, "shown"]:
+    """The users whose places and tasks are kept, rising: all, or a draw that is always the same."""
+    if num_users <= MOST_SHOWN:
+        return np.arange(num_users)
+    return np.sort(np.random.default_rng(_SEED).choice(num_users, MOST_SHOWN, replace=False))
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What is kept of one moment."""
+
+    time_s: float
+    position_m: Float[np.ndarray, "shown 2"]
+    tasks: Float[np.ndarray, "sample 8"]
+
+
+class Moments:
+    """Moments evenly over a run: where there are too many every other one goes."""
+
+    def __init__(self) -> None:
+        self._kept: list[Moment] = []
+        self._every, self._seen = 1, 0
+        self._last: Moment | None = None
+
+    def add(self, moment: Moment) -> None:
+        """Keep a moment, or let it go."""
+        self._last, self._seen = moment, self._seen + 1
+        if self._seen % self._every:
+            return
+        self._kept.append(moment)
+        if len(self._kept) >= _MOST_MOMENTS:
+            # The last of each pair stays, so that what is kept still ends every so many moments.
+            self._kept, self._every = self._kept[1::2], 2 * self._every
+
+    def all(self) -> list[Moment]:
+        """The moments that are kept, and the last one of all."""
+        last = (
+            []
+            if self._last is None or any(self._last is m for m in self._kept[-1:])
+            else [self._last]
+        )
+        return self._kept + last
+
+
+class Course:
+    """Sums over intervals of a run; where there are too many, neighbours become one."""
+
+    def __init__(self, columns: int) -> None:
+        self._end_s: list[float] = []
+        self._sums: list[np.ndarray] = []
+        self._every, self._parts, self._open = 1, 0, np.zeros(columns)
+
+    def add(self, end_s: float, sums: Float[np.ndarray, "columns"]) -> None:
+        """Add a part of the run that ends then."""
+        if self._parts % self._every == 0:
+            self._end_s.append(end_s)
+            self._sums.append(np.asarray(sums, float))
+        else:
+            self._end_s[-1], self._sums[-1] = end_s, self._sums[-1] + sums
+        self._parts += 1
+        if len(self._sums) >= _MOST_INTERVALS and self._parts % self._every == 0:
+            pairs = zip(self._sums[::2], self._sums[1::2], strict=True)
+            self._sums, self._end_s = [a + b for a, b in pairs], self._end_s[1::2]
+            self._every *= 2
+
+    def intervals(self) -> tuple[Float[np.ndarray, "intervals"], Float[np.ndarray, "intervals c"]]:
+        """When each interval ends, and its sums."""
+        return np.array(self._end_s), np.array(self._sums)

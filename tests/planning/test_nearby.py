@@ -1,0 +1,139 @@
+"""Large cities: what is looked at there decides as the tables of all do, where both can."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isma.contract import Action, Observation
+from isma.errors import PolicyError
+from isma.planning.allocation import Asked, at, of_servers, offers, split
+from isma.planning.migration import charge_s, delay_s2
+from isma.planning.nearby import rows_of, shortlist, split_again
+from isma.planning.pools import Pools
+from isma.policies import registry
+from isma.policies.base import refuse_large
+from isma.simulator.params import build
+from isma.simulator.rollout import run_chunk
+from isma.simulator.state import reset
+from isma.simulator.step import everyone, observe
+from isma.world import files
+from isma.world.nearby import nearest_servers
+from isma.world.servers import network
+
+SETS = {"servers.clock_range_hz": ["5 GHz", "20 GHz"], "latency.per_hop_s": 0.02}
+KEY = jax.random.key(3)
+
+
+@pytest.fixture(scope="module")
+def observed() -> Observation:
+    """A crowded moment of paper-migration, in which `stay` has let users go far."""
+    scenario = files.load("paper-migration", SETS)
+    params, policy = build(scenario), registry.get("stay")
+    state, memory = jax.jit(reset)(params, KEY), policy.init(scenario, 40, 6, KEY)
+    state, _, _ = run_chunk(params, policy, state, memory, KEY, 400)
+    return observe(params, state, everyone(params, state), params.shape.visibility)
+
+
+def listing_all(observation: Observation) -> Observation:
+    """The same where a table of near servers holds all of them."""
+    laid = network(files.load("paper-migration"))
+    near = jnp.asarray(nearest_servers(laid, 6))
+    return replace(observation, infrastructure=replace(observation.infrastructure, near=near))
+
+
+def decided(rule: str, observation: Observation) -> Action:
+    policy = registry.get(rule)
+    memory = policy.init(files.load("paper-migration"), 40, 6, KEY)
+    return jax.jit(policy.act)(memory, observation, KEY)[0]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["price:spread=0:rivals=1e9:listed=40", "greedy", "nearest", "stay", "threshold", "break-even"],
+)
+def test_with_all_servers_near_it_decides_the_same(rule: str, observed: Observation) -> None:
+    table, asked = decided(rule, observed), decided(rule, listing_all(observed))
+    np.testing.assert_array_equal(asked.server, table.server)
+    np.testing.assert_array_equal(asked.offload_ratio, table.offload_ratio)
+    np.testing.assert_allclose(asked.cpu_share, table.cpu_share, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(asked.price_s, table.price_s, rtol=1e-3, atol=1e-6)
+
+
+def test_there_is_something_to_decide(observed: Observation) -> None:
+    """Else the test above could not fail."""
+    for rule in ("price:spread=0:rivals=1e9:listed=40", "greedy", "nearest"):
+        assert (decided(rule, observed).server != observed.host).sum() > 2
+
+
+def test_what_is_asked_for_is_what_the_table_says(observed: Observation) -> None:
+    server = jax.random.randint(KEY, (40, 3), 0, 6)
+    asked, table = of_servers(Asked(observed), server), of_servers(offers(observed), server)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), asked, table)
+    one, row = at(Asked(observed), server[:, 0]), at(offers(observed), server[:, 0])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), one, row)
+    lasts_s = jnp.full((40,), 30.0)
+    for some, every in (
+        (delay_s2(observed, server), delay_s2(observed)),
+        (charge_s(observed, lasts_s, server), charge_s(observed, lasts_s)),
+    ):
+        assert some is not None
+        assert every is not None
+        np.testing.assert_allclose(some, jnp.take_along_axis(every, server, 1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("left", [[2], [0, 1, 2, 3], list(range(30))])
+def test_only_what_users_leave_is_split_again(left: list[int], observed: Observation) -> None:
+    """Once by itself and once, where many leave, with all the others."""
+    offer = at(offers(observed), observed.host)
+    home = Pools(observed.pool(observed.host), observed.num_pools)
+    target = observed.host.at[jnp.array(left)].set((observed.host[jnp.array(left)] + 1) % 6)
+    pools = Pools(observed.pool(target), observed.num_pools)
+    found, gone = jax.jit(split_again)(split(offer, home), offer, home, pools)
+    whole, inside = split(offer, pools), pools.pool < 6
+    for name in ("offload_ratio", "cpu_share", "time_s"):
+        new, old = getattr(found, name)[inside], getattr(whole, name)[inside]
+        np.testing.assert_allclose(new, old, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.price_s, whole.price_s, rtol=1e-3)
+    assert np.all(np.isfinite(np.asarray(gone.time_s)))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 60), st.integers(1, 5), st.integers(1, 8))
+def test_the_shortlist_holds_the_best_of_each_pool(
+    seed: int, users: int, pools: int, number: int
+) -> None:
+    """All where they fit. Else as many as can be told apart, and none that is better is left out."""
+    rng = np.random.default_rng(seed)
+    pool, value = rng.integers(0, pools + 1, users), rng.uniform(-1, 1, users)
+    found = shortlist(Pools(jnp.asarray(pool), pools), jnp.asarray(value), number)
+    row = np.asarray(found)
+    row = row[row < users]
+    assert len(set(row.tolist())) == len(row)
+    for one in range(pools):
+        inside = np.flatnonzero((pool == one) & (value > 0))
+        listed = np.intersect1d(row, inside)
+        assert len(listed) <= number
+        if len(inside) <= number:
+            assert len(listed) == len(inside)
+        others = np.setdiff1d(inside, listed)
+        if len(listed) and len(others):
+            assert value[listed].min() >= value[others].max()
+    assert not np.isin(row, np.flatnonzero((pool == pools) | (value <= 0))).any()
+
+
+def test_rows_beyond_the_size_are_left_out() -> None:
+    chosen = jnp.array([False, True, True, False, True])
+    assert rows_of(chosen, 2).tolist() == [1, 2]
+    assert rows_of(chosen, 4).tolist() == [1, 2, 4, 5]
+
+
+def test_tables_of_all_are_refused_where_they_would_be_too_large() -> None:
+    with pytest.raises(PolicyError, match="mdp looks at every server for every user"):
+        refuse_large("mdp", 100_000, 1_000)
+    assert "full-information" not in registry.default_for(files.load("metropolis"))
+    assert registry.default_for(files.load("paper")) == registry.DEFAULT
