@@ -40,8 +40,9 @@ def compare(
     on_progress: Callable[[comparison.Progress], None] = lambda progress: None,
     p95_limit_s: float | None = None,
 ) -> Run:
-    """Compare policies, all rules by default, in the same worlds: write the folder with its report, and give its tables.
+    """Compare policies in the same worlds, write the folder with its report, and give its tables.
 
+    Without policies all rules are run that can be.
     A number of seeds stands for 0, 1, ...; `vary` maps at most two fields to their values. With a
     `p95_limit_s` and `servers` varied the findings say how many servers keep 95 % of tasks within
     that time. Without

@@ -20,8 +20,8 @@ walk = jax.jit(mobility.walk_to_nearest)
 CITY = {"sites.count": 200, "users.count": 100}
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**31), st.integers(1, 40), st.booleans())
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from([1, 2, 7, 40]), st.booleans())
 def test_walking_ends_at_the_nearest(seed: int, stations: int, in_a_row: bool) -> None:
     """From anywhere to anywhere, also outside of all stations, and where they stand in a row."""
     rng = np.random.default_rng(seed)
@@ -29,6 +29,7 @@ def test_walking_ends_at_the_nearest(seed: int, stations: int, in_a_row: bool) -
     if in_a_row:
         site_m[:, 1] = 0.5 * site_m[:, 0]
     beside = delaunay_neighbours(site_m)
+    beside = np.pad(beside, ((0, 0), (0, 40 - beside.shape[1])), mode="edge")
     point_m = rng.uniform(-2000, 2000, (50, 2))
     station = jnp.asarray(rng.integers(0, stations, 50), jnp.int32)
     found = np.asarray(
@@ -39,7 +40,7 @@ def test_walking_ends_at_the_nearest(seed: int, stations: int, in_a_row: bool) -
 
 
 def test_motion_is_the_same_either_way() -> None:
-    """300 steps on a lattice, border included: both look for the nearest station at every step."""
+    """60 steps on a lattice, border included: both look for the nearest station at every step."""
     laid = network(files.load("metropolis", {"sites.count": 40, "users.count": 200}))
     site_m = jnp.asarray(laid.layout.position_m, float)
     beside, radius_m = jnp.asarray(delaunay_neighbours(np.asarray(site_m))), jnp.asarray(289.0)
@@ -56,7 +57,7 @@ def test_motion_is_the_same_either_way() -> None:
         b = mobility.advance_beside(*b, turn, step_m, site_m, radius_m, station, beside)
         return a, b, mobility.walk_to_nearest(b[0], station, site_m, beside)
 
-    for turn in jax.random.normal(turning, (300, 200)):
+    for turn in jax.random.normal(turning, (60, 200)):
         a, b, station = both(a, b, station, 0.3 * turn)
         way_m = jnp.linalg.norm(b[0][:, None] - site_m, axis=2)
         np.testing.assert_allclose(

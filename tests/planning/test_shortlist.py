@@ -27,6 +27,7 @@ from isma.world.servers import network
 
 SETS = {"servers.clock_range_hz": ["5 GHz", "20 GHz"], "latency.per_hop_s": 0.02}
 KEY = jax.random.key(3)
+listed = jax.jit(shortlist, static_argnums=2)
 
 
 @pytest.fixture(scope="module")
@@ -103,26 +104,24 @@ def test_only_what_users_leave_is_split_again(left: list[int], observed: Observa
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.integers(0, 2**31), st.integers(1, 60), st.integers(1, 5), st.integers(1, 8))
-def test_the_shortlist_holds_the_best_of_each_pool(
-    seed: int, users: int, pools: int, number: int
-) -> None:
+@given(st.integers(0, 2**31), st.sampled_from([1, 3, 60]))
+def test_the_shortlist_holds_the_best_of_each_pool(seed: int, number: int) -> None:
     """All where they fit. Else as many as can be told apart, and none that is better is left out."""
-    rng = np.random.default_rng(seed)
+    rng, users, pools = np.random.default_rng(seed), 50, 4
     pool, value = rng.integers(0, pools + 1, users), rng.uniform(-1, 1, users)
-    found = shortlist(Pools(jnp.asarray(pool), pools), jnp.asarray(value), number)
+    found = listed(Pools(jnp.asarray(pool), pools), jnp.asarray(value), number)
     row = np.asarray(found)
     row = row[row < users]
     assert len(set(row.tolist())) == len(row)
     for one in range(pools):
         inside = np.flatnonzero((pool == one) & (value > 0))
-        listed = np.intersect1d(row, inside)
-        assert len(listed) <= number
+        kept = np.intersect1d(row, inside)
+        assert len(kept) <= number
         if len(inside) <= number:
-            assert len(listed) == len(inside)
-        others = np.setdiff1d(inside, listed)
-        if len(listed) and len(others):
-            assert value[listed].min() >= value[others].max()
+            assert len(kept) == len(inside)
+        others = np.setdiff1d(inside, kept)
+        if len(kept) and len(others):
+            assert value[kept].min() >= value[others].max()
     assert not np.isin(row, np.flatnonzero((pool == pools) | (value <= 0))).any()
 
 
