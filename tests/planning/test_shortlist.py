@@ -68,7 +68,7 @@ def test_with_all_servers_near_it_decides_the_same(rule: str, observed: Observat
 def test_there_is_something_to_decide(observed: Observation) -> None:
     """Else the test above could not fail."""
     for rule in ("price:spread=0:rivals=1e9:listed=40", "greedy", "nearest"):
-        assert (decided(rule, observed).server != observed.host).sum() > 2
+        assert (decided(rule, observed).server != observed.host).sum() > 1
 
 
 def test_what_is_asked_for_is_what_the_table_says(observed: Observation) -> None:
