@@ -14,6 +14,7 @@ from isma.evaluation import quantities
 from isma.evaluation.figures import style
 from isma.evaluation.figures.drawing import WIDTH_IN, Drawing, blank
 from isma.evaluation.figures.points import at_point
+from isma.evaluation.moments import MOST_SHOWN
 from isma.evaluation.tables import Run, numbers, of_policy
 
 _HUES = (
@@ -32,6 +33,8 @@ _TRAIL_S = 300.0
 _MOST_TRAIL_POINTS = 6000
 _MOST_NUMBERED = 24
 _BESIDE = "nearest"
+_MOST_SQUARES = 300
+"""Of more servers only the places are drawn: squares would cover the users."""
 
 
 def draw(run: Run) -> Drawing | None:
@@ -51,17 +54,25 @@ def draw(run: Run) -> Drawing | None:
         style.title(axes, shown[policy], _record(run, policy))
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="east (km)")
     panels[0].set_ylabel("north (km)")
-    key = _key(bare=len(_servers(run)) < len(run.sites))
+    vast = len(run.sites) > _MOST_SQUARES
+    key = _key(bare=len(_servers(run)) < len(run.sites), idle=not vast)
     canvas.legend(
         handles=key, loc="outside lower center", ncols=len(key), frameon=False, fontsize=8.5
     )
+    squares = "" if vast else "Squares grow with the users they host. "
     text = (
-        f"The first seed's last moment{at_point(run, point)}. A user (dot) has the colour of the "
-        "server (square) that hosts its service and a line to it; a hollow dot offloads nothing. "
-        "Squares grow with the users they host. Grey lines are the backhaul, faint ones the paths "
-        "of the last five minutes. Neighbouring servers differ in colour; farther off, they recur."
+        f"The first seed's last moment{at_point(run, point)}.{_drawn(run)} A user (dot) has the "
+        "colour of the server (square) that hosts its service and a line to it; a hollow dot "
+        f"offloads nothing. {squares}Grey lines are the backhaul, faint ones the paths of the last "
+        "five minutes. Neighbouring servers differ in colour; farther off, they recur."
     )
     return Drawing("map", "Where services are", text, canvas)
+
+
+def _drawn(run: Run) -> str:
+    """How many users are drawn, where runs keep no more."""
+    users = len(np.unique(numbers(run.snapshot, "user")))
+    return f" Of its users {users:,} are drawn." if users >= MOST_SHOWN else ""
 
 
 def _chosen(run: Run) -> list[str]:
@@ -113,10 +124,10 @@ def _panel(run: Run, axes: Axes, rows: pd.DataFrame, colours: dict[int, str]) ->
     axes.grid(linewidth=0.5)
     station = dict(enumerate(map(tuple, _places_km(run.sites).tolist())))
     site = {server: station[place] for place, server in _servers(run).items()}
-    crowded = len(station) > _MOST_NUMBERED
+    crowded, vast = len(station) > _MOST_NUMBERED, len(station) > _MOST_SQUARES
     _trail(run, axes, 0.18 if crowded else 0.3)
     links = [np.array([station[a], station[b]]) for a, b in _pairs(run.links)]
-    thin = 0.5 if crowded else 1.1
+    thin = 0.2 if vast else 0.5 if crowded else 1.1
     axes.plot(*_joined(links), color=style.MUTED, linewidth=thin, alpha=0.45, zorder=1)
     bare = np.array([where for row, where in station.items() if row not in _servers(run)])
     axes.scatter(*bare.reshape(-1, 2).T, s=4, color=style.MUTED, marker="+", linewidths=0.8)
@@ -132,9 +143,14 @@ def _panel(run: Run, axes: Axes, rows: pd.DataFrame, colours: dict[int, str]) ->
         axes.plot(*_joined(spokes), color=colour, linewidth=0.8, alpha=0.75, zorder=2)
     solid = numbers(rows, "offload_ratio") > 0
     faces = [c if full else style.PAPER for c, full in zip(hue, solid, strict=True)]
-    size = 11 if crowded else 22
-    axes.scatter(*place.T, s=size, c=faces, edgecolors=hue, linewidths=0.9, zorder=4)
-    _squares(axes, site, hosts, colours, crowded)
+    size = 3 if vast else 11 if crowded else 22
+    edge = 0.4 if vast else 0.9
+    axes.scatter(*place.T, s=size, c=faces, edgecolors=hue, linewidths=edge, zorder=4)
+    if vast:
+        marks: Any = {"s": 2.5, "marker": "s", "linewidths": 0, "zorder": 3}
+        axes.scatter(*np.array([*site.values()]).T, c=[colours[s] for s in site], **marks)
+    else:
+        _squares(axes, site, hosts, colours, crowded)
 
 
 def _squares(
@@ -203,15 +219,23 @@ def _places_km(frame: pd.DataFrame) -> np.ndarray:
     return np.stack([numbers(frame, "x_m"), numbers(frame, "y_m")], axis=1) / 1000
 
 
-def _key(bare: bool) -> list[Line2D]:
+def _key(bare: bool, idle: bool) -> list[Line2D]:
     plain: Any = {"linestyle": "", "markeredgecolor": style.MUTED}
     without = Line2D([], [], marker="+", markersize=5, label="station, no server", **plain)
+    unused = Line2D(
+        [], [], marker="s", markersize=5, color=style.PAPER, label="idle server", **plain
+    )
     return [
         *([without] if bare else []),
         Line2D(
-            [], [], marker="s", markersize=8, color=style.MUTED, label="server that hosts", **plain
+            *([], []),
+            **plain,
+            marker="s",
+            markersize=8 if idle else 4,
+            color=style.MUTED,
+            label="server that hosts" if idle else "server",
         ),
-        Line2D([], [], marker="s", markersize=5, color=style.PAPER, label="idle server", **plain),
+        *([unused] if idle else []),
         Line2D([], [], marker="o", markersize=5, color=style.MUTED, label="user", **plain),
         Line2D(
             [], [], marker="o", markersize=5, color=style.PAPER, label="offloads nothing", **plain
