@@ -5,7 +5,7 @@ broadcasts of F, the servers that are due following the radio with best ratios a
 and every task of the tick at its own slot.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax.numpy as jnp
 import numpy as np
@@ -43,6 +43,10 @@ class World:
     request: np.ndarray
     granted: np.ndarray
     load: np.ndarray
+    ticks: int = field(default=0, init=False)
+    """Ticks lived through."""
+    moves: int = field(default=0, init=False)
+    """Services moved to another server."""
 
     @classmethod
     def of(cls, params: Params, state: State) -> "World":
@@ -90,6 +94,7 @@ def run(world: World, num_ticks: int, seed: int) -> float:
         unborn = world.first_slot >= (tick + 1) * slots
         world.host = np.where(unborn, world.nearest[world.station], world.host)
         age = age + tick_s
+        world.ticks += 1
     return total / max(tasks, 1)
 
 
@@ -157,6 +162,7 @@ def _decide(world: World, tick: int, slots: int) -> None:
     seen = known & acting[world.host]
     target = np.where(decides, world.nearest[world.station], world.host)
     share, ratio = _split(world, target, seen)
+    world.moves += int(np.count_nonzero(decides & ~newcomer & (target != world.host)))
     world.host = np.where(decides, target, world.host)
     world.ratio = np.where(decides, ratio, world.ratio)
     world.request = np.where(decides, share, world.request) * known

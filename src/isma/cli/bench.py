@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from isma.benchmarks import environments, planner, simulator
+from isma.benchmarks import comparison, environments, planner, simulator
 from isma.cli.terminal import bar
 
 app = typer.Typer(help="Speed, with a peer beside it in the same run.", no_args_is_help=True)
@@ -37,3 +37,16 @@ def bench_environments(json: JsonOption = False) -> None:
         task = shown.add_task("compiling", total=None)
         rates = environments.measure(lambda label: shown.update(task, description=label))
     typer.echo(environments.as_json(rates) if json else environments.as_text(rates))
+
+
+@app.command("peers")
+def bench_peers(
+    json: JsonOption = False,
+    quick: Annotated[bool, typer.Option("--quick", help="200 steps only: minutes less")] = False,
+) -> None:
+    """Simulators of others on the same users as ours: 200 and 2,000 steps, and what each does not model."""
+    lengths = comparison.STEPS[:1] if quick else comparison.STEPS
+    with bar(Console(stderr=True)) as shown:
+        task = shown.add_task("looking for peers", total=None)
+        table = comparison.measure(lambda label: shown.update(task, description=label), lengths)
+    typer.echo(comparison.as_json(table) if json else comparison.as_text(table))
