@@ -85,7 +85,7 @@ def run(world: World, num_ticks: int, seed: int) -> float:
     age = np.zeros(len(news))
     for tick in range(num_ticks):
         news, age = world.clock_hz / (1 + world.load), age * 0
-        _decide(world, tick, slots)
+        decide(world, tick, slots)
         before = world.position_m
         _move(world, random)
         time_s = _serve(world, before, tick * slots, slots)
@@ -150,7 +150,8 @@ def _serve(world: World, before: np.ndarray, start: int, slots: int) -> np.ndarr
     return np.maximum(local, bits / rate + backhaul + edge)
 
 
-def _decide(world: World, tick: int, slots: int) -> None:
+def decide(world: World, tick: int, slots: int) -> None:
+    """Let the servers that are due, or have a newcomer, decide by `nearest`."""
     due = (tick - world.phase) % world.period == 0
     newcomer = world.first_slot // slots == tick
     known = world.first_slot < (tick + 1) * slots

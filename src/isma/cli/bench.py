@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from isma.benchmarks import comparison, environments, planner, simulator
+from isma.benchmarks import comparison, environments, planner, rules, simulator
 from isma.cli.terminal import bar
 
 app = typer.Typer(help="Speed, with a peer beside it in the same run.", no_args_is_help=True)
@@ -50,3 +50,12 @@ def bench_peers(
         task = shown.add_task("looking for peers", total=None)
         table = comparison.measure(lambda label: shown.update(task, description=label), lengths)
     typer.echo(comparison.as_json(table) if json else comparison.as_text(table))
+
+
+@app.command("rules")
+def bench_rules(json: JsonOption = False) -> None:
+    """One decision for all servers at once by every rule, at three sizes, and the NumPy loop."""
+    with bar(Console(stderr=True)) as shown:
+        task = shown.add_task("laying out", total=None)
+        decisions = rules.measure(lambda label: shown.update(task, description=label))
+    typer.echo(rules.as_json(decisions) if json else rules.as_text(decisions))

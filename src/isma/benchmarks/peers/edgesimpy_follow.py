@@ -26,14 +26,14 @@ _DIGEST = "image"
 def ready(walk: Walk) -> Ready:
     """A simulation that keeps its log, and writes nothing to disk."""
     simulator, services, patterns = _world(walk)
-    return Ready(simulator.run_model, lambda: _counts(services, patterns))
+    return Ready(simulator.run_model, lambda: _counts(simulator, services, patterns))
 
 
 def ready_without_log(walk: Walk) -> Ready:
     """The same simulation with no component collected: a step costs what it simulates."""
     simulator, services, patterns = _world(walk)
     simulator.monitor = lambda: None
-    return Ready(simulator.run_model, lambda: _counts(services, patterns))
+    return Ready(simulator.run_model, lambda: _counts(simulator, services, patterns))
 
 
 def _world(walk: Walk) -> tuple[Simulator, list, list]:
@@ -104,8 +104,9 @@ def _user(
     return service, pattern
 
 
-def _counts(services: list, patterns: list) -> Counts:
+def _counts(simulator: Simulator, services: list, patterns: list) -> Counts:
     """Steps in which users accessed a service that ran, and migrations that came to an end."""
+    simulator.agent_metrics.clear()  # Every simulator ever made is kept, with its log.
     served = sum(access["access_time"] for pattern in patterns for access in pattern.history)
     ended = [move["end"] is not None for one in services for move in one._Service__migrations]
     return Counts(served, sum(ended))
