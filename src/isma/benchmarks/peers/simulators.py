@@ -37,7 +37,8 @@ KNOWN = (
         "edge_sim_py",
         "edge_sim_py",
         "edgesimpy_follow",
-        "from its repository, EdgeSimPy/EdgeSimPy, without what it asks for, after isma[sim-peers]",
+        "pip install '.[sim-peers]', then EdgeSimPy/EdgeSimPy (1.1.0) from its repository, "
+        "without what it asks for",
         _EDGESIMPY,
     ),
     Known(
@@ -54,8 +55,8 @@ KNOWN = (
         "yafs",
         "yafs",
         "yafs_follow",
-        "from its repository, acsicuib/YAFS (branch YAFS3), without what it asks for, after "
-        "isma[sim-peers]",
+        "pip install '.[sim-peers]', then acsicuib/YAFS (branch YAFS3) from its repository, "
+        "without what it asks for",
         "radio rates, CPU shares, offload ratios, decision periods, limited sight; migration takes "
         "no time and has no state; mobility; a batch of worlds",
     ),
@@ -64,7 +65,7 @@ KNOWN = (
         "leaf",
         "leafsim",
         "leaf_follow",
-        "pip install 'isma[sim-peers]'",
+        "pip install '.[sim-peers]'",
         "radio rates, delays and queues, migration (a placement is undone and made anew), shared "
         "CPU, offload ratios, decision periods, limited sight, mobility; a batch of worlds",
     ),
@@ -73,7 +74,7 @@ KNOWN = (
         "mobile_env",
         "mobile-env",
         "mobile_env_follow",
-        "pip install 'isma[sim-peers]'",
+        "pip install '.[sim-peers]'",
         "servers, tasks, backhaul and migration: a hand-over is all that follows; a batch of worlds",
     ),
 )
