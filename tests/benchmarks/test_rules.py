@@ -47,6 +47,13 @@ def test_a_rule_that_cannot_decide_says_why(decisions: rules.Decisions) -> None:
     assert "a table for 3 servers is too large" in rules.as_text(decisions)
 
 
+def test_a_rule_that_is_too_large_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "_MOST_USERS", {"full-information": 6})
+    decision = rules._decision("full-information", rules._lived("paper", 7, 3))
+    assert decision.median_ms is None
+    assert decision.why_not == "weighs pairs of users: asked of at most 6"
+
+
 def test_json_has_every_field(decisions: rules.Decisions) -> None:
     told = json.loads(rules.as_json(decisions))
     assert list(told) == [field.name for field in fields(rules.Decisions)]
