@@ -23,6 +23,7 @@ MODULES = (
     "isma.world.medoids",
     "isma.world.servers",
     "isma.world.traces",
+    "isma.benchmarks.peers.walk",
     "isma.evaluation.bound",
     "isma.evaluation.cell",
     "isma.evaluation.compare",
@@ -30,6 +31,5 @@ MODULES = (
     "isma.evaluation.plan",
     "isma.evaluation.statistics",
     "isma.evaluation.summary",
-    "isma.evaluation.timing",
 )
 """Modules that are checked, with what is in them. Pydantic checks isma.world.scenario itself."""

@@ -5,7 +5,7 @@ broadcasts of F, the servers that are due following the radio with best ratios a
 and every task of the tick at its own slot.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax.numpy as jnp
 import numpy as np
@@ -43,6 +43,10 @@ class World:
     request: np.ndarray
     granted: np.ndarray
     load: np.ndarray
+    ticks: int = field(default=0, init=False)
+    """Ticks lived through."""
+    moves: int = field(default=0, init=False)
+    """Services moved to another server."""
 
     @classmethod
     def of(cls, params: Params, state: State) -> "World":
@@ -81,7 +85,7 @@ def run(world: World, num_ticks: int, seed: int) -> float:
     age = np.zeros(len(news))
     for tick in range(num_ticks):
         news, age = world.clock_hz / (1 + world.load), age * 0
-        _decide(world, tick, slots)
+        decide(world, tick, slots)
         before = world.position_m
         _move(world, random)
         time_s = _serve(world, before, tick * slots, slots)
@@ -90,6 +94,7 @@ def run(world: World, num_ticks: int, seed: int) -> float:
         unborn = world.first_slot >= (tick + 1) * slots
         world.host = np.where(unborn, world.nearest[world.station], world.host)
         age = age + tick_s
+        world.ticks += 1
     return total / max(tasks, 1)
 
 
@@ -145,7 +150,8 @@ def _serve(world: World, before: np.ndarray, start: int, slots: int) -> np.ndarr
     return np.maximum(local, bits / rate + backhaul + edge)
 
 
-def _decide(world: World, tick: int, slots: int) -> None:
+def decide(world: World, tick: int, slots: int) -> None:
+    """Let the servers that are due, or have a newcomer, decide by `nearest`."""
     due = (tick - world.phase) % world.period == 0
     newcomer = world.first_slot // slots == tick
     known = world.first_slot < (tick + 1) * slots
@@ -157,6 +163,7 @@ def _decide(world: World, tick: int, slots: int) -> None:
     seen = known & acting[world.host]
     target = np.where(decides, world.nearest[world.station], world.host)
     share, ratio = _split(world, target, seen)
+    world.moves += int(np.count_nonzero(decides & ~newcomer & (target != world.host)))
     world.host = np.where(decides, target, world.host)
     world.ratio = np.where(decides, ratio, world.ratio)
     world.request = np.where(decides, share, world.request) * known

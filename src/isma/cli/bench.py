@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from isma.benchmarks import environments, metropolis, planner, simulator
+from isma.benchmarks import comparison, environments, metropolis, planner, rules, simulator
 from isma.cli.terminal import bar
 
 app = typer.Typer(help="Speed, with a peer beside it in the same run.", no_args_is_help=True)
@@ -54,3 +54,25 @@ def bench_metropolis(
     if out is not None:
         metropolis.draw(sizes, out)
     typer.echo(metropolis.as_json(sizes) if json else metropolis.as_text(sizes))
+
+
+@app.command("peers")
+def bench_peers(
+    json: JsonOption = False,
+    quick: Annotated[bool, typer.Option("--quick", help="200 steps only: minutes less")] = False,
+) -> None:
+    """Simulators of others on the same users as ours: 200 and 2,000 steps, and what each does not model."""
+    lengths = comparison.STEPS[:1] if quick else comparison.STEPS
+    with bar(Console(stderr=True)) as shown:
+        task = shown.add_task("looking for peers", total=None)
+        table = comparison.measure(lambda label: shown.update(task, description=label), lengths)
+    typer.echo(comparison.as_json(table) if json else comparison.as_text(table))
+
+
+@app.command("rules")
+def bench_rules(json: JsonOption = False) -> None:
+    """One decision for all servers at once by every rule, at three sizes, and the NumPy loop."""
+    with bar(Console(stderr=True)) as shown:
+        task = shown.add_task("laying out", total=None)
+        decisions = rules.measure(lambda label: shown.update(task, description=label))
+    typer.echo(rules.as_json(decisions) if json else rules.as_text(decisions))

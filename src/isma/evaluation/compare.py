@@ -13,9 +13,10 @@ import jax
 
 from isma.contract import Policy
 from isma.errors import RunError
-from isma.evaluation import bound, cell, output, timing
+from isma.evaluation import bound, cell, output
 from isma.evaluation.cell import Cell
 from isma.evaluation.plan import CellKey, Plan, Point
+from isma.simulator import timing
 from isma.simulator.params import Params, Shape, build
 from isma.storage import claim, write_atomically
 
@@ -76,7 +77,7 @@ def _timings(
     for point, made in zip(points, params, strict=True):
         if made.shape not in known:
             known[made.shape] = {
-                name: timing.decision_ms(point.scenario, made, policy)
+                name: timing.decision_ms(point.scenario, made, policy, cell.chunk_ticks(made))
                 for name, policy in policies.items()
             }
     return [known[made.shape] for made in params]
