@@ -50,8 +50,6 @@ class Foresight(Price):
     """Servers that are thought about for each user, home included."""
     fades_s: float = eqx.field(static=True, default=30.0)
     """Time constant with which prices come back to their mean over servers."""
-    weighed_s: float = eqx.field(static=True, default=60.0)
-    """Time over which a gain counts as so much for each task, beside what users do to each other now."""
 
     def charge_s(
         self, observation: Observation, offer: Offer, price_s: Float[Array, "users servers"]
@@ -68,7 +66,8 @@ class Foresight(Price):
             *(observation, futures, places, jnp.asarray(self.fades_s)),
             self._rest_s2(observation, offer, places, last),
         )
-        more_s = (cost_s2 - cost_s2[:, :1]) / self.weighed_s
+        # To stay now and go after the first segment is among the ways: going now saves no more than that.
+        more_s = (cost_s2 - cost_s2[:, :1]) / futures.length_s[0]
         everywhere = (
             jnp.full_like(joined_s, _UNTHOUGHT_S).at[user[:, None], places.server].set(more_s)
         )
