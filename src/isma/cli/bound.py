@@ -1,5 +1,6 @@
 """`isma bound`: how good could anyone be here, and what would knowing the future be worth?"""
 
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -80,6 +81,10 @@ def _seconds(text: str | None) -> list[float]:
     return found
 
 
+def _known(value_s: float) -> str:
+    return "–" if math.isnan(value_s) else f"{value_s:.4g}"
+
+
 def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else _WIDTH)
 
@@ -97,7 +102,7 @@ def _print_worlds(title: str, found: list[Reach]) -> None:
     table = _table(title, [*heads, *(f"{rung} s seen" for rung in rungs)])
     for row in found:
         table.add_row(
-            *(str(row.seed), f"{row.bound_s:.4g}", f"{row.even_bound_s:.4g}"),
+            *(str(row.seed), f"{row.bound_s:.4g}", _known(row.even_bound_s)),
             *(f"{row.best_s:.4g}", row.best, f"{row.gap_ratio:+.2%}", f"{row.wall_s:.0f}"),
             *(f"{row.foresight_mean_s[rung]:.4g}" for rung in rungs),
         )

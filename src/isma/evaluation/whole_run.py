@@ -114,7 +114,7 @@ def reach_all(
                 made = reach(
                     *(point.scenario, params, point.values, seed, policies, foresight_s),
                     lambda part, label=label: on_part(f"{label}: {part}"),
-                    evenly=len(points) == 1,
+                    evenly=len(points) == 1 and not _is_city(params),
                 )
                 if path is not None:
                     write_atomically(path, json.dumps(asdict(made), default=str).encode())
@@ -143,6 +143,11 @@ def at_points(reaches: Sequence[Reach]) -> list[list[Reach]]:
     for reach in reaches:
         found.setdefault(tuple(map(str, reach.point.values())), []).append(reach)
     return list(found.values())
+
+
+def _is_city(params: Params) -> bool:
+    """Whether servers are so many that a bound takes minutes."""
+    return params.shape.num_servers > MOST_PLACES
 
 
 def _kept(path: Path | None) -> Reach | None:
@@ -200,7 +205,7 @@ def run_bound_s(
     with those that cost; fewer of the latter where servers are many.
     """
     if steps is None:
-        steps = _STEPS if params.shape.num_servers <= MOST_PLACES else _CITY_STEPS
+        steps = _CITY_STEPS if _is_city(params) else _STEPS
     future = known_future(scenario, params, seed, evenly)
     if not float(future.counted):
         return float("nan")
