@@ -52,11 +52,15 @@ def test_what_is_beyond_its_time_changes_nothing() -> None:
     price_s = jnp.broadcast_to(jnp.array([1.0, 2.0, 3.0]), offer.transfer_s.shape)
     for foresight_s, known in ((0.0, 0), (10.0, 2)):
         rung = ladder.rung(scenario, ticks, foresight_s)
-        charge_s = rung.charge_s(seen, offer, price_s)
+        charge_s = rung.charge_s(seen, offer, price_s, jnp.ones_like(seen.wait_s))
         for first, same in ((1, known == 0), (known + 1, True)):
             station = (rung.track.station.at[first:].add(1)) % 3
             other = replace(rung, track=replace(rung.track, station=station))
-            found = bool(jnp.array_equal(other.charge_s(seen, offer, price_s), charge_s))
+            found = bool(
+                jnp.array_equal(
+                    other.charge_s(seen, offer, price_s, jnp.ones_like(seen.wait_s)), charge_s
+                )
+            )
             assert found is same
 
 

@@ -41,6 +41,7 @@ class Foresight(Price):
     margin: float = eqx.field(static=True, default=0.01)
     """Smaller than in `price`: a move that must pay for its stop is no fickle one."""
     spread: float = eqx.field(static=True, default=0.0)
+    learns: int = eqx.field(static=True, default=0)
     track: Track = eqx.field(kw_only=True)
     value_s: Float[Array, "levels stations hosts"] | None = eqx.field(kw_only=True)
     """Cost-to-go in seconds of one hop, by payback time; None where moves are free."""
@@ -52,7 +53,11 @@ class Foresight(Price):
     """Time constant with which prices come back to their mean over servers."""
 
     def charge_s(
-        self, observation: Observation, offer: Offer, price_s: Float[Array, "users servers"]
+        self,
+        observation: Observation,
+        offer: Offer,
+        price_s: Float[Array, "users servers"],
+        lasts_s: Float[Array, "users"],
     ) -> Float[Array, "users servers"]:
         """What is to come costs at each server beyond the present moment, for each task."""
         user, host = jnp.arange(observation.host.shape[0]), observation.host

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation, Policy
+from isma.errors import PolicyError
 from isma.planning.allocation import (
     Asked,
     Offer,
@@ -19,18 +20,20 @@ from isma.planning.allocation import (
     offers,
     split,
 )
+from isma.planning.migration import charge_s as move_charge_s
 from isma.planning.moves import Places, Search, best_moves, moves_among
 from isma.planning.nearby import candidates, most_to_gain_s, shortlist
 from isma.planning.pools import Pools
 from isma.policies.base import (
     believed_load,
-    charged_s,
     check_stay,
     hop_delay_s,
     lasting_s,
     shared_out,
 )
-from isma.world.scenario import Visibility
+from isma.policies.dwelling import Seen, dwell_s, look
+from isma.world.scenario import Scenario, Visibility
+from isma.world.switches import Migrating
 
 _MOST_HOPS = 32
 """Farther is as far as anywhere."""
@@ -58,13 +61,26 @@ class Price(Policy):
     moves: int = eqx.field(static=True, default=4)
     """Most users that a server moves in one decision."""
     stay_s: float = eqx.field(static=True, default=60.0)
-    """Time in which a move must pay for the stop that it causes; 0 for one decision period."""
+    """Time in which a move must pay for the stop that it causes, as far as nothing is known of how long a
+    user stays in a cell; 0 for one decision period, whatever is known."""
+    learns: int = eqx.field(static=True, default=1)
+    """1: that time is learned from each user's hand-overs; 0: it is always `stay_s`."""
     listed: int = eqx.field(static=True, default=6)
     """In a large city: users with most to gain that a server looks at for each decision."""
 
     def __check_init__(self) -> None:
         """Refuse a time in which nothing could pay."""
         check_stay("price", self.stay_s)
+        if self.learns not in (0, 1):
+            raise PolicyError(f"price: learns must be 0 or 1, got {self.learns}")
+
+    def init(
+        self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
+    ) -> Memory:
+        """Nobody has been seen yet; where moves are free there is nothing to remember."""
+        if scenario.migration.kind is Migrating.FREE or self.stay_s == 0 or not self.learns:
+            return Memory.none()
+        return Memory(None, Seen.nobody(num_users))
 
     def act(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
@@ -74,15 +90,26 @@ class Price(Policy):
         home = Pools(observation.pool(observation.host), observation.num_pools)
         here = split(at(offer, observation.host), home)
         few = isinstance(offer, Asked) and not (alone or self.everywhere)
-        look = self._among_near if few else self._everywhere
-        search = look(observation, offer, home, here, key)
+        seen = None if memory.per_user is None else look(memory.per_user, observation)
+        lasts_s = lasting_s(observation, self.stay_s)
+        if seen is not None:
+            lasts_s = dwell_s(seen, observation, self.stay_s)
+        search_in = self._among_near if few else self._everywhere
+        search = search_in(observation, offer, home, here, lasts_s, key)
         action, stays = shared_out(observation, offer, search.target, here)
         share = jnp.where(search.moved, search.share, action.cpu_share)
         own_price_s = jnp.zeros_like(action.price_s) if alone else stays.price_s
-        return Action(action.server, action.offload_ratio, share, own_price_s), memory
+        answer = Action(action.server, action.offload_ratio, share, own_price_s)
+        return answer, Memory(memory.per_server, seen)
 
     def _everywhere(
-        self, observation: Observation, offer: Offers, home: Pools, here: Split, key: PRNGKeyArray
+        self,
+        observation: Observation,
+        offer: Offers,
+        home: Pools,
+        here: Split,
+        lasts_s: Float[Array, "users"],
+        key: PRNGKeyArray,
     ) -> Search:
         """The best moves of any user to any server."""
         if not isinstance(offer, Offer):
@@ -96,7 +123,7 @@ class Price(Policy):
         chance = jax.random.uniform(tie, offer.transfer_s.shape, time_s.dtype)
         handicap_s = self.spread * time_s[:, None] * chance
         charge_s = self.charge_s(
-            observation, offer, price_s[jnp.minimum(home.pool, len(price_s) - 1)]
+            observation, offer, price_s[jnp.minimum(home.pool, len(price_s) - 1)], lasts_s
         )
         return best_moves(
             offer,
@@ -111,13 +138,19 @@ class Price(Policy):
         )
 
     def _among_near(
-        self, observation: Observation, offer: Offers, home: Pools, here: Split, key: PRNGKeyArray
+        self,
+        observation: Observation,
+        offer: Offers,
+        home: Pools,
+        here: Split,
+        lasts_s: Float[Array, "users"],
+        key: PRNGKeyArray,
     ) -> Search:
         """The best moves to near servers of the users that could gain most."""
         price_s = believed_price_s(observation, home, here, offer)
         pull, users = jnp.sqrt(price_s), observation.host.shape[0]
         turn, tie, lot = jax.random.split(key, 3)
-        most_s = most_to_gain_s(observation, home, pull, lasting_s(observation, self.stay_s))
+        most_s = most_to_gain_s(observation, home, pull, lasts_s)
         hopes = observation.decides & (most_s > self.margin * here.time_s)
         # By lot, in proportion: who hopes in vain must not keep others off the list.
         lots = jax.random.uniform(lot, most_s.shape, most_s.dtype)
@@ -129,7 +162,7 @@ class Price(Policy):
         server = jnp.concatenate([host[:, None], near.astype(host.dtype)], axis=1)
         chance = jax.random.uniform(tie, near.shape, time_s.dtype)
         handicap_s = self.spread * time_s[:, None] * chance
-        charge_s = charged_s(few, self.stay_s, near)
+        charge_s = move_charge_s(few, lasts_s[row], near)
         if charge_s is not None:
             handicap_s = handicap_s + charge_s
         handicap_s = jnp.where(near == host[:, None], jnp.inf, handicap_s)
@@ -158,13 +191,18 @@ class Price(Policy):
         )
 
     def charge_s(
-        self, observation: Observation, offer: Offer, price_s: Float[Array, "users servers"]
+        self,
+        observation: Observation,
+        offer: Offer,
+        price_s: Float[Array, "users servers"],
+        lasts_s: Float[Array, "users"],
     ) -> Float[Array, "users servers"] | None:
         """What moving a user to each server adds to its tasks; None where that is nothing.
 
-        `price_s` is what its decision maker reckons that each server asks.
+        `price_s` is what its decision maker reckons that each server asks, `lasts_s` how long a gain
+        lasts.
         """
-        return charged_s(observation, self.stay_s)
+        return move_charge_s(observation, lasts_s)
 
     def odds(self, observation: Observation) -> Float[Array, "distances servers"]:
         """Chance with which a user may move to a server, by the hops that its gain would pay for.

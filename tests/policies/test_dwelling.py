@@ -1,0 +1,61 @@
+"""How long users stay in a cell, from their hand-overs (isma.policies.dwelling)."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from worlds import tiny
+
+from isma.contract import Memory, Observation
+from isma.errors import PolicyError
+from isma.policies import registry
+from isma.policies.dwelling import Seen, dwell_s, look
+from isma.policies.price import Price
+from isma.simulator.params import build
+from isma.simulator.state import reset
+from isma.simulator.step import everyone, observe
+from isma.world import files
+from isma.world.scenario import Visibility
+
+
+def _seen_at(slot: int, station: int) -> Observation:
+    """One look at all users of a small world, all of them at one station."""
+    params = build(tiny())
+    state = jax.jit(reset)(params, jax.random.key(0))
+    seen = observe(params, state, everyone(params, state), Visibility.SERVER)
+    where = jnp.full_like(seen.station, station)
+    return replace(seen, slot=jnp.asarray(slot, jnp.int32), station=where)
+
+
+def test_a_user_that_changes_stations_is_expected_to_go_on_so() -> None:
+    """Looked at every 20 s with slots of 1 ms; believed beforehand: 60 s.
+
+    At 0 s (0 + 60) / 1 = 60; at 20 s, still there, 80 / 1; at 40 s, elsewhere, 100 / 2 = 50.
+    """
+    known, found = None, []
+    for slot, station in ((0, 0), (20_000, 0), (40_000, 1)):
+        observation = _seen_at(slot, station)
+        known = look(known or Seen.nobody(observation.host.shape[0]), observation)
+        found.append(float(dwell_s(known, observation, 60.0)[0]))
+    slot_s = float(_seen_at(0, 0).infrastructure.slot_s)
+    assert slot_s == pytest.approx(1e-3)
+    assert found == pytest.approx([60.0, 80.0, 50.0], rel=1e-5)
+
+
+def test_only_where_moves_cost_is_anything_remembered() -> None:
+    """`paper` has free moves; `stay_s=0` and `learns=0` ask for no learning."""
+    key = jax.random.key(0)
+    free, costly = files.load("paper"), files.load("highway")
+    assert Price().init(free, 40, 6, key) == Memory.none()
+    assert Price(learns=0).init(costly, 40, 12, key) == Memory.none()
+    assert Price(stay_s=0.0).init(costly, 40, 12, key) == Memory.none()
+    kept = Price().init(costly, 40, 12, key).per_user
+    np.testing.assert_array_equal(kept.first_slot, -np.ones(40))
+
+
+def test_learns_is_yes_or_no() -> None:
+    """The message names the rule and the value."""
+    with pytest.raises(PolicyError, match=r"learns must be 0 or 1, got 2"):
+        registry.get("price:learns=2")
