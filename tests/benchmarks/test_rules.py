@@ -1,12 +1,15 @@
 """The benchmark of the rules: which rows it has, and that a rule that cannot decide says why."""
 
 import json
+from collections.abc import Callable
 from dataclasses import fields
 
 import pytest
 from jaxtyping import PRNGKeyArray
+from typer.testing import CliRunner
 
 from isma.benchmarks import rules
+from isma.cli import bench
 from isma.contract import Memory
 from isma.errors import DataError
 from isma.policies import registry
@@ -61,6 +64,22 @@ def test_json_has_every_field(decisions: rules.Decisions) -> None:
     assert [list(row) for row in told["decisions"]] == [names] * 4
 
 
-def test_all_rules_are_measured_and_those_that_weigh_where_migration_costs() -> None:
-    assert set(rules._WEIGHS) < set(registry.RULES)
-    assert rules.SIZES[0] == (40, 6)
+@pytest.mark.parametrize(("flags", "last"), [([], (500, 30)), (["--large"], (5_000, 300))])
+def test_the_command_prints_json_alone(
+    flags: list[str], last: tuple, decisions: rules.Decisions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def measure(on_step: Callable[[str], None], sizes: tuple) -> rules.Decisions:
+        asked.append(sizes)
+        return decisions
+
+    monkeypatch.setattr(rules, "measure", measure)
+    shown = CliRunner().invoke(bench.app, ["rules", "--json", *flags])
+    assert shown.exit_code == 0
+    assert len(json.loads(shown.stdout)["decisions"]) == 4
+    assert (asked[0][0], asked[0][-1]) == ((40, 6), last)
+
+
+def test_rules_that_weigh_a_cost_are_rules() -> None:
+    assert set(rules._WEIGHS) | set(rules._MOST_USERS) < set(registry.RULES)
