@@ -48,6 +48,7 @@ def test_the_study_writes_what_it_found(tmp_path: Path) -> None:
     assert (pd.read_csv(tmp_path / "budgets.csv")["mean_s"] > 0).all()
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_and_is_not_mistaken_for_another(tmp_path: Path) -> None:
     made, small = planner(Kind.DLSM), Budget(candidates=8, iterations=1, horizon=2, elites=3)
     budgets.study(tiny(), made, {"a": (small, 2)}, tmp_path)

@@ -31,6 +31,7 @@ def start(learner: LatentLearner) -> LatentState:
     return learner.start(jax.random.key(0))
 
 
+@pytest.mark.slow
 def test_the_bound_falls_and_rewards_are_foretold(
     learner: LatentLearner, start: LatentState
 ) -> None:

@@ -31,6 +31,7 @@ class _KilledError(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_a_training_that_is_stopped_ends_with_the_same_bytes(tmp_path: Path) -> None:
     """Stopped in its second round; the first one is kept."""
     whole = train(tmp_path / "whole")
