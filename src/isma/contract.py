@@ -176,11 +176,20 @@ class Observation(eqx.Module):
 
     def of_rows(self, row: Int[Array, "rows"]) -> "Observation":
         """What is seen of some users alone. Pools are those of all: ask the whole for them."""
-        take = lambda value: value[row]  # noqa: E731
-        users = ("gain", "station", "host", "wait_s", "visible", "decides", "requests")
-        users += ("position_m", "backlog", "bandwidth_hz")
-        rows = {name: jax.tree.map(take, getattr(self, name)) for name in users}
-        return replace(self, **rows)
+        take = lambda part: jax.tree.map(lambda value: value[row], part)  # noqa: E731
+        return replace(
+            self,
+            requests=take(self.requests),
+            gain=take(self.gain),
+            station=take(self.station),
+            host=take(self.host),
+            wait_s=take(self.wait_s),
+            visible=take(self.visible),
+            decides=take(self.decides),
+            position_m=take(self.position_m),
+            backlog=take(self.backlog),
+            bandwidth_hz=take(self.bandwidth_hz),
+        )
 
     def pool(self, target: Int[Array, "users"]) -> Int[Array, "users"]:
         """The CPU that a user bound for `target` shares, as far as its decision maker can tell.

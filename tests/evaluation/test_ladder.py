@@ -11,6 +11,7 @@ import pytest
 from worlds import tiny
 
 from isma import api
+from isma.errors import ScenarioError
 from isma.evaluation import ladder, whole_run
 from isma.evaluation.future import every_tick
 from isma.evaluation.whole_run import Reach, closed
@@ -91,3 +92,10 @@ def test_what_is_closed_by_hand() -> None:
         Reach({}, 1, 5.0, 5.0, {"a": 6.0, "b": 7.5}, {"30": 5.5}, 0.0),
     ]
     assert closed(worlds, "30") == pytest.approx(0.5)
+
+
+def test_a_city_that_is_too_large_is_refused_and_nothing_written(tmp_path: Path) -> None:
+    """100,000 users and 1,000 stations: before anything is laid out by user and place."""
+    with pytest.raises(ScenarioError, match=r"at most 524,288 .* got 100,000 users and 1,000"):
+        api.bound("metropolis", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

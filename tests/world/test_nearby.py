@@ -54,7 +54,8 @@ def test_motion_is_the_same_either_way() -> None:
     def both(a, b, station, turn):
         step_m = jnp.asarray(40.0)
         a = mobility.advance(*a, turn, step_m, site_m, radius_m)
-        b = mobility.advance_beside(*b, turn, step_m, site_m, radius_m, station, beside)
+        walk = lambda at_m: mobility.walk_to_nearest(at_m, station, site_m, beside)  # noqa: E731
+        b = mobility.advance(*b, turn, step_m, site_m, radius_m, walk)
         return a, b, mobility.walk_to_nearest(b[0], station, site_m, beside)
 
     for turn in jax.random.normal(turning, (60, 200)):

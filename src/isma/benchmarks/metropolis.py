@@ -14,18 +14,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import PRNGKeyArray
 
-from isma.contract import Action, Memory, Observation, Policy
 from isma.errors import RunError
 from isma.policies import registry
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
 from isma.simulator.state import reset
 from isma.simulator.step import everyone, observe
+from isma.simulator.timing import act_ms
 from isma.storage import write_atomically
 from isma.world import files
 
@@ -129,13 +127,7 @@ def size(users: int, servers: int) -> Size:
         jax.block_until_ready(outcome)
         spent.append((time.perf_counter() - began) / _TICKS)
     observation = observe(params, state, everyone(params, state), params.shape.visibility)
-    jax.block_until_ready(_act(policy, memory, observation, key))
-    calls = []
-    for number in range(_CALLS):
-        began = time.perf_counter()
-        drawn = jax.random.fold_in(key, number)
-        jax.block_until_ready(_act(policy, memory, observation, drawn))
-        calls.append(time.perf_counter() - began)
+    median_ms, p99_ms = act_ms(policy, memory, observation, key, _CALLS)
     tick_s = float(np.median(spent))
     return Size(
         users,
@@ -143,18 +135,11 @@ def size(users: int, servers: int) -> Size:
         tick_ms=1e3 * tick_s,
         steps_per_s=1 / tick_s,
         real_time=scenario.time.tick_s / tick_s,
-        decision_ms_p50=float(np.percentile(calls, 50) * 1e3),
-        decision_ms_p99=float(np.percentile(calls, 99) * 1e3),
+        decision_ms_p50=median_ms,
+        decision_ms_p99=p99_ms,
         peak_bytes=_peak_bytes(),
         bare_bytes=bare,
     )
-
-
-@eqx.filter_jit
-def _act(
-    policy: Policy, memory: Memory, observation: Observation, key: PRNGKeyArray
-) -> tuple[Action, Memory]:
-    return policy.act(memory, observation, key)
 
 
 def _peak_bytes() -> int:
@@ -231,13 +216,20 @@ def draw(sizes: Sizes, out: Path) -> Path:
         axes.set_title(title, fontsize=10, loc="left")
         axes.grid(which="major", linewidth=0.4, alpha=0.6)
     panels[0].legend(frameon=False, fontsize=8, loc="lower right")
-    kind = out.suffix.lstrip(".") or "png"
-    if kind not in ("png", "svg"):
-        raise RunError(f"--out must end in .png or .svg, got {out.name}")
     buffer = BytesIO()
-    canvas.savefig(buffer, format=kind, dpi=150)
+    canvas.savefig(buffer, format=picture_kind(out), dpi=150)
     write_atomically(out, buffer.getvalue())
     return out
+
+
+def picture_kind(out: Path) -> str:
+    """The format that a file's name asks for. Raises RunError where it cannot be written."""
+    kind = out.suffix.lstrip(".")
+    if kind not in ("png", "svg"):
+        raise RunError(f"--out must end in .png or .svg, got {out.name}")
+    if not out.absolute().parent.is_dir():
+        raise RunError(f"--out must be in a folder that is there, got {out}")
+    return kind
 
 
 def _beyond_mb(row: Size) -> float:

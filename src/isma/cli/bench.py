@@ -48,6 +48,8 @@ def bench_metropolis(
     ] = None,
 ) -> None:
     """A tick, a decision of all servers at once, and memory, from 1,000 to 100,000 users."""
+    if out is not None:
+        metropolis.picture_kind(out)  # A wrong name is told before minutes of work, not after.
     with bar(Console(stderr=True)) as shown:
         task = shown.add_task("laying out", total=None)
         sizes = metropolis.measure(lambda label: shown.update(task, description=label))

@@ -48,12 +48,9 @@ class Moments:
 
     def all(self) -> list[Moment]:
         """The moments that are kept, and the last one of all."""
-        last = (
-            []
-            if self._last is None or any(self._last is m for m in self._kept[-1:])
-            else [self._last]
-        )
-        return self._kept + last
+        if self._last is None or (self._kept and self._kept[-1] is self._last):
+            return self._kept
+        return [*self._kept, self._last]
 
 
 class Course:

@@ -14,11 +14,13 @@ import pandas as pd
 
 from isma.bounds.whole_run import first_prices_s, run_bound
 from isma.contract import Policy
+from isma.errors import ScenarioError
 from isma.evaluation import cell, ladder
 from isma.evaluation.future import MOST_PLACES, every_tick, known_future
 from isma.evaluation.plan import Plan
 from isma.simulator.params import Params, build
 from isma.storage import claim, write_atomically
+from isma.world.nearby import LARGE, is_large
 from isma.world.scenario import Scenario
 
 FEASIBLE = ("price", "full-information")
@@ -100,12 +102,14 @@ def reach_all(
     """
     policies = plan.made()
     points = plan.points()
+    laid = [build(point.scenario) for point in points]
+    for params in laid:
+        _refuse_large(params)
     digest = hashlib.sha256(f"{plan.digest()} {list(foresight_s)}".encode()).hexdigest()[:8]
     if out is not None:
         claim(out, "config.toml", plan.dumps(), "run")
     found = []
-    for number, point in enumerate(points):
-        params = build(point.scenario)
+    for number, (point, params) in enumerate(zip(points, laid, strict=True)):
         for seed in plan.seeds:
             path = None if out is None else out / "worlds" / f"{digest}-{number}-{seed}.json"
             label = f"point {number + 1} of {len(points)}, seed {seed}"
@@ -143,6 +147,17 @@ def at_points(reaches: Sequence[Reach]) -> list[list[Reach]]:
     for reach in reaches:
         found.setdefault(tuple(map(str, reach.point.values())), []).append(reach)
     return list(found.values())
+
+
+def _refuse_large(params: Params) -> None:
+    """Refuse a city whose users cannot be followed along all servers. Raises ScenarioError."""
+    users, stations = params.shape.num_users, params.shape.num_stations
+    if is_large(users, stations):
+        raise ScenarioError(
+            f"isma bound follows every user past every station: there must be at most {LARGE:,} of "
+            f"such pairs, got {users:,} users and {stations:,} stations; lower users.count, or see "
+            "the bound of single decisions in isma compare"
+        )
 
 
 def _is_city(params: Params) -> bool:

@@ -50,8 +50,8 @@ def shared_out(
 
     A server divides its CPU among those who stay. For one that leaves it asks what that user would
     take at home's price: it knows no better of a server whose users it cannot see. Whose service
-    stands still meanwhile does its tasks alone, if that is sooner than to wait. Where it
-    is known how all share their hosts now, only servers that users leave are split again in a large city.
+    stands still meanwhile does its tasks alone, if that is sooner than to wait. In a large city only
+    servers that users leave are split again, where it is known how all share their hosts (`here`).
     """
     pools = Pools(observation.pool(target), observation.num_pools)
     theirs = at(offer, target)

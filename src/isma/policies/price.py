@@ -1,6 +1,6 @@
 """Prices: each server moves its own users against what the others charge."""
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -38,6 +38,18 @@ from isma.world.switches import Migrating
 _MOST_HOPS = 32
 """Farther is as far as anywhere."""
 _SHORTEST_S = 1e-9
+
+
+class _Moment(NamedTuple):
+    """What a decision starts from."""
+
+    observation: Observation
+    offer: Offers
+    home: Pools
+    here: Split
+    """How all share their hosts now."""
+    lasts_s: Float[Array, "users"]
+    """How long what a move gains lasts."""
 
 
 class Price(Policy):
@@ -94,24 +106,17 @@ class Price(Policy):
         lasts_s = lasting_s(observation, self.stay_s)
         if seen is not None:
             lasts_s = dwell_s(seen, observation, self.stay_s)
-        search_in = self._among_near if few else self._everywhere
-        search = search_in(observation, offer, home, here, lasts_s, key)
+        now = _Moment(observation, offer, home, here, lasts_s)
+        search = self._among_near(now, key) if few else self._everywhere(now, key)
         action, stays = shared_out(observation, offer, search.target, here)
         share = jnp.where(search.moved, search.share, action.cpu_share)
         own_price_s = jnp.zeros_like(action.price_s) if alone else stays.price_s
         answer = Action(action.server, action.offload_ratio, share, own_price_s)
         return answer, Memory(memory.per_server, seen)
 
-    def _everywhere(
-        self,
-        observation: Observation,
-        offer: Offers,
-        home: Pools,
-        here: Split,
-        lasts_s: Float[Array, "users"],
-        key: PRNGKeyArray,
-    ) -> Search:
+    def _everywhere(self, now: _Moment, key: PRNGKeyArray) -> Search:
         """The best moves of any user to any server."""
+        observation, offer, home, here, lasts_s = now
         if not isinstance(offer, Offer):
             offer = offers(observation)
         price_s = believed_price_s(observation, home, here, offer)
@@ -137,16 +142,9 @@ class Price(Policy):
             max_moves=self.moves,
         )
 
-    def _among_near(
-        self,
-        observation: Observation,
-        offer: Offers,
-        home: Pools,
-        here: Split,
-        lasts_s: Float[Array, "users"],
-        key: PRNGKeyArray,
-    ) -> Search:
+    def _among_near(self, now: _Moment, key: PRNGKeyArray) -> Search:
         """The best moves to near servers of the users that could gain most."""
+        observation, offer, home, here, lasts_s = now
         price_s = believed_price_s(observation, home, here, offer)
         pull, users = jnp.sqrt(price_s), observation.host.shape[0]
         turn, tie, lot = jax.random.split(key, 3)

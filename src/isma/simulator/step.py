@@ -171,12 +171,10 @@ def move(params: Params, state: State, draws: Draws) -> Motion:
             motion.position_m, motion.heading_rad, params.step_m, params.road.ends_m
         )
     else:
-        now = (motion.position_m, motion.heading_rad, turn, params.step_m)
-        city = (params.site_m, params.coverage_radius_m)
-        position_m, heading_rad = (
-            mobility.advance(*now, *city)
-            if params.beside is None
-            else mobility.advance_beside(*now, *city, state.station, params.beside)
+        position_m, heading_rad = mobility.advance(
+            *(motion.position_m, motion.heading_rad, turn, params.step_m),
+            *(params.site_m, params.coverage_radius_m),
+            lambda ahead_m: nearest_station(params, ahead_m, state.station),
         )
     if params.visits is None:
         return Motion(position_m, heading_rad)

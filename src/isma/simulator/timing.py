@@ -38,7 +38,11 @@ def decision_ms(
 
 
 def act_ms(
-    policy: Policy, memory: Memory, observation: Observation, key: PRNGKeyArray
+    policy: Policy,
+    memory: Memory,
+    observation: Observation,
+    key: PRNGKeyArray,
+    fewest: int = _FEWEST_CALLS,
 ) -> tuple[float, float]:
     """The same of that memory and observation; compiling left out."""
     calls = itertools.count()
@@ -48,13 +52,13 @@ def act_ms(
         jax.block_until_ready(_act(policy, memory, observation, call_key))
 
     ask()
-    return percentiles_ms(ask)
+    return percentiles_ms(ask, fewest)
 
 
-def percentiles_ms(call: Callable[[], object]) -> tuple[float, float]:
+def percentiles_ms(call: Callable[[], object], fewest: int = _FEWEST_CALLS) -> tuple[float, float]:
     """Median and 99th percentile of a call's wall time, over a second or as many calls as are enough."""
     spent: list[float] = []
-    while len(spent) < _FEWEST_CALLS or (sum(spent) < _LONGEST_S and len(spent) < _MOST_CALLS):
+    while len(spent) < fewest or (sum(spent) < _LONGEST_S and len(spent) < _MOST_CALLS):
         began = time.perf_counter()
         call()
         spent.append(time.perf_counter() - began)

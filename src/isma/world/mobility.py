@@ -1,5 +1,7 @@
 """How users move: steadily with slowly turning headings, reflected at the border of the coverage."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
@@ -147,51 +149,19 @@ def advance(
     step_m: Float[Array, ""],
     site_m: Float[Array, "stations 2"],
     radius_m: Float[Array, ""],
+    nearest: Callable[[Float[Array, "users 2"]], Int[Array, "users"]] | None = None,
 ) -> tuple[Float[Array, "users 2"], Float[Array, "users"]]:
     """Turn by `turn_rad`, go `step_m` metres, and reflect at the border of the union of discs.
 
     A user that would leave the disc of its nearest station is mirrored at that disc's rim, and its
-    heading at the rim's tangent.
+    heading at the rim's tangent. `nearest` finds that station; None looks at all of them.
     """
     heading = heading_rad + turn_rad
-    ahead = _straight(position_m, heading, step_m)
-    squared = _squared_distance(ahead, site_m)
-    centre = site_m[jnp.argmin(squared, axis=-1)]
-    return _reflect(ahead, heading, centre, jnp.sqrt(jnp.min(squared, axis=-1)), radius_m)
-
-
-def advance_beside(
-    position_m: Float[Array, "users 2"],
-    heading_rad: Float[Array, "users"],
-    turn_rad: Float[Array, "users"],
-    step_m: Float[Array, ""],
-    site_m: Float[Array, "stations 2"],
-    radius_m: Float[Array, ""],
-    station: Int[Array, "users"],
-    beside: Int[Array, "stations beside"],
-) -> tuple[Float[Array, "users 2"], Float[Array, "users"]]:
-    """As `advance`, from users' nearest stations: at a cost that does not grow with all stations."""
-    heading = heading_rad + turn_rad
-    ahead = _straight(position_m, heading, step_m)
-    centre = site_m[walk_to_nearest(ahead, station, site_m, beside)]
-    return _reflect(ahead, heading, centre, jnp.sqrt(_way_m2(ahead, centre)), radius_m)
-
-
-def _straight(
-    position_m: Float[Array, "users 2"], heading: Float[Array, "users"], step_m: Float[Array, ""]
-) -> Float[Array, "users 2"]:
     direction = jnp.stack([jnp.cos(heading), jnp.sin(heading)], -1)
-    return position_m + step_m * direction
-
-
-def _reflect(
-    ahead: Float[Array, "users 2"],
-    heading: Float[Array, "users"],
-    centre: Float[Array, "users 2"],
-    distance: Float[Array, "users"],
-    radius_m: Float[Array, ""],
-) -> tuple[Float[Array, "users 2"], Float[Array, "users"]]:
+    ahead = position_m + step_m * direction
+    centre = site_m[nearest_site(ahead, site_m) if nearest is None else nearest(ahead)]
     outward = ahead - centre
+    distance = jnp.sqrt(_way_m2(ahead, centre))
     normal = outward / jnp.maximum(distance, 1e-9)[:, None]
     outside = distance > radius_m
     mirrored = ahead - 2 * (distance - radius_m)[:, None] * normal
