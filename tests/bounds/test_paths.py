@@ -45,7 +45,7 @@ def future(stop_slots: np.ndarray, between: np.ndarray) -> Future:
         server_hz=jnp.ones(PLACES),
         latency=None,
         stops=stops,
-        remap=None,
+        elsewhere=None,
         num_blocks=1,
     )
 
@@ -104,3 +104,16 @@ def test_by_hand() -> None:
     stops = np.array([0, 10, 20])
     assert found(cost_s, stops, BETWEEN) == pytest.approx(1.5 / 5, rel=1e-5)
     assert by_trying_all(cost_s, stops, BETWEEN) == pytest.approx(1.5 / 5, rel=1e-5)
+
+
+def test_an_idle_server_does_not_make_waiting_free() -> None:
+    """As by hand, but the line's slope says nothing; the wait of 0.5 s is longer than the 0.2 s."""
+    cost_s = np.full((STEPS, PLACES), 2.0)
+    cost_s[:2, 0] = cost_s[2:, 1] = 0.2
+    reached = path_costs(
+        future(np.array([0, 10, 20]), BETWEEN),
+        jnp.asarray(cost_s[None, :, None] / STEPS, jnp.float32),
+        jnp.zeros((1, STEPS, 1)),
+        None,
+    )
+    assert float(reached[0]) == pytest.approx((4 * 0.2 + 0.5) / 5, rel=1e-5)

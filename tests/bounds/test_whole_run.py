@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jaxtyping import Array, Int, PRNGKeyArray
 from worlds import EVERYTHING, tiny
 
-from isma.bounds.whole_run import dual_s, first_prices_s
+from isma.bounds.whole_run import Effort, dual_s, first_prices_s
 from isma.contract import Action, Memory, Observation, Policy
 from isma.evaluation import cell, future
 from isma.evaluation.future import known_future
@@ -112,7 +112,7 @@ def test_below_every_run_of_four_decisions(switch: str) -> None:
     hosts = jnp.asarray(SEQUENCES.reshape(-1, DECISIONS, USERS))
     compared = 0
     for seed in range(2):
-        bound_s = run_bound_s(scenario, params, seed, steps=(60, 30))
+        bound_s = run_bound_s(scenario, params, seed, effort=Effort(0, 60, 30))
         if np.isnan(bound_s):
             continue
         compared += 1
@@ -157,7 +157,7 @@ def test_below_every_policy(seed: int, on: set[str], name: str) -> None:
         {"duration_s": 10, "warmup_s": 3} | {k: v for s in on for k, v in ON[s].items()}
     )
     params = build(scenario)
-    bound_s = run_bound_s(scenario, params, seed, steps=(30, 10))
+    bound_s = run_bound_s(scenario, params, seed, effort=Effort(0, 30, 10))
     assert bound_s <= cell.run(
         scenario, params, registry.get(name), seed, lambda _: None
     ).mean_s * (1 + 1e-5)
@@ -184,9 +184,10 @@ def test_elsewhere_stands_for_all_other_servers(
     few = {"sites.count": 5, "servers.count": 3} if switch == "few" else {}
     scenario = tiny({"duration_s": 10, "warmup_s": 3, **SWITCHES[switch], **few})
     params = build(scenario)
-    whole_s = run_bound_s(scenario, params, 0, steps=(40, 20))
-    monkeypatch.setattr(future, "MOST_PLACES", 2)
-    part_s = run_bound_s(scenario, params, 0, steps=(40, 20))
+    whole_s = run_bound_s(scenario, params, 0, effort=Effort(0, 40, 20))
+    monkeypatch.setattr(future, "MOST_SERVERS", 2)
+    monkeypatch.setattr(future, "MOST_NEAR", 1)
+    part_s = run_bound_s(scenario, params, 0, effort=Effort(20, 20, 20))
     assert 0.3 * whole_s < part_s <= whole_s * (1 + 1e-3)
     for name in ("stay", "nearest", "price"):
         run = cell.run(scenario, params, registry.get(name), 0, lambda _: None)

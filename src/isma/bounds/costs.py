@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from isma.bounds.future import Future
+from isma.bounds.future import Elsewhere, Future
 from isma.planning.allocation import RATIOS, Offer, completion_s, latency_s, lead_s
 
 _LEAST_SHARE = 1e-6
 _STEEPEST = 1e9
+_TOO_DEAR_S = 1e9
+"""A price at which nobody offloads."""
 
 
 class Costs(NamedTuple):
@@ -20,6 +22,8 @@ class Costs(NamedTuple):
     """The least t + λ φ while the service runs, times the step's weight."""
     cpu_share: Float[Array, "stages steps users places"]
     """The share that is taken at that cost."""
+    server: Int[Array, "stages steps users places"]
+    """Whose share it is; elsewhere, that of the server with the least cost there."""
     steepness: Float[Array, "stages steps users"]
     """Waiting for w costs at least the part min(1, steepness · w) of what offloading gains, wherever."""
 
@@ -32,27 +36,119 @@ class Cheapest(NamedTuple):
     steepness: Float[Array, "..."]
 
 
+class _Choices(NamedTuple):
+    """What a user of a stage may choose between in each step."""
+
+    hops: Float[Array, "steps users choices"]
+    price_s: Float[Array, "steps users choices"]
+    server: Int[Array, "steps users choices"]
+    server_hz: Float[Array, "steps users choices"]
+
+
+class _Far(NamedTuple):
+    """The least price at each number of hops from a station, and the server that asks it."""
+
+    price_s: Float[Array, "blocks stations distances"]
+    server: Int[Array, "blocks stations distances"]
+
+
 def step_costs(future: Future, price_s: Float[Array, "blocks servers"]) -> Costs:
     """Costs of all steps, stage by stage."""
+    elsewhere, named = future.elsewhere, future.places
+    far, station = None, None
+    if elsewhere is not None:
+        far, station, named = _far(elsewhere, price_s), elsewhere.station, named[..., :-1]
+    local_s, backhaul_s = future.local_s[:, None], future.hop_s[:, None]
 
-    def stage(part: tuple[Array, ...]) -> Costs:
-        weight, length, block, uplink_s, hops, places = part
-        price = _at_places(price_s, block, places)
+    def stage(part: tuple) -> Costs:
+        weight, length, block, uplink_s, hops, named, station = part
+        count = named.shape[1]
+        choices = _named(future, price_s[block], hops[..., :count], named)
+        if far is not None:
+            beyond = _beyond(future, far, block, station, hops[..., count:])
+            choices = jax.tree.map(lambda *each: jnp.concatenate(each, axis=-1), choices, beyond)
+        offer = Offer(
+            local_s=local_s,
+            transfer_s=uplink_s[..., None] + backhaul_s * choices.hops,
+            work_s=future.cycles[:, None] / choices.server_hz,
+            fixed_s=None if future.latency is None else latency_s(future.latency, choices.hops),
+        )
         used = weight > 0
-        per_task = (length[:, None] / jnp.where(used, weight, 1))[..., None] * price
-        found = cheapest(_offer(future, uplink_s, hops, places), per_task)
+        per_task = (length[:, None] / jnp.where(used, weight, 1))[..., None]
+        found = cheapest(offer, per_task * choices.price_s)
+        cost_s, share, server = found.cost_s, found.cpu_share, choices.server
+        if far is not None:
+            cost_s, share, server = _folded(count, cost_s, share, server)
         return Costs(
-            jnp.where(used, weight, 0)[..., None] * found.cost_s,
-            jnp.where(used[..., None], found.cpu_share, 0),
+            jnp.where(used, weight, 0)[..., None] * cost_s,
+            jnp.where(used[..., None], share, 0),
+            server,
             jnp.min(found.steepness, axis=-1),
         )
 
-    return jax.lax.map(
-        stage,
-        (
-            *(future.weight, future.length, future.block),
-            *(future.uplink_s, future.hops, future.places),
-        ),
+    parts = (future.weight, future.length, future.block, future.uplink_s, future.hops, named)
+    return jax.lax.map(stage, (*parts, station))
+
+
+def _named(
+    future: Future,
+    price_s: Float[Array, "steps servers"],
+    hops: Float[Array, "steps users places"],
+    places: Int[Array, "users places"],
+) -> _Choices:
+    """The servers that are places of their own."""
+    server, clock_hz = (
+        jnp.broadcast_to(value, hops.shape) for value in (places, future.server_hz[places])
+    )
+    return _Choices(hops, price_s[:, places], server, clock_hz)
+
+
+def _beyond(
+    future: Future,
+    far: _Far,
+    block: Int[Array, "steps"],
+    station: Int[Array, "steps users"],
+    fewest: Float[Array, "steps users 1"],
+) -> _Choices:
+    """All others, by hops: at each the least price, on the fastest clock that there is."""
+    price_s, server = (part[block[:, None], station] for part in far)
+    hops = jnp.broadcast_to(jnp.arange(price_s.shape[-1], dtype=fewest.dtype), price_s.shape)
+    price_s = jnp.where(hops < fewest, _TOO_DEAR_S, price_s)
+    return _Choices(hops, price_s, server, jnp.full_like(hops, jnp.max(future.server_hz)))
+
+
+def _far(elsewhere: Elsewhere, price_s: Float[Array, "blocks servers"]) -> _Far:
+    distance = jnp.arange(elsewhere.most_hops + 1)
+    off = elsewhere.hops[:, None] == distance[:, None]  # station, distance, server
+
+    def block(price_s: Float[Array, "servers"]) -> _Far:
+        order = jnp.argsort(price_s).astype(jnp.int32)
+        rank = jnp.zeros_like(order).at[order].set(jnp.arange(len(order), dtype=jnp.int32))
+        best = jnp.min(jnp.where(off, rank, len(order)), axis=-1)
+        dear = jnp.full((1,), _TOO_DEAR_S, price_s.dtype)
+        return _Far(jnp.concatenate([price_s[order], dear])[best], order[best])
+
+    return jax.lax.map(block, price_s)
+
+
+def _folded(
+    count: int,
+    cost_s: Float[Array, "steps users choices"],
+    cpu_share: Float[Array, "steps users choices"],
+    server: Int[Array, "steps users choices"],
+) -> tuple[Array, Array, Array]:
+    """Elsewhere is one place: where it costs least, and of equals the last server and the largest share."""
+    least_s = jnp.min(cost_s[..., count:], axis=-1, keepdims=True)
+    best = cost_s[..., count:] == least_s
+
+    def of_best(value: Array) -> Array:
+        return jnp.max(jnp.where(best, value[..., count:], 0), axis=-1, keepdims=True)
+
+    joined = lambda named, last: jnp.concatenate([named[..., :count], last], axis=-1)  # noqa: E731
+    return (
+        joined(cost_s, least_s),
+        joined(cpu_share, of_best(cpu_share)),
+        joined(server, of_best(server)),
     )
 
 
@@ -62,11 +158,7 @@ def demand(
     """Part of each server that is asked for in each block by users who are at places so often."""
     taken = visits * costs.cpu_share * future.length[..., None, None]
     num_blocks, servers = price_s.shape
-    # Elsewhere is wherever it is cheapest.
-    elsewhere = jnp.argmin(price_s, axis=1)[future.block][..., None, None]
-    server = future.places[:, None]
-    server = jnp.where(server < servers, server, elsewhere)
-    where = future.block[..., None, None] * servers + server
+    where = future.block[..., None, None] * servers + costs.server
     asked = jax.ops.segment_sum(taken.ravel(), where.ravel(), num_blocks * servers)
     return asked.reshape(num_blocks, servers) / jnp.maximum(block_lengths(future), 1e-12)[:, None]
 
@@ -106,29 +198,3 @@ def cheapest(offer: Offer, price_s: Float[Array, "..."]) -> Cheapest:
             jnp.minimum(best.steepness, steepness),
         )
     return best
-
-
-def _at_places(
-    price_s: Float[Array, "blocks servers"],
-    block: Int[Array, "steps"],
-    places: Int[Array, "users places"],
-) -> Float[Array, "steps users places"]:
-    """Prices at the places; elsewhere costs no more than the cheapest server."""
-    everywhere = jnp.concatenate([price_s, jnp.min(price_s, axis=1, keepdims=True)], axis=1)
-    return everywhere[block][:, places]
-
-
-def _offer(
-    future: Future,
-    uplink_s: Float[Array, "steps users"],
-    hops: Float[Array, "steps users places"],
-    places: Int[Array, "users places"],
-) -> Offer:
-    fastest = jnp.max(future.server_hz, keepdims=True)
-    clock_hz = jnp.concatenate([future.server_hz, fastest])[places]
-    return Offer(
-        local_s=future.local_s[:, None],
-        transfer_s=uplink_s[..., None] + future.hop_s[:, None] * hops,
-        work_s=future.cycles[:, None] / clock_hz,
-        fixed_s=None if future.latency is None else latency_s(future.latency, hops),
-    )

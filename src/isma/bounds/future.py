@@ -21,6 +21,15 @@ class Remap(eqx.Module):
     """Which of the next stage's places this stage counts as elsewhere."""
 
 
+class Elsewhere(eqx.Module):
+    """The servers that are no places of their own: at each number of hops the one with the least price."""
+
+    station: Int[Array, "stages steps users"]
+    hops: Int[Array, "stations servers"]
+    remap: Remap
+    most_hops: int = eqx.field(static=True)
+
+
 class Stops(eqx.Module):
     """What moving costs: how long a service stops, by classes of hops."""
 
@@ -64,7 +73,7 @@ class Future(eqx.Module):
     latency: Latency | None
     stops: Stops | None
     """None where moves are free."""
-    remap: Remap | None
+    elsewhere: Elsewhere | None
     """None where every server is a place of its own."""
     num_blocks: int = eqx.field(static=True)
 

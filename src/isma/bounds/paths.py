@@ -62,7 +62,8 @@ def path_costs(
 
         return jax.lax.scan(one, carry, steps, reverse=True)[0], None
 
-    remap = None if future.remap is None else (future.remap.position, future.remap.fresh)
+    far = future.elsewhere
+    remap = None if far is None else (far.remap.position, far.remap.fresh)
     (first, _), _ = jax.lax.scan(stage, (ahead, ahead), (steps, stops.of_pair, remap), reverse=True)
     return _least(first[0], -1, blur_s)
 
@@ -116,7 +117,7 @@ def _waiting(
     least_s = flat(jnp.min(cost_s, axis=-1))
     gain_s = jnp.maximum(flat(future.weight) * future.local_s - least_s, 0)
     begin, offset = stops.start_slot.ravel(), flat(stops.offset_slots)
-    steep = flat(steepness)
+    steep, weight = flat(steepness), flat(future.weight)
     count = least_s.shape[0]
 
     @jax.checkpoint
@@ -125,7 +126,11 @@ def _waiting(
         passed = (begin[index] - begin).astype(offset.dtype)[:, None] + offset[index]
         wait_s = jnp.maximum(stops.stop_slots - passed[..., None], 0) * stops.slot_s
         part = jnp.minimum(steep[index][..., None] * wait_s, 1)
-        cost = least_s[index][..., None] + gain_s[index][..., None] * part
+        line = least_s[index][..., None] + gain_s[index][..., None] * part
+        # Nothing that is offloaded is done before the service runs again.
+        cost = jnp.maximum(
+            line, weight[index][..., None] * jnp.minimum(wait_s, future.local_s[:, None])
+        )
         inside = (jnp.arange(count) + later < count)[:, None, None]
         touched, whole = sums
         return (

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from isma.bounds.future import Remap
+from isma.bounds.future import Elsewhere, Remap
 from isma.contract import Infrastructure
 from isma.planning.allocation import latency_s
 
@@ -19,7 +19,7 @@ class Listed(NamedTuple):
     """From the user's station; to elsewhere, the fewest."""
     between: Float[Array, "stages users places places"]
     """Hops from place (row) to place; from and to elsewhere, the fewest."""
-    remap: Remap | None
+    elsewhere: Elsewhere | None
 
 
 def every_server(
@@ -37,10 +37,11 @@ def nearest_servers(
     cycles: Float[Array, "users"],
     station: Int[Array, "stages steps users"],
     count: int,
+    most_hops: int,
 ) -> Listed:
     """For each stage and user the servers that would be best on average if nobody else were there.
 
-    All others are elsewhere: as near as the nearest of them, wherever one comes from.
+    All others are elsewhere: to move, as near as the nearest of them, wherever one comes from.
     """
     hops, apart = infrastructure.hops, infrastructure.between
     servers = infrastructure.server_hz.shape[0]
@@ -68,8 +69,11 @@ def nearest_servers(
         elsewhere = jnp.full_like(near[:, :1], servers)
         return jnp.concatenate([near, elsewhere], axis=1), to_places, between
 
-    places, to_places, between = jax.lax.map(stage, jnp.asarray(station))
-    return Listed(places, to_places, between, _remap(places))
+    places, to_places, between = jax.lax.map(stage, station)
+    far = Elsewhere(
+        *(station, jnp.minimum(hops, most_hops).astype(jnp.int32)), _remap(places), most_hops
+    )
+    return Listed(places, to_places, between, far)
 
 
 def _remap(places: Int[Array, "stages users places"]) -> Remap:

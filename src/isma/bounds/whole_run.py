@@ -10,18 +10,32 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from isma.bounds.costs import block_lengths, demand, step_costs
 from isma.bounds.future import Future
 from isma.bounds.paths import path_costs, visits
 
 _FIRST_BLUR, _LAST_BLUR = 0.1, 1e-3
+_FINE_BLUR = 0.01
+_COARSE = 10
+"""Every so manyth step is looked at first, where there is a coarse search."""
 _GAIN = 0.3
 _FIRST_SIZE, _LONGER, _SHORTER, _MIXED = 0.01, 1.2, 0.7, 0.3
 """Steps of the volume algorithm in log price: the first one, and how they grow and shrink."""
 _ROUNDING = 1e-5
 """Part by which sums in single precision may be too large."""
+
+
+class Effort(NamedTuple):
+    """How many times prices are improved."""
+
+    coarse: int
+    """On some steps alone, with free moves; 0: the next search begins without."""
+    free: int
+    """On all, with free moves."""
+    paths: int
+    """With those that cost."""
 
 
 class RunBound(NamedTuple):
@@ -44,23 +58,49 @@ def first_prices_s(future: Future) -> Float[Array, "blocks servers"]:
 
 
 @eqx.filter_jit
-def run_bound(
-    future: Future, price_s: Float[Array, "blocks servers"], free_steps: int, steps: int
-) -> RunBound:
+def run_bound(future: Future, price_s: Float[Array, "blocks servers"], effort: Effort) -> RunBound:
     """Lower bound of the mean completion time, from prices to start with.
 
     Prices first follow the demand as if moves were free, while choices are blurred by a softmin whose
     temperature falls; then that of whole paths. What counts is the exact dual of the prices at the end:
     stopping early costs tightness, never validity. Where moves are free both are the same.
     """
-    free = replace(future, stops=None, remap=None)
-    price_s = _ascend(free, price_s, free_steps)
+    free = replace(future, stops=None)
+    if effort.coarse:
+        part, at = _thinned(free)
+        price_s = _ascend(part, first_prices_s(part), effort.coarse, _FIRST_BLUR)[at]
+    price_s = _ascend(free, price_s, effort.free, _FINE_BLUR if effort.coarse else _FIRST_BLUR)
     bound = dual_s(future, price_s)
-    if future.stops is None or steps == 0:
+    if future.stops is None or effort.paths == 0:
         return RunBound(bound, price_s)
-    later = _follow(future, price_s, steps)
+    later = _follow(future, price_s, effort.paths)
     found = dual_s(future, later)
     return RunBound(jnp.maximum(bound, found), jnp.where(found > bound, later, price_s))
+
+
+def _thinned(future: Future) -> tuple[Future, Int[Array, "blocks"]]:
+    """Some of the steps, each with prices of its own, and which of them stands for each block."""
+    some = lambda value: value[:, ::_COARSE]  # noqa: E731
+    stages, steps = future.block.shape
+    kept = len(range(0, steps, _COARSE))
+    own = jnp.arange(stages * kept, dtype=jnp.int32).reshape(stages, kept)
+    elsewhere = future.elsewhere
+    if elsewhere is not None:
+        elsewhere = replace(elsewhere, station=some(elsewhere.station))
+    part = replace(
+        future,
+        weight=some(future.weight),
+        length=some(future.length),
+        block=own,
+        uplink_s=some(future.uplink_s),
+        hops=some(future.hops),
+        elsewhere=elsewhere,
+        num_blocks=stages * kept,
+    )
+    nearest = jnp.repeat(own, _COARSE, axis=1)[:, :steps]
+    last = stages * kept - 1
+    at = jnp.full(future.num_blocks, last, jnp.int32).at[future.block.ravel()].min(nearest.ravel())
+    return part, at
 
 
 def dual_s(future: Future, price_s: Float[Array, "blocks servers"]) -> Float[Array, ""]:
@@ -72,12 +112,12 @@ def dual_s(future: Future, price_s: Float[Array, "blocks servers"]) -> Float[Arr
 
 
 def _ascend(
-    future: Future, price_s: Float[Array, "blocks servers"], steps: int
+    future: Future, price_s: Float[Array, "blocks servers"], steps: int, first_blur: float
 ) -> Float[Array, "blocks servers"]:
     """Prices after so many steps towards those at which no server is asked for more than it has."""
 
     def improve(step: Array, log_price: Array) -> Array:
-        blur = _FIRST_BLUR * (_LAST_BLUR / _FIRST_BLUR) ** (step / steps)
+        blur = first_blur * (_LAST_BLUR / first_blur) ** (step / steps)
         asked = _asked(future, jnp.exp(log_price), blur).asked
         size = _GAIN * jnp.minimum(1.0, 10 * blur)
         return log_price + size * jnp.log(jnp.clip(asked, 0.1, 10.0))

@@ -22,8 +22,12 @@ from isma.simulator.step import step
 from isma.world.scenario import Scenario
 from isma.world.switches import Migrating
 
-MOST_PLACES = 17
-"""Up to so many servers each is a place of its own; else a user has one less, and elsewhere."""
+MOST_SERVERS = 17
+"""Up to so many servers each is a place for every user."""
+MOST_NEAR = 40
+"""Of more, so many are near a user and places of their own; the others are elsewhere."""
+_FARTHEST = 8
+"""Hops beyond which elsewhere counts as no farther."""
 _STAGE_STEPS = 60
 _MOST_CLASSES = 9
 _MOST_STEPS = 128
@@ -84,7 +88,7 @@ def known_future(scenario: Scenario, params: Params, seed: int, evenly: bool = F
     if evenly:
         ticks = _spread(ticks, int(np.max(params.period_ticks)), time.slots_per_tick)
     begins = _changes(params, state, time.warmup_ticks, time.num_ticks)
-    few = params.shape.num_servers <= MOST_PLACES
+    few = params.shape.num_servers <= MOST_SERVERS
     if not few:
         begins[:] = True
     return _future(params, state, ticks, Cut(np.flatnonzero(begins), len(begins)), few)
@@ -175,8 +179,9 @@ def _future(params: Params, state: State, ticks: Ticks, cut: Cut, few: bool) -> 
             infrastructure,
             hop_s,
             requests.cycles,
-            jnp.asarray(staged(ticks.station)),
-            MOST_PLACES - 1,
+            jnp.asarray(staged(ticks.station), jnp.int32),
+            min(MOST_NEAR, params.shape.num_servers - 1),
+            min(_FARTHEST, int(np.max(infrastructure.hops))),
         )
     begin_slot = np.asarray(cut.begin_tick, np.int64) * slots_per_tick
     blocks = cut.begin_tick // int(np.max(params.period_ticks))
@@ -206,7 +211,7 @@ def _future(params: Params, state: State, ticks: Ticks, cut: Cut, few: bool) -> 
             slot_s=params.slot_s,
             most_steps=stops.most_steps,
         ),
-        remap=listed.remap,
+        elsewhere=listed.elsewhere,
         num_blocks=int(blocks[-1]) + 1,
     )
 

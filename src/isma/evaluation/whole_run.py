@@ -12,11 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from isma.bounds.whole_run import first_prices_s, run_bound
+from isma.bounds.whole_run import Effort, first_prices_s, run_bound
 from isma.contract import Policy
 from isma.errors import ScenarioError
 from isma.evaluation import cell, ladder
-from isma.evaluation.future import MOST_PLACES, every_tick, known_future
+from isma.evaluation.future import MOST_SERVERS, every_tick, known_future
 from isma.evaluation.plan import Plan
 from isma.simulator.params import Params, build
 from isma.storage import claim, write_atomically
@@ -25,9 +25,8 @@ from isma.world.scenario import Scenario
 
 FEASIBLE = ("price", "full-information")
 """Policies that say what can be reached."""
-_STEPS, _CITY_STEPS = (60, 40), (40, 4)
-"""Improvements of prices with free moves and with those that cost. In a city, where users have a few
-places among many servers, most of the bound is in the former and most of the time in the latter."""
+_EFFORT, _CITY_EFFORT = Effort(0, 60, 40), Effort(100, 10, 0)
+"""In a city prices for free moves give nearly all of the bound, and those for paths take all the time."""
 
 OnPart = Callable[[str], None]
 
@@ -162,7 +161,7 @@ def _refuse_large(params: Params) -> None:
 
 def _is_city(params: Params) -> bool:
     """Whether servers are so many that a bound takes minutes."""
-    return params.shape.num_servers > MOST_PLACES
+    return params.shape.num_servers > MOST_SERVERS
 
 
 def _kept(path: Path | None) -> Reach | None:
@@ -211,17 +210,16 @@ def run_bound_s(
     params: Params,
     seed: int,
     evenly: bool = False,
-    steps: tuple[int, int] | None = None,
+    effort: Effort | None = None,
 ) -> float:
     """No policy's mean is below this one in that world, in seconds (docs/bounds.md).
 
     `evenly` spreads the tasks of each decision period over it: no longer proven, but close, since
-    nobody can share a server out anew for each task. `steps` improve the prices, with free moves and
-    with those that cost; fewer of the latter where servers are many.
+    nobody can share a server out anew for each task. `effort` goes into the prices.
     """
-    if steps is None:
-        steps = _CITY_STEPS if _is_city(params) else _STEPS
+    if effort is None:
+        effort = _CITY_EFFORT if _is_city(params) else _EFFORT
     future = known_future(scenario, params, seed, evenly)
     if not float(future.counted):
         return float("nan")
-    return float(run_bound(future, first_prices_s(future), *steps).mean_s)
+    return float(run_bound(future, first_prices_s(future), effort).mean_s)
