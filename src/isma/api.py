@@ -11,9 +11,11 @@ import pandas as pd
 
 from isma.environments import NetworkEnv
 from isma.evaluation import compare as comparison
+from isma.evaluation import explain as looking
 from isma.evaluation import report, whole_run
 from isma.evaluation.conformance import suite
 from isma.evaluation.conformance.rules import Verdict
+from isma.evaluation.explanation import Explanation
 from isma.evaluation.figures import gaps, learning
 from isma.evaluation.plan import Plan
 from isma.evaluation.tables import Run
@@ -90,6 +92,22 @@ def bound(
         whole_run.write_table(found, folder)
         gaps.write(found, folder)
     return found
+
+
+def explain(
+    run: str | Path,
+    user: int,
+    time_s: float,
+    policy: str | None = None,
+    seed: int | None = None,
+    point: int = 1,
+) -> Explanation:
+    """Why a user's service was sent where it was, by the first decision from a time on.
+
+    In a folder that `compare` wrote; without a policy or a seed by the run's first; `point` counts the
+    values of `vary` from 1. Raises IsmaError.
+    """
+    return looking.explain(Path(run), user, time_s, policy, seed, point)
 
 
 def check_policy(name: str, scenario: Scenario | str | Path = "paper") -> list[Verdict]:

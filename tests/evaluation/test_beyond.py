@@ -30,6 +30,7 @@ def test_downtime_is_a_column_where_migrations_cost(tmp_path: Path) -> None:
     assert "time for which a user&#39;s service stood still" in text
 
 
+@pytest.mark.slow
 def test_it_is_empty_at_points_where_they_are_free(tmp_path: Path) -> None:
     kinds = ("free", "cold")
     found = run(tmp_path, {"coverage_radius_m": 150}, ("nearest",), **{"migration.kind": kinds})

@@ -27,7 +27,13 @@ def test_who_keeps_to_the_contract_passes(policy: Policy) -> None:
     assert {v.outcome for v in verdicts} == {Outcome.KEPT}, [v.line for v in verdicts]
 
 
-@pytest.mark.parametrize("policy", [registry.get("full-information"), strangers.Reference()])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        pytest.param(registry.get("full-information"), marks=pytest.mark.slow),
+        strangers.Reference(),
+    ],
+)
 def test_a_reference_may_see_everybody(policy: Policy) -> None:
     verdicts = check(policy, tiny())
     assert not broken(verdicts)

@@ -43,6 +43,7 @@ def test_a_rung_knows_the_stations_of_the_run_itself() -> None:
     assert ladder.rung(scenario, every_tick(scenario, params, 7), 7.0).track.step_slots == 3500
 
 
+@pytest.mark.slow
 def test_what_is_beyond_its_time_changes_nothing() -> None:
     """Another track from there on, and the same charge; another within it, and another charge."""
     scenario = tiny(COSTLY)

@@ -150,6 +150,7 @@ def plan_of(limit: float | None, numbers: tuple[int, ...] = (1, 3)) -> Plan:
     return Plan(tiny(), ("nearest", "stay"), (0,), {SERVERS: numbers}, limit)
 
 
+@pytest.mark.slow
 def test_another_limit_runs_nothing_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = compare(plan_of(100.0), tmp_path / "run")
     summary = pd.read_csv(out / "summary.csv")

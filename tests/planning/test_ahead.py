@@ -39,7 +39,10 @@ def futures() -> Futures:
     )
 
 
-@pytest.mark.parametrize("kind", ["plain", "waiting", "newcomer"])
+@pytest.mark.parametrize(
+    "kind",
+    ["plain", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("waiting", "newcomer"))],
+)
 def test_as_all_sequences_of_places(kind: str) -> None:
     observation, future = world(kind), futures()
     server = np.array([[0, 1, 2], [2, 1, 0]])

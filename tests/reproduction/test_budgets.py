@@ -33,6 +33,7 @@ def test_one_server_decides_once() -> None:
         assert changed[own].any()
 
 
+@pytest.mark.slow
 def test_the_study_writes_what_it_found(tmp_path: Path) -> None:
     """A budget against itself is nothing above; the search has a row for each pass."""
     made = planner(Kind.DLSM)

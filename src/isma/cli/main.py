@@ -9,6 +9,7 @@ from isma.cli import bench, scenario
 from isma.cli.bound import bound
 from isma.cli.check_policy import check_policy
 from isma.cli.compare import compare
+from isma.cli.explain import explain
 from isma.cli.reproduce import reproduce
 from isma.cli.train import train
 from isma.errors import IsmaError
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 app.command()(compare)
 app.command()(bound)
+app.command()(explain)
 app.command()(train)
 app.command()(reproduce)
 app.command()(check_policy)

@@ -57,14 +57,19 @@ def moment(text: str | None) -> datetime | None:
     return found
 
 
-def seconds(text: str | None, option: str = "--duration") -> float | None:
-    """A length of time above 0, with a unit or in seconds. Raises ScenarioError."""
+def seconds(
+    text: str | None, option: str = "--duration", *, from_zero: bool = False
+) -> float | None:
+    """A length of time above 0 (or from 0 on), with a unit or in seconds. Raises ScenarioError."""
     if text is None:
         return None
     try:
         value = units.quantity(text, units.SECONDS)
     except ValueError as error:
         raise ScenarioError(f"{option} {error}, got {text!r}") from None
-    if not isinstance(value, float) or not 0 < value < float("inf"):
-        raise ScenarioError(f"{option} must be above 0, got {text!r}")
+    least = "0 or more" if from_zero else "above 0"
+    if not isinstance(value, float) or not 0 <= value < float("inf"):
+        raise ScenarioError(f"{option} must be {least}, got {text!r}")
+    if value == 0 and not from_zero:
+        raise ScenarioError(f"{option} must be {least}, got {text!r}")
     return value

@@ -103,16 +103,19 @@ class Price(Policy):
         here = split(at(offer, observation.host), home)
         few = isinstance(offer, Asked) and not (alone or self.everywhere)
         seen = None if memory.per_user is None else look(memory.per_user, observation)
-        lasts_s = lasting_s(observation, self.stay_s)
-        if seen is not None:
-            lasts_s = dwell_s(seen, observation, self.stay_s)
-        now = _Moment(observation, offer, home, here, lasts_s)
+        now = _Moment(observation, offer, home, here, self.lasts_s(seen, observation))
         search = self._among_near(now, key) if few else self._everywhere(now, key)
         action, stays = shared_out(observation, offer, search.target, here)
         share = jnp.where(search.moved, search.share, action.cpu_share)
         own_price_s = jnp.zeros_like(action.price_s) if alone else stays.price_s
         answer = Action(action.server, action.offload_ratio, share, own_price_s)
         return answer, Memory(memory.per_server, seen)
+
+    def lasts_s(self, seen: Seen | None, observation: Observation) -> Float[Array, "users"]:
+        """How long what a move gains is taken to last for each user, as far as it has been seen."""
+        if seen is None:
+            return lasting_s(observation, self.stay_s)
+        return dwell_s(seen, observation, self.stay_s)
 
     def _everywhere(self, now: _Moment, key: PRNGKeyArray) -> Search:
         """The best moves of any user to any server."""

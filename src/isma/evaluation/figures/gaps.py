@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from isma.evaluation import quantities
 from isma.evaluation.figures import phase, style
 from isma.evaluation.figures.drawing import Drawing, Figure, blank, save
-from isma.evaluation.whole_run import Reach, at_points, best_of, closed
+from isma.evaluation.whole_run import Reach, at_points, closed
 
 _MOST_RUNGS = 4
 _HIGH_GAP = 0.4
@@ -32,9 +32,16 @@ def write(reaches: Sequence[Reach], folder: Path) -> Figure | None:
             level.index(group[0].point[field]) for level, field in zip(levels, fields, strict=True)
         )
         for group in groups:
-            best = best_of(group)
+            means_s = sorted(
+                (_mean(group, lambda world, name=name: world.mean_s[name]), name)
+                for name in group[0].mean_s
+            )
+            best_s, best = means_s[0]
             gap = _mean(group, lambda world, best=best: world.mean_s[best] / world.bound_s - 1)
-            label = f"{quantities.name(best)}\n{quantities.percent(gap, signed=True)}"
+            lines = [quantities.name(best), f"{quantities.percent(gap)} above"]
+            if len(means_s) > 1:
+                lines.append(f"leads by {quantities.percent(means_s[1][0] / best_s - 1)}")
+            label = "\n".join(lines)
             _square(panels[0], place(group), gap / _HIGH_GAP, label, style.ORANGE)
             for axes, rung in zip(panels[1:], rungs, strict=True):
                 part = closed(group, rung)
@@ -42,7 +49,7 @@ def write(reaches: Sequence[Reach], folder: Path) -> Figure | None:
                 _square(
                     axes, place(group), abs(part), quantities.percent(part, signed=True), colour
                 )
-        style.title(panels[0], "The best rule", "and how far it is above the bound")
+        style.title(panels[0], "The best rule", "above the bound, and before the next")
         for axes, rung in zip(panels[1:], rungs, strict=True):
             style.title(axes, f"{rung} s of foresight", "part of that gap it closes")
         for axes in panels:

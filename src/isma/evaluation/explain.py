@@ -1,0 +1,176 @@
+"""Look into a run: why a user's service was sent where it was. The world is run again up to then."""
+
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from isma.contract import Action, Memory, Observation, Policy
+from isma.errors import RunError, unknown
+from isma.evaluation.cell import chunk_ticks
+from isma.evaluation.explanation import Choice, Explanation
+from isma.evaluation.plan import Plan
+from isma.policies.base import refuse_large
+from isma.policies.price import Price
+from isma.policies.reckoning import Reckoned, reckon
+from isma.simulator.params import Params, build
+from isma.simulator.rollout import run_chunk
+from isma.simulator.state import State, draw, reset
+from isma.simulator.step import before_decisions, observe
+from isma.world import files
+from isma.world.scenario import Scenario
+from isma.world.vary import Point
+
+_LOG = logging.getLogger(__name__)
+
+
+class _Look(NamedTuple):
+    """A tick's decisions, before they are carried out."""
+
+    observation: Observation
+    action: Action
+    reckoned: Reckoned
+
+
+def explain(
+    folder: Path,
+    user: int,
+    time_s: float,
+    policy: str | None = None,
+    seed: int | None = None,
+    point: int = 1,
+) -> Explanation:
+    """The first decision for a user from a time on, in a run that `isma compare` wrote.
+
+    The world is run again up to then: a run is the same each time. Without a policy it is the first
+    of the run, without a seed its first; `point` counts the values of `--vary` from 1. Raises IsmaError.
+    """
+    plan = _plan(folder)
+    name = plan.policies[0] if policy is None else policy
+    made = plan.made()
+    if name not in made:
+        raise RunError(f"{folder}: {unknown('policy of this run', name, made)}")
+    world = plan.seeds[0] if seed is None else seed
+    if world not in plan.seeds:
+        raise RunError(
+            f"{folder}: --seed must be one of the run's {', '.join(map(str, plan.seeds))}, got {world}"
+        )
+    if not any((folder / "cells").glob(f"{plan.digest()}-*")):
+        _LOG.warning(
+            "%s was made by other code or data than is here now: its worlds are run again by these, "
+            "and may differ",
+            folder,
+        )
+    points = plan.points()
+    if not 1 <= point <= len(points):
+        raise RunError(f"{folder}: --point must be 1 to {len(points)}, got {point}")
+    return of_world(points[point - 1], name, made[name], user, time_s, world)
+
+
+def _plan(folder: Path) -> Plan:
+    path = folder / "config.toml"
+    if not path.is_file():
+        raise RunError(f"{folder}: must be a run's folder with a config.toml, got none")
+    run = files.run_table(path)
+    if not run or not run.get("policies") or not run.get("seeds"):
+        raise RunError(f"{path}: must be of a run, with policies and seeds in its table [run]")
+    vary = {field: tuple(values) for field, values in run.get("vary", {}).items()}
+    return Plan(files.load(path), tuple(run["policies"]), tuple(run["seeds"]), vary)
+
+
+def of_world(
+    point: Point, name: str, policy: Policy, user: int, time_s: float, seed: int
+) -> Explanation:
+    """The same in a world that is named by its scenario and seed. Raises IsmaError."""
+    scenario, params = point.scenario, build(point.scenario)
+    shape = params.shape
+    refuse_large("isma explain", shape.num_users, shape.num_servers)
+    _check(scenario, params, user, time_s)
+    key, memory_key = jax.random.split(jax.random.key(seed))
+    state = _reset(params, key)
+    memory = policy.init(scenario, shape.num_users, shape.num_servers, memory_key)
+    chunk = chunk_ticks(params)
+    for left in range(int(time_s / scenario.time.tick_s + 1e-6), 0, -chunk):
+        state, memory, _ = run_chunk(params, policy, state, memory, key, min(chunk, left))
+    decided: tuple[State, _Look] | None = None
+    times_s: list[float] = []
+    stop_slots = 0
+    while int(state.tick) < scenario.time.num_ticks:
+        look = _look(params, policy, state, memory, key)
+        if bool(look.observation.decides[user]):
+            if decided is not None:
+                break
+            decided = state, look
+        state, memory, outcome = run_chunk(params, policy, state, memory, key, 1)
+        if decided is not None:
+            times_s += np.asarray(outcome.completion_time_s)[0, user].tolist()
+            if state.downtime is not None:
+                start = int(decided[0].tick) * scenario.time.slots_per_tick
+                stop_slots = max(stop_slots, int(state.downtime.up_slot[user]) - start)
+    if decided is None:
+        raise RunError(
+            f"user {user} must have a decision after {time_s:g} s, got none until the run's end"
+        )
+    done_s = np.array(times_s)[~np.isnan(times_s)]
+    before, look = decided
+    return Explanation(
+        policy=name,
+        user=user,
+        time_s=int(before.tick) * scenario.time.tick_s,
+        station=int(look.observation.station[user]),
+        host=int(look.observation.host[user]),
+        target=int(look.action.server[user]),
+        offload_ratio=float(look.action.offload_ratio[user]),
+        cpu_share=float(look.action.cpu_share[user]),
+        choices=_choices(look, user),
+        margin=policy.margin if isinstance(policy, Price) else None,
+        priced=policy.publishes_price,
+        stop_s=stop_slots * scenario.time.slot_s,
+        tasks=len(done_s),
+        mean_s=float(done_s.mean()) if len(done_s) else float("nan"),
+    )
+
+
+@eqx.filter_jit
+def _look(params: Params, policy: Policy, state: State, memory: Memory, key: PRNGKeyArray) -> _Look:
+    draws = draw(params, key, state.tick)
+    state, deciding, _ = before_decisions(params, state, draws)
+    seen = observe(params, state, deciding, policy.visibility or params.shape.visibility)
+    action, _ = policy.act(memory, seen, draws.policy_key)
+    return _Look(seen, action, reckon(policy, memory, seen))
+
+
+def _choices(look: _Look, user: int) -> tuple[Choice, ...]:
+    row = lambda value: np.asarray(value[user], float).tolist()  # noqa: E731
+    hops: Float[Array, "servers"] = look.observation.infrastructure.hops[
+        look.observation.station[user]
+    ]
+    known = look.reckoned
+    found = [
+        Choice(server, round(far), *values)
+        for server, (far, *values) in enumerate(
+            zip(
+                np.asarray(hops).tolist(),
+                *(row(known.load), row(known.offload_ratio)),
+                *(row(known.own_s), row(known.others_s), row(known.move_s)),
+                strict=True,
+            )
+        )
+    ]
+    return tuple(sorted(found, key=lambda choice: choice.cost_s))
+
+
+def _check(scenario: Scenario, params: Params, user: int, time_s: float) -> None:
+    if not 0 <= user < params.shape.num_users:
+        raise RunError(f"--user must be 0 to {params.shape.num_users - 1}, got {user}")
+    if not 0 <= time_s < scenario.time.duration_s:
+        raise RunError(
+            f"--time must be within the run's {scenario.time.duration_s:g} s, got {time_s:g} s"
+        )
+
+
+_reset = jax.jit(reset)

@@ -1,0 +1,139 @@
+"""A decision in words and numbers: what there was to choose from, what was chosen, what came of it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A server, as the one that decided saw it. Times are for one task."""
+
+    server: int
+    hops: int
+    """From the user's station."""
+    load: float
+    """Sum of the shares that its users ask for, as last heard."""
+    offload_ratio: float
+    """What the user would offload there."""
+    own_s: float
+    """The user's completion time."""
+    others_s: float
+    """What the server's other users lose by it."""
+    move_s: float
+    """What the move adds, spread over the time in which it is to pay."""
+
+    @property
+    def cost_s(self) -> float:
+        """All of it together."""
+        return self.own_s + self.others_s + self.move_s
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A decision for one user: what there was to choose from, what was chosen, and what came of it."""
+
+    policy: str
+    user: int
+    time_s: float
+    """When it was decided: the first time from the one asked for on."""
+    station: int
+    host: int
+    """Where the service was."""
+    target: int
+    """Where it was sent."""
+    offload_ratio: float
+    cpu_share: float
+    """What was asked for it."""
+    choices: tuple[Choice, ...]
+    """All servers, the cheapest first."""
+    margin: float | None
+    """The part of the user's time that a move must save; None if the policy does not go by that."""
+    priced: bool
+    """Whether servers tell each other a price; else a user's cost elsewhere is guessed from load."""
+    stop_s: float
+    """Time for which the service stood still from then on."""
+    tasks: int
+    """That came until it was decided again."""
+    mean_s: float
+    """Their mean completion time; NaN if none came."""
+
+    def at(self, server: int) -> Choice:
+        """What one server would have meant."""
+        return next(choice for choice in self.choices if choice.server == server)
+
+    @property
+    def why(self) -> list[str]:
+        """The same in sentences."""
+        here, there, best = self.at(self.host), self.at(self.target), self.choices[0]
+        stays = self.target == self.host
+        said = [
+            f"At {self.time_s:.1f} s user {self.user} is at station {self.station}, its service on "
+            f"server {self.host}, {_hops(here.hops)} away. `{self.policy}` "
+            + ("keeps it there" if stays else f"moves it to server {self.target}")
+            + f", offloads {self.offload_ratio:.0%} of each task and asks for "
+            f"{self.cpu_share:.1%} of the CPU."
+        ]
+        if stays and best.server == self.host:
+            said.append("No server looked cheaper.")
+        elif stays:
+            said.append(self._why_not(best, here))
+        else:
+            said.append(
+                f"There a task costs {there.cost_s:.4g} s, where it was {here.cost_s:.4g} s: "
+                f"{_part(here, there)}."
+            )
+            if best.server != self.target:
+                said.append(
+                    f"Server {best.server} looked cheaper still, {best.cost_s:.4g} s: "
+                    + (
+                        "who else moves in the same decision changes the prices, and of servers "
+                        "that are nearly equal chance takes one."
+                        if self.margin is not None
+                        else self._blind()
+                    )
+                )
+        said.append(self._came())
+        return said
+
+    def _why_not(self, best: Choice, here: Choice) -> str:
+        gain_s = here.cost_s - best.cost_s
+        found = f"Server {best.server} would have saved {gain_s:.4g} s a task"
+        if self.margin is None:
+            return f"{found}, {self._blind()}"
+        least_s = self.margin * here.own_s
+        if gain_s <= least_s:
+            return (
+                f"{found}, less than the {least_s:.4g} s ({self.margin:.0%} of its time) that a "
+                "move must save."
+            )
+        return (
+            f"{found}, enough to go. But a server moves few users in one decision, those with most "
+            "to gain first, which changes the prices for the rest, and where many servers decide "
+            "on the same news each lets only some of its users go."
+        )
+
+    def _blind(self) -> str:
+        if self.priced:
+            return f"`{self.policy}` does not go by that."
+        return (
+            f"as far as its load tells. `{self.policy}` does not go by that, and without prices no "
+            "server knows how dear another is."
+        )
+
+    def _came(self) -> str:
+        stood = f" The service stood still for {self.stop_s:.2f} s." if self.stop_s > 0 else ""
+        if not self.tasks:
+            return f"No task came until the next decision.{stood}"
+        reckoned_s = self.at(self.target).own_s
+        return (
+            f"Until the next decision {self.tasks} tasks came and took {self.mean_s:.4g} s on "
+            f"average, where {reckoned_s:.4g} s were reckoned.{stood}"
+        )
+
+
+def _hops(hops: int) -> str:
+    return "1 hop" if hops == 1 else f"{hops} hops"
+
+
+def _part(here: Choice, there: Choice) -> str:
+    saved = 1 - there.cost_s / here.cost_s
+    return f"{saved:.1%} less" if saved >= 0 else f"{-saved:.1%} more"

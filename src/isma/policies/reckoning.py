@@ -1,0 +1,73 @@
+"""What a server has to go by for one of its users: what each server would cost it, as far as it knows.
+
+These are the numbers that `price` weighs. For other rules they say what their server could have known.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from isma.contract import Memory, Observation, Policy
+from isma.planning.allocation import at, joining, offers, split
+from isma.planning.migration import charge_s
+from isma.planning.moves import own_pull
+from isma.planning.pools import Pools
+from isma.policies.base import believed_load, lasting_s
+from isma.policies.dwelling import look
+from isma.policies.price import Price, believed_price_s
+
+_USUAL_STAY_S = 60.0
+
+
+class Reckoned(NamedTuple):
+    """For each user what it would mean to be served by each server."""
+
+    offload_ratio: Float[Array, "users servers"]
+    """What it would offload there."""
+    own_s: Float[Array, "users servers"]
+    """Completion time of its tasks."""
+    others_s: Float[Array, "users servers"]
+    """What all other users of that server lose by it, a task each."""
+    move_s: Float[Array, "users servers"]
+    """What the move adds to each of its tasks for as long as it is taken to pay; 0 at home."""
+    load: Float[Array, "users servers"]
+    """Sum of the shares that users of that server ask for, as last heard."""
+
+    @property
+    def cost_s(self) -> Float[Array, "users servers"]:
+        """What is weighed: all of it together."""
+        return self.own_s + self.others_s + self.move_s
+
+
+def reckon(policy: Policy, memory: Memory, observation: Observation) -> Reckoned:
+    """What the servers that decide know of each server, for each of their users.
+
+    A move pays for as long as `price` takes it to; with other policies for a minute.
+    """
+    offer, host, users = (
+        offers(observation),
+        observation.host,
+        jnp.arange(observation.host.shape[0]),
+    )
+    home = Pools(observation.pool(host), observation.num_pools)
+    here = split(at(offer, host), home)
+    row = jnp.minimum(home.pool, home.num_pools - 1)
+    pull = jnp.sqrt(believed_price_s(observation, home, here, offer))[row]
+    own = own_pull(at(offer, host), pull[users, host])
+    joined = joining(offer, jnp.maximum(pull.at[users, host].add(-own), 0) ** 2)
+    charged_s = charge_s(observation, _lasts_s(policy, memory, observation))
+    return Reckoned(
+        joined.offload_ratio,
+        joined.time_s,
+        joined.cost_s - joined.time_s,
+        jnp.zeros_like(joined.time_s) if charged_s is None else charged_s,
+        believed_load(observation)[host],
+    )
+
+
+def _lasts_s(policy: Policy, memory: Memory, observation: Observation) -> Float[Array, "users"]:
+    if not isinstance(policy, Price):
+        return lasting_s(observation, _USUAL_STAY_S)
+    seen = None if memory.per_user is None else look(memory.per_user, observation)
+    return policy.lasts_s(seen, observation)
