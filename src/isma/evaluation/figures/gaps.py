@@ -27,7 +27,9 @@ def write(reaches: Sequence[Reach], folder: Path) -> Figure | None:
     rungs = list(groups[0][0].foresight_mean_s)[:_MOST_RUNGS]
     with style.theme():
         canvas = blank(min(1.5 + 0.55 * len(levels[1]), 8.0))
-        panels = canvas.subplots(1, 1 + len(rungs), sharey=True, squeeze=False)[0]
+        panels = canvas.subplots(
+            *(1, 1 + len(rungs)), sharey=True, squeeze=False, width_ratios=[2] + [1] * len(rungs)
+        )[0]
         place = lambda group: tuple(  # noqa: E731
             level.index(group[0].point[field]) for level, field in zip(levels, fields, strict=True)
         )
@@ -38,20 +40,20 @@ def write(reaches: Sequence[Reach], folder: Path) -> Figure | None:
             )
             best_s, best = means_s[0]
             gap = _mean(group, lambda world, best=best: world.mean_s[best] / world.bound_s - 1)
-            lines = [quantities.name(best), f"{quantities.percent(gap)} above"]
+            lines = [quantities.name(best), f"gap {quantities.percent(gap)}"]
             if len(means_s) > 1:
-                lines.append(f"leads by {quantities.percent(means_s[1][0] / best_s - 1)}")
+                lines.append(f"lead {quantities.percent(means_s[1][0] / best_s - 1)}")
             label = "\n".join(lines)
             _square(panels[0], place(group), gap / _HIGH_GAP, label, style.ORANGE)
             for axes, rung in zip(panels[1:], rungs, strict=True):
                 part = closed(group, rung)
                 colour = style.PURPLE if part > 0 else style.RULE
                 _square(
-                    axes, place(group), abs(part), quantities.percent(part, signed=True), colour
+                    axes, place(group), abs(part), f"{100 * part:+.0f}".replace("-", "−"), colour
                 )
-        style.title(panels[0], "The best rule", "above the bound, and before the next")
+        style.title(panels[0], "The best rule", "its gap to the bound, its lead over the next rule")
         for axes, rung in zip(panels[1:], rungs, strict=True):
-            style.title(axes, f"{rung} s of foresight", "part of that gap it closes")
+            style.title(axes, f"{rung} s seen", "closes % of that gap")
         for axes in panels:
             phase.frame(axes, axes_of)
             axes.tick_params(labelsize=7.5)
