@@ -67,6 +67,7 @@ def test_a_training_that_is_stopped_ends_with_the_same_bytes(tmp_path: Path) -> 
         train(tmp_path / "stopped")
 
 
+@pytest.mark.slow
 def test_separate_models_train(tmp_path: Path) -> None:
     made = train(tmp_path / "separate", steps=4, options={**SMALL, "separate": True})
     assert json.loads(made.checkpoint.with_suffix(".json").read_text())["frame"]["separate"]
