@@ -104,8 +104,8 @@ def explain(
 ) -> Explanation:
     """Why a user's service was sent where it was, by the first decision from a time on.
 
-    In a folder that `compare` wrote; without a policy or a seed by the run's first; `point` counts the
-    values of `vary` from 1. Raises IsmaError.
+    In a folder that `compare` wrote; without a policy by `price` or else the run's first, in its
+    first seed unless told; `point` counts the values of `vary` from 1. Raises IsmaError.
     """
     return looking.explain(Path(run), user, time_s, policy, seed, point)
 

@@ -192,3 +192,20 @@ def test_elsewhere_stands_for_all_other_servers(
     for name in ("stay", "nearest", "price"):
         run = cell.run(scenario, params, registry.get(name), 0, lambda _: None)
         assert part_s <= run.mean_s
+
+
+def test_what_is_beyond_the_farthest_counts_as_no_farther(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the same prices: else all servers that are farther would be none, and the bound too high."""
+    scenario = tiny(SMALL)
+    params = build(scenario)
+    monkeypatch.setattr(future, "MOST_SERVERS", 1)
+    monkeypatch.setattr(future, "MOST_NEAR", 1)
+    exact = known_future(scenario, params, 0)
+    monkeypatch.setattr(future, "_FARTHEST", 0)
+    nearer = known_future(scenario, params, 0)
+    assert nearer.elsewhere is not None
+    assert nearer.elsewhere.most_hops == 0
+    price_s = first_prices_s(exact)
+    for cheap in (0, 1):
+        price = price_s.at[:, cheap].multiply(1e-3)
+        assert float(dual_s(nearer, price)) <= float(dual_s(exact, price)) + 1e-4

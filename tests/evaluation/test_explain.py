@@ -61,6 +61,7 @@ def _explanation(best_s: float, target: int = 0) -> Explanation:
         offload_ratio=0.7,
         cpu_share=0.2,
         choices=tuple(sorted((choice, other), key=lambda one: one.cost_s)),
+        now_s=10.0,
         margin=0.05,
         priced=True,
         stop_s=0.0,

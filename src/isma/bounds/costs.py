@@ -113,11 +113,14 @@ def _beyond(
     """All others, by hops: at each the least price, on the fastest clock that there is."""
     price_s, server = (part[block[:, None], station] for part in far)
     hops = jnp.broadcast_to(jnp.arange(price_s.shape[-1], dtype=fewest.dtype), price_s.shape)
-    price_s = jnp.where(hops < fewest, _TOO_DEAR_S, price_s)
+    # The last distance stands for all beyond it too, so that it is never too near.
+    too_near = hops < jnp.minimum(fewest, price_s.shape[-1] - 1)
+    price_s = jnp.where(too_near, _TOO_DEAR_S, price_s)
     return _Choices(hops, price_s, server, jnp.full_like(hops, jnp.max(future.server_hz)))
 
 
 def _far(elsewhere: Elsewhere, price_s: Float[Array, "blocks servers"]) -> _Far:
+    """Servers by distance, looked up for stations: the cheapest at each, or one too dear to be taken."""
     distance = jnp.arange(elsewhere.most_hops + 1)
     off = elsewhere.hops[:, None] == distance[:, None]  # station, distance, server
 

@@ -26,6 +26,7 @@ class Elsewhere(eqx.Module):
 
     station: Int[Array, "stages steps users"]
     hops: Int[Array, "stations servers"]
+    """No more than `most_hops`: what is farther counts as no farther."""
     remap: Remap
     most_hops: int = eqx.field(static=True)
 

@@ -58,8 +58,8 @@ def first_prices_s(future: Future) -> Float[Array, "blocks servers"]:
 
 
 @eqx.filter_jit
-def run_bound(future: Future, price_s: Float[Array, "blocks servers"], effort: Effort) -> RunBound:
-    """Lower bound of the mean completion time, from prices to start with.
+def run_bound(future: Future, effort: Effort) -> RunBound:
+    """Lower bound of the mean completion time.
 
     Prices first follow the demand as if moves were free, while choices are blurred by a softmin whose
     temperature falls; then that of whole paths. What counts is the exact dual of the prices at the end:
@@ -69,7 +69,9 @@ def run_bound(future: Future, price_s: Float[Array, "blocks servers"], effort: E
     if effort.coarse:
         part, at = _thinned(free)
         price_s = _ascend(part, first_prices_s(part), effort.coarse, _FIRST_BLUR)[at]
-    price_s = _ascend(free, price_s, effort.free, _FINE_BLUR if effort.coarse else _FIRST_BLUR)
+        price_s = _ascend(free, price_s, effort.free, _FINE_BLUR)
+    else:
+        price_s = _ascend(free, first_prices_s(free), effort.free, _FIRST_BLUR)
     bound = dual_s(future, price_s)
     if future.stops is None or effort.paths == 0:
         return RunBound(bound, price_s)

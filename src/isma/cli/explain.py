@@ -21,7 +21,7 @@ def explain(
         str, typer.Option(metavar="TIME", help="the first decision from then on, as 12.3s")
     ],
     policy: Annotated[
-        str | None, typer.Option(help="one of the run's [default: its first]")
+        str | None, typer.Option(help="one of the run's [default: price, or else its first]")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="one of the run's [default: its first]")] = None,
     point: Annotated[int, typer.Option(help="which of the values of --vary, from 1")] = 1,

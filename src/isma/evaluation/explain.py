@@ -26,6 +26,7 @@ from isma.world.scenario import Scenario
 from isma.world.vary import Point
 
 _LOG = logging.getLogger(__name__)
+_USUAL = "price"
 
 
 class _Look(NamedTuple):
@@ -46,11 +47,13 @@ def explain(
 ) -> Explanation:
     """The first decision for a user from a time on, in a run that `isma compare` wrote.
 
-    The world is run again up to then: a run is the same each time. Without a policy it is the first
-    of the run, without a seed its first; `point` counts the values of `--vary` from 1. Raises IsmaError.
+    The world is run again up to then: a run is the same each time. Without a policy it is `price`
+    or, if the run has none, its first, without a seed its first; `point` counts the values of `--vary`
+    from 1. Raises IsmaError.
     """
     plan = _plan(folder)
-    name = plan.policies[0] if policy is None else policy
+    usual = _USUAL if _USUAL in plan.policies else plan.policies[0]
+    name = usual if policy is None else policy
     made = plan.made()
     if name not in made:
         raise RunError(f"{folder}: {unknown('policy of this run', name, made)}")
@@ -127,6 +130,7 @@ def of_world(
         offload_ratio=float(look.action.offload_ratio[user]),
         cpu_share=float(look.action.cpu_share[user]),
         choices=_choices(look, user),
+        now_s=float(look.reckoned.now_s[user]),
         margin=policy.margin if isinstance(policy, Price) else None,
         priced=policy.publishes_price,
         stop_s=stop_slots * scenario.time.slot_s,

@@ -45,6 +45,8 @@ class Explanation:
     """What was asked for it."""
     choices: tuple[Choice, ...]
     """All servers, the cheapest first."""
+    now_s: float
+    """Completion time where it was, as all shared that server."""
     margin: float | None
     """The part of the user's time that a move must save; None if the policy does not go by that."""
     priced: bool
@@ -99,7 +101,7 @@ class Explanation:
         found = f"Server {best.server} would have saved {gain_s:.4g} s a task"
         if self.margin is None:
             return f"{found}, {self._blind()}"
-        least_s = self.margin * here.own_s
+        least_s = self.margin * self.now_s
         if gain_s <= least_s:
             return (
                 f"{found}, less than the {least_s:.4g} s ({self.margin:.0%} of its time) that a "
@@ -123,10 +125,10 @@ class Explanation:
         stood = f" The service stood still for {self.stop_s:.2f} s." if self.stop_s > 0 else ""
         if not self.tasks:
             return f"No task came until the next decision.{stood}"
-        reckoned_s = self.at(self.target).own_s
+        beside = f", where {self.at(self.target).own_s:.4g} s were reckoned" if self.priced else ""
         return (
             f"Until the next decision {self.tasks} tasks came and took {self.mean_s:.4g} s on "
-            f"average, where {reckoned_s:.4g} s were reckoned.{stood}"
+            f"average{beside}.{stood}"
         )
 
 

@@ -166,6 +166,7 @@ def _changes(
 
 def _future(params: Params, state: State, ticks: Ticks, cut: Cut, few: bool) -> Future:
     requests, infrastructure = state.requests, network(params, state)
+    station = np.asarray(ticks.station)
     count = cut.sum(ticks.tasks)
     each = np.where(count > 0, count, 1)
     slots_per_tick = int(params.slots_per_tick)
@@ -179,7 +180,7 @@ def _future(params: Params, state: State, ticks: Ticks, cut: Cut, few: bool) -> 
             infrastructure,
             hop_s,
             requests.cycles,
-            jnp.asarray(staged(ticks.station), jnp.int32),
+            jnp.asarray(_staged(station, station[-1]), jnp.int32),
             min(MOST_NEAR, params.shape.num_servers - 1),
             min(_FARTHEST, int(np.max(infrastructure.hops))),
         )
@@ -261,8 +262,10 @@ def _stops(
     return _Stopping(slots, np.clip(whole, 1, most), np.minimum(touched, most), most)
 
 
-def _staged(value: np.ndarray, filler: float) -> np.ndarray:
+def _staged(value: np.ndarray, filler: float | Table) -> np.ndarray:
     """Steps as stages of so many; the last one is filled up."""
     missing = -len(value) % _STAGE_STEPS
-    filled = np.concatenate([value, np.full((missing, *value.shape[1:]), filler, value.dtype)])
+    filled = np.concatenate(
+        [value, np.full((missing, *value.shape[1:]), np.asarray(filler), value.dtype)]
+    )
     return filled.reshape(-1, _STAGE_STEPS, *value.shape[1:])

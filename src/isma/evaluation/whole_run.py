@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from isma.bounds.whole_run import Effort, first_prices_s, run_bound
+from isma.bounds.whole_run import Effort, run_bound
 from isma.contract import Policy
 from isma.errors import ScenarioError
 from isma.evaluation import cell, ladder
@@ -222,4 +222,4 @@ def run_bound_s(
     future = known_future(scenario, params, seed, evenly)
     if not float(future.counted):
         return float("nan")
-    return float(run_bound(future, first_prices_s(future), effort).mean_s)
+    return float(run_bound(future, effort).mean_s)

@@ -23,6 +23,8 @@ _USUAL_STAY_S = 60.0
 class Reckoned(NamedTuple):
     """For each user what it would mean to be served by each server."""
 
+    now_s: Float[Array, "users"]
+    """Completion time of its tasks where it is, as all share that server now."""
     offload_ratio: Float[Array, "users servers"]
     """What it would offload there."""
     own_s: Float[Array, "users servers"]
@@ -58,6 +60,7 @@ def reckon(policy: Policy, memory: Memory, observation: Observation) -> Reckoned
     joined = joining(offer, jnp.maximum(pull.at[users, host].add(-own), 0) ** 2)
     charged_s = charge_s(observation, _lasts_s(policy, memory, observation))
     return Reckoned(
+        here.time_s,
         joined.offload_ratio,
         joined.time_s,
         joined.cost_s - joined.time_s,
