@@ -11,6 +11,7 @@ from worlds import tiny
 from isma.errors import RunError
 from isma.model.latent import Kind
 from isma.planning.cross_entropy import Budget
+from isma.policies import registry
 from isma.reproduction import budgets
 from isma.simulator.rollout import run_chunk
 
@@ -38,10 +39,12 @@ def test_the_study_writes_what_it_found(tmp_path: Path) -> None:
     """A budget against itself is nothing above; the search has a row for each pass."""
     made = planner(Kind.DLSM)
     small = Budget(candidates=8, iterations=2, horizon=2, elites=3)
-    table, figure = budgets.study(tiny(), made, {"a": (small, 3), "b": (small, 2)}, tmp_path)
-    assert table["states"].tolist() == [3, 2]
-    assert table["above_last"].tolist() == [0, 0]
-    assert table["latent_steps"].tolist() == [72, 72]
+    rules = {"stay": registry.get("stay")}
+    table, figure = budgets.study(tiny(), made, {"a": (small, 3), "b": (small, 2)}, rules, tmp_path)
+    assert table["states"].tolist() == [3, 2, 2]
+    assert table["above_last"].tolist()[:2] == [0, 0]
+    assert table["above_last"][2] != 0
+    assert table["latent_steps"].tolist() == [72, 72, 0]
     passes = pd.read_csv(tmp_path / "search.csv")
     assert len(passes) == 3
     assert np.isfinite(passes.to_numpy()).all()
@@ -52,12 +55,12 @@ def test_the_study_writes_what_it_found(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_study_goes_on_and_is_not_mistaken_for_another(tmp_path: Path) -> None:
     made, small = planner(Kind.DLSM), Budget(candidates=8, iterations=1, horizon=2, elites=3)
-    budgets.study(tiny(), made, {"a": (small, 2)}, tmp_path)
+    budgets.study(tiny(), made, {"a": (small, 2)}, {}, tmp_path)
     states = tmp_path / "states.csv"
     lines = states.read_text().splitlines()
     states.write_text("\n".join([lines[0], "a,0,123.0"]) + "\n")
-    table, _ = budgets.study(tiny(), made, {"a": (small, 2)}, tmp_path)
+    table, _ = budgets.study(tiny(), made, {"a": (small, 2)}, {}, tmp_path)
     second = float(lines[2].split(",")[2])
     assert table["mean_s"][0] == pytest.approx((123.0 + second) / 2, rel=1e-5)
     with pytest.raises(RunError, match="another study"):
-        budgets.study(tiny(), made, {"a": (small, 3)}, tmp_path)
+        budgets.study(tiny(), made, {"a": (small, 3)}, {}, tmp_path)

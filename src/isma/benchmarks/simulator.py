@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import jax
@@ -49,11 +49,15 @@ class Figures:
     servers: int
     cores: int
     processor: str
+    device: str
+    """What simulated: JAX's name of it."""
     jax: str
     figures: tuple[Figure, ...]
 
 
-def measure(on_step: Callable[[str], None] = lambda label: None) -> Figures:
+def measure(
+    on_step: Callable[[str], None] = lambda label: None, batches: Sequence[int] = (WORLDS,)
+) -> Figures:
     """Measure on the preset `paper`, decisions, broadcasts and observations in the loop."""
     params = build(files.load("paper"))
     users = params.shape.num_users
@@ -66,14 +70,16 @@ def measure(on_step: Callable[[str], None] = lambda label: None) -> Figures:
         for ticks in (CHUNK_TICKS, LONG_TICKS):
             spent = _one_world_s_per_tick(params, policy, ticks)
             found.append(_figure("one world", name, 1, ticks, users, spent, numpy_s))
-        on_step(f"{WORLDS} worlds, {name}")
-        spent = _batch_s_per_tick(params, policy)
-        found.append(_figure("batch", name, WORLDS, CHUNK_TICKS, users, spent, numpy_s))
+        for worlds in batches:
+            on_step(f"{worlds:,} worlds, {name}")
+            spent = _batch_s_per_tick(params, policy, worlds)
+            found.append(_figure("batch", name, worlds, CHUNK_TICKS, users, spent, numpy_s))
     return Figures(
         users,
         params.shape.num_servers,
         os.cpu_count() or 1,
         platform.processor() or platform.machine(),
+        jax.devices()[0].device_kind,
         jax.__version__,
         tuple(found),
     )
@@ -102,12 +108,12 @@ def _one_world_s_per_tick(params: Params, policy: Policy, ticks: int) -> float:
     return _median_s(run, 50 if ticks == CHUNK_TICKS else REPEATS) / ticks
 
 
-def _batch_s_per_tick(params: Params, policy: Policy) -> float:
-    keys = jax.random.split(jax.random.key(0), WORLDS)
+def _batch_s_per_tick(params: Params, policy: Policy, worlds: int) -> float:
+    keys = jax.random.split(jax.random.key(0), worlds)
     start: State = jax.jit(jax.vmap(reset, in_axes=(None, 0)))(params, keys)
     sizes = (params.shape.num_users, params.shape.num_servers)
     one: Memory = policy.init(files.load("paper"), *sizes, keys[0])
-    memory = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (WORLDS, *leaf.shape)), one)
+    memory = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (worlds, *leaf.shape)), one)
     # A second chunk: by then all users are born and every server decides at its own phase.
     state, memory, _ = run_chunk_of_worlds(params, policy, start, memory, keys, CHUNK_TICKS)
 
@@ -145,7 +151,7 @@ def as_text(figures: Figures) -> str:
     """The figures as a table."""
     lines = [
         f"preset paper: {figures.users} users, {figures.servers} servers; {figures.cores} cores, "
-        f"{figures.processor}, jax {figures.jax}",
+        f"{figures.processor}, on {figures.device}, jax {figures.jax}",
         f"{'what':18}{'policy':10}{'worlds':>7}{'ticks':>8}{'user-steps/s':>15}{'µs/tick':>10}{'× NumPy':>9}",
     ]
     for row in figures.figures:

@@ -8,17 +8,24 @@ from rich.console import Console
 
 from isma.benchmarks import comparison, environments, metropolis, planner, rules, simulator
 from isma.cli.terminal import bar
+from isma.errors import RunError
 
 app = typer.Typer(help="Speed, with a peer beside it in the same run.", no_args_is_help=True)
 JsonOption = Annotated[bool, typer.Option("--json", help="figures as JSON")]
 
 
 @app.command("simulator")
-def bench_simulator(json: JsonOption = False) -> None:
+def bench_simulator(
+    json: JsonOption = False,
+    worlds: Annotated[
+        str, typer.Option(metavar="N,...", help="sizes of the batches")
+    ] = f"{simulator.WORLDS}",
+) -> None:
     """Simulated user-steps a second on `paper`: one world, a batch, long runs, and a NumPy loop."""
+    batches = _counts(worlds)
     with bar(Console(stderr=True)) as shown:
         task = shown.add_task("warming up", total=None)
-        figures = simulator.measure(lambda label: shown.update(task, description=label))
+        figures = simulator.measure(lambda label: shown.update(task, description=label), batches)
     typer.echo(simulator.as_json(figures) if json else simulator.as_text(figures))
 
 
@@ -84,3 +91,10 @@ def bench_rules(
         task = shown.add_task("laying out", total=None)
         decisions = rules.measure(lambda label: shown.update(task, description=label), sizes)
     typer.echo(rules.as_json(decisions) if json else rules.as_text(decisions))
+
+
+def _counts(text: str) -> list[int]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise RunError(f"--worlds must be whole numbers above 0 separated by commas, got {text!r}")
+    return [int(part) for part in parts]

@@ -1,8 +1,8 @@
-"""How much search a decision needs: the planner's budgets against what each brings in the world.
+"""How much search a decision needs: the planner's budgets, and rules, by what each brings in the world.
 
 In each of some states one server decides for its users with a budget, and then nobody decides for K
-periods: what those users' tasks took meanwhile is what that one decision was worth. All budgets meet
-the same states, and the same world after them.
+periods: what those users' tasks took meanwhile is what that one decision was worth. All budgets and
+rules meet the same states, and the same world after them.
 """
 
 import json
@@ -18,7 +18,7 @@ import pandas as pd
 from jaxtyping import Array, Float, PRNGKeyArray
 from matplotlib.ticker import NullFormatter
 
-from isma.contract import Memory
+from isma.contract import Memory, Policy
 from isma.evaluation.figures import style
 from isma.evaluation.figures.drawing import Drawing, Figure, blank, save
 from isma.evaluation.statistics import interval, paired_ratio
@@ -58,10 +58,11 @@ class Moment(eqx.Module):
 
 @dataclass(frozen=True)
 class Worth:
-    """What one budget brings."""
+    """What one budget brings, or one rule."""
 
     budget: str
     latent_steps: int
+    """0 for a rule, which imagines nothing."""
     mean_s: Float[np.ndarray, "states"]
     """Mean completion time of the server's users in each state; the first states, if not all."""
 
@@ -85,10 +86,10 @@ def moments(scenario: Scenario, planner: LatentPlanner, number: int) -> tuple[Pa
     return held, found
 
 
-def worth_s(params: Params, planner: LatentPlanner, moment: Moment, ticks: int) -> float:
+def worth_s(params: Params, policy: Policy, moment: Moment, ticks: int) -> float:
     """Mean completion time of the deciding server's users, equation (7), over the ticks that follow."""
     own = np.asarray(moment.state.placement.host == moment.server)
-    _, _, outcome = run_chunk(params, planner, moment.state, moment.memory, moment.key, ticks)
+    _, _, outcome = run_chunk(params, policy, moment.state, moment.memory, moment.key, ticks)
     times = np.asarray(outcome.completion_time_s)[:, own]
     return float(np.nanmean(np.nanmean(times, axis=(0, 2))))
 
@@ -117,40 +118,55 @@ def study(
     scenario: Scenario,
     planner: LatentPlanner,
     budgets: Mapping[str, tuple[Budget, int]],
+    rules: Mapping[str, Policy],
     out: Path,
     on_progress: Callable[[str, int, int], None] = lambda label, done, total: None,
 ) -> tuple[pd.DataFrame, Figure]:
     """Run every budget in so many states, the last one in detail; the table and the picture.
 
+    The rules decide in the states of the last budget, as if they had seen nothing before.
     Writes states.csv as it goes on, from which the same study goes on after an interruption; then
     budgets.csv, search.csv, budgets.svg and budgets.png. Raises RunError.
     """
     kept = _kept(out, scenario, planner, budgets)
-    total = sum(number for _, number in budgets.values())
+    last = list(budgets)[-1]
+    full, most = budgets[last]
+    total = sum(number for _, number in budgets.values()) + len(rules) * most
     on_progress("living up to the decisions", len(kept), total)
     lives = replace(planner, budget=_LIVING)
     params, states = moments(scenario, lives, max(number for _, number in budgets.values()))
     period_s = float(np.max(scenario.servers.decision_period_s))
-    for name, (budget, number) in budgets.items():
+
+    def worth(label: str, policy: Policy, budget: Budget, number: int, recall: bool) -> Worth:
         ticks = round(budget.horizon * period_s / scenario.time.tick_s)
-        spent = replace(planner, budget=budget)
-        for state in range(number):
-            if (name, state) not in kept:
-                on_progress(f"budget {name}", len(kept), total)
-                kept[name, state] = worth_s(params, spent, states[state], ticks)
+        for at in range(number):
+            if (label, at) not in kept:
+                on_progress(label, len(kept), total)
+                moment = states[at] if recall else _anew(scenario, params, policy, states[at])
+                kept[label, at] = worth_s(params, policy, moment, ticks)
                 write_atomically(out / _STATES, _csv(_states(kept)))
+        steps = budget.latent_steps if recall else 0
+        return Worth(label, steps, np.array([kept[label, at] for at in range(number)]))
+
     found = [
-        Worth(name, budget.latent_steps, np.array([kept[name, at] for at in range(number)]))
+        worth(name, replace(planner, budget=budget), budget, number, recall=True)
         for name, (budget, number) in budgets.items()
     ]
-    last = list(budgets)[-1]
+    ruled = [worth(name, rule, full, most, recall=False) for name, rule in rules.items()]
     on_progress(f"passes of budget {last}", total, total)
-    spent = replace(planner, budget=budgets[last][0])
+    spent = replace(planner, budget=full)
     history = [searched(params, spent, state) for state in states[:_IN_DETAIL]]
-    table, passes = _table(found), _passes(history)
+    table, passes = _table([*found, *ruled], found[-1]), _passes(history)
     write_atomically(out / "budgets.csv", _csv(table))
     write_atomically(out / "search.csv", _csv(passes))
-    return table, _draw(found, passes, last, out)
+    return table, _draw(found, ruled, passes, last, out)
+
+
+def _anew(scenario: Scenario, params: Params, policy: Policy, moment: Moment) -> Moment:
+    """The same state for a policy that remembers nothing of what was before."""
+    shape = params.shape
+    memory = policy.init(scenario, shape.num_users, shape.num_servers, moment.key)
+    return eqx.tree_at(lambda m: m.memory, moment, memory)
 
 
 def _kept(
@@ -189,8 +205,8 @@ def _one_due(lived: tuple[State, Memory, PRNGKeyArray], params: Params, number: 
     return Moment(due, memory, key, jnp.asarray(server))
 
 
-def _table(found: Sequence[Worth]) -> pd.DataFrame:
-    full = found[-1].mean_s
+def _table(found: Sequence[Worth], last: Worth) -> pd.DataFrame:
+    full = last.mean_s
     rows = []
     for one in found:
         low, high = interval(one.mean_s)
@@ -235,7 +251,9 @@ def _csv(table: pd.DataFrame) -> bytes:
     return table.to_csv(index=False, lineterminator="\n", float_format="%.6g").encode()
 
 
-def _draw(found: Sequence[Worth], passes: pd.DataFrame, last: str, out: Path) -> Figure:
+def _draw(
+    found: Sequence[Worth], ruled: Sequence[Worth], passes: pd.DataFrame, last: str, out: Path
+) -> Figure:
     with style.theme():
         canvas = blank(3.6)
         left, middle, right = canvas.subplots(1, 3)
@@ -243,6 +261,12 @@ def _draw(found: Sequence[Worth], passes: pd.DataFrame, last: str, out: Path) ->
         means = np.array([np.mean(one.mean_s) for one in found])
         half = np.array([np.ptp(interval(one.mean_s)) / 2 for one in found])
         left.errorbar(steps, means, half, marker="o", color=style.PURPLE, elinewidth=1.0)
+        for rule, dashes in zip(ruled, ("--", ":", "-."), strict=False):
+            mean_s = float(np.mean(rule.mean_s))
+            left.axhline(mean_s, color=style.ORANGE, linestyle=dashes, label=rule.budget)
+        if ruled:
+            left.legend(frameon=False, fontsize=8.5)
+            left.set_ylim(bottom=0)
         left.set_xscale("log")
         left.xaxis.set_major_formatter(lambda steps, _: f"{steps:,.0f}")
         left.xaxis.set_minor_formatter(NullFormatter())

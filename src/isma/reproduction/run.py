@@ -66,7 +66,7 @@ def reproduce(
 
 
 def budgets_of(scale: str, out: Path, on_progress: Report = lambda progress: None) -> pd.DataFrame:
-    """Set budgets of the planner against each other, on the shipped RLSM. Raises IsmaError."""
+    """Set budgets of the planner, on the shipped RLSM, and rules against each other. Raises IsmaError."""
     counts = {name: (budget_of(name), number) for name, number in _scale(scale).budgets.items()}
     planner = registry.get("isma")
     assert isinstance(planner, LatentPlanner)
@@ -74,7 +74,8 @@ def budgets_of(scale: str, out: Path, on_progress: Report = lambda progress: Non
     def show(label: str, done: int, total: int) -> None:
         on_progress(Progress(label, done, total))
 
-    return budgets.study(files.load("paper"), planner, counts, out, show)[0]
+    rules = {name: registry.get(name) for name in ("nearest", "price")}
+    return budgets.study(files.load("paper"), planner, counts, rules, out, show)[0]
 
 
 def _scale(name: str) -> Scale:
