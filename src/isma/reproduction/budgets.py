@@ -265,7 +265,7 @@ def _draw(
             mean_s = float(np.mean(rule.mean_s))
             left.axhline(mean_s, color=style.ORANGE, linestyle=dashes, label=rule.budget)
         if ruled:
-            left.legend(frameon=False, fontsize=8.5)
+            left.legend(frameon=False, fontsize=8.5, loc="upper left")
             left.set_ylim(bottom=0)
         left.set_xscale("log")
         left.xaxis.set_major_formatter(lambda steps, _: f"{steps:,.0f}")
