@@ -48,9 +48,10 @@ def test_what_is_said_is_what_was_done(name: str) -> None:
         assert np.isfinite(found.mean_s)
 
 
-def _explanation(best_s: float, target: int = 0) -> Explanation:
-    choice = Choice(server=0, hops=1, load=0.5, offload_ratio=1, own_s=10, others_s=0, move_s=0)
-    other = replace(choice, server=1, hops=0, own_s=best_s)
+def _explanation(best_s: float, target: int = 0, certain_s: float = 0) -> Explanation:
+    here = {"load": 0.5, "offload_ratio": 1, "own_s": 10, "others_s": 0, "move_s": 0}
+    choice = Choice(server=0, hops=1, certain_s=0, **here)
+    other = replace(choice, server=1, hops=0, own_s=best_s, certain_s=certain_s)
     return Explanation(
         policy="price",
         user=3,
@@ -74,13 +75,21 @@ def _explanation(best_s: float, target: int = 0) -> Explanation:
     ("best_s", "target", "said"),
     [
         (11.0, 0, "No server looked cheaper."),
-        (9.8, 0, "less than the 0.5 s (5% of its time) that a move must save"),
+        (9.8, 0, "less than the 0.5 s that it must save: 5% of the user's time"),
         (8.0, 0, "enough to go. But"),
         (8.0, 1, "There a task costs 8 s, where it was 10 s: 20.0% less."),
     ],
 )
 def test_the_reason_follows_from_the_numbers(best_s: float, target: int, said: str) -> None:
     assert said in " ".join(_explanation(best_s, target).why)
+
+
+def test_a_margin_is_asked_for_what_rests_on_prices() -> None:
+    """Of a gain of 0.4 s nothing, a quarter or all is sure: 0.5 s, 0.375 s or nothing must be saved."""
+    said = [" ".join(_explanation(9.6, certain_s=sure).why) for sure in (0, 0.1, 0.4)]
+    assert "less than the 0.5 s" in said[0]
+    assert "enough to go" in said[1]
+    assert "enough to go" in said[2]
 
 
 def test_a_run_is_asked_from_its_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -17,7 +17,7 @@ from isma.planning.moves import Search, best_moves
 from isma.planning.pools import Pools
 
 SERVERS = 3
-move = jax.jit(best_moves, static_argnums=(7, 8))
+move = jax.jit(best_moves, static_argnums=(8, 9))
 
 
 def anyone(gain_s: Float[Array, "users"], to: Int[Array, "users"]) -> Bool[Array, "users"]:
@@ -37,6 +37,7 @@ def moves(
     movable: list[bool] | None = None,
     least_gain_s: float = 0.0,
     handicap_s: list[float] | None = None,
+    certain_s: list[float] | None = None,
     maker: list[int] | None = None,
     max_moves: int = 4,
     fixed_s: list[float] | None = None,
@@ -55,6 +56,7 @@ def moves(
         jnp.array([True] * users if movable is None else movable),
         jnp.full((users,), least_gain_s),
         jnp.broadcast_to(jnp.asarray(handicap_s or [0.0] * SERVERS), (users, SERVERS)),
+        jnp.broadcast_to(jnp.asarray(certain_s or [0.0] * SERVERS), (users, SERVERS)),
         may,
         max_moves,
     )
@@ -115,6 +117,11 @@ def test_the_one_with_most_to_gain_goes_first() -> None:
         ({}, True),
         ({"least_gain_s": 1.99}, True),
         ({"least_gain_s": 2.01}, False),
+        ({"least_gain_s": 3.99, "certain_s": [0.0, 1.0, 1.0]}, True),
+        ({"least_gain_s": 4.01, "certain_s": [0.0, 1.0, 1.0]}, False),
+        ({"least_gain_s": 99.0, "certain_s": [0.0, 3.0, 3.0]}, True),
+        ({"least_gain_s": 1.99, "certain_s": [0.0, -1.0, -1.0]}, True),
+        ({"least_gain_s": 2.01, "certain_s": [0.0, -1.0, -1.0]}, False),
         ({"movable": [False, False]}, False),
         ({"max_moves": 0}, False),
         ({"handicap_s": [0.0, 1.9, 1.9]}, True),
@@ -127,7 +134,7 @@ def test_the_one_with_most_to_gain_goes_first() -> None:
 def test_what_holds_a_user_back(wish: dict, moved: bool) -> None:
     """The gain of moving one of two to an idle server is 2 s, less what latency is more there.
 
-    Home has no handicap.
+    Home has no handicap. The least gain holds for the part that is not certain.
     """
     assert bool(moves([0, 0], [4, 0, 0], **wish).moved.any()) is moved
 

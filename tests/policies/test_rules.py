@@ -143,7 +143,7 @@ def test_price_moves_to_an_idle_server() -> None:
 
 @pytest.mark.parametrize(("price_s", "goes"), [(0.04, True), (0.5, False)])
 def test_price_goes_where_it_costs_less(price_s: float, goes: bool) -> None:
-    """Staying costs 4; going 3 + 2 √λ: 3.4 at λ = 0.04, and 4.41 at λ = 0.5. The margin is 0.15 s."""
+    """Staying costs 4; going 3 + 2 √λ: 3.4 at λ = 0.04, and 4.41 at λ = 0.5. The margin is 0.3 s."""
     heard = {"load": [1.0, 1.0, 0.0], "price_s": [4.0, price_s, 0.0]}
     found = by("price", seen(TWO, [0, 0], local_s=SLOW, **heard))
     assert bool(np.any(np.asarray(found.server) == 1)) is goes
@@ -160,7 +160,7 @@ def test_price_goes_where_it_costs_less(price_s: float, goes: bool) -> None:
 def test_a_move_must_pay_for_its_stop(
     name: str, options: str, downtime_s: float, goes: bool
 ) -> None:
-    """Of the two above, greed gains 1 - 0.16 s and price 1 - 0.15 s, less 0.06 s by chance.
+    """Of the two above, greed gains 1 - 0.16 s and price 1 - 0.3 s, less 0.06 s by chance.
 
     A stop of 1 s costs 0.5 s²: 0.25 s of every task in a period of 2 s, 1 s of those in 0.5 s. One
     of 2 s costs 2 s²: 1 s of every task in a period, 0.2 s of those in 10 s.

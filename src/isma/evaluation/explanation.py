@@ -20,6 +20,8 @@ class Choice:
     """What the server's other users lose by it."""
     move_s: float
     """What the move adds, spread over the time in which it is to pay."""
+    certain_s: float
+    """What going there saves whatever others do: hops."""
 
     @property
     def cost_s(self) -> float:
@@ -48,7 +50,7 @@ class Explanation:
     now_s: float
     """Completion time where it was, as all shared that server."""
     margin: float | None
-    """The part of the user's time that a move must save; None if the policy does not go by that."""
+    """The part of the user's time that a move must save by prices; None if the policy has no such."""
     priced: bool
     """Whether servers tell each other a price; else a user's cost elsewhere is guessed from load."""
     stop_s: float
@@ -101,11 +103,12 @@ class Explanation:
         found = f"Server {best.server} would have saved {gain_s:.4g} s a task"
         if self.margin is None:
             return f"{found}, {self._blind()}"
-        least_s = self.margin * self.now_s
+        rests = min(max(1 - best.certain_s / max(gain_s, 1e-12), 0.0), 1.0)
+        least_s = self.margin * self.now_s * rests
         if gain_s <= least_s:
             return (
-                f"{found}, less than the {least_s:.4g} s ({self.margin:.0%} of its time) that a "
-                "move must save."
+                f"{found}, less than the {least_s:.4g} s that it must save: {self.margin:.0%} of the "
+                f"user's time for what rests on prices, here {rests:.0%} of the gain."
             )
         return (
             f"{found}, enough to go. But a server moves few users in one decision, those with most "

@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 from isma.planning.allocation import Offer, joining, of_servers
 from isma.planning.pools import Pools
 
+_LEAST_S = 1e-12
 _MOST_PLACES = 8
 """Servers besides home that a user may go to in one decision: the cheapest to join."""
 
@@ -38,6 +39,8 @@ class Places(NamedTuple):
     server: Int[Array, "users places"]
     offer: Offer
     handicap_s: Float[Array, "users places"]
+    certain_s: Float[Array, "users places"]
+    """What of going there is gained whatever others do: fewer hops."""
 
 
 def best_moves(
@@ -48,6 +51,7 @@ def best_moves(
     movable: Bool[Array, "users"],
     least_gain_s: Float[Array, "users"],
     handicap_s: Float[Array, "users servers"],
+    certain_s: Float[Array, "users servers"],
     may: Callable[[Float[Array, "users"], Int[Array, "users"]], Bool[Array, "users"]],
     max_moves: int,
 ) -> Search:
@@ -55,14 +59,15 @@ def best_moves(
 
     `maker` groups the users by who decides for them, and `price_s` is what each maker believes of
     every server, with all users where they are. A move must save more than `least_gain_s` seconds,
-    counting what it costs or spares everyone else on both servers, and `may` is asked by gain in
-    seconds and target whether it is let go. No user moves twice. Makers who
+    counting what it costs or spares everyone else on both servers; less, in proportion, if a part of
+    that is `certain_s`, whatever the prices. `may` is asked by gain in seconds and target whether it
+    is let go. No user moves twice. Makers who
     hear the same news would all choose the same idle server: a random part of `handicap_s`, which
     is added to what a server costs, makes them differ; what a move itself costs is the other part.
     """
     pull = jnp.sqrt(price_s)
     row = jnp.minimum(maker.pool, maker.num_pools - 1)
-    places = _places(offer, host, pull[row], handicap_s)
+    places = _places(offer, host, pull[row], handicap_s, certain_s)
     return moves_among(places, maker, pull, movable, least_gain_s, may, max_moves)
 
 
@@ -84,10 +89,14 @@ def moves_among(
         without = around.at[:, 0].add(-own)
         joined = joining(places.offer, jnp.maximum(without, 0) ** 2)
         cost_s = joined.cost_s + places.handicap_s
-        best = jnp.argmin(cost_s[:, 1:], axis=1) + 1
-        gain = cost_s[:, 0] - _at(cost_s, best) - least_gain_s
+        gains_s = cost_s[:, :1] - cost_s
+        # A margin for what rests on prices, which are some seconds old; hops are what they are.
+        doubtful = jnp.clip(1 - places.certain_s / jnp.maximum(gains_s, _LEAST_S), 0, 1)
+        beyond_s = gains_s - least_gain_s[:, None] * doubtful
+        best = jnp.argmin(-beyond_s[:, 1:], axis=1) + 1
+        gain = _at(beyond_s, best)
         to = _at(places.server, best)
-        goes = movable & ~search.moved & (gain > 0) & may(gain + least_gain_s, to)
+        goes = movable & ~search.moved & (gain > 0) & may(_at(gains_s, best), to)
         wins = maker.winner(jnp.where(goes, gain, -jnp.inf))
         pulls = jnp.sqrt(_at(joined.offload_ratio, best) * _at(places.offer.work_s, best))
         changed = _moved(search.pull, row, host, to, wins, own, pulls)
@@ -118,6 +127,7 @@ def _places(
     host: Int[Array, "users"],
     pull: Float[Array, "users servers"],
     handicap_s: Float[Array, "users servers"],
+    certain_s: Float[Array, "users servers"],
 ) -> Places:
     """Each user's home and the servers that would be cheapest to join, at present prices."""
     users, servers = pull.shape
@@ -127,7 +137,7 @@ def _places(
     _, nearest = jax.lax.top_k(-cost, min(_MOST_PLACES, servers - 1))
     server = jnp.concatenate([host[:, None], nearest.astype(host.dtype)], axis=1)
     take = lambda value: jnp.take_along_axis(value, server, axis=1)  # noqa: E731
-    return Places(server, of_servers(offer, server), take(handicap_s))
+    return Places(server, of_servers(offer, server), take(handicap_s), take(certain_s))
 
 
 def own_pull(home: Offer, pull: Float[Array, "users"]) -> Float[Array, "users"]:

@@ -164,6 +164,17 @@ def hop_delay_s(observation: Observation, offer: Offers) -> Float[Array, "users"
     return sent_s + jnp.where(ratio > 0, infrastructure.latency.per_hop_s, 0)
 
 
+def nearer_s(
+    observation: Observation,
+    hop_s: Float[Array, "users"],
+    server: Int[Array, "*#users places"],
+) -> Float[Array, "users places"]:
+    """What being served by each server spares a task on its way there, a hop costing `hop_s`; may be < 0."""
+    hops, station = observation.infrastructure.hops, observation.station
+    at_home = hops[station, observation.host]
+    return hop_s[:, None] * (at_home[:, None] - hops[station[:, None], server])
+
+
 def _even_ratio(observation: Observation, there: Offer) -> Float[Array, "users"]:
     """What each user would offload there with an equal share of home."""
     home = Pools(observation.pool(observation.host), observation.num_pools)

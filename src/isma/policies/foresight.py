@@ -78,6 +78,15 @@ class Foresight(Price):
         )
         return everywhere - (joined_s - joined_s[user, host][:, None])
 
+    def certain_s(
+        self,
+        observation: Observation,
+        hop_s: Float[Array, "users"],
+        server: Int[Array, "*#users places"],
+    ) -> Float[Array, "users places"]:
+        """Nothing: what is gained lies along the way, and its margin is small."""
+        return jnp.zeros((len(hop_s), server.shape[-1]), hop_s.dtype)
+
     def _futures(self, observation: Observation) -> tuple[Futures, Int[Array, "samples users"]]:
         """The one future, and the stations at its end. Now is seen, not remembered from the track."""
         track = self.track

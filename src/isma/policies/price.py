@@ -29,6 +29,7 @@ from isma.policies.base import (
     check_stay,
     hop_delay_s,
     lasting_s,
+    nearer_s,
     shared_out,
 )
 from isma.policies.dwelling import Seen, dwell_s, look
@@ -62,8 +63,10 @@ class Price(Policy):
     publishes_price: ClassVar[bool] = True
     everywhere: ClassVar[bool] = False
     """Whether it looks at all servers in a large city too."""
-    margin: float = eqx.field(static=True, default=0.05)
-    """A move must save this part of the user's time: prices are some seconds old."""
+    margin: float = eqx.field(static=True, default=0.1)
+    """What a move gains by prices must be this part of the user's time: they are some seconds old.
+
+    The hops that it saves are certain: the more of the gain is theirs, the less is asked for."""
     spread: float = eqx.field(static=True, default=0.02)
     """Servers within this part of the user's time count as equal, and chance chooses."""
     rivals: float = eqx.field(static=True, default=10.0)
@@ -141,6 +144,7 @@ class Price(Policy):
             movable=observation.decides,
             least_gain_s=self.margin * time_s,
             handicap_s=handicap_s if charge_s is None else handicap_s + charge_s,
+            certain_s=self.certain_s(observation, hop_s, jnp.arange(offer.transfer_s.shape[1])),
             may=lambda gain_s, to: drawn < odds[_hops(gain_s / hop_s), to],
             max_moves=self.moves,
         )
@@ -173,7 +177,8 @@ class Price(Policy):
         hop_s = jnp.maximum(hop_delay_s(observation, offer)[row], _SHORTEST_S)
         # Behind the barrier the tables are made once, and not again in every term that reads them.
         offer_s = of_servers(Asked(few), server)
-        places = jax.lax.optimization_barrier(Places(server, offer_s, handicap_s))
+        certain_s = self.certain_s(few, hop_s, server)
+        places = jax.lax.optimization_barrier(Places(server, offer_s, handicap_s, certain_s))
         found = moves_among(
             places,
             Pools(jnp.where(real, home.pool[row], home.num_pools), home.num_pools),
@@ -204,6 +209,15 @@ class Price(Policy):
         lasts.
         """
         return move_charge_s(observation, lasts_s)
+
+    def certain_s(
+        self,
+        observation: Observation,
+        hop_s: Float[Array, "users"],
+        server: Int[Array, "*#users places"],
+    ) -> Float[Array, "users places"]:
+        """What of a move's gain rests on no price: the hops that are spared, a hop costing `hop_s`."""
+        return nearer_s(observation, hop_s, server)
 
     def odds(self, observation: Observation) -> Float[Array, "distances servers"]:
         """Chance with which a user may move to a server, by the hops that its gain would pay for.

@@ -13,7 +13,7 @@ from isma.planning.allocation import at, joining, offers, split
 from isma.planning.migration import charge_s
 from isma.planning.moves import own_pull
 from isma.planning.pools import Pools
-from isma.policies.base import believed_load, lasting_s
+from isma.policies.base import believed_load, hop_delay_s, lasting_s, nearer_s
 from isma.policies.dwelling import look
 from isma.policies.price import Price, believed_price_s
 
@@ -33,6 +33,8 @@ class Reckoned(NamedTuple):
     """What all other users of that server lose by it, a task each."""
     move_s: Float[Array, "users servers"]
     """What the move adds to each of its tasks for as long as it is taken to pay; 0 at home."""
+    certain_s: Float[Array, "users servers"]
+    """What of going there is saved whatever others do: hops."""
     load: Float[Array, "users servers"]
     """Sum of the shares that users of that server ask for, as last heard."""
 
@@ -65,6 +67,7 @@ def reckon(policy: Policy, memory: Memory, observation: Observation) -> Reckoned
         joined.time_s,
         joined.cost_s - joined.time_s,
         jnp.zeros_like(joined.time_s) if charged_s is None else charged_s,
+        nearer_s(observation, hop_delay_s(observation, offer), jnp.arange(pull.shape[1])),
         believed_load(observation)[host],
     )
 
