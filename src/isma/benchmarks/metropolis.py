@@ -122,7 +122,8 @@ def size(users: int, servers: int) -> Size:
     params, policy, key = build(scenario), registry.get(_POLICY), jax.random.key(0)
     state = jax.jit(reset)(params, key)
     memory = policy.init(scenario, users, servers, key)
-    run = run_chunk.lower(params, policy, state, memory, key, _TICKS).compile()
+    lowers: Any = run_chunk  # What filter_jit's type does not say.
+    run = lowers.lower(params, policy, state, memory, key, _TICKS).compile()
     state, memory, _ = run(params, policy, state, memory, key, _TICKS)
     spent = []
     for _ in range(_CHUNKS):
