@@ -13,7 +13,7 @@ from isma.contract import Action, Observation
 from isma.errors import PolicyError
 from isma.planning.allocation import Asked, at, of_servers, offers, split
 from isma.planning.migration import charge_s, delay_s2
-from isma.planning.nearby import rows_of, shortlist, split_again
+from isma.planning.nearby import by_number, foremost, rows_of, split_again
 from isma.planning.pools import Pools
 from isma.policies import registry
 from isma.policies.base import refuse_large
@@ -27,7 +27,7 @@ from isma.world.servers import network
 
 SETS = {"servers.clock_range_hz": ["5 GHz", "20 GHz"], "latency.per_hop_s": 0.02}
 KEY = jax.random.key(3)
-listed = jax.jit(shortlist, static_argnums=2)
+listed = jax.jit(foremost, static_argnums=2)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_what_is_asked_for_is_what_the_table_says(observed: Observation) -> None
 
 @pytest.mark.parametrize("left", [[2], [0, 1, 2, 3], list(range(30))])
 def test_only_what_users_leave_is_split_again(left: list[int], observed: Observation) -> None:
-    """Once by itself and once, where many leave, with all the others."""
+    """Few by themselves, and many with all the others."""
     offer = at(offers(observed), observed.host)
     home = Pools(observed.pool(observed.host), observed.num_pools)
     target = observed.host.at[jnp.array(left)].set((observed.host[jnp.array(left)] + 1) % 6)
@@ -110,9 +110,7 @@ def test_the_shortlist_holds_the_best_of_each_pool(seed: int, number: int) -> No
     rng, users, pools = np.random.default_rng(seed), 50, 4
     pool, value = rng.integers(0, pools + 1, users), rng.uniform(-1, 1, users)
     found = listed(Pools(jnp.asarray(pool), pools), jnp.asarray(value), number)
-    row = np.asarray(found)
-    row = row[row < users]
-    assert len(set(row.tolist())) == len(row)
+    row = np.flatnonzero(found)
     for one in range(pools):
         inside = np.flatnonzero((pool == one) & (value > 0))
         kept = np.intersect1d(row, inside)
@@ -123,6 +121,13 @@ def test_the_shortlist_holds_the_best_of_each_pool(seed: int, number: int) -> No
         if len(kept) and len(others):
             assert value[kept].min() >= value[others].max()
     assert not np.isin(row, np.flatnonzero((pool == pools) | (value <= 0))).any()
+
+
+def test_no_more_rows_are_looked_at_than_are_needed() -> None:
+    def of(number: int) -> int:
+        return int(by_number(jnp.arange(9) < number, [2, 4, 9], lambda size: jnp.array(size)))
+
+    assert [of(number) for number in (0, 2, 3, 4, 5, 9)] == [2, 2, 4, 4, 9, 9]
 
 
 def test_rows_beyond_the_size_are_left_out() -> None:

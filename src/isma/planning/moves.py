@@ -90,9 +90,7 @@ def moves_among(
         joined = joining(places.offer, jnp.maximum(without, 0) ** 2)
         cost_s = joined.cost_s + places.handicap_s
         gains_s = cost_s[:, :1] - cost_s
-        # A margin for what rests on prices, which are some seconds old; hops are what they are.
-        doubtful = jnp.clip(1 - places.certain_s / jnp.maximum(gains_s, _LEAST_S), 0, 1)
-        beyond_s = gains_s - least_gain_s[:, None] * doubtful
+        beyond_s = gains_s - least_gain_s[:, None] * _doubtful(gains_s, places.certain_s)
         best = jnp.argmin(-beyond_s[:, 1:], axis=1) + 1
         gain = _at(beyond_s, best)
         to = _at(places.server, best)
@@ -120,6 +118,11 @@ def moves_among(
     if places.server.shape[1] == 1:  # There is nowhere to go.
         return start
     return jax.lax.while_loop(lambda s: s.improving & (s.step < max_moves), improve, start)
+
+
+def _doubtful(gain_s: Float[Array, "..."], certain_s: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The part of a gain that rests on prices, which are some seconds old; hops are what they are."""
+    return jnp.clip(1 - certain_s / jnp.maximum(gain_s, _LEAST_S), 0, 1)
 
 
 def _places(

@@ -4,6 +4,9 @@ Tables of users and places stay as small as the users are many; nothing here has
 user and a column for each server.
 """
 
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -14,9 +17,11 @@ from isma.planning.migration import one_hop_delay_s2
 from isma.planning.moves import own_pull
 from isma.planning.pools import Pools
 
+_T = TypeVar("_T")
 _HALVINGS = 8
-_FEW = 4
-"""Servers that lose users are split by themselves if they have no more than this part of all users."""
+_PARTS = (8, 1)
+"""Servers that lose users are split by themselves, among the least of these parts of all users that
+holds theirs."""
 
 
 def near(observation: Observation) -> Int[Array, "users near"] | None:
@@ -41,11 +46,11 @@ def as_heard(
     return table[observation.host[:, None], places]
 
 
-def shortlist(pools: Pools, value: Float[Array, "users"], number: int) -> Int[Array, "listed"]:
-    """Rows of up to `number` users of each pool with the greatest values above 0.
+def foremost(pools: Pools, value: Float[Array, "users"], number: int) -> Bool[Array, "users"]:
+    """Up to `number` users of each pool, those with the greatest values above 0.
 
-    Filled up with a row that does not exist. By halving each pool's range of values, since sorting
-    all users takes many times as long; of users whose values are nearly equal some may be left out.
+    By halving each pool's range of values, since sorting all users takes many times as long; of users
+    whose values are nearly equal some may be left out.
     """
     users = pools.pool.shape[0]
     low, high = jnp.zeros((pools.num_pools,), value.dtype), jnp.maximum(pools.max(value), 0)
@@ -59,8 +64,17 @@ def shortlist(pools: Pools, value: Float[Array, "users"], number: int) -> Int[Ar
         high = low
     # All that have a value fit: then none is left out for being small.
     all_fit = pools.sum((value > 0).astype(value.dtype)) <= number
-    listed = value > pools.spread(jnp.where(all_fit, 0, high), jnp.inf)
-    return rows_of(listed, min(users, pools.num_pools * number))
+    return value > pools.spread(jnp.where(all_fit, 0, high), jnp.inf)
+
+
+def by_number(chosen: Bool[Array, "users"], sizes: Sequence[int], do: Callable[[int], _T]) -> _T:
+    """What is done with no more rows than the chosen users need: the first of the sizes that holds them.
+
+    Shapes are static, so that rows which nobody needs cost as much as others. The last size must hold
+    all that can be chosen.
+    """
+    place = sum((jnp.sum(chosen) > size).astype(jnp.int32) for size in sizes[:-1])
+    return jax.lax.switch(place, [lambda size=size: do(size) for size in sizes])
 
 
 def rows_of(chosen: Bool[Array, "users"], size: int) -> Int[Array, "rows"]:
@@ -74,15 +88,15 @@ def rows_of(chosen: Bool[Array, "users"], size: int) -> Int[Array, "rows"]:
 def split_again(here: Split, offer: Offer, home: Pools, pools: Pools) -> tuple[Split, Response]:
     """How pools are shared once some users have left them, and what those take at home's new price.
 
-    Both are reckoned for the pools alone that users leave, unless those are many; what is said of a
-    user that does not leave is without meaning in the second.
+    Both are reckoned for the pools alone that users leave; what is said of a user that does not leave
+    is without meaning in the second.
     """
     users = home.pool.shape[0]
     leaves = ((home.pool != pools.pool) & (home.pool < home.num_pools)).astype(offer.local_s.dtype)
-    changed = home.spread(home.sum(leaves)) > 0
-    size = max(1, users // _FEW)
+    lost = home.sum(leaves) > 0
+    changed = home.spread(lost.astype(offer.local_s.dtype)) > 0
 
-    def some(_: None) -> tuple[Split, Response]:
+    def among(size: int) -> tuple[Split, Response]:
         row = rows_of(changed, size)
         take = lambda value: value[jnp.minimum(row, users - 1)]  # noqa: E731
         real = row < users
@@ -90,7 +104,6 @@ def split_again(here: Split, offer: Offer, home: Pools, pools: Pools) -> tuple[S
         theirs = jax.tree.map(take, offer)
         new = split(theirs, group(pools))
         put = lambda old, part: old.at[row].set(part, mode="drop")  # noqa: E731
-        lost = home.sum(leaves) > 0
         price_s = jnp.where(lost, new.price_s, here.price_s)
         gone = respond(theirs, group(home).spread(price_s, 1.0))
         nothing = jnp.zeros_like(offer.local_s)
@@ -102,11 +115,7 @@ def split_again(here: Split, offer: Offer, home: Pools, pools: Pools) -> tuple[S
         )
         return again, jax.tree.map(lambda part: put(nothing, part), gone)
 
-    def every(_: None) -> tuple[Split, Response]:
-        new = split(offer, pools)
-        return new, respond(offer, home.spread(new.price_s, 1.0))
-
-    return jax.lax.cond(jnp.sum(changed) <= size, some, every, None)
+    return by_number(changed, [max(1, users // part) for part in _PARTS], among)
 
 
 def most_to_gain_s(

@@ -22,7 +22,7 @@ from isma.planning.allocation import (
 )
 from isma.planning.migration import charge_s as move_charge_s
 from isma.planning.moves import Places, Search, best_moves, moves_among
-from isma.planning.nearby import candidates, most_to_gain_s, shortlist
+from isma.planning.nearby import by_number, candidates, foremost, most_to_gain_s, rows_of
 from isma.planning.pools import Pools
 from isma.policies.base import (
     believed_load,
@@ -39,6 +39,8 @@ from isma.world.switches import Migrating
 _MOST_HOPS = 32
 """Farther is as far as anywhere."""
 _SHORTEST_S = 1e-9
+_USUALLY_LISTED = 2
+"""Users that servers of a large city look at on average, at most, most of the time."""
 
 
 class _Moment(NamedTuple):
@@ -151,30 +153,47 @@ class Price(Policy):
 
     def _among_near(self, now: _Moment, key: PRNGKeyArray) -> Search:
         """The best moves to near servers of the users that could gain most."""
-        observation, offer, home, here, lasts_s = now
-        price_s = believed_price_s(observation, home, here, offer)
-        pull, users = jnp.sqrt(price_s), observation.host.shape[0]
-        turn, tie, lot = jax.random.split(key, 3)
-        most_s = most_to_gain_s(observation, home, pull, lasts_s)
+        observation, home, here = now.observation, now.home, now.here
+        pull = jnp.sqrt(believed_price_s(observation, home, here, now.offer))
+        lot, chance = jax.random.split(key)
+        most_s = most_to_gain_s(observation, home, pull, now.lasts_s)
+        # Hops are certain here too, but to ask less of them made the list longer and no task shorter.
         hopes = observation.decides & (most_s > self.margin * here.time_s)
         # By lot, in proportion: who hopes in vain must not keep others off the list.
         lots = jax.random.uniform(lot, most_s.shape, most_s.dtype)
-        row = shortlist(home, jnp.where(hopes, most_s * lots, 0), self.listed)
+        listed = foremost(home, jnp.where(hopes, most_s * lots, 0), self.listed)
+        every = min(len(hopes), home.num_pools * self.listed)
+        return by_number(
+            listed,
+            [min(_USUALLY_LISTED * home.num_pools, every), every],
+            lambda size: self._moves_of(rows_of(listed, size), now, pull, chance),
+        )
+
+    def _moves_of(
+        self,
+        row: Int[Array, "rows"],
+        now: _Moment,
+        pull: Float[Array, "makers servers"],
+        key: PRNGKeyArray,
+    ) -> Search:
+        """The best moves to near servers of some users; a row that does not exist is none."""
+        observation, home, users = now.observation, now.home, now.observation.host.shape[0]
+        turn, tie = jax.random.split(key)
         real, row = row < users, jnp.minimum(row, users - 1)
-        few, time_s = observation.of_rows(row), here.time_s[row]
+        few, time_s = observation.of_rows(row), now.here.time_s[row]
         host = few.host
         near = jnp.broadcast_to(candidates(few), (len(row), candidates(few).shape[1]))
         server = jnp.concatenate([host[:, None], near.astype(host.dtype)], axis=1)
         chance = jax.random.uniform(tie, near.shape, time_s.dtype)
         handicap_s = self.spread * time_s[:, None] * chance
-        charge_s = move_charge_s(few, lasts_s[row], near)
+        charge_s = move_charge_s(few, now.lasts_s[row], near)
         if charge_s is not None:
             handicap_s = handicap_s + charge_s
         handicap_s = jnp.where(near == host[:, None], jnp.inf, handicap_s)
         handicap_s = jnp.concatenate([jnp.zeros_like(time_s)[:, None], handicap_s], axis=1)
         drawn = jax.random.uniform(turn, time_s.shape, time_s.dtype)
         odds = self.odds(observation)
-        hop_s = jnp.maximum(hop_delay_s(observation, offer)[row], _SHORTEST_S)
+        hop_s = jnp.maximum(hop_delay_s(observation, now.offer)[row], _SHORTEST_S)
         # Behind the barrier the tables are made once, and not again in every term that reads them.
         offer_s = of_servers(Asked(few), server)
         certain_s = self.certain_s(few, hop_s, server)
@@ -192,7 +211,7 @@ class Price(Policy):
         put = lambda whole, part: whole.at[kept].set(part, mode="drop")  # noqa: E731
         return found._replace(
             target=put(observation.host, found.target),
-            share=put(jnp.zeros_like(here.time_s), found.share),
+            share=put(jnp.zeros_like(now.here.time_s), found.share),
             moved=put(jnp.zeros_like(observation.decides), found.moved),
         )
 
