@@ -89,6 +89,7 @@ new_world = eqx.filter_jit(reset)
 look = eqx.filter_jit(lambda p, state: observe(p, state, everyone(p, state), Visibility.FULL))
 
 
+@pytest.mark.slow
 def test_the_reference_is_near_the_bound(moments: list[Observation]) -> None:
     """Full information, after some decisions on the same moment, is at most 1.5 % above."""
     policy = registry.get("full-information")

@@ -5,6 +5,7 @@ from itertools import product
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from chosen import slow_but_for
 
 from isma.bounds.future import Future, Stops
 from isma.bounds.paths import path_costs
@@ -77,9 +78,7 @@ def found(cost_s: np.ndarray, stop_slots: np.ndarray, between: np.ndarray) -> fl
 BETWEEN = np.array([[0, 1, 2], [1, 0, 1], [2, 1, 0]])
 
 
-@pytest.mark.parametrize(
-    "longest_slots", [0, 20, *(pytest.param(slots, marks=pytest.mark.slow) for slots in (5, 45))]
-)
+@pytest.mark.parametrize("longest_slots", slow_but_for([20], [0, 20, 5, 45]))
 def test_never_above_the_best_path_and_close_below_it(longest_slots: int) -> None:
     rng = np.random.default_rng(longest_slots)
     gaps = []

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from chosen import slow_but_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import Array, Int, PRNGKeyArray
@@ -98,13 +99,7 @@ def means_s(params: Any, key: PRNGKeyArray, hosts: Int[Array, "runs decisions us
     return jax.lax.map(one, hosts, batch_size=256)
 
 
-FAST = ("nothing", "cold")
-
-
-@pytest.mark.parametrize(
-    "switch",
-    [s if s in FAST else pytest.param(s, marks=pytest.mark.slow) for s in SWITCHES],
-)
+@pytest.mark.parametrize("switch", slow_but_for(["cold"], SWITCHES))
 def test_below_every_run_of_four_decisions(switch: str) -> None:
     """3 users on 2 servers: 4096 sequences of hosts, each server shared out as is best then."""
     scenario = tiny({**SMALL, **SWITCHES[switch]})
@@ -173,10 +168,8 @@ def test_moves_that_cost_and_latency_raise_the_bound() -> None:
     assert float(dual_s(costly, price_s)) >= float(dual_s(free, price_s)) * (1 - 1e-5)
 
 
-@pytest.mark.parametrize(
-    "switch",
-    ["nothing", *(pytest.param(one, marks=pytest.mark.slow) for one in ("cold", "few"))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("switch", ["nothing", "cold", "few"])
 def test_elsewhere_stands_for_all_other_servers(
     switch: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ import gymnasium
 import jax
 import numpy as np
 import pytest
+from chosen import slow_but_for
 from gymnasium.utils.env_checker import check_env
 from tried import SMALL, options
 
@@ -65,7 +66,7 @@ def test_everything_switched_on_is_shown() -> None:
     assert env.step(env.action_space.sample())[0] in env.observation_space
 
 
-@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("flat", slow_but_for([True], [False, True]))
 def test_stations_may_be_more_than_servers(flat: bool) -> None:
     """One server at three stations: where users are is told of all three."""
     env = ServerEnv("paper", flat=flat, others="local", overrides={**SMALL, "servers.count": 1})

@@ -21,6 +21,7 @@ def run(folder: Path, overrides: dict[str, Any], policies: tuple[str, ...], **va
     return Run.load(made)
 
 
+@pytest.mark.slow
 def test_downtime_is_a_column_where_migrations_cost(tmp_path: Path) -> None:
     found = run(tmp_path, COSTLY, ("stay", "random"))
     scores = {row.policy: row for row in found.standing(())}

@@ -313,6 +313,7 @@ def test_varied_fields_are_columns_and_one_seed_counts_users(tmp_path: Path) -> 
         assert set(table(out, name)["users.local_hz"]) == {"100 MHz", "200 MHz"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("visibility", ["user", "full"])
 def test_every_visibility_runs(visibility: str) -> None:
     found = cell_of(tiny({"visibility": visibility}), "nearest", 0)

@@ -41,6 +41,7 @@ def test_a_reference_may_see_everybody(policy: Policy) -> None:
     assert not_tried == {Rule.OTHERS_USERS, Rule.OTHERS_NEWS, Rule.OTHERS_MEMORY}
 
 
+@pytest.mark.slow
 def test_each_user_alone_is_held_to_itself() -> None:
     alone = tiny({"visibility": Visibility.USER})
     assert not broken(check(strangers.Honest(), alone))

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from chosen import slow_but_for
 from exhaustive import assignments, some_offer
 
 from isma.planning.allocation import Offer
@@ -15,7 +16,7 @@ improved = jax.jit(improve, static_argnums=(3, 4, 5))
 assessed = jax.jit(assess)
 EVERYONE = jnp.ones(USERS, bool)
 AT_THE_FIRST = jnp.zeros(USERS, jnp.int32)
-with_latency = pytest.mark.parametrize("fixed_s", [None, (1.0, 5.0)])
+with_latency = pytest.mark.parametrize("fixed_s", slow_but_for([None], [None, (1.0, 5.0)]))
 
 
 def total_s(offer: Offer, target: jax.Array) -> float:
@@ -47,7 +48,7 @@ def test_what_it_says_is_so_and_never_worse_than_the_start(
         assert float(found.total_s) <= total_s(offer, start) * (1 + 1e-6)
 
 
-@pytest.mark.parametrize("by_latency", [False, True])
+@pytest.mark.parametrize("by_latency", slow_but_for([True], [False, True]))
 def test_a_swap_is_found_where_no_move_helps(by_latency: bool) -> None:
     """Two and two, each pair's transfer, or its latency, is 40 s shorter on the other server.
 

@@ -114,14 +114,14 @@ def test_a_newcomers_first_move_is_free() -> None:
 
 def test_a_charge_is_spread_over_the_time_that_is_left() -> None:
     """Cold: 3.125 s² over 10 s. Pre-copy: 1.1 s go by while state is sent, then 0.5 + 1 + 0.01 s."""
-    lasts_s = jnp.array([10.0, 10.0, 10.0])
+    lasts_s = jnp.full((3, 1), 10.0)
     cold = charge_s(moving(costly(Migrating.COLD)), lasts_s)
     ahead = charge_s(moving(costly(Migrating.PRECOPY)), lasts_s)
     assert cold is not None
     assert ahead is not None
     assert float(cold[0, 1]) == pytest.approx(0.3125, rel=1e-5)
     assert float(ahead[0, 1]) == pytest.approx(1.51**2 / 2 / 8.9, rel=1e-5)
-    assert charge_s(seen(network([1e9] * 3, line(3)), host=[0]), jnp.ones(7)) is None
+    assert charge_s(seen(network([1e9] * 3, line(3)), host=[0]), jnp.ones((7, 1))) is None
 
 
 @pytest.mark.parametrize("kind", [Migrating.COLD, Migrating.PRECOPY])

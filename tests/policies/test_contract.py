@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import untrained
+from chosen import TYPICAL, slow_but_for
 from jaxtyping import Array, Bool, PyTree
 from worlds import SERVERS, USERS, act, at_random, costing, decide, first_memory
 
@@ -29,8 +30,9 @@ ALONE = [name for name in OWN if name not in untrained.PLANNERS]
 """Policies that can also decide for each user by itself."""
 SEEDS = range(8)
 
-every_policy = pytest.mark.parametrize("name", POLICIES)
-every_own_policy = pytest.mark.parametrize("name", OWN)
+FAST = (*TYPICAL, "price where moves cost")
+every_policy = pytest.mark.parametrize("name", slow_but_for(FAST, POLICIES))
+every_own_policy = pytest.mark.parametrize("name", slow_but_for(FAST, OWN))
 
 
 def view_of(policy: Policy) -> Visibility:
@@ -99,10 +101,14 @@ def test_actions_are_sound(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "visibility"),
-    [*((name, Visibility.USER) for name in ALONE), ("price", Visibility.FULL)],
+    "view",
+    slow_but_for(
+        [(name, Visibility.USER) for name in ("nearest", "price", "price where moves cost", "dqn")],
+        [*((name, Visibility.USER) for name in ALONE), ("price", Visibility.FULL)],
+    ),
 )
-def test_actions_are_sound_in_other_views(name: str, visibility: Visibility) -> None:
+def test_actions_are_sound_in_other_views(view: tuple[str, Visibility]) -> None:
+    name, visibility = view
     for seed in SEEDS:
         observation = moment(name, seed, visibility)
         assert_sound(decide(POLICIES[name], observation, seed), observation.visible)
@@ -171,7 +177,7 @@ def test_users_of_other_servers_change_nothing_here(name: str) -> None:
     assert changed or name in ("local", "random"), "the other users must have made some difference"
 
 
-@pytest.mark.parametrize("name", ALONE)
+@pytest.mark.parametrize("name", slow_but_for(FAST, ALONE))
 def test_each_user_alone_decides_alone(name: str) -> None:
     for seed in SEEDS:
         one, other = (moment(name, s, Visibility.USER) for s in (seed, 100 + seed))

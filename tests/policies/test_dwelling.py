@@ -1,4 +1,4 @@
-"""How long users stay in a cell, from their hand-overs (isma.policies.dwelling)."""
+"""How long gains last, from hand-overs and moves (isma.policies.dwelling)."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from worlds import tiny
 from isma.contract import Memory, Observation
 from isma.errors import PolicyError
 from isma.policies import registry
-from isma.policies.dwelling import Seen, dwell_s, look
+from isma.policies.dwelling import Lasting, Seen, lasting, look
 from isma.policies.price import Price
 from isma.simulator.params import build
 from isma.simulator.state import reset
@@ -20,13 +20,14 @@ from isma.world import files
 from isma.world.scenario import Visibility
 
 
-def _seen_at(slot: int, station: int) -> Observation:
-    """One look at all users of a small world, all of them at one station."""
+def _seen_at(slot: int, station: int, host: int = 0) -> Observation:
+    """One look at all users of a small world, all of them at one station and one server."""
     params = build(tiny())
     state = jax.jit(reset)(params, jax.random.key(0))
     seen = observe(params, state, everyone(params, state), Visibility.SERVER)
     where = jnp.full_like(seen.station, station)
-    return replace(seen, slot=jnp.asarray(slot, jnp.int32), station=where)
+    served = jnp.full_like(seen.host, host)
+    return replace(seen, slot=jnp.asarray(slot, jnp.int32), station=where, host=served)
 
 
 def test_a_user_that_changes_stations_is_expected_to_go_on_so() -> None:
@@ -38,10 +39,27 @@ def test_a_user_that_changes_stations_is_expected_to_go_on_so() -> None:
     for slot, station in ((0, 0), (20_000, 0), (40_000, 1)):
         observation = _seen_at(slot, station)
         known = look(known or Seen.nobody(observation.host.shape[0]), observation)
-        found.append(float(dwell_s(known, observation, 60.0)[0]))
+        found.append(float(lasting(known, observation, 60.0).hops_s[0]))
     slot_s = float(_seen_at(0, 0).infrastructure.slot_s)
     assert slot_s == pytest.approx(1e-3)
     assert found == pytest.approx([60.0, 80.0, 50.0], rel=1e-5)
+
+
+def test_a_service_that_moves_is_expected_to_go_on_so() -> None:
+    """Its user stays at one station: what hops gain lasts longer and longer."""
+    known = Seen.nobody(_seen_at(0, 0).host.shape[0])
+    for slot, host in ((0, 0), (20_000, 1), (40_000, 2)):
+        observation = _seen_at(slot, 0, host)
+        known = look(known, observation)
+    found = lasting(known, observation, 60.0)
+    assert float(found.hops_s[0]) == pytest.approx(100.0)
+    assert float(found.load_s[0]) == pytest.approx(100.0 / 3)
+    assert float(found.longest_s[0]) == pytest.approx(100.0)
+
+
+def test_a_gain_lasts_by_what_it_consists_of() -> None:
+    lasts = Lasting(jnp.array([10.0]), jnp.array([50.0]))
+    np.testing.assert_allclose(lasts.of(jnp.array([[0.0, 0.25, 1.0]])), [[10.0, 20.0, 50.0]])
 
 
 def test_only_where_moves_cost_is_anything_remembered() -> None:

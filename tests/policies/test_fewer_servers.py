@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import untrained
+from chosen import TYPICAL, slow_but_for
 from worlds import SERVERS, USERS, act, at_random, costing, decide, line, network, seen, tiny
 
 from isma.contract import Memory, Observation, Policy
@@ -85,14 +86,8 @@ def moment(policy: Policy, kind: str, seed: int) -> Observation:
     )
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        kind if kind == "cold" else pytest.param(kind, marks=pytest.mark.slow)
-        for kind in INFRASTRUCTURE
-    ],
-)
-@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("kind", slow_but_for(["cold"], INFRASTRUCTURE))
+@pytest.mark.parametrize("name", slow_but_for(TYPICAL, POLICIES))
 def test_every_policy_decides_soundly(name: str, kind: str) -> None:
     policy, met = POLICIES[name], set()
     scenario = tiny({**FEW, "migration.kind": kind})

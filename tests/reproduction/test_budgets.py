@@ -16,6 +16,7 @@ from isma.reproduction import budgets
 from isma.simulator.rollout import run_chunk
 
 
+@pytest.mark.slow
 def test_one_server_decides_once() -> None:
     """Users of other servers keep what they have; the server's own may change at the first tick only."""
     made = planner(Kind.DLSM)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from chosen import slow_but_for
 from eventful import NUM_TICKS, Run, run, scenario_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,9 +19,7 @@ from isma.simulator.state import NEVER, reset
 from isma.world import umi
 
 KINDS = ("cold", "precopy", "few")
-every_kind = pytest.mark.parametrize(
-    "kind", [*KINDS[:2], pytest.param("few", marks=pytest.mark.slow)]
-)
+every_kind = pytest.mark.parametrize("kind", slow_but_for(["precopy"], [*KINDS[:2], "few"]))
 seeds = st.integers(0, 2**31 - 1)
 numbers = st.fixed_dictionaries(
     {
@@ -37,6 +36,7 @@ numbers = st.fixed_dictionaries(
 some_worlds = settings(deadline=None, max_examples=12)
 
 
+@pytest.mark.slow
 @every_kind
 def test_these_worlds_are_eventful(kind: str) -> None:
     """Or what follows would be tested on nothing."""

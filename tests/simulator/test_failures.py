@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from by_hand import assert_times, followed, script, two_by_two
+from chosen import TYPICAL, slow_but_for
 from worlds import SERVERS, USERS, tiny
 
 from isma.policies import registry
@@ -72,7 +73,7 @@ def test_a_repair_before_anyone_has_noticed(double: None) -> None:
     assert run[4][0].outages.lost_tick.tolist() == [NEVER, NEVER]
 
 
-@pytest.mark.parametrize("name", registry.RULES)
+@pytest.mark.parametrize("name", slow_but_for(TYPICAL, registry.RULES))
 def test_nobody_is_served_where_nobody_is(name: str) -> None:
     """A task that comes while its host is down ends after the repair, or after its user has turned away.
 

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 from by_hand import Run, assert_times, followed, script, two_by_two
+from chosen import slow_but_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import USERS, tiny
@@ -175,7 +176,9 @@ def test_what_a_move_takes(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ["nearest", "random", "price:stay_s=1000"])
+@pytest.mark.parametrize(
+    "name", slow_but_for(["nearest"], ["nearest", "random", "price:stay_s=1000"])
+)
 def test_downtime_adds_up(kind: Migrating, name: str) -> None:
     """What services stood still, and have yet to, is what their moves have cost; and nobody waits else."""
     scenario = tiny({"migration.kind": kind, "coverage_radius_m": 150, "most_rounds": 3})

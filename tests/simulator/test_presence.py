@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from by_hand import assert_times, followed, script, two_by_two
+from chosen import TYPICAL, slow_but_for
 from worlds import SERVERS, USERS, tiny
 
 from isma.policies import registry
@@ -82,7 +83,7 @@ def steps(params: Params, name: str, ticks: int) -> list[tuple[State, np.ndarray
     return found
 
 
-@pytest.mark.parametrize("name", registry.RULES)
+@pytest.mark.parametrize("name", slow_but_for(TYPICAL, registry.RULES))
 def test_who_is_not_there_asks_for_nothing(name: str) -> None:
     """No task, no share and no work; and loads are those of the users that are there."""
     params = build(tiny({**VISITED, "queues.enabled": True, "coverage_radius_m": 150}))

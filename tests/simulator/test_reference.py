@@ -18,6 +18,7 @@ from agreement import (
     compact,
 )
 from cases import CASES, NUM_TICKS, Case, make_draws, make_params, make_scenario, make_script
+from chosen import slow_but_for
 from jaxtyping import Array, Float, PyTree
 from side_by_side import new_world, plain, run_simulator, world_of
 
@@ -53,14 +54,20 @@ def beyond(case: Case, results: list[reference.Result]) -> dict[str, bool]:
     return happened
 
 
-_SLOW = ("few_cold", "few_lossy_failing", "all_few_road")
-"""Beside `few` and `all_few` these show nothing that is new."""
-
-
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.slow) if name in _SLOW else name for name in CASES],
+_FAST = (
+    "late_and_lossy",
+    "traced",
+    "presence",
+    "one_for_all",
+    "all_few",
+    "all_precopy",
+    "all_cold_road",
 )
+"""News, comings and goings, and everything at once. Where one of these fails, the slow ones, a switch
+at a time, say which."""
+
+
+@pytest.mark.parametrize("name", slow_but_for(_FAST, CASES))
 def test_scripted_worlds_agree(name: str, double: None) -> None:
     case = CASES[name]
     results = []

@@ -105,6 +105,7 @@ def test_worlds_take_the_points_in_turn() -> None:
             spread([tiny(), tiny(other)], 2)
 
 
+@pytest.mark.slow
 def test_experience_is_collected_where_everything_is_on() -> None:
     """Servers that are down miss their periods; what they then decide is still told in order."""
     scenario = tiny(EVERYTHING)

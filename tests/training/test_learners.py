@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from chosen import slow_but_for
 from worlds import tiny
 
 from isma.contract import Policy
@@ -39,7 +40,7 @@ def learner(kind: str, **changes: object) -> DqnLearner | DracLearner:
     )
 
 
-every_kind = pytest.mark.parametrize("kind", ["dqn", "drac"])
+every_kind = pytest.mark.parametrize("kind", slow_but_for(["drac"], ["dqn", "drac"]))
 LOAD = {"dqn": dqn.load, "drac": drac.load}
 
 
@@ -54,6 +55,7 @@ def run(policy: Policy) -> tuple[np.ndarray, np.ndarray, float]:
     return np.asarray(placement.host), np.asarray(placement.offload_ratio), mean_s
 
 
+@pytest.mark.slow
 @every_kind
 def test_it_learns_what_is_best_by_hand(kind: str, tmp_path: Path) -> None:
     """Everything to server 1: at most 0.1 s of work there, where a tenth alone takes 4 to 60 s.

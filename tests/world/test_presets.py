@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from chosen import slow_but_for
 
 from isma.policies import registry
 from isma.simulator.params import build
@@ -25,7 +26,7 @@ def run(name: str, ticks: int, rule: str = "nearest") -> tuple[State, Outcome]:
     return state, jax.tree.map(np.asarray, outcome)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", slow_but_for(["highway"], SMALL))
 def test_it_runs(name: str) -> None:
     """With the rule that reads the most of what it is shown."""
     _, outcome = run(name, 100, "price")

@@ -68,7 +68,7 @@ def one_hop_delay_s2(observation: Observation) -> Float[Array, "users"]:
 
 
 def charge_s(
-    observation: Observation, lasts_s: Float[Array, "users"], server: Places = None
+    observation: Observation, lasts_s: Float[Array, "users #places"], server: Places = None
 ) -> Float[Array, "users places"] | None:
     """What a move adds to each task, if what it gains lasts so long from now; None where moves are free.
 
@@ -77,7 +77,7 @@ def charge_s(
     move = _moves(observation, server)
     if move is None:
         return None
-    pays_s = jnp.maximum(lasts_s[:, None] - move.ahead_s, _SHORTEST_S)
+    pays_s = jnp.maximum(lasts_s - move.ahead_s, _SHORTEST_S)
     return _delay_s2(observation, move.stop_s) / pays_s
 
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from isma.planning.allocation import Offer, joining, of_servers
+from isma.planning.allocation import Offer, at, joining, of_servers
 from isma.planning.pools import Pools
 
 _LEAST_S = 1e-12
@@ -89,13 +89,14 @@ def moves_among(
         without = around.at[:, 0].add(-own)
         joined = joining(places.offer, jnp.maximum(without, 0) ** 2)
         cost_s = joined.cost_s + places.handicap_s
-        gains_s = cost_s[:, :1] - cost_s
-        beyond_s = gains_s - least_gain_s[:, None] * _doubtful(gains_s, places.certain_s)
+        gain_s = cost_s[:, :1] - cost_s
+        # Prices are some seconds old; hops are what they are.
+        beyond_s = gain_s - least_gain_s[:, None] * by_prices(gain_s, places.certain_s)
         best = jnp.argmin(-beyond_s[:, 1:], axis=1) + 1
-        gain = _at(beyond_s, best)
+        most = _at(beyond_s, best)
         to = _at(places.server, best)
-        goes = movable & ~search.moved & (gain > 0) & may(_at(gains_s, best), to)
-        wins = maker.winner(jnp.where(goes, gain, -jnp.inf))
+        goes = movable & ~search.moved & (most > 0) & may(_at(gain_s, best), to)
+        wins = maker.winner(jnp.where(goes, most, -jnp.inf))
         pulls = jnp.sqrt(_at(joined.offload_ratio, best) * _at(places.offer.work_s, best))
         changed = _moved(search.pull, row, host, to, wins, own, pulls)
         return Search(
@@ -120,8 +121,22 @@ def moves_among(
     return jax.lax.while_loop(lambda s: s.improving & (s.step < max_moves), improve, start)
 
 
-def _doubtful(gain_s: Float[Array, "..."], certain_s: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The part of a gain that rests on prices, which are some seconds old; hops are what they are."""
+def gains_s(
+    offer: Offer, home: Int[Array, "users"], pull: Float[Array, "users places"]
+) -> Float[Array, "users places"]:
+    """What it would save everybody to serve each user at each place and not at its home, one of them.
+
+    Moves aside; `pull` is √λ of each place with the user where it is.
+    """
+    user = jnp.arange(len(home))
+    own = own_pull(at(offer, home), pull[user, home])
+    without = jnp.maximum(pull.at[user, home].add(-own), 0)
+    cost_s = joining(offer, without**2).cost_s
+    return cost_s[user, home][:, None] - cost_s
+
+
+def by_prices(gain_s: Float[Array, "..."], certain_s: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The part of a gain that rests on prices and so on load; the rest is certain, fewer hops."""
     return jnp.clip(1 - certain_s / jnp.maximum(gain_s, _LEAST_S), 0, 1)
 
 

@@ -112,7 +112,7 @@ def charged_s(
 
     None where moves are free.
     """
-    return charge_s(observation, lasting_s(observation, stay_s), server)
+    return charge_s(observation, lasting_s(observation, stay_s)[:, None], server)
 
 
 def lasting_s(observation: Observation, stay_s: float) -> Float[Array, "users"]:

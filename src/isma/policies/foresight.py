@@ -57,7 +57,7 @@ class Foresight(Price):
         observation: Observation,
         offer: Offer,
         price_s: Float[Array, "users servers"],
-        lasts_s: Float[Array, "users"],
+        lasts_s: Float[Array, "users servers"],
     ) -> Float[Array, "users servers"]:
         """What is to come costs at each server beyond the present moment, for each task."""
         user, host = jnp.arange(observation.host.shape[0]), observation.host

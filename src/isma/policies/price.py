@@ -21,7 +21,7 @@ from isma.planning.allocation import (
     split,
 )
 from isma.planning.migration import charge_s as move_charge_s
-from isma.planning.moves import Places, Search, best_moves, moves_among
+from isma.planning.moves import Places, Search, best_moves, by_prices, gains_s, moves_among
 from isma.planning.nearby import by_number, candidates, foremost, most_to_gain_s, rows_of
 from isma.planning.pools import Pools
 from isma.policies.base import (
@@ -32,7 +32,7 @@ from isma.policies.base import (
     nearer_s,
     shared_out,
 )
-from isma.policies.dwelling import Seen, dwell_s, look
+from isma.policies.dwelling import Lasting, Seen, lasting, look
 from isma.world.scenario import Scenario, Visibility
 from isma.world.switches import Migrating
 
@@ -51,7 +51,7 @@ class _Moment(NamedTuple):
     home: Pools
     here: Split
     """How all share their hosts now."""
-    lasts_s: Float[Array, "users"]
+    lasts: Lasting
     """How long what a move gains lasts."""
 
 
@@ -108,7 +108,7 @@ class Price(Policy):
         here = split(at(offer, observation.host), home)
         few = isinstance(offer, Asked) and not (alone or self.everywhere)
         seen = None if memory.per_user is None else look(memory.per_user, observation)
-        now = _Moment(observation, offer, home, here, self.lasts_s(seen, observation))
+        now = _Moment(observation, offer, home, here, self.lasts(seen, observation))
         search = self._among_near(now, key) if few else self._everywhere(now, key)
         action, stays = shared_out(observation, offer, search.target, here)
         share = jnp.where(search.moved, search.share, action.cpu_share)
@@ -116,15 +116,16 @@ class Price(Policy):
         answer = Action(action.server, action.offload_ratio, share, own_price_s)
         return answer, Memory(memory.per_server, seen)
 
-    def lasts_s(self, seen: Seen | None, observation: Observation) -> Float[Array, "users"]:
+    def lasts(self, seen: Seen | None, observation: Observation) -> Lasting:
         """How long what a move gains is taken to last for each user, as far as it has been seen."""
         if seen is None:
-            return lasting_s(observation, self.stay_s)
-        return dwell_s(seen, observation, self.stay_s)
+            believed_s = lasting_s(observation, self.stay_s)
+            return Lasting(believed_s, believed_s)
+        return lasting(seen, observation, self.stay_s)
 
     def _everywhere(self, now: _Moment, key: PRNGKeyArray) -> Search:
         """The best moves of any user to any server."""
-        observation, offer, home, here, lasts_s = now
+        observation, offer, home, here, lasts = now
         if not isinstance(offer, Offer):
             offer = offers(observation)
         price_s = believed_price_s(observation, home, here, offer)
@@ -135,9 +136,11 @@ class Price(Policy):
         hop_s = jnp.maximum(hop_delay_s(observation, offer), _SHORTEST_S)
         chance = jax.random.uniform(tie, offer.transfer_s.shape, time_s.dtype)
         handicap_s = self.spread * time_s[:, None] * chance
-        charge_s = self.charge_s(
-            observation, offer, price_s[jnp.minimum(home.pool, len(price_s) - 1)], lasts_s
-        )
+        certain_s = self.certain_s(observation, hop_s, jnp.arange(offer.transfer_s.shape[1]))
+        asked_s = price_s[jnp.minimum(home.pool, len(price_s) - 1)]
+        gain_s = gains_s(offer, observation.host, jnp.sqrt(asked_s))
+        lasts_s = lasts.of(by_prices(gain_s, certain_s))
+        charge_s = self.charge_s(observation, offer, asked_s, lasts_s)
         return best_moves(
             offer,
             observation.host,
@@ -146,7 +149,7 @@ class Price(Policy):
             movable=observation.decides,
             least_gain_s=self.margin * time_s,
             handicap_s=handicap_s if charge_s is None else handicap_s + charge_s,
-            certain_s=self.certain_s(observation, hop_s, jnp.arange(offer.transfer_s.shape[1])),
+            certain_s=certain_s,
             may=lambda gain_s, to: drawn < odds[_hops(gain_s / hop_s), to],
             max_moves=self.moves,
         )
@@ -156,7 +159,7 @@ class Price(Policy):
         observation, home, here = now.observation, now.home, now.here
         pull = jnp.sqrt(believed_price_s(observation, home, here, now.offer))
         lot, chance = jax.random.split(key)
-        most_s = most_to_gain_s(observation, home, pull, now.lasts_s)
+        most_s = most_to_gain_s(observation, home, pull, now.lasts.longest_s)
         # Hops are certain here too, but to ask less of them made the list longer and no task shorter.
         hopes = observation.decides & (most_s > self.margin * here.time_s)
         # By lot, in proportion: who hopes in vain must not keep others off the list.
@@ -186,21 +189,26 @@ class Price(Policy):
         server = jnp.concatenate([host[:, None], near.astype(host.dtype)], axis=1)
         chance = jax.random.uniform(tie, near.shape, time_s.dtype)
         handicap_s = self.spread * time_s[:, None] * chance
-        charge_s = move_charge_s(few, now.lasts_s[row], near)
+        hop_s = jnp.maximum(hop_delay_s(observation, now.offer)[row], _SHORTEST_S)
+        # Behind the barrier the tables are made once, and not again in every term that reads them.
+        offer_s, certain_s = jax.lax.optimization_barrier(
+            (of_servers(Asked(few), server), self.certain_s(few, hop_s, server))
+        )
+        maker = jnp.where(real, home.pool[row], home.num_pools)
+        pull_there = pull[jnp.minimum(maker, home.num_pools - 1)[:, None], server]
+        gain_s = gains_s(offer_s, jnp.zeros_like(host), pull_there)
+        lasts = jax.tree.map(lambda part: part[row], now.lasts)
+        charge_s = move_charge_s(few, lasts.of(by_prices(gain_s, certain_s))[:, 1:], near)
         if charge_s is not None:
             handicap_s = handicap_s + charge_s
         handicap_s = jnp.where(near == host[:, None], jnp.inf, handicap_s)
         handicap_s = jnp.concatenate([jnp.zeros_like(time_s)[:, None], handicap_s], axis=1)
         drawn = jax.random.uniform(turn, time_s.shape, time_s.dtype)
         odds = self.odds(observation)
-        hop_s = jnp.maximum(hop_delay_s(observation, now.offer)[row], _SHORTEST_S)
-        # Behind the barrier the tables are made once, and not again in every term that reads them.
-        offer_s = of_servers(Asked(few), server)
-        certain_s = self.certain_s(few, hop_s, server)
         places = jax.lax.optimization_barrier(Places(server, offer_s, handicap_s, certain_s))
         found = moves_among(
             places,
-            Pools(jnp.where(real, home.pool[row], home.num_pools), home.num_pools),
+            Pools(maker, home.num_pools),
             pull,
             movable=real & few.decides,
             least_gain_s=self.margin * time_s,
@@ -220,12 +228,12 @@ class Price(Policy):
         observation: Observation,
         offer: Offer,
         price_s: Float[Array, "users servers"],
-        lasts_s: Float[Array, "users"],
+        lasts_s: Float[Array, "users servers"],
     ) -> Float[Array, "users servers"] | None:
         """What moving a user to each server adds to its tasks; None where that is nothing.
 
-        `price_s` is what its decision maker reckons that each server asks, `lasts_s` how long a gain
-        lasts.
+        `price_s` is what its decision maker reckons that each server asks, `lasts_s` how long what
+        is gained there lasts.
         """
         return move_charge_s(observation, lasts_s)
 

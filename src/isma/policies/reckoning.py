@@ -11,10 +11,10 @@ from jaxtyping import Array, Float
 from isma.contract import Memory, Observation, Policy
 from isma.planning.allocation import at, joining, offers, split
 from isma.planning.migration import charge_s
-from isma.planning.moves import own_pull
+from isma.planning.moves import by_prices, own_pull
 from isma.planning.pools import Pools
 from isma.policies.base import believed_load, hop_delay_s, lasting_s, nearer_s
-from isma.policies.dwelling import look
+from isma.policies.dwelling import Lasting, look
 from isma.policies.price import Price, believed_price_s
 
 _USUAL_STAY_S = 60.0
@@ -60,20 +60,25 @@ def reckon(policy: Policy, memory: Memory, observation: Observation) -> Reckoned
     pull = jnp.sqrt(believed_price_s(observation, home, here, offer))[row]
     own = own_pull(at(offer, host), pull[users, host])
     joined = joining(offer, jnp.maximum(pull.at[users, host].add(-own), 0) ** 2)
-    charged_s = charge_s(observation, _lasts_s(policy, memory, observation))
+    hop_s = hop_delay_s(observation, offer)
+    certain_s = nearer_s(observation, hop_s, jnp.arange(pull.shape[1]))
+    gain_s = joined.cost_s[users, host][:, None] - joined.cost_s
+    lasts = _lasts(policy, memory, observation)
+    charged_s = charge_s(observation, lasts.of(by_prices(gain_s, certain_s)))
     return Reckoned(
         here.time_s,
         joined.offload_ratio,
         joined.time_s,
         joined.cost_s - joined.time_s,
         jnp.zeros_like(joined.time_s) if charged_s is None else charged_s,
-        nearer_s(observation, hop_delay_s(observation, offer), jnp.arange(pull.shape[1])),
+        certain_s,
         believed_load(observation)[host],
     )
 
 
-def _lasts_s(policy: Policy, memory: Memory, observation: Observation) -> Float[Array, "users"]:
+def _lasts(policy: Policy, memory: Memory, observation: Observation) -> Lasting:
     if not isinstance(policy, Price):
-        return lasting_s(observation, _USUAL_STAY_S)
+        usual_s = lasting_s(observation, _USUAL_STAY_S)
+        return Lasting(usual_s, usual_s)
     seen = None if memory.per_user is None else look(memory.per_user, observation)
-    return policy.lasts_s(seen, observation)
+    return policy.lasts(seen, observation)

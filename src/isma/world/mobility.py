@@ -111,7 +111,8 @@ def walk_to_nearest(
 
     A station whose neighbours there are all farther is the nearest of all, because its cell is cut
     out by them alone. So it is enough to go to the nearest neighbour until none is nearer: a step or
-    two after a small motion, however many stations there are.
+    two after a small motion, however many stations there are. It stops between two that rounding
+    makes equally far: stations millimetres apart.
     """
 
     def go(carry: tuple[Array, Array]) -> tuple[Array, Array]:
