@@ -130,8 +130,10 @@ def gains_s(
     """
     user = jnp.arange(len(home))
     own = own_pull(at(offer, home), pull[user, home])
-    without = jnp.maximum(pull.at[user, home].add(-own), 0)
-    cost_s = joining(offer, without**2).cost_s
+    # No scatter, which would go row by row on a CPU.
+    there = jnp.arange(pull.shape[1]) == home[:, None]
+    without = jnp.where(there, pull - own[:, None], pull)
+    cost_s = joining(offer, jnp.maximum(without, 0) ** 2).cost_s
     return cost_s[user, home][:, None] - cost_s
 
 
