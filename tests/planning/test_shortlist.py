@@ -28,6 +28,7 @@ from isma.world.servers import network
 
 SETS = {"servers.clock_range_hz": ["5 GHz", "20 GHz"], "latency.per_hop_s": 0.02}
 KEY = jax.random.key(3)
+MOVERS = ("price:spread=0:rivals=1e9:listed=40", "greedy", "nearest")
 listed = jax.jit(foremost, static_argnums=2)
 
 
@@ -74,13 +75,8 @@ def test_with_all_servers_near_it_decides_the_same(rule: str, observed: Observat
     np.testing.assert_array_equal(asked.offload_ratio, table.offload_ratio)
     np.testing.assert_allclose(asked.cpu_share, table.cpu_share, rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(asked.price_s, table.price_s, rtol=1e-3, atol=1e-6)
-
-
-@pytest.mark.slow
-def test_there_is_something_to_decide(observed: Observation) -> None:
-    """Else the test above could not fail."""
-    for rule in ("price:spread=0:rivals=1e9:listed=40", "greedy", "nearest"):
-        assert (decided(rule, observed).server != observed.host).sum() > 1
+    if rule in MOVERS:
+        assert (table.server != observed.host).sum() > 1, "else there would be nothing to differ in"
 
 
 def test_what_is_asked_for_is_what_the_table_says(observed: Observation) -> None:

@@ -73,7 +73,8 @@ def by_number(chosen: Bool[Array, "users"], sizes: Sequence[int], do: Callable[[
     Shapes are static, so that rows which nobody needs cost as much as others. The last size must hold
     all that can be chosen.
     """
-    place = sum((jnp.sum(chosen) > size).astype(jnp.int32) for size in sizes[:-1])
+    number = jnp.sum(chosen)
+    place = sum(((number > size).astype(jnp.int32) for size in sizes[:-1]), jnp.int32(0))
     return jax.lax.switch(place, [lambda size=size: do(size) for size in sizes])
 
 

@@ -168,7 +168,7 @@ class Price(Policy):
         every = min(len(hopes), home.num_pools * self.listed)
         return by_number(
             listed,
-            [min(_USUALLY_LISTED * home.num_pools, every), every],
+            sorted({min(_USUALLY_LISTED * home.num_pools, every), every}),
             lambda size: self._moves_of(rows_of(listed, size), now, pull, chance),
         )
 
