@@ -104,7 +104,7 @@ def explain(
 ) -> Explanation:
     """Why a user's service was sent where it was, by the first decision from a time on.
 
-    In a folder that `compare` wrote; without a policy by `price` or else the run's first, in its
+    In a folder that `compare` wrote; without a policy by `isma2`, `price` or else the run's first, in its
     first seed unless told; `point` counts the values of `vary` from 1. Raises IsmaError.
     """
     return looking.explain(Path(run), user, time_s, policy, seed, point)
@@ -145,7 +145,7 @@ class Training:
 
 def train(
     model: str,
-    scenario: Scenario | str | Path = "paper",
+    scenario: Scenario | str | Path | Sequence[Scenario | str | Path] = "paper",
     vary: Mapping[str, Sequence[Any]] | None = None,
     steps: int | None = None,
     seed: int = 0,
@@ -153,13 +153,14 @@ def train(
     out: str | Path | None = None,
     on_progress: Callable[[session.Progress], None] = lambda progress: None,
 ) -> Training:
-    """Train a model on worlds of a scenario, spread over the varied fields' values.
+    """Train a model on worlds of one scenario or several, spread over the varied fields' values.
 
     A folder with the same training is gone on with, exactly from its last round. Raises IsmaError.
     """
-    loaded = scenario if isinstance(scenario, Scenario) else files.load(scenario)
+    several = [scenario] if isinstance(scenario, Scenario | str | Path) else scenario
+    loaded = [one if isinstance(one, Scenario) else files.load(one) for one in several]
     varied = {files.full_name(field): tuple(values) for field, values in (vary or {}).items()}
-    scenarios = [point.scenario for point in points(loaded, varied)]
+    scenarios = [point.scenario for one in loaded for point in points(one, varied)]
     learner = models.learner(model, scenarios, steps, options or {})
     config = models.config(model, scenarios, learner, seed, options or {})
     digest = hashlib.sha256(json.dumps(config).encode()).hexdigest()[:6]

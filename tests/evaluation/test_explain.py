@@ -49,7 +49,7 @@ def test_what_is_said_is_what_was_done(name: str) -> None:
 
 
 def _explanation(best_s: float, target: int = 0, certain_s: float = 0) -> Explanation:
-    here = {"load": 0.5, "offload_ratio": 1, "own_s": 10, "others_s": 0, "move_s": 0}
+    here = {"load": 0.5, "offload_ratio": 1, "own_s": 10, "others_s": 0, "move_s": 0, "way_s": 0}
     choice = Choice(server=0, hops=1, certain_s=0, **here)
     other = replace(choice, server=1, hops=0, own_s=best_s, certain_s=certain_s)
     return Explanation(

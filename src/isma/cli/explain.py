@@ -21,7 +21,7 @@ def explain(
         str, typer.Option(metavar="TIME", help="the first decision from then on, as 12.3s")
     ],
     policy: Annotated[
-        str | None, typer.Option(help="one of the run's [default: price, or else its first]")
+        str | None, typer.Option(help="one of the run's [default: isma2, price, or else its first]")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="one of the run's [default: its first]")] = None,
     point: Annotated[int, typer.Option(help="which of the values of --vary, from 1")] = 1,
@@ -36,7 +36,9 @@ def explain(
 
 def _print_choices(found: Explanation) -> None:
     table = Table(title=f"user {found.user} at {found.time_s:.1f} s", title_justify="left")
-    heads = ("server", "hops", "load", "offloads", "own s", "others s", "move s", "together s", "")
+    foreseen = ["way s"] if any(choice.way_s for choice in found.choices) else []
+    known = ("server", "hops", "load", "offloads", "own s", "others s", "move s")
+    heads = (*known, *foreseen, "together s", "")
     for head in heads:
         table.add_column(head, justify="left" if not head else "right", no_wrap=True)
     shown = list(found.choices[:_SHOWN])
@@ -47,6 +49,7 @@ def _print_choices(found: Explanation) -> None:
             *(str(choice.server), str(choice.hops), f"{choice.load:.2f}"),
             f"{choice.offload_ratio:.0%}",
             *(f"{value:.4g}" for value in (choice.own_s, choice.others_s, choice.move_s)),
+            *(f"{choice.way_s:+.4g}" for _ in foreseen),
             f"{choice.cost_s:.4g}",
             ", ".join(["host"] * is_host + ["chosen"] * is_target),
         )

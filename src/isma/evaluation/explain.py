@@ -26,7 +26,8 @@ from isma.world.scenario import Scenario
 from isma.world.vary import Point
 
 _LOG = logging.getLogger(__name__)
-_USUAL = "price"
+_USUAL = ("isma2", "price")
+"""Whose decisions are explained where none is named, the first that the run has."""
 
 
 class _Look(NamedTuple):
@@ -47,12 +48,12 @@ def explain(
 ) -> Explanation:
     """The first decision for a user from a time on, in a run that `isma compare` wrote.
 
-    The world is run again up to then: a run is the same each time. Without a policy it is `price`
-    or, if the run has none, its first, without a seed its first; `point` counts the values of `--vary`
-    from 1. Raises IsmaError.
+    The world is run again up to then: a run is the same each time. Without a policy it is `isma2`,
+    `price` or, if the run has neither, its first, without a seed its first; `point` counts the values
+    of `--vary` from 1. Raises IsmaError.
     """
     plan = _plan(folder)
-    usual = _USUAL if _USUAL in plan.policies else plan.policies[0]
+    usual = next((one for one in _USUAL if one in plan.policies), plan.policies[0])
     name = usual if policy is None else policy
     made = plan.made()
     if name not in made:
@@ -160,7 +161,8 @@ def _choices(look: _Look, user: int) -> tuple[Choice, ...]:
             zip(
                 np.asarray(hops).tolist(),
                 *(row(known.load), row(known.offload_ratio)),
-                *(row(known.own_s), row(known.others_s), row(known.move_s), row(known.certain_s)),
+                *(row(known.own_s), row(known.others_s), row(known.move_s)),
+                *(row(known.way_s), row(known.certain_s)),
                 strict=True,
             )
         )

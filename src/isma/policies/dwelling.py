@@ -15,6 +15,8 @@ from jaxtyping import Array, Float, Int
 from isma.contract import Observation
 
 _NOBODY = -1
+PRIOR_S = 60.0
+"""What is usually believed of a stay of which nothing is known."""
 
 
 class Lasting(NamedTuple):

@@ -80,6 +80,7 @@ class Foresight(Price):
 
     def certain_s(
         self,
+        way: None,
         observation: Observation,
         hop_s: Float[Array, "users"],
         server: Int[Array, "*#users places"],

@@ -5,7 +5,7 @@ from typing import ClassVar, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from isma.contract import Action, Memory, Observation, Policy
 from isma.errors import PolicyError
@@ -32,7 +32,7 @@ from isma.policies.base import (
     nearer_s,
     shared_out,
 )
-from isma.policies.dwelling import Lasting, Seen, lasting, look
+from isma.policies.dwelling import PRIOR_S, Lasting, Seen, lasting, look
 from isma.world.scenario import Scenario, Visibility
 from isma.world.switches import Migrating
 
@@ -53,6 +53,8 @@ class _Moment(NamedTuple):
     """How all share their hosts now."""
     lasts: Lasting
     """How long what a move gains lasts."""
+    way: PyTree
+    """What is foreseen of the users' ways, rows of users; None where nothing is."""
 
 
 class Price(Policy):
@@ -77,7 +79,7 @@ class Price(Policy):
     the movers down to so many."""
     moves: int = eqx.field(static=True, default=4)
     """Most users that a server moves in one decision."""
-    stay_s: float = eqx.field(static=True, default=60.0)
+    stay_s: float = eqx.field(static=True, default=PRIOR_S)
     """Time in which a move must pay for the stop that it causes, as far as nothing is known of how long a
     user stays in a cell; 0 for one decision period, whatever is known."""
     learns: int = eqx.field(static=True, default=1)
@@ -107,25 +109,38 @@ class Price(Policy):
         home = Pools(observation.pool(observation.host), observation.num_pools)
         here = split(at(offer, observation.host), home)
         few = isinstance(offer, Asked) and not (alone or self.everywhere)
-        seen = None if memory.per_user is None else look(memory.per_user, observation)
-        now = _Moment(observation, offer, home, here, self.lasts(seen, observation))
+        memory = self.looked(memory, observation, offer, here)
+        lasts, way = self.lasts(memory, observation), self.way(memory, observation)
+        now = _Moment(observation, offer, home, here, lasts, way)
         search = self._among_near(now, key) if few else self._everywhere(now, key)
         action, stays = shared_out(observation, offer, search.target, here)
         share = jnp.where(search.moved, search.share, action.cpu_share)
         own_price_s = jnp.zeros_like(action.price_s) if alone else stays.price_s
         answer = Action(action.server, action.offload_ratio, share, own_price_s)
-        return answer, Memory(memory.per_server, seen)
+        return answer, memory
 
-    def lasts(self, seen: Seen | None, observation: Observation) -> Lasting:
-        """How long what a move gains is taken to last for each user, as far as it has been seen."""
-        if seen is None:
+    def looked(
+        self, memory: Memory, observation: Observation, offer: Offers, here: Split
+    ) -> Memory:
+        """What is remembered once all users have been looked at."""
+        if memory.per_user is None:
+            return memory
+        return Memory(memory.per_server, look(memory.per_user, observation))
+
+    def lasts(self, memory: Memory, observation: Observation) -> Lasting:
+        """How long what a move gains is taken to last for each user, by what is remembered of it."""
+        if memory.per_user is None:
             believed_s = lasting_s(observation, self.stay_s)
             return Lasting(believed_s, believed_s)
-        return lasting(seen, observation, self.stay_s)
+        return lasting(memory.per_user, observation, self.stay_s)
+
+    def way(self, memory: Memory, observation: Observation) -> PyTree:
+        """What is foreseen of the users' ways, rows of users, by what is remembered: nothing."""
+        return None
 
     def _everywhere(self, now: _Moment, key: PRNGKeyArray) -> Search:
         """The best moves of any user to any server."""
-        observation, offer, home, here, lasts = now
+        observation, offer, home, here, lasts, way = now
         if not isinstance(offer, Offer):
             offer = offers(observation)
         price_s = believed_price_s(observation, home, here, offer)
@@ -136,9 +151,13 @@ class Price(Policy):
         hop_s = jnp.maximum(hop_delay_s(observation, offer), _SHORTEST_S)
         chance = jax.random.uniform(tie, offer.transfer_s.shape, time_s.dtype)
         handicap_s = self.spread * time_s[:, None] * chance
-        certain_s = self.certain_s(observation, hop_s, jnp.arange(offer.transfer_s.shape[1]))
+        everywhere = jnp.arange(offer.transfer_s.shape[1])
+        certain_s = self.certain_s(way, observation, hop_s, everywhere)
         asked_s = price_s[jnp.minimum(home.pool, len(price_s) - 1)]
         gain_s = gains_s(offer, observation.host, jnp.sqrt(asked_s))
+        if way is not None:
+            changes_s = nearer_s(observation, hop_s, everywhere) - certain_s
+            gain_s, handicap_s = gain_s - changes_s, handicap_s + changes_s
         lasts_s = lasts.of(by_prices(gain_s, certain_s))
         charge_s = self.charge_s(observation, offer, asked_s, lasts_s)
         return best_moves(
@@ -191,12 +210,16 @@ class Price(Policy):
         handicap_s = self.spread * time_s[:, None] * chance
         hop_s = jnp.maximum(hop_delay_s(observation, now.offer)[row], _SHORTEST_S)
         # Behind the barrier the tables are made once, and not again in every term that reads them.
+        way = jax.tree.map(lambda part: part[row], now.way)
         offer_s, certain_s = jax.lax.optimization_barrier(
-            (of_servers(Asked(few), server), self.certain_s(few, hop_s, server))
+            (of_servers(Asked(few), server), self.certain_s(way, few, hop_s, server))
         )
         maker = jnp.where(real, home.pool[row], home.num_pools)
         pull_there = pull[jnp.minimum(maker, home.num_pools - 1)[:, None], server]
         gain_s = gains_s(offer_s, jnp.zeros_like(host), pull_there)
+        if way is not None:
+            changes_s = nearer_s(few, hop_s, server) - certain_s
+            gain_s, handicap_s = gain_s - changes_s, handicap_s + changes_s[:, 1:]
         lasts = jax.tree.map(lambda part: part[row], now.lasts)
         charge_s = move_charge_s(few, lasts.of(by_prices(gain_s, certain_s))[:, 1:], near)
         if charge_s is not None:
@@ -239,6 +262,7 @@ class Price(Policy):
 
     def certain_s(
         self,
+        way: PyTree,
         observation: Observation,
         hop_s: Float[Array, "users"],
         server: Int[Array, "*#users places"],

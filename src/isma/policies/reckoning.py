@@ -9,15 +9,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from isma.contract import Memory, Observation, Policy
-from isma.planning.allocation import at, joining, offers, split
+from isma.planning.allocation import Offer, Split, at, joining, offers, split
 from isma.planning.migration import charge_s
 from isma.planning.moves import by_prices, own_pull
 from isma.planning.pools import Pools
 from isma.policies.base import believed_load, hop_delay_s, lasting_s, nearer_s
-from isma.policies.dwelling import Lasting, look
+from isma.policies.dwelling import PRIOR_S, Lasting
 from isma.policies.price import Price, believed_price_s
-
-_USUAL_STAY_S = 60.0
 
 
 class Reckoned(NamedTuple):
@@ -33,6 +31,8 @@ class Reckoned(NamedTuple):
     """What all other users of that server lose by it, a task each."""
     move_s: Float[Array, "users servers"]
     """What the move adds to each of its tasks for as long as it is taken to pay; 0 at home."""
+    way_s: Float[Array, "users servers"]
+    """What the way ahead adds, beside what it adds at home: more hops than now, or if < 0 fewer."""
     certain_s: Float[Array, "users servers"]
     """What of going there is saved whatever others do: hops."""
     load: Float[Array, "users servers"]
@@ -41,7 +41,7 @@ class Reckoned(NamedTuple):
     @property
     def cost_s(self) -> Float[Array, "users servers"]:
         """What is weighed: all of it together."""
-        return self.own_s + self.others_s + self.move_s
+        return self.own_s + self.others_s + self.move_s + self.way_s
 
 
 def reckon(policy: Policy, memory: Memory, observation: Observation) -> Reckoned:
@@ -61,9 +61,10 @@ def reckon(policy: Policy, memory: Memory, observation: Observation) -> Reckoned
     own = own_pull(at(offer, host), pull[users, host])
     joined = joining(offer, jnp.maximum(pull.at[users, host].add(-own), 0) ** 2)
     hop_s = hop_delay_s(observation, offer)
-    certain_s = nearer_s(observation, hop_s, jnp.arange(pull.shape[1]))
-    gain_s = joined.cost_s[users, host][:, None] - joined.cost_s
-    lasts = _lasts(policy, memory, observation)
+    everywhere = jnp.arange(pull.shape[1])
+    lasts, certain_s = _foreseen(policy, memory, observation, offer, here, hop_s)
+    way_s = nearer_s(observation, hop_s, everywhere) - certain_s
+    gain_s = joined.cost_s[users, host][:, None] - joined.cost_s - way_s
     charged_s = charge_s(observation, lasts.of(by_prices(gain_s, certain_s)))
     return Reckoned(
         here.time_s,
@@ -71,14 +72,26 @@ def reckon(policy: Policy, memory: Memory, observation: Observation) -> Reckoned
         joined.time_s,
         joined.cost_s - joined.time_s,
         jnp.zeros_like(joined.time_s) if charged_s is None else charged_s,
+        way_s,
         certain_s,
         believed_load(observation)[host],
     )
 
 
-def _lasts(policy: Policy, memory: Memory, observation: Observation) -> Lasting:
+def _foreseen(
+    policy: Policy,
+    memory: Memory,
+    observation: Observation,
+    offer: Offer,
+    here: Split,
+    hop_s: Float[Array, "users"],
+) -> tuple[Lasting, Float[Array, "users servers"]]:
+    """How long gains are taken to last, and what is spared in hops at each server."""
+    everywhere = jnp.arange(observation.acting.shape[0])
     if not isinstance(policy, Price):
-        usual_s = lasting_s(observation, _USUAL_STAY_S)
-        return Lasting(usual_s, usual_s)
-    seen = None if memory.per_user is None else look(memory.per_user, observation)
-    return policy.lasts(seen, observation)
+        usual_s = lasting_s(observation, PRIOR_S)
+        return Lasting(usual_s, usual_s), nearer_s(observation, hop_s, everywhere)
+    after = policy.looked(memory, observation, offer, here)
+    way = policy.way(after, observation)
+    certain_s = policy.certain_s(way, observation, hop_s, everywhere)
+    return policy.lasts(after, observation), certain_s
