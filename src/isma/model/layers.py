@@ -143,6 +143,35 @@ class Lstm(eqx.Module):
         return LstmMemory(tuple(hidden), tuple(cell))
 
 
+class Gru(eqx.Module):
+    """A gated recurrent unit (Cho et al. 2014)."""
+
+    gates: Dense
+    """Of how much is renewed, and how much of the old is read."""
+    new: Dense
+
+    @classmethod
+    def make(cls, key: PRNGKeyArray, inputs: int, width: int) -> "Gru":
+        """With random weights."""
+        one, other = jax.random.split(key)
+        return cls(
+            Dense.make(one, inputs + width, 2 * width), Dense.make(other, inputs + width, width)
+        )
+
+    @property
+    def width(self) -> int:
+        """Numbers in its state."""
+        return self.new.bias.shape[0]
+
+    def __call__(
+        self, state: Float[Array, "*rows width"], x: Float[Array, "*rows inputs"]
+    ) -> Float[Array, "*rows width"]:
+        """The state after one more input."""
+        renews, reads = jnp.split(sigmoid(_joint(self.gates, x, state)), 2, axis=-1)
+        new = jnp.tanh(_joint(self.new, x, reads * state))
+        return state + renews * (new - state)
+
+
 def _joint(
     dense: Dense,
     x: Float[Array, "*rows inputs"],

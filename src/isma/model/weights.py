@@ -46,21 +46,33 @@ def load(path: Path, kind: str, frame_of: Callable[..., F]) -> tuple[F, Any, Sca
 
     Raises CheckpointError if it is missing, damaged or of another kind.
     """
+    frame, network = load_alone(path, kind, frame_of)
+    try:
+        scales = vectors.from_numbers(checkpoint.about(path)["scales"])
+    except (KeyError, TypeError, ValueError):
+        raise _not_told(path, kind) from None
+    return frame, network, scales
+
+
+def load_alone(path: Path, kind: str, frame_of: Callable[..., F]) -> tuple[F, Any]:
+    """The same of a network whose numbers need no scaling. Raises CheckpointError."""
     told = checkpoint.about(path)
-    not_told = CheckpointError(
-        f"{checkpoint.sidecar_path(path)}: does not describe a network of {kind}"
-    )
     try:
         numbers = dict(told["frame"])
         held = numbers.pop("kind")
-        scales = vectors.from_numbers(told["scales"])
     except (KeyError, TypeError, ValueError):
-        raise not_told from None
+        raise _not_told(path, kind) from None
     if held != kind:
         raise CheckpointError(f"{path}: holds {held}, where {kind} is wanted")
     try:
         frame = frame_of(**numbers)
         skeleton = eqx.filter_eval_shape(frame.make, jax.random.key(0))
     except (TypeError, ValueError, IndexError):
-        raise not_told from None
-    return frame, checkpoint.load(path, skeleton), scales
+        raise _not_told(path, kind) from None
+    return frame, checkpoint.load(path, skeleton)
+
+
+def _not_told(path: Path, kind: str) -> CheckpointError:
+    return CheckpointError(
+        f"{checkpoint.sidecar_path(path)}: does not describe a network of {kind}"
+    )

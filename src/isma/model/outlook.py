@@ -1,0 +1,237 @@
+"""What is ahead for users and servers, learned: a recurrent, stochastic model with shared weights.
+
+A host sees its users look by look. Of each user a recurrent state takes in one look after another, and
+of each server another one takes in its price and the mean of its users' states. From there futures are
+imagined segment by segment: how each server's price goes on, how each user's channel does, both drawn
+from Gaussians that depend on what was drawn before, and along the way the chances that the user leaves
+its cell, that its service is moved, and that it comes nearer to any server or goes farther from it.
+Nothing in it depends on how many users or servers there are, and every number is a ratio or in fixed
+units: one set of weights serves any city.
+"""
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from isma.model.layers import Dense, Gru, Mlp, identity
+
+LENGTHS_S = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+"""Segments ahead: steps that grow, since a move pays back over minutes."""
+AHEAD_S = tuple(float(end) for end in np.cumsum(LENGTHS_S))
+USER_LOOK, SERVER_LOOK, PLACE_LOOK = 17, 6, 6
+"""Numbers in a look at a user, at a server, and at a server from where a user is (isma.policies.looks)."""
+FARTHER = (-2.0, -1.0, 0.0, 1.0, 2.0)
+"""By how many hops a user's way to a server may have changed at the end of a segment; more is the same."""
+_UNIT_S = 10.0
+_LEAST_CHANCE = 1e-5
+_LEAST_STD, _MOST_STD = 0.01, 5.0
+_USER_STEP, _SERVER_STEP = 3, 2
+_HEAD = (jnp.tanh, identity)
+
+
+class Normal(NamedTuple):
+    """Independent Gaussians."""
+
+    mean: Float[Array, "*rows"]
+    std: Float[Array, "*rows"]
+
+    def log_density(self, value: Float[Array, "*rows"]) -> Float[Array, "*rows"]:
+        """Log of the density there, in nats."""
+        apart = (value - self.mean) / self.std
+        return -0.5 * apart**2 - jnp.log(self.std) - 0.5 * jnp.log(2 * jnp.pi)
+
+
+class Latent(NamedTuple):
+    """What is remembered of what was seen."""
+
+    user: Float[Array, "users width"]
+    server: Float[Array, "servers width"]
+
+
+class Prices(NamedTuple):
+    """Futures of the servers' prices."""
+
+    change: Normal
+    """Of log √λ in each segment (segments, servers), given what was drawn in those before."""
+    drawn: Float[Array, "segments servers"]
+
+
+class Ways(NamedTuple):
+    """Futures of users, segment by segment, given what was drawn in those before."""
+
+    leaves: Float[Array, "segments users"]
+    """Log-odds that the user leaves its cell in it, if it has not before."""
+    moves: Float[Array, "segments users"]
+    """Log-odds that its service is moved in it, if it has not been before."""
+    channel: Normal
+    """Change of the log of its signal-to-noise ratio (segments, users)."""
+    state: Float[Array, "segments users width"]
+
+
+class Outlook(eqx.Module):
+    """The model: what a look does to what is remembered, and what is ahead from there."""
+
+    see_user: Gru
+    see_server: Gru
+    begin: Dense
+    """From a user's state and its host's to a future."""
+    onward_user: Gru
+    onward_server: Gru
+    events: Mlp
+    channel: Mlp
+    price: Mlp
+    way: Dense
+    """From a user's state in a segment, as far as the way to any server goes by it."""
+    place: Dense
+    """The same from where the server lies."""
+    farther: Dense
+
+    @classmethod
+    def make(cls, key: PRNGKeyArray, width: int) -> "Outlook":
+        """With random weights."""
+        keys = jax.random.split(key, 11)
+        head = partial(Mlp.make, widths=(width, width, 2), activations=_HEAD)
+        return cls(
+            see_user=Gru.make(keys[0], USER_LOOK + width, width),
+            see_server=Gru.make(keys[1], SERVER_LOOK + width, width),
+            begin=Dense.make(keys[2], 2 * width, width),
+            onward_user=Gru.make(keys[3], _USER_STEP, width),
+            onward_server=Gru.make(keys[4], _SERVER_STEP, width),
+            events=head(keys[5]),
+            channel=head(keys[6]),
+            price=head(keys[7]),
+            way=Dense.make(keys[8], width, width),
+            place=Dense.make(keys[9], PLACE_LOOK, width),
+            farther=Dense.make(keys[10], width, len(FARTHER)),
+        )
+
+    @property
+    def width(self) -> int:
+        """Numbers in a state."""
+        return self.see_user.width
+
+    def nothing(self, users: int, servers: int) -> Latent:
+        """Nothing seen yet."""
+        return Latent(jnp.zeros((users, self.width)), jnp.zeros((servers, self.width)))
+
+    def user_seen(
+        self, before: Latent, look: Float[Array, "users look"], host: Int[Array, "users"]
+    ) -> Float[Array, "users width"]:
+        """Users' states after a look, in the context of what is known of their hosts."""
+        return self.see_user(before.user, jnp.concatenate([look, before.server[host]], axis=1))
+
+    def server_seen(
+        self,
+        before: Latent,
+        look: Float[Array, "servers look"],
+        pooled: Float[Array, "servers width"],
+    ) -> Float[Array, "servers width"]:
+        """Servers' states after a look; `pooled` is the mean of the states of each one's users."""
+        return self.see_server(before.server, jnp.concatenate([look, pooled], axis=1))
+
+    def prices(
+        self,
+        state: Float[Array, "servers width"],
+        noise: Float[Array, "segments"] | None = None,
+        came: Float[Array, "segments servers"] | None = None,
+    ) -> Prices:
+        """One future of each server's price: drawn with the same noise for all, or the one that came."""
+        was, changes, drawn = jnp.zeros(len(state)), [], []
+        for segment, long in enumerate(_LONG):
+            state = self.onward_server(state, _columns(was, long))
+            change = _normal(self.price(state), long)
+            was = _drawn(change, segment, noise, came)
+            changes.append(change)
+            drawn.append(was)
+        return Prices(_stacked(changes), jnp.stack(drawn))
+
+    def ways(
+        self,
+        user: Float[Array, "users width"],
+        server: Float[Array, "users width"],
+        price: Float[Array, "segments users"],
+        noise: Float[Array, "segments"] | None = None,
+        came: Float[Array, "segments users"] | None = None,
+    ) -> Ways:
+        """One future of each user: its channel drawn with the same noise for all, or as it came.
+
+        `server` is the state of each one's host, `price` how that one's price changes meanwhile.
+        """
+        state = jnp.tanh(self.begin(jnp.concatenate([user, server], axis=1)))
+        was, found = jnp.zeros(len(user)), []
+        for segment, long in enumerate(_LONG):
+            state = self.onward_user(state, _columns(was, price[segment], long))
+            channel = _normal(self.channel(state), long)
+            was = _drawn(channel, segment, noise, came)
+            events = self.events(state)
+            found.append(Ways(events[:, 0], events[:, 1], channel, state))
+        return _stacked(found)
+
+    def to_places(
+        self, ways: Ways, place: Float[Array, "users places look"]
+    ) -> Float[Array, "segments users places changes"]:
+        """Log-odds of how many hops farther (`FARTHER`) each server is at each segment's end."""
+        by_user = self.way(ways.state)[:, :, None, :]
+        return self.farther(jnp.tanh(by_user + self.place(place)))
+
+
+@dataclass(frozen=True)
+class OutlookFrame:
+    """What the weights are to be read with."""
+
+    width: int = 32
+    """Numbers in a state."""
+    kind: str = field(default="isma2", init=False)
+
+    def make(self, key: PRNGKeyArray) -> Outlook:
+        """A model with random weights."""
+        return Outlook.make(key, self.width)
+
+
+def lasting_s(odds: Float[Array, "*paths segments rows"]) -> Float[Array, "*paths rows"]:
+    """Mean time until something happens, from its log-odds in each segment if it has not before.
+
+    Within a segment its rate is constant, and after the last one it stays what it was there.
+    """
+    length_s = jnp.asarray(LENGTHS_S, odds.dtype)[:, None]
+    much = jnp.maximum(jax.nn.softplus(odds), _LEAST_CHANCE)  # -log(1 - p) of p = sigmoid(odds)
+    before = jnp.cumsum(much, axis=-2) - much
+    within = -jnp.expm1(-much.at[..., -1, :].set(jnp.inf)) / (much / length_s)
+    return jnp.sum(jnp.exp(-before) * within, axis=-2)
+
+
+def mean_farther(odds: Float[Array, "*rows changes"]) -> Float[Array, "*rows"]:
+    """Hops farther on average, by log-odds as of `Outlook.to_places`."""
+    return jax.nn.softmax(odds) @ jnp.asarray(FARTHER, odds.dtype)
+
+
+_LONG = tuple(float(np.log(length_s / _UNIT_S)) for length_s in LENGTHS_S)
+
+
+def _drawn(
+    ahead: Normal, segment: int, noise: Float[Array, "segments"] | None, came: Array | None
+) -> Float[Array, "rows"]:
+    if came is not None:
+        return came[segment]
+    return ahead.mean if noise is None else ahead.mean + ahead.std * noise[segment]
+
+
+def _columns(
+    first: Float[Array, "rows"], *others: Float[Array, "rows"] | float
+) -> Float[Array, "rows columns"]:
+    return jnp.stack([first, *(jnp.broadcast_to(one, first.shape) for one in others)], axis=1)
+
+
+def _normal(out: Float[Array, "rows 2"], long: float) -> Normal:
+    std = jnp.exp(0.5 * long + out[:, 1] - 1)
+    return Normal(out[:, 0], jnp.clip(std, _LEAST_STD, _MOST_STD))
+
+
+def _stacked(found: list):
+    return jax.tree.map(lambda *parts: jnp.stack(parts), *found)
