@@ -9,9 +9,11 @@ from isma.contract import Policy
 from isma.model import vectors
 from isma.model.frame import Frame
 from isma.model.latent import Kind
+from isma.model.outlook import OutlookFrame
 from isma.planning.cross_entropy import Budget
 from isma.policies.dqn import Dqn, DqnFrame
 from isma.policies.drac import Drac, DracFrame
+from isma.policies.isma2 import Isma2
 from isma.policies.latent import LatentPlanner
 
 BUDGET = Budget(candidates=12, iterations=1, horizon=2, elites=3)
@@ -42,6 +44,14 @@ def drac(explores: bool = False) -> Drac:
     return Drac(network, vectors.scales([tiny()]), jnp.asarray(explores))
 
 
+def isma2() -> Isma2:
+    """The newest policy with an untrained outlook, that foresees more than a trained one."""
+    outlook = OutlookFrame(width=8).make(jax.random.key(0))
+    return Isma2(
+        outlook=eqx.tree_at(lambda o: o.farther.weight, outlook, replace_fn=lambda w: 5 * w)
+    )
+
+
 PLANNERS: dict[str, Policy] = {
     "isma": planner(Kind.RLSM),
     "slsm": planner(Kind.SLSM),
@@ -55,4 +65,5 @@ POLICIES: dict[str, Policy] = {
     "dqn-exploring": dqn(0.5),
     "drac": drac(),
     "drac-exploring": drac(explores=True),
+    "isma2": isma2(),
 }

@@ -17,7 +17,7 @@ from isma.world.scenario import Visibility
 COSTLY = {
     f"{name} where moves cost": registry.get(name)
     for name in ("greedy", "price", "break-even", "mdp", "cell-mdp")
-}
+} | {"isma2 where moves cost": untrained.isma2()}
 """Rules that charge a move, in a world in which there is something to charge."""
 POLICIES = {
     **{name: registry.get(name) for name in registry.RULES},
@@ -30,7 +30,7 @@ ALONE = [name for name in OWN if name not in untrained.PLANNERS]
 """Policies that can also decide for each user by itself."""
 SEEDS = range(8)
 
-FAST = (*TYPICAL, "price where moves cost")
+FAST = (*TYPICAL, "price where moves cost", "isma2 where moves cost")
 every_policy = pytest.mark.parametrize("name", slow_but_for(FAST, POLICIES))
 every_own_policy = pytest.mark.parametrize("name", slow_but_for(FAST, OWN))
 

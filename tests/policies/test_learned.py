@@ -23,6 +23,13 @@ def test_every_learned_policy_is_ready_for_the_papers_world(name: str) -> None:
         assert leaf.shape[0] == PAPER.users.count
 
 
+def test_isma2_tells_how_to_train_again() -> None:
+    told = checkpoint.about(learned.ISMA2)
+    assert told["config"]["model"] == "isma2"
+    assert len(told["config"]["scenarios"]) > 12
+    assert told["metrics"]["step"] == told["config"]["steps"]
+
+
 @pytest.mark.parametrize("name", [*Kind, "dqn", "drac"])
 def test_a_sidecar_tells_how_to_train_again(name: str) -> None:
     told = checkpoint.about(learned.SHIPPED / f"{name}.safetensors")

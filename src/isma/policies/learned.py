@@ -12,9 +12,12 @@ from isma.errors import PolicyError
 from isma.model import weights
 from isma.model.frame import Frame
 from isma.model.latent import Kind
+from isma.model.outlook import Outlook, OutlookFrame
 from isma.planning.cross_entropy import PAPER, Budget
 from isma.policies import dqn as dqns
 from isma.policies import drac as dracs
+from isma.policies.dwelling import PRIOR_S
+from isma.policies.isma2 import Isma2
 from isma.policies.latent import LatentPlanner
 
 BUDGETS = {"default": Budget(64, 4, 10, 8), "paper": PAPER}
@@ -24,6 +27,8 @@ BUDGETS = {"default": Budget(64, 4, 10, 8), "paper": PAPER}
 SHIPPED = Path(str(resources.files("isma"))) / "checkpoints" / "paper"
 """Trained on the preset `paper` by `isma train MODEL` with nothing else."""
 _RLSM, _SLSM, _DLSM = (SHIPPED / f"{kind}.safetensors" for kind in Kind)
+ISMA2 = SHIPPED.parent / "isma2.safetensors"
+"""Trained in worlds of several presets and of San Francisco (docs/isma2.md)."""
 _DQN, _DRAC = (SHIPPED / f"{name}.safetensors" for name in ("dqn", "drac"))
 
 
@@ -50,6 +55,26 @@ def dqn(checkpoint: Path = _DQN) -> Policy:
 def drac(checkpoint: Path = _DRAC) -> Policy:
     """A recurrent actor-critic with weights shared by users: the strong learned peer."""
     return dracs.load(checkpoint)
+
+
+def isma2(
+    checkpoint: Path = ISMA2,
+    model: int = 1,
+    prices: int = 1,
+    ahead_s: float = 20.0,
+    stay_s: float = PRIOR_S,
+    paths: int = 1,
+) -> Policy:
+    """Prices, and a learned outlook on where users are going; `model=0` is without it."""
+    if model not in (0, 1):
+        raise PolicyError(f"isma2: model must be 0 or 1, got {model}")
+    outlook = outlook_of(checkpoint) if model else None
+    return Isma2(outlook=outlook, prices=prices, ahead_s=ahead_s, stay_s=stay_s, paths=paths)
+
+
+def outlook_of(checkpoint: Path) -> Outlook:
+    """The model in that file. Raises CheckpointError."""
+    return weights.load_alone(checkpoint, "isma2", OutlookFrame)[1]
 
 
 def budget_of(text: str) -> Budget:

@@ -13,7 +13,7 @@ from isma.policies.cell_mdp import CellMdp
 from isma.policies.follow import Nearest, Stay, Threshold
 from isma.policies.full_information import FullInformation
 from isma.policies.greedy import Greedy
-from isma.policies.learned import dlsm, dqn, drac, isma, slsm
+from isma.policies.learned import dlsm, dqn, drac, isma, isma2, slsm
 from isma.policies.mdp import Mdp
 from isma.policies.plain import Local, Random
 from isma.policies.price import Price
@@ -36,6 +36,7 @@ RULES: dict[str, type[Policy]] = {
 """Rules, and the reference that sees everything."""
 
 LEARNED: dict[str, Callable[..., Policy]] = {
+    "isma2": isma2,
     "isma": isma,
     "slsm": slsm,
     "dlsm": dlsm,

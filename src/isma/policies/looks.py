@@ -1,0 +1,172 @@
+"""What a server sees of its users and of itself at a decision, in numbers that mean the same anywhere."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from isma.contract import Observation
+from isma.planning.allocation import Offers, Split, at
+from isma.planning.migration import one_hop_delay_s2
+from isma.planning.pools import Pools
+from isma.policies.base import detour, hop_delay_s
+from isma.policies.dwelling import PRIOR_S, Seen, lasting
+
+_UNIT_S = 10.0
+_MOST = 8.0
+_LEAST_PART = 1e-4
+_LEAST_S = 1e-6
+_VISITED = 3
+"""Stations that are remembered: which way a user goes is told by the last few."""
+
+
+class Last(eqx.Module):
+    """What a look at a user is compared with: the one before."""
+
+    slot: Int[Array, "users"]
+    """When that was."""
+    arrived: Int[Array, "users"]
+    """When the user was first found in its cell."""
+    placed: Int[Array, "users"]
+    """When its service was first found on its server."""
+    snr: Float[Array, "users"]
+    """Log of the signal-to-noise ratio."""
+    visited: Int[Array, "users before"]
+    """Stations at which the user was before this one, the last one first; -1 where none is known."""
+
+    @classmethod
+    def nothing(cls, num_users: int) -> "Last":
+        """No look yet."""
+        never = jnp.zeros((num_users,), jnp.int32)
+        nowhere = jnp.full((num_users, _VISITED), -1, jnp.int32)
+        return cls(never, never, never, jnp.zeros((num_users,)), nowhere)
+
+
+class Looks(NamedTuple):
+    """A look at all users, and of every server at itself."""
+
+    user: Float[Array, "users look"]
+    server: Float[Array, "servers look"]
+    last: Last
+    pull: Float[Array, "servers"]
+    """Log of √λ."""
+
+
+def looks(
+    before: Seen,
+    seen: Seen,
+    last: Last,
+    pull_was: Float[Array, "servers"],
+    observation: Observation,
+    offer: Offers,
+    here: Split,
+) -> Looks:
+    """What is seen now; `before` and `last` are of the look before, as `pull_was` of the servers."""
+    slot, slot_s = observation.slot, observation.infrastructure.slot_s
+    new = before.first_slot < 0
+    went = ~new & (seen.station != before.station)
+    moved = ~new & (seen.host != before.host)
+    snr = _snr(observation)
+    now = Last(
+        jnp.broadcast_to(slot, new.shape).astype(jnp.int32),
+        jnp.where(new | went, slot, last.arrived).astype(jnp.int32),
+        jnp.where(new | moved, slot, last.placed).astype(jnp.int32),
+        snr,
+        jnp.where(went[:, None], _pushed(before.station, last.visited), last.visited),
+    )
+    since_s = jnp.where(new, 0, slot - last.slot) * slot_s
+    rate = jnp.where(new | went, 0, snr - last.snr) / jnp.maximum(since_s, 1e-3)
+    lasts = lasting(seen, observation, PRIOR_S)
+    infrastructure, host = observation.infrastructure, observation.host
+    home = Pools(observation.pool(host), observation.num_pools)
+    hop_s, own_s = hop_delay_s(observation, offer), jnp.maximum(here.time_s, 1e-9)
+    pull = jnp.sqrt(here.price_s)
+    own = jnp.sqrt(here.offload_ratio * at(offer, host).work_s)
+    server, relative = _servers(observation, home, here, pull_was)
+    columns = (
+        snr / 10,
+        rate,
+        went,
+        jnp.log1p((slot - now.arrived) * slot_s / _UNIT_S),
+        jnp.log(lasts.hops_s / PRIOR_S),
+        jnp.log(lasts.load_s / PRIOR_S),
+        jnp.log1p((slot - now.placed) * slot_s / _UNIT_S),
+        moved,
+        jnp.log1p(infrastructure.hops[observation.station, host]),
+        jnp.log1p(detour(observation)),
+        own / jnp.maximum(home.spread(pull), jnp.maximum(own, 1e-9)),
+        home.spread(relative),
+        jnp.log1p(since_s / _UNIT_S),
+        new,
+        jnp.log(one_hop_delay_s2(observation) / own_s / PRIOR_S + _LEAST_PART),
+        jnp.log(hop_s / own_s + _LEAST_PART),
+        jnp.log(infrastructure.decision_period_s[host]),
+    )
+    return Looks(_bounded(columns), server, now, _log_pull(here))
+
+
+def place_looks(
+    hops: Float[Array, "stations servers"],
+    station: Int[Array, "users"],
+    visited: Int[Array, "users before"],
+    server: Int[Array, "*#users places"],
+) -> Float[Array, "users places look"]:
+    """How servers lie from where users are and were: hops, and how many more there were before."""
+    now = hops[station[:, None], server]
+    nearest = jnp.min(hops, axis=1)[station][:, None]
+    was = [
+        jnp.where(before[:, None] >= 0, hops[before[:, None], server] - now, 0)
+        for before in jnp.moveaxis(visited, 1, 0)
+    ]
+    known = jnp.mean((visited >= 0).astype(now.dtype), axis=1)[:, None]
+    columns = (jnp.log1p(now), now <= nearest, jnp.broadcast_to(known, now.shape), *was)
+    return jnp.stack([column.astype(now.dtype) for column in columns], axis=2)
+
+
+def _pushed(
+    station: Int[Array, "users"], visited: Int[Array, "users before"]
+) -> Int[Array, "users before"]:
+    return jnp.concatenate([station[:, None].astype(visited.dtype), visited[:, :-1]], axis=1)
+
+
+def _servers(
+    observation: Observation,
+    home: Pools,
+    here: Split,
+    pull_was: Float[Array, "servers"],
+) -> tuple[Float[Array, "servers look"], Float[Array, "servers"]]:
+    """Each server's price beside those that it hears of; and the first of those numbers alone."""
+    heard = jnp.sqrt(observation.news.price_s)
+    others = 1 - jnp.eye(len(heard), dtype=heard.dtype)
+    mean = jnp.sum(heard * others, axis=1) / max(len(heard) - 1, 1)
+    part = lambda value: jnp.log((value + _LEAST_PART * mean) / (mean + _LEAST_S))  # noqa: E731
+    relative = jnp.clip(part(jnp.sqrt(here.price_s)), -_MOST, _MOST)
+    number = home.sum(observation.visible.astype(heard.dtype))
+    time_s = home.sum(here.time_s) / jnp.maximum(number, 1)
+    now = _log_pull(here)
+    columns = (
+        relative,
+        now - pull_was,
+        jnp.log1p(number),
+        part(jnp.max(heard * others, axis=1)),
+        part(jnp.min(jnp.where(others > 0, heard, jnp.inf), axis=1)),
+        2 * now - jnp.log(time_s + _LEAST_S),
+    )
+    return _bounded(columns), relative
+
+
+def _log_pull(here: Split) -> Float[Array, "servers"]:
+    return 0.5 * jnp.log(here.price_s + _LEAST_S)
+
+
+def _snr(observation: Observation) -> Float[Array, "users"]:
+    infrastructure = observation.infrastructure
+    snr = infrastructure.power_w * observation.gain / infrastructure.noise_w
+    return jnp.log(jnp.maximum(snr, _LEAST_PART))
+
+
+def _bounded(columns: tuple[Array, ...]) -> Float[Array, "rows columns"]:
+    """The columns side by side; nothing that is out of all bounds may drown the rest."""
+    stacked = jnp.stack([column.astype(float) for column in columns], axis=1)
+    return jnp.clip(jnp.nan_to_num(stacked), -_MOST, _MOST)
