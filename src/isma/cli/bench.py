@@ -6,9 +6,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from isma.benchmarks import comparison, environments, metropolis, planner, rules, simulator
+from isma.benchmarks import (
+    comparison,
+    environments,
+    metropolis,
+    planner,
+    rules,
+    simulator,
+)
 from isma.cli.terminal import bar
 from isma.errors import RunError
+from isma.policies.learned import ISMA2, outlook_of
+from isma.training import foretold
 
 app = typer.Typer(help="Speed, with a peer beside it in the same run.", no_args_is_help=True)
 JsonOption = Annotated[bool, typer.Option("--json", help="figures as JSON")]
@@ -91,6 +100,21 @@ def bench_rules(
         task = shown.add_task("laying out", total=None)
         decisions = rules.measure(lambda label: shown.update(task, description=label), sizes)
     typer.echo(rules.as_json(decisions) if json else rules.as_text(decisions))
+
+
+@app.command("outlook")
+def bench_outlook(
+    json: JsonOption = False,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="another model than the package's")
+    ] = None,
+) -> None:
+    """What isma2's model foretells, beside last values, constant velocity and counted rates."""
+    model = outlook_of(ISMA2 if checkpoint is None else checkpoint)
+    with bar(Console(stderr=True)) as shown:
+        task = shown.add_task("laying out", total=None)
+        skills = foretold.measure(model, lambda label: shown.update(task, description=label))
+    typer.echo(foretold.as_json(skills) if json else foretold.as_text(skills))
 
 
 def _counts(text: str) -> list[int]:

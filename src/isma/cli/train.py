@@ -17,7 +17,7 @@ from isma.world.vary import vary_from
 def train(
     model: Annotated[str, typer.Argument(help=", ".join(models.NAMES))],
     scenario: Annotated[
-        str, typer.Option(help="worlds to learn in: a preset's name or a TOML file")
+        str, typer.Option(help="worlds to learn in: presets or TOML files, separated by commas")
     ] = "paper",
     vary: Annotated[
         list[str] | None,
@@ -42,11 +42,12 @@ def train(
     ] = False,
 ) -> None:
     """Train a model by simulation. Interrupted or killed, the same command goes on exactly there."""
-    loaded = files.load(scenario, overrides_of(set_))
+    changed = overrides_of(set_)
+    loaded = [files.load(name.strip(), changed) for name in scenario.split(",")]
     options = overrides_of(option, "--option NAME=VALUE")
     varied = vary_from(vary or [])
     if describe:
-        typer.echo(models.description(model, loaded, options))
+        typer.echo(models.description(model, loaded[0], options))
         return
     with bar(Console(stderr=True)) as shown:
         task = shown.add_task("laying out worlds", total=None)

@@ -142,6 +142,15 @@ def spread(scenarios: Sequence[Scenario], num_worlds: int) -> Worlds:
     return Worlds(jax.tree.map(lambda *leaves: jnp.stack(leaves), *chosen), num_worlds)
 
 
+def kinds(scenarios: Sequence[Scenario]) -> list[list[Scenario]]:
+    """The scenarios by what can be one batch of worlds that decide equally often. Raises ScenarioError."""
+    found: dict[str, list[Scenario]] = {}
+    for scenario in scenarios:
+        form = f"{_form(build(scenario))} {scenario.servers.decision_period_s}"
+        found.setdefault(form, []).append(scenario)
+    return list(found.values())
+
+
 def _form(params: Params) -> tuple[object, list[tuple[int, ...]]]:
     """What worlds must have in common to be one batch: sizes, and what is switched on."""
     leaves, structure = jax.tree.flatten(params)

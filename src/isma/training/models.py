@@ -13,6 +13,7 @@ from isma.model.latent import Kind
 from isma.training.dqn import DqnLearner, DqnOptions
 from isma.training.drac import DracLearner, DracOptions
 from isma.training.latent import LatentLearner, LatentOptions
+from isma.training.outlook import OutlookLearner, OutlookOptions
 from isma.training.session import Learner
 from isma.world import files
 from isma.world.scenario import Scenario
@@ -34,6 +35,7 @@ _MODELS: dict[str, _Model] = {
     },
     "dqn": _Model(DqnOptions, DqnLearner.make, describe.plainly),
     "drac": _Model(DracOptions, DracLearner.make, describe.plainly),
+    "isma2": _Model(OutlookOptions, OutlookLearner.make, describe.plainly),
 }
 
 NAMES = tuple(_MODELS)

@@ -22,6 +22,16 @@ _PANELS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
         "mean completion time (s)",
         {"explored_mean_s": "while exploring", "greedy_mean_s": "without exploring"},
     ),
+    (
+        "Negative log-likelihood",
+        "nats, of all that is foretold",
+        {"test_loss": "worlds never trained on", "loss": "trained on"},
+    ),
+    (
+        "On worlds never trained on",
+        "nats",
+        {"test_way_nats": "hops to a server", "test_leaves_nats": "hand-over"},
+    ),
     ("Loss", "", {"loss": "loss"}),
 )
 """Title, unit, and the metrics of a panel; one is drawn if its first metric is there."""

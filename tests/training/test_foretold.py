@@ -1,0 +1,54 @@
+"""The shipped outlook against simple predictors, in worlds that it was not trained in."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from isma.policies.learned import ISMA2, outlook_of
+from isma.training import foretold
+from isma.training.foretold import Skills
+
+PRESETS = ("highway", "paper-migration")
+
+
+@pytest.fixture(scope="module")
+def skills() -> Skills:
+    return foretold.measure(outlook_of(ISMA2), presets=PRESETS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", PRESETS)
+def test_ways_and_hand_overs_are_foretold_better_than_by_simple_means(
+    skills: Skills, preset: str
+) -> None:
+    """From 6 s on, up to half a minute: what `isma2` plans with."""
+    rows = [row for row in skills.skills if row.preset == preset and 6 <= row.ahead_s <= 30]
+    for row in rows:
+        if row.quantity in ("hops to a server", "hand-over"):
+            assert row.other is not None
+            assert row.model < min(row.last_value, row.other), row
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", PRESETS)
+def test_what_is_said_to_be_uncertain_is_as_uncertain(skills: Skills, preset: str) -> None:
+    (found,) = (row for row in skills.calibrations if row.preset == preset)
+    assert found.leaves_error < 0.05
+    assert found.price_90 == pytest.approx(0.9, abs=0.07)
+    assert found.channel_90 == pytest.approx(0.9, abs=0.07)
+
+
+def test_errors_by_hand() -> None:
+    came, model, last = jnp.array([1.0, 0.0]), jnp.array([0.5, 0.5]), jnp.zeros(2)
+    assert foretold._rms([[came, model, last]]) == pytest.approx([0.5, np.sqrt(0.5)])
+    assert foretold._brier([[came, model, last]]) == pytest.approx([0.25, 0.5])
+
+
+def test_both_tables_have_a_line_for_each_row() -> None:
+    one = foretold.Skill("highway", "price", 2.0, "RMS error", 0.1, 0.2, None)
+    other = foretold.Skill("highway", "hand-over", 6.0, "Brier score", 0.1, 0.2, 0.15)
+    calibrated = foretold.Calibration("highway", 0.5, 0.9, 0.48, 0.88, 0.01)
+    text = foretold.as_text(Skills((one, other), (calibrated,)))
+    assert text.count("highway") == 3
+    assert "0.1500" in text
+    assert '"model": 0.1' in foretold.as_json(Skills((one, other), (calibrated,)))

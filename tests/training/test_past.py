@@ -1,0 +1,86 @@
+"""What came about after a look, sorted out by hand."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from isma.model.outlook import AHEAD_S, FARTHER
+from isma.policies.looks import place_looks
+from isma.training.past import Past
+from isma.training.watched import Watched
+
+PERIODS, SERVERS = 40, 4
+HOPS = np.abs(np.subtract.outer(np.arange(SERVERS), np.arange(SERVERS))).astype(np.float32)
+
+
+def watched() -> Watched:
+    """Two users on a road of four stations, looked at every 2 s.
+
+    The first goes from station 0 to 1 in period 3 and to 2 in period 10; its service moves from
+    server 0 to 1 in period 5. The second stays at station 3, and is gone from period 6 on.
+    """
+    period = np.arange(PERIODS)
+    station = np.stack([(period >= 3) + 1 * (period >= 10), np.full(PERIODS, 3)], axis=1)
+    host = np.stack([1 * (period >= 5), np.full(PERIODS, 3)], axis=1)
+    there = np.stack([period >= 0, period < 6], axis=1)
+    snr = np.stack([0.5 * period, np.zeros(PERIODS)], axis=1)
+    pull = np.zeros((PERIODS, SERVERS))
+    pull[:, 1], pull[7:, 2] = -0.25 * period, -7.0
+    parts = (
+        *(np.zeros((PERIODS, 2, 17)), np.zeros((PERIODS, SERVERS, 6))),
+        *(there, station, host, snr, pull, np.full((PERIODS, 2, 3), -1)),
+    )
+    return Watched(*(part[None] for part in parts))
+
+
+def test_events_and_amounts_by_hand() -> None:
+    """From period 1, at 2 s: segments end at 4, 8, 16, 32, ... s, in periods 2, 4, 8, 16, ..."""
+    past = Past.of(watched(), 2.0, HOPS)
+    assert past.ends.tolist() == [1, 3, 7, 15, 31, 63]
+    after = past._after(np.array([0]), 1, np.random.default_rng(0))
+    np.testing.assert_array_equal(after.leaves.value[:, 0], [0, 1, 0, 0, 0, 0])
+    np.testing.assert_array_equal(after.leaves.known[:, 0], [1, 1, 0, 0, 0, 0])
+    np.testing.assert_array_equal(after.moves.value[:, 0], [0, 0, 1, 0, 0, 0])
+    np.testing.assert_array_equal(after.moves.known[:, 0], [1, 1, 1, 0, 0, 0])
+    # Of the second user no more is known once it is gone.
+    np.testing.assert_array_equal(after.leaves.known[:, 1], [1, 1, 0, 0, 0, 0])
+    np.testing.assert_allclose(after.channel.value[:4, 0], [0.5, 1.0, 2.0, 4.0])
+    np.testing.assert_array_equal(after.channel.known[:, 0], [1, 1, 1, 1, 1, 0])
+    np.testing.assert_allclose(after.price.value[:4, 1], [-0.25, -0.5, -1.0, -2.0])
+    # From period 7 on nobody is left on server 2: it has no price.
+    np.testing.assert_array_equal(after.price.known[:4, 2], [1, 1, 0, 0])
+
+
+def test_how_much_farther_a_server_is_then() -> None:
+    past = Past.of(watched(), 2.0, HOPS)
+    after = past._after(np.array([0]), 1, np.random.default_rng(0))
+    later = np.array([0, 1, 1, 2])  # stations of the first user at the segments' ends
+    hops = np.expm1(np.asarray(after.place[0, :, 0]))  # all four, in an order by chance
+    for place, far in enumerate(hops.round().astype(int)):
+        came = np.asarray(FARTHER)[np.asarray(after.farther)[:4, 0, place]]
+        np.testing.assert_allclose(came, HOPS[later, far] - HOPS[0, far])
+    assert sorted(hops.round()) == [0, 1, 2, 3]
+
+
+def test_a_look_at_places_by_hand() -> None:
+    """At station 2, before at 1 and still before at 0: server 3 came nearer by one hop each time."""
+    look = place_looks(
+        jnp.asarray(HOPS), jnp.array([2]), jnp.array([[1, 0, -1]]), jnp.array([[3, 2, 0]])
+    )
+    np.testing.assert_allclose(
+        look[0],
+        [
+            [np.log(2), 0, 2 / 3, 1, 2, 0],
+            [0, 1, 2 / 3, 1, 2, 0],
+            [np.log(3), 0, 2 / 3, -1, -2, 0],
+        ],
+        rtol=1e-6,
+    )
+
+
+def test_windows_hold_several_worlds_side_by_side() -> None:
+    two = Watched(*(np.concatenate([part, part]) for part in watched()))
+    window = Past.of(two, 2.0, HOPS).window(5, 2, rows=4, rng=np.random.default_rng(0))
+    assert window.user.shape[:2] == (5, 4)
+    assert window.server.shape[:2] == (5, 2 * SERVERS)
+    assert int(window.host.max()) == 3 + SERVERS
+    assert window.outcomes.leaves.value.shape == (2, len(AHEAD_S), 4)
