@@ -20,7 +20,7 @@ from isma.policies.dwelling import PRIOR_S
 from isma.policies.isma2 import noise
 from isma.training.outlook import taken_in
 from isma.training.past import Came, Past, Window
-from isma.training.watched import hops_of, period_s, watch
+from isma.training.watched import Table, hops_of, period_s, watch
 from isma.world import files
 
 PRESETS = ("paper-migration", "highway", "campus", "stadium")
@@ -163,7 +163,7 @@ def _skills(preset: str, pairs: _Pairs) -> list[Skill]:
     return found
 
 
-def _way(window: Window, told: _Foretold, segment: int, ahead_s: float) -> list[Array]:
+def _way(window: Window, told: _Foretold, segment: int, ahead_s: float) -> list[Table]:
     """What came, then what the model, the last value and constant velocity said."""
     outcomes, look = window.outcomes, window.user[window.anchor]
     stay_s = np.exp(look[..., _STAY]) * PRIOR_S
@@ -174,7 +174,7 @@ def _way(window: Window, told: _Foretold, segment: int, ahead_s: float) -> list[
     return [part[known].ravel() for part in (came, told.farther[:, segment], 0 * came, velocity)]
 
 
-def _channel(window: Window, told: _Foretold, segment: int, ahead_s: float) -> list[Array]:
+def _channel(window: Window, told: _Foretold, segment: int, ahead_s: float) -> list[Table]:
     outcomes, look = window.outcomes, window.user[window.anchor]
     known = np.all(outcomes.channel.known[:, : segment + 1], axis=1)
     came = np.sum(outcomes.channel.value[:, : segment + 1], axis=1)
@@ -182,24 +182,24 @@ def _channel(window: Window, told: _Foretold, segment: int, ahead_s: float) -> l
     return [part[known] for part in (came, told.channel[:, segment], 0 * came, velocity)]
 
 
-def _price(window: Window, told: _Foretold, segment: int) -> list[Array]:
+def _price(window: Window, told: _Foretold, segment: int) -> list[Table]:
     outcomes = window.outcomes.price
     known = np.all(outcomes.known[:, : segment + 1], axis=1)
     came = np.sum(outcomes.value[:, : segment + 1], axis=1)
     return [part[known] for part in (came, told.price[:, segment], 0 * came)]
 
 
-def _leaves(window: Window, told: _Foretold, segment: int, ahead_s: float) -> list[Array]:
+def _leaves(window: Window, told: _Foretold, segment: int, ahead_s: float) -> list[Table]:
     return _event(window, window.outcomes.leaves, told.left, _STAY, segment, ahead_s)
 
 
-def _moves(window: Window, told: _Foretold, segment: int, ahead_s: float) -> list[Array]:
+def _moves(window: Window, told: _Foretold, segment: int, ahead_s: float) -> list[Table]:
     return _event(window, window.outcomes.moves, told.moved, _KEPT, segment, ahead_s)
 
 
 def _event(
-    window: Window, came: Came, chance: Array, counted: int, segment: int, ahead_s: float
-) -> list[Array]:
+    window: Window, came: Came, chance: Table, counted: int, segment: int, ahead_s: float
+) -> list[Table]:
     happened = np.max(came.value[:, : segment + 1], axis=1)
     known = window.outcomes.farther_known[:, segment]
     mean_s = np.exp(window.user[window.anchor][..., counted]) * PRIOR_S
@@ -207,14 +207,14 @@ def _event(
     return [part[known] for part in (happened, chance[:, segment], 0 * happened, rate)]
 
 
-def _rms(parts: Sequence[Sequence[Array]]) -> list[float]:
+def _rms(parts: Sequence[Sequence[Table]]) -> list[float]:
     came, *said = (np.concatenate(column) for column in zip(*parts, strict=True))
     return [
         float(np.sqrt(np.mean((one - came) ** 2))) if len(came) else float("nan") for one in said
     ]
 
 
-def _brier(parts: Sequence[Sequence[Array]]) -> list[float]:
+def _brier(parts: Sequence[Sequence[Table]]) -> list[float]:
     came, *said = (np.concatenate(column) for column in zip(*parts, strict=True))
     return [float(np.mean((one - came) ** 2)) if len(came) else float("nan") for one in said]
 
