@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from isma.model.outlook import (
-    AHEAD_S,
     FARTHER,
     LENGTHS_S,
     PLACE_LOOK,
@@ -14,30 +13,11 @@ from isma.model.outlook import (
     USER_LOOK,
     Latent,
     Outlook,
-    lasting_s,
     mean_farther,
 )
 
 MODEL = Outlook.make(jax.random.key(0), 8)
 SEGMENTS = len(LENGTHS_S)
-
-
-def odds_of(rate: float) -> jnp.ndarray:
-    """Log-odds in each segment if something happens at a constant rate, for one user."""
-    chance = -np.expm1(-rate * np.asarray(LENGTHS_S))
-    return jnp.asarray(np.log(chance / (1 - chance)))[:, None]
-
-
-@pytest.mark.parametrize("mean_s", [3.0, 20.0, 200.0])
-def test_at_a_constant_rate_the_mean_time_is_its_inverse(mean_s: float) -> None:
-    assert float(lasting_s(odds_of(1 / mean_s))[0]) == pytest.approx(mean_s, rel=1e-3)
-
-
-def test_what_surely_happens_in_a_segment_happens_by_its_end() -> None:
-    """Never before the third one: 2 + 4 s at least, 8 s more at most."""
-    odds = jnp.asarray([-30.0, -30.0, 30.0, 0.0, 0.0, 0.0])[:, None]
-    found = float(lasting_s(odds)[0])
-    assert AHEAD_S[1] < found < AHEAD_S[2]
 
 
 def test_a_way_is_the_mean_of_what_it_may_come_to() -> None:

@@ -29,7 +29,6 @@ USER_LOOK, SERVER_LOOK, PLACE_LOOK = 17, 6, 6
 FARTHER = (-2.0, -1.0, 0.0, 1.0, 2.0)
 """By how many hops a user's way to a server may have changed at the end of a segment; more is the same."""
 _UNIT_S = 10.0
-_LEAST_CHANCE = 1e-5
 _LEAST_STD, _MOST_STD = 0.01, 5.0
 _USER_STEP, _SERVER_STEP = 3, 2
 _HEAD = (jnp.tanh, identity)
@@ -192,18 +191,6 @@ class OutlookFrame:
     def make(self, key: PRNGKeyArray) -> Outlook:
         """A model with random weights."""
         return Outlook.make(key, self.width)
-
-
-def lasting_s(odds: Float[Array, "*paths segments rows"]) -> Float[Array, "*paths rows"]:
-    """Mean time until something happens, from its log-odds in each segment if it has not before.
-
-    Within a segment its rate is constant, and after the last one it stays what it was there.
-    """
-    length_s = jnp.asarray(LENGTHS_S, odds.dtype)[:, None]
-    much = jnp.maximum(jax.nn.softplus(odds), _LEAST_CHANCE)  # -log(1 - p) of p = sigmoid(odds)
-    before = jnp.cumsum(much, axis=-2) - much
-    within = -jnp.expm1(-much.at[..., -1, :].set(jnp.inf)) / (much / length_s)
-    return jnp.sum(jnp.exp(-before) * within, axis=-2)
 
 
 def mean_farther(odds: Float[Array, "*rows changes"]) -> Float[Array, "*rows"]:

@@ -130,7 +130,7 @@ class Isma2(Price):
         """What futures of the users are imagined from; None where nothing is foreseen."""
         user, server = memory.per_user, memory.per_server
         alone = observation.visibility is Visibility.USER
-        if self.outlook is None or not isinstance(user, UserBelief) or alone:
+        if self.outlook is None or not isinstance(user, UserBelief) or alone or not self.ahead_s:
             return None
         prices = jax.vmap(self.outlook.prices, in_axes=(None, 0))(
             server.state, noise(self.paths)[..., 0]

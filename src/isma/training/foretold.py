@@ -208,13 +208,11 @@ def _event(
 
 
 def _rms(parts: Sequence[Sequence[Table]]) -> list[float]:
-    came, *said = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return [
-        float(np.sqrt(np.mean((one - came) ** 2))) if len(came) else float("nan") for one in said
-    ]
+    return [float(np.sqrt(square)) for square in _brier(parts)]
 
 
 def _brier(parts: Sequence[Sequence[Table]]) -> list[float]:
+    """Mean square error of each that foretold; what came is first."""
     came, *said = (np.concatenate(column) for column in zip(*parts, strict=True))
     return [float(np.mean((one - came) ** 2)) if len(came) else float("nan") for one in said]
 

@@ -92,7 +92,7 @@ class OutlookLearner:
         for one in scenarios:
             if one.migration.kind is Migrating.FREE:
                 raise RunError(
-                    f"isma2 learns how long it pays to move: scenario {one.name}: "
+                    f"isma2 learns where moves cost something: scenario {one.name}: "
                     "migration.kind must not be free"
                 )
         return cls(OutlookFrame(options.width), tuple(map(tuple, kinds(scenarios))), options)
