@@ -43,13 +43,13 @@ def test_what_is_said_is_what_was_done(name: str) -> None:
     hosts = _followed(name, 1, tick + 1)
     assert (found.host, found.target) == (hosts[tick - 1], hosts[tick])
     assert [c.cost_s for c in found.choices] == sorted(c.cost_s for c in found.choices)
-    assert found.at(found.host).move_s == 0
+    assert found.at(found.host).later_s == 0
     if found.tasks:
         assert np.isfinite(found.mean_s)
 
 
 def _explanation(best_s: float, target: int = 0, certain_s: float = 0) -> Explanation:
-    here = {"load": 0.5, "offload_ratio": 1, "own_s": 10, "others_s": 0, "move_s": 0, "way_s": 0}
+    here = {"load": 0.5, "offload_ratio": 1, "own_s": 10, "others_s": 0, "later_s": 0}
     choice = Choice(server=0, hops=1, certain_s=0, **here)
     other = replace(choice, server=1, hops=0, own_s=best_s, certain_s=certain_s)
     return Explanation(

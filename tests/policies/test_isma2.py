@@ -1,20 +1,21 @@
 """isma2: `price` where nothing is foreseen, and otherwise where its model says that users will be."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import untrained
-from worlds import tiny
+from jaxtyping import Array, Float
+from worlds import costing, decide, line, network, seen, tiny
 
-from isma.contract import Memory
+from isma.contract import Memory, Observation
+from isma.errors import PolicyError
 from isma.policies import registry
-from isma.policies.isma2 import Isma2, UserBelief, Way, weights
+from isma.policies.isma2 import Isma2, UserBelief
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
 from isma.simulator.state import reset
-from isma.simulator.step import everyone, observe
-from isma.world.scenario import Scenario, Visibility
+from isma.world.scenario import Scenario
 
 COSTLY = {"migration.kind": "cold", "migration.downtime_s": 0.5, "latency.per_hop_s": 0.1}
 
@@ -28,20 +29,14 @@ def hosts(scenario: Scenario, policy: Isma2 | str, ticks: int = 100) -> np.ndarr
     return np.asarray(state.placement.host)
 
 
-def test_without_a_model_it_is_price() -> None:
-    np.testing.assert_array_equal(
-        hosts(tiny(COSTLY), "isma2:model=0"), hosts(tiny(COSTLY), "price")
-    )
-
-
 def test_where_moves_are_free_there_is_nothing_to_foresee() -> None:
     assert registry.get("isma2").init(tiny(), 7, 3, jax.random.key(0)) == Memory.none()
     np.testing.assert_array_equal(hosts(tiny(), "isma2"), hosts(tiny(), "price"))
 
 
-def test_a_way_that_is_not_looked_along_changes_nothing() -> None:
+def test_nothing_beyond_the_next_decision_needs_no_plan() -> None:
     np.testing.assert_array_equal(
-        hosts(tiny(COSTLY), "isma2:ahead_s=0"), hosts(tiny(COSTLY), "price")
+        hosts(tiny(COSTLY), "isma2:stay_s=0"), hosts(tiny(COSTLY), "price:stay_s=0")
     )
 
 
@@ -59,26 +54,44 @@ def test_one_checkpoint_serves_any_numbers(users: int, servers: int) -> None:
     assert found.max() < servers
 
 
-def test_time_is_weighed_once() -> None:
-    """Of an exponential of mean 20 s, what is not yet counted by the middle of a first segment is left."""
-    np.testing.assert_allclose(weights(20.0).sum(), np.exp(-1 / 20), rtol=1e-6)
-    assert np.all(weights(20.0) > 0)
-    assert not weights(0.0).any()
+class Knowing(Isma2):
+    """Users will be so many hops from each server, segment by segment."""
+
+    hops: Float[Array, "segments paths users places"] = eqx.field(kw_only=True)
+
+    def _hops_ahead(self, observation: Observation, server: Array, way: None) -> Array:
+        return jnp.take_along_axis(self.hops, server[None, None], axis=3)
 
 
-def test_hops_are_reckoned_along_the_way() -> None:
-    """What is foreseen of a place enters with the price of a hop, and of its home too."""
-    policy = untrained.isma2()
-    params, key = build(tiny(COSTLY)), jax.random.key(0)
-    state = jax.jit(reset)(params, key)
-    seen = observe(params, state, everyone(params, state), Visibility.SERVER)
-    users, servers = 7, jnp.arange(3)
-    memory = policy.init(tiny(COSTLY), users, 3, key)
-    way = policy.way(memory, seen)
-    assert isinstance(way, Way)
-    one, two = (policy.certain_s(way, seen, jnp.full(users, cost), servers) for cost in (1.0, 2.0))
-    np.testing.assert_allclose(two, 2 * one, rtol=1e-5)
-    at_home = jnp.take_along_axis(one, seen.host[:, None], axis=1)
-    np.testing.assert_allclose(at_home, 0, atol=1e-6)
-    now = policy.certain_s(None, seen, jnp.ones(users), servers)
-    assert not np.allclose(one, now)
+AWAY, THERE = [0.0, 1.0, 2.0], [2.0, 1.0, 0.0]
+"""Hops of a user near the first server of three in a row, and near the last."""
+
+
+@pytest.mark.parametrize(
+    ("way", "goes_to"),
+    [
+        ([AWAY] * 6, 0),  # It is at home for good.
+        ([THERE] * 6, 2),  # It drives off at once.
+        ([THERE] + [AWAY] * 5, 0),  # It is back in 2 s: not worth two stops.
+        ([AWAY] + [THERE] * 5, 0),  # It drives off in 2 s: then is soon enough.
+    ],
+)
+def test_it_goes_where_its_user_will_be(way: list[list[float]], goes_to: int) -> None:
+    """A hop costs 1 s here, and a move 3 s² of delay."""
+    observation = costing(seen(network([1e9] * 3, line(3)), [0], [0]), downtime_s=6**0.5)
+    policy = Knowing(hops=jnp.asarray(way)[:, None, None, :], spread=0.0)
+    assert int(decide(policy, observation).server[0]) == goes_to
+
+
+def test_a_plan_knows_that_a_service_can_move_again() -> None:
+    """Longer than a move pays for, a server on the way is better than the last one at once."""
+    between = [1.0, 0.0, 1.0]
+    way = jnp.asarray([between] * 4 + [THERE] * 2)[:, None, None, :]
+    observation = costing(seen(network([1e9] * 3, line(3)), [0], [1]), downtime_s=1.0)
+    assert int(decide(Knowing(hops=way, spread=0.0), observation).server[0]) == 1
+
+
+@pytest.mark.parametrize("option", ["segments=0", "segments=7", "paths=0", "prices=2", "model=3"])
+def test_what_cannot_be_planned_is_refused(option: str) -> None:
+    with pytest.raises(PolicyError, match=option.split("=")[0]):
+        registry.get(f"isma2:{option}")

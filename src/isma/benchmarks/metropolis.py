@@ -31,7 +31,7 @@ from isma.world import files
 USERS = (1_000, 3_000, 10_000, 30_000, 100_000)
 SERVERS = 1_000
 USERS_PER_SERVER = 100
-_POLICY = "price"
+POLICY = "price"
 _TICKS, _CHUNKS, _CALLS = 10, 4, 30
 _KIB = 1024
 
@@ -75,14 +75,17 @@ class Sizes:
 
 
 def measure(
-    on_step: Callable[[str], None] = lambda label: None, users: Sequence[int] = USERS
+    on_step: Callable[[str], None] = lambda label: None,
+    users: Sequence[int] = USERS,
+    policy: str = POLICY,
 ) -> Sizes:
-    """Measure the preset `metropolis` at several sizes, `price` deciding. Raises RunError."""
+    """Measure the preset `metropolis` at several sizes. Raises RunError, and PolicyError."""
+    registry.get(policy)
     load = os.getloadavg()[0]
 
     def one(count: int, servers: int) -> Size:
         on_step(f"{count:,} users, {servers:,} servers")
-        return _in_own_process(count, servers)
+        return _in_own_process(count, servers, policy)
 
     proportion = {count: one(count, count // USERS_PER_SERVER) for count in users}
     same = {
@@ -90,7 +93,7 @@ def measure(
         for count in users
     }
     return Sizes(
-        _POLICY,
+        policy,
         os.cpu_count() or 1,
         platform.processor() or platform.machine(),
         jax.__version__,
@@ -100,8 +103,8 @@ def measure(
     )
 
 
-def _in_own_process(users: int, servers: int) -> Size:
-    code = f"from isma.benchmarks import metropolis as m; m.tell({users}, {servers})"
+def _in_own_process(users: int, servers: int, policy: str) -> Size:
+    code = f"from isma.benchmarks import metropolis as m; m.tell({users}, {servers}, {policy!r})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
@@ -109,17 +112,17 @@ def _in_own_process(users: int, servers: int) -> Size:
     return Size(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def tell(users: int, servers: int) -> None:
+def tell(users: int, servers: int, policy: str) -> None:
     """Measure one size in this process, and write it as a line of JSON: for a process of its own."""
-    sys.stdout.write(json.dumps(asdict(size(users, servers))) + "\n")
+    sys.stdout.write(json.dumps(asdict(size(users, servers, policy))) + "\n")
 
 
-def size(users: int, servers: int) -> Size:
+def size(users: int, servers: int, name: str = POLICY) -> Size:
     """Measure one size of the city in this process."""
     jax.block_until_ready(jax.numpy.zeros(1))
     bare = _peak_bytes()
     scenario = files.load("metropolis", {"users.count": users, "sites.count": servers})
-    params, policy, key = build(scenario), registry.get(_POLICY), jax.random.key(0)
+    params, policy, key = build(scenario), registry.get(name), jax.random.key(0)
     state = jax.jit(reset)(params, key)
     memory = policy.init(scenario, users, servers, key)
     lowers: Any = run_chunk  # What filter_jit's type does not say.

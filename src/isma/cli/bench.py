@@ -62,13 +62,16 @@ def bench_metropolis(
     out: Annotated[
         Path | None, typer.Option(help="draw it there too, as PNG or SVG by the name's end")
     ] = None,
+    policy: Annotated[str, typer.Option(help="who decides")] = metropolis.POLICY,
 ) -> None:
     """A tick, a decision of all servers at once, and memory, from 1,000 to 100,000 users."""
     if out is not None:
         metropolis.picture_kind(out)  # A wrong name is told before minutes of work, not after.
     with bar(Console(stderr=True)) as shown:
         task = shown.add_task("laying out", total=None)
-        sizes = metropolis.measure(lambda label: shown.update(task, description=label))
+        sizes = metropolis.measure(
+            lambda label: shown.update(task, description=label), policy=policy
+        )
     if out is not None:
         metropolis.draw(sizes, out)
     typer.echo(metropolis.as_json(sizes) if json else metropolis.as_text(sizes))

@@ -36,9 +36,8 @@ def explain(
 
 def _print_choices(found: Explanation) -> None:
     table = Table(title=f"user {found.user} at {found.time_s:.1f} s", title_justify="left")
-    foreseen = ["way s"] if any(choice.way_s for choice in found.choices) else []
-    known = ("server", "hops", "load", "offloads", "own s", "others s", "move s")
-    heads = (*known, *foreseen, "together s", "")
+    known = ("server", "hops", "load", "offloads", "own s", "others s", "later s")
+    heads = (*known, "together s", "")
     for head in heads:
         table.add_column(head, justify="left" if not head else "right", no_wrap=True)
     shown = list(found.choices[:_SHOWN])
@@ -48,8 +47,7 @@ def _print_choices(found: Explanation) -> None:
         table.add_row(
             *(str(choice.server), str(choice.hops), f"{choice.load:.2f}"),
             f"{choice.offload_ratio:.0%}",
-            *(f"{value:.4g}" for value in (choice.own_s, choice.others_s, choice.move_s)),
-            *(f"{choice.way_s:+.4g}" for _ in foreseen),
+            *(f"{value:.4g}" for value in (choice.own_s, choice.others_s, choice.later_s)),
             f"{choice.cost_s:.4g}",
             ", ".join(["host"] * is_host + ["chosen"] * is_target),
         )

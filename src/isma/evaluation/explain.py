@@ -161,8 +161,8 @@ def _choices(look: _Look, user: int) -> tuple[Choice, ...]:
             zip(
                 np.asarray(hops).tolist(),
                 *(row(known.load), row(known.offload_ratio)),
-                *(row(known.own_s), row(known.others_s), row(known.move_s)),
-                *(row(known.way_s), row(known.certain_s)),
+                *(row(known.own_s), row(known.others_s)),
+                *(row(known.later_s), row(known.certain_s)),
                 strict=True,
             )
         )

@@ -18,17 +18,15 @@ class Choice:
     """The user's completion time."""
     others_s: float
     """What the server's other users lose by it."""
-    move_s: float
-    """What the move adds, spread over the time in which it is to pay."""
-    way_s: float
-    """What the way ahead adds, as it is foreseen: more hops than now, or if negative fewer."""
+    later_s: float
+    """What going there adds beyond the present moment; infinite where that was not thought about."""
     certain_s: float
     """What going there saves whatever others do: hops."""
 
     @property
     def cost_s(self) -> float:
         """All of it together."""
-        return self.own_s + self.others_s + self.move_s + self.way_s
+        return self.own_s + self.others_s + self.later_s
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ from isma.model.layers import Dense, Gru, Mlp, identity
 LENGTHS_S = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 """Segments ahead: steps that grow, since a move pays back over minutes."""
 AHEAD_S = tuple(float(end) for end in np.cumsum(LENGTHS_S))
-USER_LOOK, SERVER_LOOK, PLACE_LOOK = 17, 6, 6
+USER_LOOK, SERVER_LOOK, PLACE_LOOK = 19, 6, 6
 """Numbers in a look at a user, at a server, and at a server from where a user is (isma.policies.looks)."""
-FARTHER = (-2.0, -1.0, 0.0, 1.0, 2.0)
+FARTHER = tuple(float(hops) for hops in range(-5, 6))
 """By how many hops a user's way to a server may have changed at the end of a segment; more is the same."""
 _UNIT_S = 10.0
 _LEAST_STD, _MOST_STD = 0.01, 5.0

@@ -42,35 +42,74 @@ def cost_ahead_s2(
     observation: Observation,
     futures: Futures,
     places: Places,
-    fades_s: Float[Array, ""],
+    fades_s: Float[Array, "*#users"],
     rest_s2: Float[Array, "samples users places"],
 ) -> Float[Array, "users places"]:
     """Least cost of all that follows when a service now goes to each place: delay of tasks times time.
 
-    What is odd about prices fades with the time constant `fades_s`. `rest_s2` is what follows the last
+    What is odd about prices fades with the time constants `fades_s`. `rest_s2` is what follows the last
     segment, by the place where the service then is.
     """
-    move = _moves(observation, places.server)
+    pulls = fading(places.pull, places.usual, fades_s, futures.length_s)
+
+    def cost_s(
+        pull: Float[Array, "users places"],
+        station: Int[Array, "samples users"],
+        uplink_s: Float[Array, "samples users"],
+    ) -> Float[Array, "samples users places"]:
+        return joining(_offer(observation, places, station, uplink_s), pull**2).cost_s
+
+    by_segment = (jnp.moveaxis(part, 1, 0) for part in (futures.station, futures.uplink_s))
+    costs_s = jax.vmap(cost_s)(pulls, *by_segment)
+    return least_ahead_s2(observation, places.server, futures.length_s, costs_s, rest_s2)
+
+
+def least_ahead_s2(
+    observation: Observation,
+    server: Int[Array, "users places"],
+    length_s: Float[Array, "segments"],
+    cost_s: Float[Array, "segments samples users places"],
+    rest_s2: Float[Array, "samples users places"],
+) -> Float[Array, "users places"]:
+    """The same, by what serving a user at each place costs a task of it in each segment. Home is first."""
+    move = _moves(observation, server)
     delay_s2 = added_s2(observation, move.stop_s, jnp.zeros((len(move.stop_s), 1, 1)))
-    middle_s = jnp.cumsum(futures.length_s) - futures.length_s / 2
-    kept = jnp.exp(-middle_s / fades_s)
 
     def back(
-        after_s2: Float[Array, "samples users places"], segment: tuple[Array, ...]
+        after_s2: Float[Array, "samples users places"], segment: tuple[Array, Array]
     ) -> tuple[Array, Array]:
-        length_s, kept, station, uplink_s = segment
-        pull = places.usual + kept * (places.pull - places.usual)
-        cost_s2 = length_s * joining(_offer(observation, places, station, uplink_s), pull**2).cost_s
+        length_s, cost_s = segment
+        cost_s2 = length_s * cost_s
         # While state is copied ahead, what the old place costs is still paid.
         part = jnp.minimum(move.ahead_s, length_s) / length_s
         late_s2 = part * (cost_s2[..., :, None] - cost_s2[..., None, :])
         moving = delay_s2 + late_s2 + (cost_s2 + after_s2)[..., None, :]
         return jnp.min(moving, axis=-1), moving[..., 0, :]
 
-    by_segment = tuple(jnp.moveaxis(part, 1, 0) for part in (futures.station, futures.uplink_s))
-    steps = (futures.length_s, kept, *by_segment)
-    _, from_home = jax.lax.scan(back, rest_s2, steps, reverse=True)
+    _, from_home = jax.lax.scan(back, rest_s2, (length_s, cost_s), reverse=True)
     return jnp.mean(from_home[0], axis=0) + _again_s2(observation, move.stop_s[:, 0])
+
+
+def fading(
+    now: Float[Array, "users places"],
+    usual: Float[Array, "users #places"],
+    fades_s: Float[Array, "*#users"],
+    length_s: Float[Array, "segments"],
+) -> Float[Array, "segments users places"]:
+    """What is so now, in the middle of each segment: it comes back to what is usual, exponentially."""
+    middle_s = jnp.cumsum(length_s) - length_s / 2
+    kept = jnp.exp(-middle_s[:, None, None] / fades_s[..., None])
+    return usual + kept * (now - usual)
+
+
+def at_places(
+    value: Float[Array, "users places"],
+    server: Int[Array, "users places"],
+    num_servers: int,
+) -> Float[Array, "users servers"]:
+    """What is so at some servers, among all; infinite at the others, which were not thought about."""
+    others = jnp.full((len(value), num_servers), jnp.inf, value.dtype)
+    return others.at[jnp.arange(len(value))[:, None], server].set(value)
 
 
 def _moves(observation: Observation, server: Int[Array, "users places"]) -> Move:

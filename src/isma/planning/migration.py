@@ -38,7 +38,7 @@ class Move(NamedTuple):
     """Data that each hop carries."""
 
 
-Places = Int[Array, "users places"] | None
+Places = Int[Array, "#users places"] | None
 """Some servers for each user, or None for all of them."""
 
 

@@ -8,16 +8,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from isma.contract import Observation
-from isma.planning.ahead import Futures, Places, cost_ahead_s2
+from isma.planning.ahead import Futures, Places, at_places, cost_ahead_s2
 from isma.planning.allocation import Offer, at, joining
 from isma.planning.migration import one_hop_delay_s2
 from isma.planning.moves import own_pull
 from isma.planning.payback import level
 from isma.policies.base import hop_delay_s
-from isma.policies.price import Price
-
-_UNTHOUGHT_S = 1e6
-"""What a server costs that is not among a user's places: more than anything."""
+from isma.policies.dwelling import Lasting
+from isma.policies.price import Price, Weighed
 
 
 class Track(eqx.Module):
@@ -52,35 +50,26 @@ class Foresight(Price):
     fades_s: float = eqx.field(static=True, default=30.0)
     """Time constant with which prices come back to their mean over servers."""
 
-    def charge_s(
-        self,
-        observation: Observation,
-        offer: Offer,
-        price_s: Float[Array, "users servers"],
-        lasts_s: Float[Array, "users servers"],
-    ) -> Float[Array, "users servers"]:
+    def later_s(self, places: Weighed, lasts: Lasting, way: None) -> Float[Array, "users servers"]:
         """What is to come costs at each server beyond the present moment, for each task."""
-        user, host = jnp.arange(observation.host.shape[0]), observation.host
+        observation, offer, host = places.observation, places.offer, places.home
+        user = jnp.arange(len(host))
         futures, last = self._futures(observation)
-        pull = jnp.sqrt(price_s)
-        alone = _without(pull, offer, host)
+        alone = _without(places.pull, offer, host)
         joined_s = joining(offer, alone**2).cost_s
-        usual = jnp.mean(pull, axis=1, keepdims=True)
-        places = self._places(observation, offer, alone, usual, joined_s, futures)
+        usual = jnp.mean(places.pull, axis=1, keepdims=True)
+        thought = self._places(observation, offer, alone, usual, joined_s, futures)
         cost_s2 = cost_ahead_s2(
-            *(observation, futures, places, jnp.asarray(self.fades_s)),
-            self._rest_s2(observation, offer, places, last),
+            *(observation, futures, thought, jnp.asarray(self.fades_s)),
+            self._rest_s2(observation, offer, thought, last),
         )
         # To stay now and go after the first segment is among the ways: going now saves no more than that.
         more_s = (cost_s2 - cost_s2[:, :1]) / futures.length_s[0]
-        everywhere = (
-            jnp.full_like(joined_s, _UNTHOUGHT_S).at[user[:, None], places.server].set(more_s)
-        )
-        return everywhere - (joined_s - joined_s[user, host][:, None])
+        present_s = joined_s - joined_s[user, host][:, None]
+        return at_places(more_s, thought.server, joined_s.shape[1]) - present_s
 
     def certain_s(
         self,
-        way: None,
         observation: Observation,
         hop_s: Float[Array, "users"],
         server: Int[Array, "*#users places"],

@@ -1,9 +1,9 @@
-"""isma2: prices, and a learned outlook on where users are going.
+"""isma2: prices, and a plan of moves along a learned outlook on where users are going.
 
 What is known is computed: shares, ratios, what a move costs (isma.policies.price). What is hidden is
 how users and servers go on. A recurrent model with the same weights for every user (isma.model.outlook)
-takes in what each host sees, and imagines futures from there: what a move spares in hops is reckoned
-over the way that lies ahead, and no longer from where the user happens to be.
+takes in what each host sees, and imagines futures from there. A user moves now if that is how the best
+sequence of servers over the next two minutes begins: the shortest path (isma.planning.ahead).
 """
 
 from dataclasses import replace
@@ -17,13 +17,15 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation
 from isma.errors import PolicyError
-from isma.model.outlook import AHEAD_S, LENGTHS_S, Latent, Outlook, Ways, mean_farther
+from isma.model.outlook import LENGTHS_S, Latent, Outlook, Ways, mean_farther
+from isma.planning.ahead import at_places, fading, least_ahead_s2
 from isma.planning.allocation import Offers, Split
+from isma.planning.moves import gains_s
 from isma.planning.pools import Pools
 from isma.policies.base import nearer_s
 from isma.policies.dwelling import Lasting, Seen, look
 from isma.policies.looks import Last, looks, place_looks
-from isma.policies.price import Price
+from isma.policies.price import Price, Weighed
 from isma.world.scenario import Scenario, Visibility
 
 
@@ -55,12 +57,14 @@ class Way(NamedTuple):
 
 
 class Isma2(Price):
-    """Moves users as prices tell, to where imagined futures say that they will be."""
+    """Moves users as prices tell, where that begins the best plan for where they will be."""
 
     outlook: Outlook | None = None
-    """The trained model; None for `price`."""
-    ahead_s: float = eqx.field(static=True, default=20.0)
-    """Mean of the time over which the way ahead is weighed; what comes later, later moves see to."""
+    """The trained model; None to plan as if users stayed where they are."""
+    segments: int = eqx.field(static=True, default=len(LENGTHS_S))
+    """Segments of time that are planned over, each twice as long as the one before."""
+    places: int = eqx.field(static=True, default=16)
+    """Servers that are planned with for each user, home included."""
     paths: int = eqx.field(static=True, default=1)
     """Futures that are imagined; one is that in which all goes on as is expected."""
     prices: int = eqx.field(static=True, default=1)
@@ -68,8 +72,11 @@ class Isma2(Price):
 
     def __check_init__(self) -> None:
         """Refuse what cannot be imagined."""
-        if self.ahead_s < 0:
-            raise PolicyError(f"isma2: ahead_s must be 0 (now) or more, got {self.ahead_s:g}")
+        most = len(LENGTHS_S)
+        if not 1 <= self.segments <= most:
+            raise PolicyError(f"isma2: segments must be 1 to {most}, got {self.segments}")
+        if self.places < 1:
+            raise PolicyError(f"isma2: places must be at least 1, got {self.places}")
         if self.paths < 1:
             raise PolicyError(f"isma2: paths must be at least 1, got {self.paths}")
         if self.prices not in (0, 1):
@@ -92,7 +99,7 @@ class Isma2(Price):
     def act(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Action, Memory]:
-        """As `price`, along the way."""
+        """As `price`, with a plan."""
         if self.prices:
             return super().act(memory, observation, key)
         news = observation.news
@@ -130,7 +137,7 @@ class Isma2(Price):
         """What futures of the users are imagined from; None where nothing is foreseen."""
         user, server = memory.per_user, memory.per_server
         alone = observation.visibility is Visibility.USER
-        if self.outlook is None or not isinstance(user, UserBelief) or alone or not self.ahead_s:
+        if self.outlook is None or not isinstance(user, UserBelief) or alone:
             return None
         prices = jax.vmap(self.outlook.prices, in_axes=(None, 0))(
             server.state, noise(self.paths)[..., 0]
@@ -139,26 +146,53 @@ class Isma2(Price):
         drawn = jnp.moveaxis(prices.drawn[..., host], -1, 0)
         return Way(user.state, server.state[host], drawn, user.last.visited)
 
-    def certain_s(
-        self,
-        way: Way | None,
-        observation: Observation,
-        hop_s: Float[Array, "users"],
-        server: Int[Array, "*#users places"],
-    ) -> Float[Array, "users places"]:
-        """The hops that are spared on average over imagined futures, a hop costing `hop_s`."""
-        now_s = nearer_s(observation, hop_s, server)
+    def later_s(
+        self, places: Weighed, lasts: Lasting, way: Way | None
+    ) -> Float[Array, "users places"] | None:
+        """What going to each place now adds beyond the present moment, if the best moves follow.
+
+        All is reckoned against home at present. What is saved by load fades as services move on, and
+        what is saved in hops goes as the user does.
+        """
+        observation = places.observation
+        alone = observation.visibility is Visibility.USER
+        if observation.infrastructure.migration is None or alone or not self.stay_s:
+            return super().later_s(places, lasts, way)
+        saved_s = gains_s(places.offer, places.home, places.pull)
+        by_load_s = saved_s - nearer_s(observation, places.hop_s, places.server)
+        number, user = saved_s.shape[1], jnp.arange(len(saved_s))
+        foremost = saved_s.at[user, places.home].set(jnp.inf)
+        column = jax.lax.top_k(foremost, min(self.places, number))[1]
+        take = lambda part: jnp.take_along_axis(part, column, axis=1)  # noqa: E731
+        server = take(jnp.broadcast_to(places.server, saved_s.shape))
+        length_s = jnp.asarray(LENGTHS_S[: self.segments])
+        usual_s = jnp.mean(by_load_s, axis=1, keepdims=True)
+        saves_s = fading(take(by_load_s), usual_s, lasts.load_s, length_s)
+        hops = self._hops_ahead(observation, server, way)
+        way_s = places.hop_s[:, None] * hops
+        # At the end a user is taken to stay in a cell as long as it did so far, a service at its server.
+        left_s = jnp.exp(-jnp.sum(length_s) / lasts.load_s) * lasts.load_s
+        by_load_s2 = left_s[:, None] * (take(by_load_s) - usual_s)
+        rest_s2 = lasts.hops_s[:, None] * way_s[-1] - by_load_s2
+        cost_s = way_s - saves_s[:, None]
+        cost_s2 = least_ahead_s2(observation, server, length_s, cost_s, rest_s2)
+        # To stay now and go after the first segment is among the ways: going now saves no more than that.
+        more_s = (cost_s2 - cost_s2[:, :1]) / length_s[0]
+        return at_places(more_s + take(saved_s), column, number)
+
+    def _hops_ahead(
+        self, observation: Observation, server: Int[Array, "users places"], way: Way | None
+    ) -> Float[Array, "segments paths users places"]:
+        """Hops from each user to each server in each segment, on average; without a model as now."""
+        hops, station = observation.infrastructure.hops, observation.station
+        now = hops[station[:, None], server]
         if way is None or self.outlook is None:
-            return now_s
-        hops, host = observation.infrastructure.hops, observation.host[:, None]
-        ways = self._ways(way)
-        whole = jnp.broadcast_to(server, (len(hop_s), server.shape[-1]))
-        places = jnp.concatenate([host, whole], axis=1)
-        look = place_looks(hops, observation.station, way.visited, places)
-        odds = jax.vmap(self.outlook.to_places, in_axes=(0, None))(ways, look)
-        farther = jnp.mean(mean_farther(odds), axis=0)  # segments, users, places
-        mean = jnp.tensordot(jnp.asarray(weights(self.ahead_s)), farther, axes=1)
-        return now_s + hop_s[:, None] * (mean[:, :1] - mean[:, 1:])
+            return jnp.broadcast_to(now, (self.segments, 1, *now.shape))
+        look = place_looks(hops, station, way.visited, server)
+        odds = jax.vmap(self.outlook.to_places, in_axes=(0, None))(self._ways(way), look)
+        farther = jnp.moveaxis(mean_farther(odds), 0, 1)[: self.segments]
+        begins = jnp.concatenate([jnp.zeros_like(farther[:1]), farther[:-1]])
+        return jnp.maximum(now + (begins + farther) / 2, 0)
 
     def _ways(self, way: Way) -> Ways:
         """Imagined futures, paths first."""
@@ -175,17 +209,3 @@ def noise(paths: int) -> Float[Array, "paths segments 2"]:
     return jnp.asarray(
         np.random.default_rng(0).normal(size=(paths, len(LENGTHS_S), 2)), jnp.float32
     )
-
-
-def weights(ahead_s: float) -> Float[np.ndarray, "segments"]:
-    """How much what is so at the end of each segment counts, if time counts as exp(-t / ahead_s).
-
-    In the middle of a segment what was so before it ends and what is so after it begins; beyond the
-    last one all is as at its end.
-    """
-    if ahead_s <= 0:
-        return np.zeros(len(AHEAD_S), np.float32)
-    begins = np.concatenate([[0.0], AHEAD_S])
-    middle = (begins[1:] + begins[:-1]) / 2
-    left = np.exp(-np.append(middle, np.inf) / ahead_s)
-    return (left[:-1] - left[1:]).astype(np.float32)

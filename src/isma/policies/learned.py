@@ -12,7 +12,7 @@ from isma.errors import PolicyError
 from isma.model import weights
 from isma.model.frame import Frame
 from isma.model.latent import Kind
-from isma.model.outlook import Outlook, OutlookFrame
+from isma.model.outlook import LENGTHS_S, Outlook, OutlookFrame
 from isma.planning.cross_entropy import PAPER, Budget
 from isma.policies import dqn as dqns
 from isma.policies import drac as dracs
@@ -61,15 +61,15 @@ def isma2(
     checkpoint: Path = ISMA2,
     model: int = 1,
     prices: int = 1,
-    ahead_s: float = 20.0,
+    segments: int = len(LENGTHS_S),
     stay_s: float = PRIOR_S,
     paths: int = 1,
 ) -> Policy:
-    """Prices, and a learned outlook on where users are going; `model=0` is without it."""
+    """Prices, and a plan along a learned outlook on where users are going; `model=0` is without that."""
     if model not in (0, 1):
         raise PolicyError(f"isma2: model must be 0 or 1, got {model}")
     outlook = outlook_of(checkpoint) if model else None
-    return Isma2(outlook=outlook, prices=prices, ahead_s=ahead_s, stay_s=stay_s, paths=paths)
+    return Isma2(outlook=outlook, prices=prices, segments=segments, stay_s=stay_s, paths=paths)
 
 
 def outlook_of(checkpoint: Path) -> Outlook:

@@ -19,6 +19,10 @@ _LEAST_PART = 1e-4
 _LEAST_S = 1e-6
 _VISITED = 3
 """Stations that are remembered: which way a user goes is told by the last few."""
+_IN_SIGHT = 256
+"""Of so many servers at most it is seen where they end; in a larger city that is nowhere."""
+_MOST_ROOM = 16.0
+"""Hops; farther off it makes no difference."""
 
 
 class Last(eqx.Module):
@@ -102,6 +106,8 @@ def looks(
         jnp.log(one_hop_delay_s2(observation) / own_s / PRIOR_S + _LEAST_PART),
         jnp.log(hop_s / own_s + _LEAST_PART),
         jnp.log(infrastructure.decision_period_s[host]),
+        jnp.log1p(room_ahead(infrastructure.hops, observation.station, now.visited[:, 0])),
+        now.visited[:, 0] >= 0,
     )
     return Looks(_bounded(columns), server, now, _log_pull(here))
 
@@ -122,6 +128,22 @@ def place_looks(
     known = jnp.mean((visited >= 0).astype(now.dtype), axis=1)[:, None]
     columns = (jnp.log1p(now), now <= nearest, jnp.broadcast_to(known, now.shape), *was)
     return jnp.stack([column.astype(now.dtype) for column in columns], axis=2)
+
+
+def room_ahead(
+    hops: Float[Array, "stations servers"],
+    station: Int[Array, "users"],
+    before: Int[Array, "users"],
+) -> Float[Array, "users"]:
+    """Hops to the farthest server ahead, that is one from which a user was farther at the station before.
+
+    Where a road or a city ends users turn round. 0 where no station before is known.
+    """
+    if hops.shape[1] > _IN_SIGHT:
+        return jnp.full(station.shape, _MOST_ROOM, hops.dtype)
+    now = hops[station]
+    ahead = (hops[before] > now) & (before >= 0)[:, None]
+    return jnp.minimum(jnp.max(jnp.where(ahead, now, 0), axis=1), _MOST_ROOM)
 
 
 def _pushed(

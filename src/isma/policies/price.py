@@ -20,7 +20,7 @@ from isma.planning.allocation import (
     offers,
     split,
 )
-from isma.planning.migration import charge_s as move_charge_s
+from isma.planning.migration import charge_s
 from isma.planning.moves import Places, Search, best_moves, by_prices, gains_s, moves_among
 from isma.planning.nearby import by_number, candidates, foremost, most_to_gain_s, rows_of
 from isma.planning.pools import Pools
@@ -55,6 +55,23 @@ class _Moment(NamedTuple):
     """How long what a move gains lasts."""
     way: PyTree
     """What is foreseen of the users' ways, rows of users; None where nothing is."""
+
+
+class Weighed(NamedTuple):
+    """Servers to which users might go, as those who decide for them see it at present."""
+
+    observation: Observation
+    offer: Offer
+    """What each place means for a user."""
+    server: Int[Array, "#users places"]
+    home: Int[Array, "users"]
+    """Which of the places is each user's home."""
+    pull: Float[Array, "users places"]
+    """√λ of each, with the user where it is."""
+    hop_s: Float[Array, "users"]
+    """What a hop costs a task."""
+    certain_s: Float[Array, "users places"]
+    """What of going there is saved whatever others do: hops."""
 
 
 class Price(Policy):
@@ -115,8 +132,10 @@ class Price(Policy):
         search = self._among_near(now, key) if few else self._everywhere(now, key)
         action, stays = shared_out(observation, offer, search.target, here)
         share = jnp.where(search.moved, search.share, action.cpu_share)
+        # Where nothing is asked for nothing can be done: a move may be for later alone.
+        ratio = jnp.where(search.moved & (share <= 0), 0, action.offload_ratio)
         own_price_s = jnp.zeros_like(action.price_s) if alone else stays.price_s
-        answer = Action(action.server, action.offload_ratio, share, own_price_s)
+        answer = Action(action.server, ratio, share, own_price_s)
         return answer, memory
 
     def looked(
@@ -152,14 +171,12 @@ class Price(Policy):
         chance = jax.random.uniform(tie, offer.transfer_s.shape, time_s.dtype)
         handicap_s = self.spread * time_s[:, None] * chance
         everywhere = jnp.arange(offer.transfer_s.shape[1])
-        certain_s = self.certain_s(way, observation, hop_s, everywhere)
-        asked_s = price_s[jnp.minimum(home.pool, len(price_s) - 1)]
-        gain_s = gains_s(offer, observation.host, jnp.sqrt(asked_s))
-        if way is not None:
-            changes_s = nearer_s(observation, hop_s, everywhere) - certain_s
-            gain_s, handicap_s = gain_s - changes_s, handicap_s + changes_s
-        lasts_s = lasts.of(by_prices(gain_s, certain_s))
-        charge_s = self.charge_s(observation, offer, asked_s, lasts_s)
+        certain_s = self.certain_s(observation, hop_s, everywhere)
+        pull = jnp.sqrt(price_s[jnp.minimum(home.pool, len(price_s) - 1)])
+        places = Weighed(
+            *(observation, offer, everywhere[None], observation.host, pull, hop_s, certain_s)
+        )
+        later_s = self.later_s(places, lasts, way)
         return best_moves(
             offer,
             observation.host,
@@ -167,7 +184,7 @@ class Price(Policy):
             price_s,
             movable=observation.decides,
             least_gain_s=self.margin * time_s,
-            handicap_s=handicap_s if charge_s is None else handicap_s + charge_s,
+            handicap_s=handicap_s if later_s is None else handicap_s + later_s,
             certain_s=certain_s,
             may=lambda gain_s, to: drawn < odds[_hops(gain_s / hop_s), to],
             max_moves=self.moves,
@@ -212,18 +229,15 @@ class Price(Policy):
         # Behind the barrier the tables are made once, and not again in every term that reads them.
         way = jax.tree.map(lambda part: part[row], now.way)
         offer_s, certain_s = jax.lax.optimization_barrier(
-            (of_servers(Asked(few), server), self.certain_s(way, few, hop_s, server))
+            (of_servers(Asked(few), server), self.certain_s(few, hop_s, server))
         )
         maker = jnp.where(real, home.pool[row], home.num_pools)
         pull_there = pull[jnp.minimum(maker, home.num_pools - 1)[:, None], server]
-        gain_s = gains_s(offer_s, jnp.zeros_like(host), pull_there)
-        if way is not None:
-            changes_s = nearer_s(few, hop_s, server) - certain_s
-            gain_s, handicap_s = gain_s - changes_s, handicap_s + changes_s[:, 1:]
         lasts = jax.tree.map(lambda part: part[row], now.lasts)
-        charge_s = move_charge_s(few, lasts.of(by_prices(gain_s, certain_s))[:, 1:], near)
-        if charge_s is not None:
-            handicap_s = handicap_s + charge_s
+        weighed = Weighed(few, offer_s, server, jnp.zeros_like(host), pull_there, hop_s, certain_s)
+        later_s = self.later_s(weighed, lasts, way)
+        if later_s is not None:
+            handicap_s = handicap_s + later_s[:, 1:]
         handicap_s = jnp.where(near == host[:, None], jnp.inf, handicap_s)
         handicap_s = jnp.concatenate([jnp.zeros_like(time_s)[:, None], handicap_s], axis=1)
         drawn = jax.random.uniform(turn, time_s.shape, time_s.dtype)
@@ -246,23 +260,19 @@ class Price(Policy):
             moved=put(jnp.zeros_like(observation.decides), found.moved),
         )
 
-    def charge_s(
-        self,
-        observation: Observation,
-        offer: Offer,
-        price_s: Float[Array, "users servers"],
-        lasts_s: Float[Array, "users servers"],
-    ) -> Float[Array, "users servers"] | None:
-        """What moving a user to each server adds to its tasks; None where that is nothing.
+    def later_s(
+        self, places: Weighed, lasts: Lasting, way: PyTree
+    ) -> Float[Array, "users places"] | None:
+        """What going to each place adds to each task beyond the present moment; None where that is nothing.
 
-        `price_s` is what its decision maker reckons that each server asks, `lasts_s` how long what
-        is gained there lasts.
+        The stop that a move causes, spread over the time for which what it gains lasts.
         """
-        return move_charge_s(observation, lasts_s)
+        gain_s = gains_s(places.offer, places.home, places.pull)
+        lasts_s = lasts.of(by_prices(gain_s, places.certain_s))
+        return charge_s(places.observation, lasts_s, places.server)
 
     def certain_s(
         self,
-        way: PyTree,
         observation: Observation,
         hop_s: Float[Array, "users"],
         server: Int[Array, "*#users places"],

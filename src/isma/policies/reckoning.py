@@ -6,16 +6,15 @@ These are the numbers that `price` weighs. For other rules they say what their s
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from isma.contract import Memory, Observation, Policy
 from isma.planning.allocation import Offer, Split, at, joining, offers, split
-from isma.planning.migration import charge_s
-from isma.planning.moves import by_prices, own_pull
+from isma.planning.moves import own_pull
 from isma.planning.pools import Pools
-from isma.policies.base import believed_load, hop_delay_s, lasting_s, nearer_s
+from isma.policies.base import believed_load, hop_delay_s, lasting_s
 from isma.policies.dwelling import PRIOR_S, Lasting
-from isma.policies.price import Price, believed_price_s
+from isma.policies.price import Price, Weighed, believed_price_s
 
 
 class Reckoned(NamedTuple):
@@ -29,10 +28,8 @@ class Reckoned(NamedTuple):
     """Completion time of its tasks."""
     others_s: Float[Array, "users servers"]
     """What all other users of that server lose by it, a task each."""
-    move_s: Float[Array, "users servers"]
-    """What the move adds to each of its tasks for as long as it is taken to pay; 0 at home."""
-    way_s: Float[Array, "users servers"]
-    """What the way ahead adds, beside what it adds at home: more hops than now, or if < 0 fewer."""
+    later_s: Float[Array, "users servers"]
+    """What going there adds beyond the present moment; 0 at home, infinite where it is not thought about."""
     certain_s: Float[Array, "users servers"]
     """What of going there is saved whatever others do: hops."""
     load: Float[Array, "users servers"]
@@ -41,7 +38,7 @@ class Reckoned(NamedTuple):
     @property
     def cost_s(self) -> Float[Array, "users servers"]:
         """What is weighed: all of it together."""
-        return self.own_s + self.others_s + self.move_s + self.way_s
+        return self.own_s + self.others_s + self.later_s
 
 
 def reckon(policy: Policy, memory: Memory, observation: Observation) -> Reckoned:
@@ -62,36 +59,27 @@ def reckon(policy: Policy, memory: Memory, observation: Observation) -> Reckoned
     joined = joining(offer, jnp.maximum(pull.at[users, host].add(-own), 0) ** 2)
     hop_s = hop_delay_s(observation, offer)
     everywhere = jnp.arange(pull.shape[1])
-    lasts, certain_s = _foreseen(policy, memory, observation, offer, here, hop_s)
-    way_s = nearer_s(observation, hop_s, everywhere) - certain_s
-    gain_s = joined.cost_s[users, host][:, None] - joined.cost_s - way_s
-    charged_s = charge_s(observation, lasts.of(by_prices(gain_s, certain_s)))
+    judge, lasts, way = _foreseen(policy, memory, observation, offer, here)
+    certain_s = judge.certain_s(observation, hop_s, everywhere)
+    places = Weighed(observation, offer, everywhere[None], host, pull, hop_s, certain_s)
+    later_s = judge.later_s(places, lasts, way)
     return Reckoned(
         here.time_s,
         joined.offload_ratio,
         joined.time_s,
         joined.cost_s - joined.time_s,
-        jnp.zeros_like(joined.time_s) if charged_s is None else charged_s,
-        way_s,
+        jnp.zeros_like(joined.time_s) if later_s is None else later_s,
         certain_s,
         believed_load(observation)[host],
     )
 
 
 def _foreseen(
-    policy: Policy,
-    memory: Memory,
-    observation: Observation,
-    offer: Offer,
-    here: Split,
-    hop_s: Float[Array, "users"],
-) -> tuple[Lasting, Float[Array, "users servers"]]:
-    """How long gains are taken to last, and what is spared in hops at each server."""
-    everywhere = jnp.arange(observation.acting.shape[0])
+    policy: Policy, memory: Memory, observation: Observation, offer: Offer, here: Split
+) -> tuple[Price, Lasting, PyTree]:
+    """Who judges what comes later, how long gains are taken to last, and what is foreseen."""
     if not isinstance(policy, Price):
         usual_s = lasting_s(observation, PRIOR_S)
-        return Lasting(usual_s, usual_s), nearer_s(observation, hop_s, everywhere)
+        return Price(), Lasting(usual_s, usual_s), None
     after = policy.looked(memory, observation, offer, here)
-    way = policy.way(after, observation)
-    certain_s = policy.certain_s(way, observation, hop_s, everywhere)
-    return policy.lasts(after, observation), certain_s
+    return policy, policy.lasts(after, observation), policy.way(after, observation)
