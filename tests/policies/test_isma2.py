@@ -95,3 +95,13 @@ def test_a_plan_knows_that_a_service_can_move_again() -> None:
 def test_what_cannot_be_planned_is_refused(option: str) -> None:
     with pytest.raises(PolicyError, match=option.split("=")[0]):
         registry.get(f"isma2:{option}")
+
+
+@pytest.mark.parametrize(("cost_s2", "goes_to"), [(110.0, 2), (140.0, 0)])
+def test_what_is_gained_lasts_beyond_the_plan(cost_s2: float, goes_to: int) -> None:
+    """Two hops of 1 s for the 2 s of the plan, and then for the minute in which a user stays."""
+    observation = costing(
+        seen(network([1e9] * 3, line(3)), [0], [2]), downtime_s=(2 * cost_s2) ** 0.5
+    )
+    policy = Knowing(hops=jnp.asarray([THERE])[:, None, None, :], segments=1, spread=0.0)
+    assert int(decide(policy, observation).server[0]) == goes_to
