@@ -227,13 +227,12 @@ class Price(Policy):
         handicap_s = self.spread * time_s[:, None] * chance
         hop_s = jnp.maximum(hop_delay_s(observation, now.offer)[row], _SHORTEST_S)
         # Behind the barrier the tables are made once, and not again in every term that reads them.
-        way = jax.tree.map(lambda part: part[row], now.way)
         offer_s, certain_s = jax.lax.optimization_barrier(
             (of_servers(Asked(few), server), self.certain_s(few, hop_s, server))
         )
         maker = jnp.where(real, home.pool[row], home.num_pools)
         pull_there = pull[jnp.minimum(maker, home.num_pools - 1)[:, None], server]
-        lasts = jax.tree.map(lambda part: part[row], now.lasts)
+        lasts, way = jax.tree.map(lambda part: part[row], (now.lasts, now.way))
         weighed = Weighed(few, offer_s, server, jnp.zeros_like(host), pull_there, hop_s, certain_s)
         later_s = self.later_s(weighed, lasts, way)
         if later_s is not None:
