@@ -55,6 +55,21 @@ def test_users_are_alike() -> None:
     np.testing.assert_allclose(swapped, odds[:, :, ::-1], rtol=1e-5, atol=1e-6)
 
 
+def test_who_stays_in_its_cell_is_as_far_as_before() -> None:
+    """Chances sum to 1; that of a change is at most that of having left, by the end of each segment."""
+    latent, host = _seen(7, 3)
+    prices = MODEL.prices(latent.server)
+    ways = MODEL.ways(latent.user, latent.server[host], prices.drawn[:, host])
+    place = jax.random.normal(jax.random.key(5), (7, 4, PLACE_LOOK))
+    chance = np.exp(MODEL.to_places(ways, place))
+    np.testing.assert_allclose(chance.sum(axis=-1), 1, rtol=1e-5)
+    left = 1 - np.cumprod(1 / (1 + np.exp(ways.leaves)), axis=0)
+    changed = 1 - chance[..., FARTHER.index(0.0)]
+    assert np.all(changed <= left[..., None] + 1e-6)
+    nobody = ways._replace(leaves=jnp.full_like(ways.leaves, -40.0))
+    np.testing.assert_allclose(mean_farther(MODEL.to_places(nobody, place)), 0, atol=1e-4)
+
+
 def test_futures_differ_by_what_is_drawn_and_go_on_from_it() -> None:
     """No noise gives the mean; what came in a segment changes those after it, and not itself."""
     latent, host = _seen(5, 3)

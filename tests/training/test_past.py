@@ -4,12 +4,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from isma.model.outlook import AHEAD_S, FARTHER
-from isma.policies.looks import place_looks
+from isma.policies.looks import Ground, end_ahead, place_looks
 from isma.training.past import Past
 from isma.training.watched import Watched
 
 PERIODS, SERVERS = 40, 4
 HOPS = np.abs(np.subtract.outer(np.arange(SERVERS), np.arange(SERVERS))).astype(np.float32)
+ROAD = Ground(jnp.asarray(HOPS), jnp.asarray(HOPS))
 
 
 def watched() -> Watched:
@@ -34,7 +35,7 @@ def watched() -> Watched:
 
 def test_events_and_amounts_by_hand() -> None:
     """From period 1, at 2 s: segments end at 4, 8, 16, 32, ... s, in periods 2, 4, 8, 16, ..."""
-    past = Past.of(watched(), 2.0, HOPS)
+    past = Past.of(watched(), 2.0, ROAD)
     assert past.ends.tolist() == [1, 3, 7, 15, 31, 63]
     after = past._after(np.array([0]), 1, np.random.default_rng(0))
     np.testing.assert_array_equal(after.leaves.value[:, 0], [0, 1, 0, 0, 0, 0])
@@ -51,7 +52,7 @@ def test_events_and_amounts_by_hand() -> None:
 
 
 def test_how_much_farther_a_server_is_then() -> None:
-    past = Past.of(watched(), 2.0, HOPS)
+    past = Past.of(watched(), 2.0, ROAD)
     after = past._after(np.array([0]), 1, np.random.default_rng(0))
     later = np.array([0, 1, 1, 2])  # stations of the first user at the segments' ends
     hops = np.expm1(np.asarray(after.place[0, :, 0]))  # all four, in an order by chance
@@ -62,24 +63,37 @@ def test_how_much_farther_a_server_is_then() -> None:
 
 
 def test_a_look_at_places_by_hand() -> None:
-    """At station 2, before at 1 and still before at 0: server 3 came nearer by one hop each time."""
-    look = place_looks(
-        jnp.asarray(HOPS), jnp.array([2]), jnp.array([[1, 0, -1]]), jnp.array([[3, 2, 0]])
-    )
+    """At station 2, before at 1 and still before at 0: server 3, where the road ends, is nearer by a hop
+    each time, and one hop off; back from there it is two hops to server 2 and four to server 0."""
+    look = place_looks(ROAD, jnp.array([2]), jnp.array([[1, 0, -1]]), jnp.array([[3, 2, 0]]))
+    user = [2 / 3, 1 / 4, np.exp(-1)]
     np.testing.assert_allclose(
         look[0],
         [
-            [np.log(2), 0, 2 / 3, 1, 2, 0],
-            [0, 1, 2 / 3, 1, 2, 0],
-            [np.log(3), 0, 2 / 3, -1, -2, 0],
+            [np.log(2), 1 / 4, 0, 1, 2, 0, 1 / 4, *user],
+            [0, 0, 1, 1, 2, 0, 2 / 4, *user],
+            [np.log(3), 2 / 4, 0, -1, -2, 0, 4 / 4, *user],
         ],
         rtol=1e-6,
     )
 
 
+def test_where_a_road_ends_by_hand() -> None:
+    """Coming from 1 to 2 it ends at 3, from 2 to 1 at 0; at 3 one is there; from nowhere it is not known."""
+    end = end_ahead(jnp.asarray(HOPS), jnp.array([2, 1, 3, 2]), jnp.array([1, 2, 2, -1]))
+    np.testing.assert_array_equal(end.server[:3], [3, 0, 3])
+    np.testing.assert_array_equal(end.room, [1, 1, 0, 0])
+    np.testing.assert_array_equal(end.known, [True, True, True, False])
+
+
+def test_far_off_a_city_ends_nowhere() -> None:
+    hops = jnp.zeros((1, 257))
+    assert float(end_ahead(hops, jnp.array([0]), jnp.array([0])).room[0]) == 16
+
+
 def test_windows_hold_several_worlds_side_by_side() -> None:
     two = Watched(*(np.concatenate([part, part]) for part in watched()))
-    window = Past.of(two, 2.0, HOPS).window(5, 2, rows=4, rng=np.random.default_rng(0))
+    window = Past.of(two, 2.0, ROAD).window(5, 2, rows=4, rng=np.random.default_rng(0))
     assert window.user.shape[:2] == (5, 4)
     assert window.server.shape[:2] == (5, 2 * SERVERS)
     assert int(window.host.max()) == 3 + SERVERS

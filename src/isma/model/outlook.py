@@ -24,11 +24,12 @@ from isma.model.layers import Dense, Gru, Mlp, identity
 LENGTHS_S = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 """Segments ahead: steps that grow, since a move pays back over minutes."""
 AHEAD_S = tuple(float(end) for end in np.cumsum(LENGTHS_S))
-USER_LOOK, SERVER_LOOK, PLACE_LOOK = 19, 6, 6
+USER_LOOK, SERVER_LOOK, PLACE_LOOK = 19, 6, 10
 """Numbers in a look at a user, at a server, and at a server from where a user is (isma.policies.looks)."""
 FARTHER = tuple(float(hops) for hops in range(-5, 6))
 """By how many hops a user's way to a server may have changed at the end of a segment; more is the same."""
 _UNIT_S = 10.0
+_LEAST_CHANCE = 1e-6
 _LEAST_STD, _MOST_STD = 0.01, 5.0
 _USER_STEP, _SERVER_STEP = 3, 2
 _HEAD = (jnp.tanh, identity)
@@ -89,12 +90,14 @@ class Outlook(eqx.Module):
     """From a user's state in a segment, as far as the way to any server goes by it."""
     place: Dense
     """The same from where the server lies."""
+    both: Dense
+    """The two together: whether the way leads there or turns round before."""
     farther: Dense
 
     @classmethod
     def make(cls, key: PRNGKeyArray, width: int) -> "Outlook":
         """With random weights."""
-        keys = jax.random.split(key, 11)
+        keys = jax.random.split(key, 12)
         head = partial(Mlp.make, widths=(width, width, 2), activations=_HEAD)
         return cls(
             see_user=Gru.make(keys[0], USER_LOOK + width, width),
@@ -107,6 +110,7 @@ class Outlook(eqx.Module):
             price=head(keys[7]),
             way=Dense.make(keys[8], width, width),
             place=Dense.make(keys[9], PLACE_LOOK, width),
+            both=Dense.make(keys[11], width, width),
             farther=Dense.make(keys[10], width, len(FARTHER)),
         )
 
@@ -175,9 +179,17 @@ class Outlook(eqx.Module):
     def to_places(
         self, ways: Ways, place: Float[Array, "users places look"]
     ) -> Float[Array, "segments users places changes"]:
-        """Log-odds of how many hops farther (`FARTHER`) each server is at each segment's end."""
+        """Log of the chance of each number of hops farther (`FARTHER`) at the end of each segment.
+
+        Who has not left its cell is as far from every server as before.
+        """
         by_user = self.way(ways.state)[:, :, None, :]
-        return self.farther(jnp.tanh(by_user + self.place(place)))
+        met = jnp.tanh(by_user + self.place(place))
+        once_left = jax.nn.log_softmax(self.farther(jnp.tanh(self.both(met))))
+        stayed = jnp.cumsum(jax.nn.log_sigmoid(-ways.leaves), axis=0)[:, :, None, None]
+        left = jnp.log(jnp.maximum(-jnp.expm1(stayed), _LEAST_CHANCE))
+        still = jnp.where(jnp.asarray(FARTHER) == 0, stayed, -jnp.inf)
+        return jnp.logaddexp(left + once_left, still)
 
 
 @dataclass(frozen=True)
@@ -193,9 +205,9 @@ class OutlookFrame:
         return Outlook.make(key, self.width)
 
 
-def mean_farther(odds: Float[Array, "*rows changes"]) -> Float[Array, "*rows"]:
-    """Hops farther on average, by log-odds as of `Outlook.to_places`."""
-    return jax.nn.softmax(odds) @ jnp.asarray(FARTHER, odds.dtype)
+def mean_farther(log_chance: Float[Array, "*rows changes"]) -> Float[Array, "*rows"]:
+    """Hops farther on average, by what `Outlook.to_places` says."""
+    return jnp.exp(log_chance) @ jnp.asarray(FARTHER, log_chance.dtype)
 
 
 _LONG = tuple(float(np.log(length_s / _UNIT_S)) for length_s in LENGTHS_S)

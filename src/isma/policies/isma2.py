@@ -24,9 +24,13 @@ from isma.planning.moves import gains_s
 from isma.planning.pools import Pools
 from isma.policies.base import nearer_s
 from isma.policies.dwelling import Lasting, Seen, look
-from isma.policies.looks import Last, looks, place_looks
+from isma.policies.looks import Ground, Last, looks, place_looks
 from isma.policies.price import Price, Weighed
 from isma.world.scenario import Scenario, Visibility
+
+_BOTH_SIDES = 2.0
+"""How much faster than a service moves what sets two servers' loads apart fades: users leave the fuller
+one, and others come to the emptier one."""
 
 
 class UserBelief(eqx.Module):
@@ -167,11 +171,12 @@ class Isma2(Price):
         server = take(jnp.broadcast_to(places.server, saved_s.shape))
         length_s = jnp.asarray(LENGTHS_S[: self.segments])
         usual_s = jnp.mean(by_load_s, axis=1, keepdims=True)
-        saves_s = fading(take(by_load_s), usual_s, lasts.load_s, length_s)
+        fades_s = lasts.load_s / _BOTH_SIDES
+        saves_s = fading(take(by_load_s), usual_s, fades_s, length_s)
         hops = self._hops_ahead(observation, server, way)
         way_s = places.hop_s[:, None] * hops
         # At the end a user is taken to stay in a cell as long as it did so far, a service at its server.
-        left_s = jnp.exp(-jnp.sum(length_s) / lasts.load_s) * lasts.load_s
+        left_s = jnp.exp(-jnp.sum(length_s) / fades_s) * fades_s
         by_load_s2 = left_s[:, None] * (take(by_load_s) - usual_s)
         rest_s2 = lasts.hops_s[:, None] * way_s[-1] - by_load_s2
         cost_s = way_s - saves_s[:, None]
@@ -188,9 +193,9 @@ class Isma2(Price):
         now = hops[station[:, None], server]
         if way is None or self.outlook is None:
             return jnp.broadcast_to(now, (self.segments, 1, *now.shape))
-        look = place_looks(hops, station, way.visited, server)
-        odds = jax.vmap(self.outlook.to_places, in_axes=(0, None))(self._ways(way), look)
-        farther = jnp.moveaxis(mean_farther(odds), 0, 1)[: self.segments]
+        look = place_looks(Ground.of(observation.infrastructure), station, way.visited, server)
+        told = jax.vmap(self.outlook.to_places, in_axes=(0, None))(self._ways(way), look)
+        farther = jnp.moveaxis(mean_farther(told), 0, 1)[: self.segments]
         begins = jnp.concatenate([jnp.zeros_like(farther[:1]), farther[:-1]])
         return jnp.maximum(now + (begins + farther) / 2, 0)
 

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
-from isma.contract import Observation
+from isma.contract import Infrastructure, Observation
 from isma.planning.allocation import Offers, Split, at
 from isma.planning.migration import one_hop_delay_s2
 from isma.planning.pools import Pools
@@ -23,6 +23,29 @@ _IN_SIGHT = 256
 """Of so many servers at most it is seen where they end; in a larger city that is nowhere."""
 _MOST_ROOM = 16.0
 """Hops; farther off it makes no difference."""
+_FEW_HOPS = 4.0
+
+
+class Ground(NamedTuple):
+    """How far a city's places are apart, in hops."""
+
+    hops: Float[Array, "stations servers"]
+    between: Float[Array, "servers servers"]
+
+    @classmethod
+    def of(cls, infrastructure: Infrastructure) -> "Ground":
+        """That of an operator's network."""
+        return cls(infrastructure.hops, infrastructure.between)
+
+
+class End(NamedTuple):
+    """Where a road or a city ends ahead of each user: there users turn round."""
+
+    server: Int[Array, "users"]
+    """The farthest one ahead, that is one from which the user was farther at the station before."""
+    room: Float[Array, "users"]
+    """Hops to it; 0 where no station before is known."""
+    known: Bool[Array, "users"]
 
 
 class Last(eqx.Module):
@@ -88,6 +111,7 @@ def looks(
     pull = jnp.sqrt(here.price_s)
     own = jnp.sqrt(here.offload_ratio * at(offer, host).work_s)
     server, relative = _servers(observation, home, here, pull_was)
+    end = end_ahead(infrastructure.hops, observation.station, now.visited[:, 0])
     columns = (
         snr / 10,
         rate,
@@ -106,44 +130,53 @@ def looks(
         jnp.log(one_hop_delay_s2(observation) / own_s / PRIOR_S + _LEAST_PART),
         jnp.log(hop_s / own_s + _LEAST_PART),
         jnp.log(infrastructure.decision_period_s[host]),
-        jnp.log1p(room_ahead(infrastructure.hops, observation.station, now.visited[:, 0])),
-        now.visited[:, 0] >= 0,
+        jnp.log1p(end.room),
+        end.known,
     )
     return Looks(_bounded(columns), server, now, _log_pull(here))
 
 
 def place_looks(
-    hops: Float[Array, "stations servers"],
+    ground: Ground,
     station: Int[Array, "users"],
     visited: Int[Array, "users before"],
     server: Int[Array, "*#users places"],
 ) -> Float[Array, "users places look"]:
-    """How servers lie from where users are and were: hops, and how many more there were before."""
+    """How servers lie from where users are and were: hops now, how many more there were before, and
+    how many there are by way of where the road ends."""
+    hops = ground.hops
     now = hops[station[:, None], server]
     nearest = jnp.min(hops, axis=1)[station][:, None]
     was = [
         jnp.where(before[:, None] >= 0, hops[before[:, None], server] - now, 0)
         for before in jnp.moveaxis(visited, 1, 0)
     ]
-    known = jnp.mean((visited >= 0).astype(now.dtype), axis=1)[:, None]
-    columns = (jnp.log1p(now), now <= nearest, jnp.broadcast_to(known, now.shape), *was)
+    known = jnp.mean((visited >= 0).astype(now.dtype), axis=1)
+    end = end_ahead(hops, station, visited[:, 0])
+    by_end = end.room[:, None] + ground.between[end.server[:, None], server]
+    by_end = jnp.where(end.known[:, None], jnp.minimum(by_end, _MOST_ROOM), _MOST_ROOM)
+    of_user = (known, end.room / _FEW_HOPS, jnp.exp(-end.room))
+    columns = (
+        *(jnp.log1p(now), now / _FEW_HOPS, now <= nearest, *was, by_end / _FEW_HOPS),
+        *(jnp.broadcast_to(part[:, None], now.shape) for part in of_user),
+    )
     return jnp.stack([column.astype(now.dtype) for column in columns], axis=2)
 
 
-def room_ahead(
+def end_ahead(
     hops: Float[Array, "stations servers"],
     station: Int[Array, "users"],
     before: Int[Array, "users"],
-) -> Float[Array, "users"]:
-    """Hops to the farthest server ahead, that is one from which a user was farther at the station before.
-
-    Where a road or a city ends users turn round. 0 where no station before is known.
-    """
+) -> End:
+    """The farthest server ahead of each user; in a large city far off."""
+    known = before >= 0
     if hops.shape[1] > _IN_SIGHT:
-        return jnp.full(station.shape, _MOST_ROOM, hops.dtype)
+        far = jnp.full(station.shape, _MOST_ROOM, hops.dtype)
+        return End(jnp.zeros_like(station), far, jnp.zeros_like(known))
     now = hops[station]
-    ahead = (hops[before] > now) & (before >= 0)[:, None]
-    return jnp.minimum(jnp.max(jnp.where(ahead, now, 0), axis=1), _MOST_ROOM)
+    ahead = jnp.where((hops[before] > now) & known[:, None], now, -1)
+    room = jnp.clip(jnp.max(ahead, axis=1), 0, _MOST_ROOM)
+    return End(jnp.argmax(ahead, axis=1), room, known)
 
 
 def _pushed(

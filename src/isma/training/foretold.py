@@ -20,7 +20,7 @@ from isma.policies.dwelling import PRIOR_S
 from isma.policies.isma2 import noise
 from isma.training.outlook import taken_in
 from isma.training.past import Came, Past, Window
-from isma.training.watched import Table, hops_of, period_s, watch
+from isma.training.watched import Table, ground_of, period_s, watch
 from isma.world import files
 
 PRESETS = ("paper-migration", "highway", "campus", "stadium")
@@ -94,7 +94,7 @@ def measure(
         on_step(f"watching {preset}")
         scenario = files.load(preset)
         lived = watch([scenario], _WORLDS, _PERIODS, jax.random.key(_KEY + number))
-        past = Past.of(lived, period_s(scenario), hops_of(scenario))
+        past = Past.of(lived, period_s(scenario), ground_of(scenario))
         rng = np.random.default_rng(number)
         on_step(f"foretelling {preset}")
         pairs = []

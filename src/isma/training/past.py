@@ -9,12 +9,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from isma.model.outlook import AHEAD_S, FARTHER
-from isma.policies.looks import place_looks
+from isma.policies.looks import Ground, place_looks
 from isma.training.watched import Table, Watched
 
 _PLACES = 8
 """Servers of which is told how far they will be."""
 _SPREAD = 1.5
+_place_looks = jax.jit(place_looks)
 _NO_PRICE = -6.0
 """Below it a server is as good as empty: log √λ has a floor."""
 
@@ -72,12 +73,10 @@ class Past:
     """The same of its service."""
     gone: Int[np.ndarray, "worlds periods users"]
     """The first period of which nothing is known of the user."""
-    hops: Float[np.ndarray, "stations servers"]
+    ground: Ground
 
     @classmethod
-    def of(
-        cls, watched: Watched, period_s: float, hops: Float[np.ndarray, "stations servers"]
-    ) -> "Past":
+    def of(cls, watched: Watched, period_s: float, ground: Ground) -> "Past":
         """Sorted out by what came next."""
         watched = Watched(*map(np.asarray, watched))
         ends = np.round(np.asarray(AHEAD_S) / period_s).astype(int)
@@ -88,7 +87,7 @@ class Past:
             _next(_changes(watched.station), last * 2),
             _next(_changes(watched.host), last * 2),
             _next(~there, last),
-            hops,
+            Ground(*map(np.asarray, ground)),
         )
 
     def window(self, looks: int, anchors: int, rows: int, rng: np.random.Generator) -> Window:
@@ -140,9 +139,10 @@ class Past:
         station, later = flat(watched.station), np.asarray(watched.station)[:, inside[1]][world]
         server = self._some_servers(station, rng)
         visited = watched.visited[world, now].reshape(len(station), -1)
-        place = place_looks(*map(jnp.asarray, (self.hops, station, visited, server)))
+        place = _place_looks(self.ground, station, visited, server)
         later = np.moveaxis(later, 1, 0).reshape(len(ends), -1)
-        farther = self.hops[later[..., None], server] - self.hops[station[:, None], server]
+        hops = self.ground.hops
+        farther = hops[later[..., None], server] - hops[station[:, None], server]
         return Outcomes(
             event(self.leaves),
             event(self.moves),
@@ -157,7 +157,8 @@ class Past:
         self, station: Int[np.ndarray, "users"], rng: np.random.Generator
     ) -> Int[np.ndarray, "users places"]:
         """Servers near each user, with some chance in it; nothing of the future tells which."""
-        far = self.hops[station] + _SPREAD * rng.normal(size=(len(station), self.hops.shape[1]))
+        hops = self.ground.hops[station]
+        far = hops + _SPREAD * rng.normal(size=hops.shape)
         return np.argpartition(far, min(_PLACES, far.shape[1]) - 1, axis=1)[:, :_PLACES]
 
 

@@ -13,7 +13,7 @@ from isma.contract import Memory, Observation
 from isma.model.outlook import SERVER_LOOK, USER_LOOK
 from isma.planning.allocation import Offers, Split
 from isma.policies.dwelling import Lasting, look
-from isma.policies.looks import Last, looks
+from isma.policies.looks import Ground, Last, looks
 from isma.policies.price import Price
 from isma.simulator.params import Params, build
 from isma.simulator.state import active, draw, reset
@@ -89,9 +89,9 @@ def period_s(scenario: Scenario) -> float:
     return float(np.max(np.asarray(scenario.servers.decision_period_s)))
 
 
-def hops_of(scenario: Scenario) -> Float[np.ndarray, "stations servers"]:
-    """Hops from every station to every server."""
-    return np.asarray(build(scenario).infrastructure.hops)
+def ground_of(scenario: Scenario) -> Ground:
+    """Hops from every station and server to every server."""
+    return Ground.of(build(scenario).infrastructure)
 
 
 @eqx.filter_jit
