@@ -149,3 +149,4 @@ def test_tables_of_all_are_refused_where_they_would_be_too_large() -> None:
         refuse_large("mdp", 100_000, 1_000)
     assert "full-information" not in registry.default_for(files.load("metropolis"))
     assert registry.default_for(files.load("paper")) == registry.DEFAULT
+    assert set(registry.default_for(files.load("highway"))) - set(registry.DEFAULT) == {"isma2"}

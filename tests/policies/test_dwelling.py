@@ -58,7 +58,7 @@ def test_a_service_that_moves_is_expected_to_go_on_so() -> None:
 
 
 def test_a_gain_lasts_by_what_it_consists_of() -> None:
-    lasts = Lasting(jnp.array([10.0]), jnp.array([50.0]))
+    lasts = Lasting(jnp.array([10.0]), jnp.array([50.0]), jnp.array([30.0]))
     np.testing.assert_allclose(lasts.of(jnp.array([[0.0, 0.25, 1.0]])), [[10.0, 20.0, 50.0]])
 
 

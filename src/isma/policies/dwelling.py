@@ -3,7 +3,9 @@
 The hops that a move spares last about as long as its user stays in a cell, and what it gains by load
 as long as the service stays where it went. In t seconds with n hand-overs a user stays
 (t + t₀) / (n + 1) seconds at a station, t₀ being what is believed before anything is known: the mean
-of a gamma prior of one hand-over in t₀. With n moves, a service stays as long at a server.
+of a gamma prior of one hand-over in t₀. With n moves, a service stays as long at a server. What sets
+two servers' loads apart closes from both sides, users leaving the fuller one and coming to the emptier
+one: for each move that was seen there was another, and it lasts (t + t₀) / (2n + 1) seconds.
 """
 
 from typing import NamedTuple
@@ -26,6 +28,8 @@ class Lasting(NamedTuple):
     """What it gains by fewer hops: as long as its user stays at a station."""
     load_s: Float[Array, "users"]
     """What it gains by load: as long as its service stays at a server."""
+    gap_s: Float[Array, "users"]
+    """What sets the loads of its servers apart."""
 
     @property
     def longest_s(self) -> Float[Array, "users"]:
@@ -77,4 +81,5 @@ def lasting(seen: Seen, observation: Observation, expected_s: float) -> Lasting:
     """How long gains last, if `expected_s` is believed before anything is known."""
     passed = (observation.slot - seen.first_slot) * observation.infrastructure.slot_s
     known_s = jnp.maximum(passed, 0) + expected_s
-    return Lasting(known_s / (seen.handovers + 1), known_s / (seen.moves + 1))
+    handovers, moves = seen.handovers, seen.moves
+    return Lasting(known_s / (handovers + 1), known_s / (moves + 1), known_s / (2 * moves + 1))

@@ -28,10 +28,6 @@ from isma.policies.looks import Ground, Last, looks, place_looks
 from isma.policies.price import Price, Weighed
 from isma.world.scenario import Scenario, Visibility
 
-_BOTH_SIDES = 2.0
-"""How much faster than a service moves what sets two servers' loads apart fades: users leave the fuller
-one, and others come to the emptier one."""
-
 
 class UserBelief(eqx.Module):
     """What is remembered of each user; it travels with the service."""
@@ -171,12 +167,11 @@ class Isma2(Price):
         server = take(jnp.broadcast_to(places.server, saved_s.shape))
         length_s = jnp.asarray(LENGTHS_S[: self.segments])
         usual_s = jnp.mean(by_load_s, axis=1, keepdims=True)
-        fades_s = lasts.load_s / _BOTH_SIDES
-        saves_s = fading(take(by_load_s), usual_s, fades_s, length_s)
+        saves_s = fading(take(by_load_s), usual_s, lasts.gap_s, length_s)
         hops = self._hops_ahead(observation, server, way)
         way_s = places.hop_s[:, None] * hops
         # At the end a user is taken to stay in a cell as long as it did so far, a service at its server.
-        left_s = jnp.exp(-jnp.sum(length_s) / fades_s) * fades_s
+        left_s = jnp.exp(-jnp.sum(length_s) / lasts.gap_s) * lasts.gap_s
         by_load_s2 = left_s[:, None] * (take(by_load_s) - usual_s)
         rest_s2 = lasts.hops_s[:, None] * way_s[-1] - by_load_s2
         cost_s = way_s - saves_s[:, None]

@@ -150,7 +150,7 @@ class Price(Policy):
         """How long what a move gains is taken to last for each user, by what is remembered of it."""
         if memory.per_user is None:
             believed_s = lasting_s(observation, self.stay_s)
-            return Lasting(believed_s, believed_s)
+            return Lasting(believed_s, believed_s, believed_s)
         return lasting(memory.per_user, observation, self.stay_s)
 
     def way(self, memory: Memory, observation: Observation) -> PyTree:

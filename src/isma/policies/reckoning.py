@@ -80,6 +80,6 @@ def _foreseen(
     """Who judges what comes later, how long gains are taken to last, and what is foreseen."""
     if not isinstance(policy, Price):
         usual_s = lasting_s(observation, PRIOR_S)
-        return Price(), Lasting(usual_s, usual_s), None
+        return Price(), Lasting(usual_s, usual_s, usual_s), None
     after = policy.looked(memory, observation, offer, here)
     return policy, policy.lasts(after, observation), policy.way(after, observation)

@@ -19,6 +19,7 @@ from isma.policies.plain import Local, Random
 from isma.policies.price import Price
 from isma.world.nearby import is_large
 from isma.world.scenario import Scenario
+from isma.world.switches import Migrating
 
 RULES: dict[str, type[Policy]] = {
     "local": Local,
@@ -53,11 +54,15 @@ where a migration is free."""
 
 
 def default_for(scenario: Scenario) -> tuple[str, ...]:
-    """The same for one scenario: no policy that would refuse a city of that size."""
+    """The same for one scenario: `isma2` besides, unless it is `price` there because moves are free, and
+    no policy that would refuse a city of that size."""
+    names = list(DEFAULT)
+    if scenario.migration.kind is not Migrating.FREE:
+        names.insert(names.index("price") + 1, "isma2")
     stations = 0 if scenario.sites.kind == "file" else scenario.sites.count
-    if not is_large(scenario.users.count or 0, scenario.servers.count or stations):
-        return DEFAULT
-    return tuple(name for name in DEFAULT if name != "full-information")
+    if is_large(scenario.users.count or 0, scenario.servers.count or stations):
+        names.remove("full-information")
+    return tuple(names)
 
 
 def get(name: str) -> Policy:
