@@ -54,6 +54,7 @@ def test_a_service_that_moves_is_expected_to_go_on_so() -> None:
     found = lasting(known, observation, 60.0)
     assert float(found.hops_s[0]) == pytest.approx(100.0)
     assert float(found.load_s[0]) == pytest.approx(100.0 / 3)
+    assert float(found.gap_s[0]) == pytest.approx(100.0 / 5)  # of each move there was another
     assert float(found.longest_s[0]) == pytest.approx(100.0)
 
 

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from isma.model.outlook import AHEAD_S, FARTHER
+from isma.model.outlook import AHEAD_S, FARTHER, SERVER_LOOK, USER_LOOK
 from isma.policies.looks import Ground, end_ahead, place_looks
 from isma.training.past import Past
 from isma.training.watched import Watched
@@ -27,7 +27,7 @@ def watched() -> Watched:
     pull = np.zeros((PERIODS, SERVERS))
     pull[:, 1], pull[7:, 2] = -0.25 * period, -7.0
     parts = (
-        *(np.zeros((PERIODS, 2, 17)), np.zeros((PERIODS, SERVERS, 6))),
+        *(np.zeros((PERIODS, 2, USER_LOOK)), np.zeros((PERIODS, SERVERS, SERVER_LOOK))),
         *(there, station, host, snr, pull, np.full((PERIODS, 2, 3), -1)),
     )
     return Watched(*(part[None] for part in parts))
@@ -87,8 +87,22 @@ def test_where_a_road_ends_by_hand() -> None:
 
 
 def test_far_off_a_city_ends_nowhere() -> None:
-    hops = jnp.zeros((1, 257))
-    assert float(end_ahead(hops, jnp.array([0]), jnp.array([0])).room[0]) == 16
+    end = end_ahead(jnp.zeros((1, 257)), jnp.array([0, 0]), jnp.array([0, -1]))
+    np.testing.assert_array_equal(end.room, [16, 0])
+    np.testing.assert_array_equal(end.known, [True, False])
+
+
+def test_an_end_where_stations_outnumber_servers() -> None:
+    """Six stations, servers beside 1 and 3: going east from 1 to 2 the road ends at 3, from where it is two
+    hops to the other; beyond it nothing is ahead, and all is as far as where nothing is known."""
+    hops = jnp.abs(jnp.arange(6.0)[:, None] - jnp.array([1.0, 3.0]))
+    ground = Ground(hops, hops[jnp.array([1, 3])])
+    station, visited = jnp.array([2, 5]), jnp.array([[1, -1, -1], [4, -1, -1]])
+    end = end_ahead(hops, station, visited[:, 0])
+    np.testing.assert_array_equal(end.known, [True, False])
+    assert (int(end.server[0]), float(end.room[0])) == (1, 1.0)
+    by_end = 4 * place_looks(ground, station, visited, jnp.array([[0, 1], [0, 1]]))[:, :, 6]
+    np.testing.assert_allclose(by_end, [[1 + 2, 1], [16, 16]])
 
 
 def test_windows_hold_several_worlds_side_by_side() -> None:

@@ -185,11 +185,11 @@ class Outlook(eqx.Module):
         """
         by_user = self.way(ways.state)[:, :, None, :]
         met = jnp.tanh(by_user + self.place(place))
-        once_left = jax.nn.log_softmax(self.farther(jnp.tanh(self.both(met))))
-        stayed = jnp.cumsum(jax.nn.log_sigmoid(-ways.leaves), axis=0)[:, :, None, None]
-        left = jnp.log(jnp.maximum(-jnp.expm1(stayed), _LEAST_CHANCE))
-        still = jnp.where(jnp.asarray(FARTHER) == 0, stayed, -jnp.inf)
-        return jnp.logaddexp(left + once_left, still)
+        log_once_left = jax.nn.log_softmax(self.farther(jnp.tanh(self.both(met))))
+        log_stayed = jnp.cumsum(jax.nn.log_sigmoid(-ways.leaves), axis=0)[:, :, None, None]
+        log_left = jnp.log(jnp.maximum(-jnp.expm1(log_stayed), _LEAST_CHANCE))
+        log_still = jnp.where(jnp.asarray(FARTHER) == 0, log_stayed, -jnp.inf)
+        return jnp.logaddexp(log_left + log_once_left, log_still)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class Lasting(NamedTuple):
     load_s: Float[Array, "users"]
     """What it gains by load: as long as its service stays at a server."""
     gap_s: Float[Array, "users"]
-    """What sets the loads of its servers apart."""
+    """What sets the loads of its servers apart; `load_s` before any move was seen."""
 
     @property
     def longest_s(self) -> Float[Array, "users"]:

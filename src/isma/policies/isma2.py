@@ -170,7 +170,7 @@ class Isma2(Price):
         saves_s = fading(take(by_load_s), usual_s, lasts.gap_s, length_s)
         hops = self._hops_ahead(observation, server, way)
         way_s = places.hop_s[:, None] * hops
-        # At the end a user is taken to stay in a cell as long as it did so far, a service at its server.
+        # After the end a user is taken to stay in a cell as long as it did so far; loads go on closing.
         left_s = jnp.exp(-jnp.sum(length_s) / lasts.gap_s) * lasts.gap_s
         by_load_s2 = left_s[:, None] * (take(by_load_s) - usual_s)
         rest_s2 = lasts.hops_s[:, None] * way_s[-1] - by_load_s2

@@ -24,6 +24,7 @@ _IN_SIGHT = 256
 _MOST_ROOM = 16.0
 """Hops; farther off it makes no difference."""
 _FEW_HOPS = 4.0
+"""What hops are counted in beside numbers of about 1."""
 
 
 class Ground(NamedTuple):
@@ -44,8 +45,9 @@ class End(NamedTuple):
     server: Int[Array, "users"]
     """The farthest one ahead, that is one from which the user was farther at the station before."""
     room: Float[Array, "users"]
-    """Hops to it; 0 where no station before is known."""
+    """Hops to it; 0 where none is known."""
     known: Bool[Array, "users"]
+    """Whether a station before is known, and some server is ahead."""
 
 
 class Last(eqx.Module):
@@ -171,12 +173,13 @@ def end_ahead(
     """The farthest server ahead of each user; in a large city far off."""
     known = before >= 0
     if hops.shape[1] > _IN_SIGHT:
-        far = jnp.full(station.shape, _MOST_ROOM, hops.dtype)
-        return End(jnp.zeros_like(station), far, jnp.zeros_like(known))
+        far = jnp.where(known, _MOST_ROOM, 0).astype(hops.dtype)
+        return End(jnp.zeros_like(station), far, known)
     now = hops[station]
     ahead = jnp.where((hops[before] > now) & known[:, None], now, -1)
     room = jnp.clip(jnp.max(ahead, axis=1), 0, _MOST_ROOM)
-    return End(jnp.argmax(ahead, axis=1), room, known)
+    # Where stations outnumber servers a user may leave the last one behind: then nothing is ahead.
+    return End(jnp.argmax(ahead, axis=1), room, known & jnp.any(ahead >= 0, axis=1))
 
 
 def _pushed(

@@ -18,7 +18,7 @@ from isma.policies.mdp import Mdp
 from isma.policies.plain import Local, Random
 from isma.policies.price import Price
 from isma.world.nearby import is_large
-from isma.world.scenario import Scenario
+from isma.world.scenario import Scenario, Visibility
 from isma.world.switches import Migrating
 
 RULES: dict[str, type[Policy]] = {
@@ -49,15 +49,16 @@ LEARNED: dict[str, Callable[..., Policy]] = {
 REGISTRY: dict[str, Callable[..., Policy]] = {**RULES, **LEARNED}
 
 DEFAULT = tuple(name for name in RULES if name not in ("break-even", "mdp", "cell-mdp"))
-"""What `isma compare` runs when no policies are named: not those that are `nearest` by another name
-where a migration is free."""
+"""What `isma compare` runs where no policies are named and migrations are free: not those that are
+`nearest` by another name there."""
 
 
 def default_for(scenario: Scenario) -> tuple[str, ...]:
-    """The same for one scenario: `isma2` besides, unless it is `price` there because moves are free, and
-    no policy that would refuse a city of that size."""
+    """What `isma compare` runs in this scenario: `isma2` besides, unless it is `price` there, and no policy
+    that would refuse a city of that size."""
     names = list(DEFAULT)
-    if scenario.migration.kind is not Migrating.FREE:
+    alone = scenario.visibility is Visibility.USER
+    if scenario.migration.kind is not Migrating.FREE and not alone:
         names.insert(names.index("price") + 1, "isma2")
     stations = 0 if scenario.sites.kind == "file" else scenario.sites.count
     if is_large(scenario.users.count or 0, scenario.servers.count or stations):

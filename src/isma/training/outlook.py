@@ -30,8 +30,8 @@ from isma.training.watched import ground_of, period_s, watch
 from isma.world.scenario import Scenario
 from isma.world.switches import Migrating
 
-_WAY = 3.0
-"""How much more than the rest the ways to servers count: they are what is planned with."""
+_WEIGHTS = {"way": 3.0}
+"""What counts more than the rest in what is learned: ways to servers are what is planned with."""
 _TESTS = 8
 """Windows of each kind of world that a test looks at."""
 
@@ -97,7 +97,8 @@ class OutlookLearner:
                     f"isma2 learns where moves cost something: scenario {one.name}: "
                     "migration.kind must not be free"
                 )
-        return cls(OutlookFrame(options.width), tuple(map(tuple, kinds(scenarios))), options)
+        alike = [group for kind in kinds(scenarios) for group in _by_ground(kind)]
+        return cls(OutlookFrame(options.width), tuple(map(tuple, alike)), options)
 
     def for_steps(self, steps: int) -> "OutlookLearner":
         """The same with so many updates in all, in whole rounds. Raises RunError."""
@@ -185,6 +186,14 @@ class OutlookLearner:
         return optax.chain(optax.clip_by_global_norm(options.clip_norm), optax.adam(falling))
 
 
+def _by_ground(scenarios: Sequence[Scenario]) -> list[list[Scenario]]:
+    """Scenarios in groups in which every place is as many hops from every other."""
+    groups: dict[bytes, list[Scenario]] = {}
+    for one in scenarios:
+        groups.setdefault(np.asarray(ground_of(one).hops).tobytes(), []).append(one)
+    return list(groups.values())
+
+
 @eqx.filter_jit
 def nats(model: Outlook, window: Window) -> dict[str, Float[Array, ""]]:
     """Negative log-likelihoods of what came about, each a mean over all of which something is known."""
@@ -209,7 +218,7 @@ def nats(model: Outlook, window: Window) -> dict[str, Float[Array, ""]]:
         "moves": event(ways.moves, outcomes.moves),
         "channel": amount(ways.channel, outcomes.channel),
         "price": amount(prices.change, outcomes.price),
-        "way": _WAY * _mean(-jnp.mean(hit, axis=-1), outcomes.farther_known),
+        "way": _mean(-jnp.mean(hit, axis=-1), outcomes.farther_known),
     }
 
 
@@ -240,7 +249,11 @@ def _update(
     optimiser: optax.GradientTransformation, model: Outlook, standing: Any, window: Window
 ) -> tuple[Outlook, Any, Float[Array, ""]]:
     loss, slope = eqx.filter_value_and_grad(
-        lambda model: jnp.sum(jnp.stack(list(nats(model, window).values())))
+        lambda model: jnp.sum(
+            jnp.stack(
+                [_WEIGHTS.get(part, 1.0) * value for part, value in nats(model, window).items()]
+            )
+        )
     )(model)
     change, standing = optimiser.update(slope, standing, eqx.filter(model, eqx.is_array))
     return eqx.apply_updates(model, change), standing, loss

@@ -15,9 +15,9 @@ from isma.training.watched import Table, Watched
 _PLACES = 8
 """Servers of which is told how far they will be."""
 _SPREAD = 1.5
-_place_looks = jax.jit(place_looks)
 _NO_PRICE = -6.0
 """Below it a server is as good as empty: log √λ has a floor."""
+_place_looks = jax.jit(place_looks)
 
 
 class Came(NamedTuple):
@@ -87,7 +87,7 @@ class Past:
             _next(_changes(watched.station), last * 2),
             _next(_changes(watched.host), last * 2),
             _next(~there, last),
-            Ground(*map(np.asarray, ground)),
+            ground,
         )
 
     def window(self, looks: int, anchors: int, rows: int, rng: np.random.Generator) -> Window:
@@ -141,7 +141,7 @@ class Past:
         visited = watched.visited[world, now].reshape(len(station), -1)
         place = _place_looks(self.ground, station, visited, server)
         later = np.moveaxis(later, 1, 0).reshape(len(ends), -1)
-        hops = self.ground.hops
+        hops = np.asarray(self.ground.hops)
         farther = hops[later[..., None], server] - hops[station[:, None], server]
         return Outcomes(
             event(self.leaves),
@@ -157,7 +157,7 @@ class Past:
         self, station: Int[np.ndarray, "users"], rng: np.random.Generator
     ) -> Int[np.ndarray, "users places"]:
         """Servers near each user, with some chance in it; nothing of the future tells which."""
-        hops = self.ground.hops[station]
+        hops = np.asarray(self.ground.hops)[station]
         far = hops + _SPREAD * rng.normal(size=hops.shape)
         return np.argpartition(far, min(_PLACES, far.shape[1]) - 1, axis=1)[:, :_PLACES]
 
