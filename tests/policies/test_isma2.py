@@ -11,6 +11,7 @@ from worlds import costing, decide, line, network, seen, tiny
 from isma.contract import Memory, Observation
 from isma.errors import PolicyError
 from isma.policies import registry
+from isma.policies.dwelling import Lasting
 from isma.policies.isma2 import Isma2, UserBelief
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
@@ -105,3 +106,22 @@ def test_what_is_gained_lasts_beyond_the_plan(cost_s2: float, goes_to: int) -> N
     )
     policy = Knowing(hops=jnp.asarray([THERE])[:, None, None, :], segments=1, spread=0.0)
     assert int(decide(policy, observation).server[0]) == goes_to
+
+
+class Believing(Isma2):
+    """What sets loads apart lasts so long, and a service stays for ever."""
+
+    gap_s: float = eqx.field(kw_only=True)
+
+    def lasts(self, memory: Memory, observation: Observation) -> Lasting:
+        for_ever_s = jnp.full(observation.host.shape, 1e6)
+        return Lasting(for_ever_s, for_ever_s, jnp.full_like(for_ever_s, self.gap_s))
+
+
+@pytest.mark.parametrize(("gap_s", "moves"), [(1.0, 0), (1e4, 1)])
+def test_a_fuller_server_is_left_if_it_stays_fuller(gap_s: float, moves: int) -> None:
+    """Two users share a server beside an idle one: a stop of 20 s pays only if they would for long."""
+    two = seen(network([1e9] * 2, line(2)), [0, 0], [0, 0], work_s=20.0)
+    observation = costing(two, downtime_s=20.0)
+    action = decide(Believing(gap_s=gap_s, spread=0.0), observation)
+    assert int(jnp.sum(action.server[:2] == 1)) == moves

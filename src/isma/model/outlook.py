@@ -30,6 +30,7 @@ FARTHER = tuple(float(hops) for hops in range(-5, 6))
 """By how many hops a user's way to a server may have changed at the end of a segment; more is the same."""
 _UNIT_S = 10.0
 _LEAST_CHANCE = 1e-6
+"""Of having left a cell: its log stays finite."""
 _LEAST_STD, _MOST_STD = 0.01, 5.0
 _USER_STEP, _SERVER_STEP = 3, 2
 _HEAD = (jnp.tanh, identity)

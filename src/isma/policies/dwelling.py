@@ -31,6 +31,11 @@ class Lasting(NamedTuple):
     gap_s: Float[Array, "users"]
     """What sets the loads of its servers apart; `load_s` before any move was seen."""
 
+    @classmethod
+    def believed(cls, every_s: Float[Array, "users"]) -> "Lasting":
+        """So long, whatever it is: nothing was learned."""
+        return cls(every_s, every_s, every_s)
+
     @property
     def longest_s(self) -> Float[Array, "users"]:
         """No gain lasts longer."""

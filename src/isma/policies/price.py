@@ -149,8 +149,7 @@ class Price(Policy):
     def lasts(self, memory: Memory, observation: Observation) -> Lasting:
         """How long what a move gains is taken to last for each user, by what is remembered of it."""
         if memory.per_user is None:
-            believed_s = lasting_s(observation, self.stay_s)
-            return Lasting(believed_s, believed_s, believed_s)
+            return Lasting.believed(lasting_s(observation, self.stay_s))
         return lasting(memory.per_user, observation, self.stay_s)
 
     def way(self, memory: Memory, observation: Observation) -> PyTree:

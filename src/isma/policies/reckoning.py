@@ -79,7 +79,6 @@ def _foreseen(
 ) -> tuple[Price, Lasting, PyTree]:
     """Who judges what comes later, how long gains are taken to last, and what is foreseen."""
     if not isinstance(policy, Price):
-        usual_s = lasting_s(observation, PRIOR_S)
-        return Price(), Lasting(usual_s, usual_s, usual_s), None
+        return Price(), Lasting.believed(lasting_s(observation, PRIOR_S)), None
     after = policy.looked(memory, observation, offer, here)
     return policy, policy.lasts(after, observation), policy.way(after, observation)
