@@ -12,6 +12,7 @@ from worlds import line, network, seen
 
 from isma.contract import Infrastructure, MigrationCost, Observation
 from isma.planning.migration import (
+    added_s2,
     charge_s,
     delay_s2,
     downtime_s,
@@ -72,6 +73,39 @@ def test_delay_by_hand() -> None:
     waiting = eqx.tree_at(lambda o: o.wait_s, observation, jnp.array([2.0, 0.0, 0.0]))
     expected[0] += [0, 5, 9]
     np.testing.assert_allclose(delay_s2(waiting), expected, rtol=1e-5)
+
+
+@given(
+    st.floats(0, 20),
+    st.floats(0, 10),
+    st.floats(0, 8),
+    st.floats(0.5, 5).map(lambda s: round(s, 2)),
+)
+def test_of_a_stop_each_period_is_waited_for_or_done_alone(
+    stop_s: float, wait_s: float, sooner_s: float, period_s: float
+) -> None:
+    """Whichever is sooner, where it is known by how much the service does a task sooner."""
+    observation = moving(costly(Migrating.COLD))
+    observation = eqx.tree_at(
+        lambda o: o.infrastructure.decision_period_s, observation, jnp.full(3, period_s)
+    )
+    found = added_s2(
+        observation,
+        *(jnp.full((3, 1), value) for value in (stop_s, wait_s)),
+        jnp.full((2, 3, 1), sooner_s),
+    )
+    assert found.shape == (2, 3, 1)
+
+    def of_stop(left_s: float) -> float:
+        total_s2 = 0.0
+        while left_s > 1e-3 * period_s:
+            waited_s2 = (left_s**2 - max(left_s - period_s, 0) ** 2) / 2
+            total_s2 += min(waited_s2, period_s * sooner_s)
+            left_s -= period_s
+        return total_s2
+
+    expected = of_stop(wait_s + stop_s) - of_stop(wait_s)
+    np.testing.assert_allclose(found, np.full((2, 3, 1), expected), rtol=1e-3, atol=2e-2)
 
 
 def test_who_can_do_its_tasks_alone_need_not_wait() -> None:

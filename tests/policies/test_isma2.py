@@ -13,6 +13,7 @@ from isma.errors import PolicyError
 from isma.policies import registry
 from isma.policies.dwelling import Lasting
 from isma.policies.isma2 import Isma2, UserBelief
+from isma.policies.price import Weighed
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
 from isma.simulator.state import reset
@@ -60,7 +61,7 @@ class Knowing(Isma2):
 
     hops: Float[Array, "segments paths users places"] = eqx.field(kw_only=True)
 
-    def _hops_ahead(self, observation: Observation, server: Array, way: None) -> Array:
+    def _hops_ahead(self, observation: Observation, server: Array, way: None, ways: None) -> Array:
         return jnp.take_along_axis(self.hops, server[None, None], axis=3)
 
 
@@ -92,7 +93,34 @@ def test_a_plan_knows_that_a_service_can_move_again() -> None:
     assert int(decide(Knowing(hops=way, spread=0.0), observation).server[0]) == 1
 
 
-@pytest.mark.parametrize("option", ["segments=0", "segments=7", "paths=0", "prices=2", "model=3"])
+class Timing(Knowing):
+    """A task is done so much sooner by the service than alone, segment by segment."""
+
+    sooner_s: tuple[float, ...] = eqx.field(static=True, kw_only=True)
+
+    def _sooner_s(self, places: Weighed, beside_s: Array, ways: None) -> Array:
+        return jnp.broadcast_to(jnp.asarray(self.sooner_s)[:, None, None], (6, 1, len(beside_s)))
+
+
+@pytest.mark.parametrize(
+    ("sooner_s", "goes_to"),
+    [
+        ((50.0,) * 6, 2),  # The sooner the better.
+        ((50.0, *(1.0,) * 5), 0),  # Better in 2 s, when tasks take long anyway.
+        ((1.0, *(50.0,) * 5), 2),  # Now or never.
+    ],
+)
+def test_a_service_stops_when_that_costs_least(sooner_s: tuple[float, ...], goes_to: int) -> None:
+    """Two hops of 1 s are saved by a stop of 10 s, which is 50 s² where it is waited for."""
+    way = jnp.asarray([THERE] * 6)[:, None, None, :]
+    observation = costing(seen(network([1e9] * 3, line(3)), [0], [2]), downtime_s=10.0)
+    policy = Timing(hops=way, sooner_s=sooner_s, spread=0.0)
+    assert int(decide(policy, observation).server[0]) == goes_to
+
+
+@pytest.mark.parametrize(
+    "option", ["segments=0", "segments=7", "paths=0", "prices=2", "model=3", "caution=-1"]
+)
 def test_what_cannot_be_planned_is_refused(option: str) -> None:
     with pytest.raises(PolicyError, match=option.split("=")[0]):
         registry.get(f"isma2:{option}")

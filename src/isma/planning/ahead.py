@@ -70,15 +70,21 @@ def least_ahead_s2(
     length_s: Float[Array, "segments"],
     cost_s: Float[Array, "segments samples users places"],
     rest_s2: Float[Array, "samples users places"],
+    sooner_s: Float[Array, "segments samples users"] | None = None,
 ) -> Float[Array, "users places"]:
-    """The same, by what serving a user at each place costs a task of it in each segment. Home is first."""
-    move = _moves(observation, server)
-    delay_s2 = added_s2(observation, move.stop_s, jnp.zeros((len(move.stop_s), 1, 1)))
+    """The same, by what serving a user at each place costs a task of it in each segment. Home is first.
+
+    `sooner_s` tells when a stop costs least: by how much its service does a task sooner than the user
+    alone, if known (isma.planning.migration.added_s2).
+    """
+    move, none = _moves(observation, server), jnp.zeros((len(server), 1, 1))
 
     def back(
-        after_s2: Float[Array, "samples users places"], segment: tuple[Array, Array]
+        after_s2: Float[Array, "samples users places"], segment: tuple[Array, Array, Array | None]
     ) -> tuple[Array, Array]:
-        length_s, cost_s = segment
+        length_s, cost_s, sooner_s = segment
+        apart_s = None if sooner_s is None else sooner_s[..., None, None]
+        delay_s2 = added_s2(observation, move.stop_s, none, apart_s)
         cost_s2 = length_s * cost_s
         # While state is copied ahead, what the old place costs is still paid.
         part = jnp.minimum(move.ahead_s, length_s) / length_s
@@ -86,8 +92,9 @@ def least_ahead_s2(
         moving = delay_s2 + late_s2 + (cost_s2 + after_s2)[..., None, :]
         return jnp.min(moving, axis=-1), moving[..., 0, :]
 
-    _, from_home = jax.lax.scan(back, rest_s2, (length_s, cost_s), reverse=True)
-    return jnp.mean(from_home[0], axis=0) + _again_s2(observation, move.stop_s[:, 0])
+    _, from_home = jax.lax.scan(back, rest_s2, (length_s, cost_s, sooner_s), reverse=True)
+    now_s = None if sooner_s is None else jnp.mean(sooner_s[0], axis=0)[:, None]
+    return jnp.mean(from_home[0], axis=0) + _again_s2(observation, move.stop_s[:, 0], now_s)
 
 
 def fading(
@@ -130,12 +137,14 @@ def _moves(observation: Observation, server: Int[Array, "users places"]) -> Move
 
 
 def _again_s2(
-    observation: Observation, stop_s: Float[Array, "users places"]
+    observation: Observation,
+    stop_s: Float[Array, "users places"],
+    sooner_s: Float[Array, "users 1"] | None,
 ) -> Float[Array, "users places"]:
     """What a first move adds while an earlier stop lasts; a newcomer's is free, which spares its stop."""
     newcomer = (observation.decides & ~observation.due[observation.host])[:, None]
-    alone = added_s2(observation, stop_s, jnp.zeros_like(observation.wait_s)[:, None])
-    after = added_s2(observation, stop_s, observation.wait_s[:, None])
+    alone = added_s2(observation, stop_s, jnp.zeros_like(observation.wait_s)[:, None], sooner_s)
+    after = added_s2(observation, stop_s, observation.wait_s[:, None], sooner_s)
     return jnp.where(newcomer, -alone, after - alone)
 
 

@@ -93,19 +93,26 @@ def _offer(
     server_hz: Float[Array, "#users servers"],
 ) -> Offer:
     infrastructure, requests = observation.infrastructure, observation.requests
-    band_hz = observation.bandwidth_hz
-    band_hz = None if band_hz is None else jnp.maximum(band_hz, 1.0)
-    # Unseen users have no gain and no band: a harmless 1 bit/s.
-    rate_bps = jnp.maximum(uplink_rate_bps(infrastructure, observation.gain, band_hz), 1.0)
     return Offer(
         local_s=local_s(requests, observation.visible)[:, None],
-        transfer_s=delay.uplink_time_s(requests.data_bits, 1.0, rate_bps)[:, None]
+        transfer_s=uplink_s(observation, observation.gain)[:, None]
         + delay.backhaul_time_s(
             requests.data_bits[:, None], 1.0, hops, infrastructure.backhaul_rate_bps
         ),
         work_s=requests.cycles[:, None] / server_hz,
         fixed_s=None if infrastructure.latency is None else latency_s(infrastructure.latency, hops),
     )
+
+
+def uplink_s(
+    observation: Observation, gain: Float[Array, "*rows users"]
+) -> Float[Array, "*rows users"]:
+    """Time to send all data of one task to the base station, at a channel gain."""
+    band_hz = observation.bandwidth_hz
+    band_hz = None if band_hz is None else jnp.maximum(band_hz, 1.0)
+    # Unseen users have no gain and no band: a harmless 1 bit/s.
+    rate_bps = jnp.maximum(uplink_rate_bps(observation.infrastructure, gain, band_hz), 1.0)
+    return delay.uplink_time_s(observation.requests.data_bits, 1.0, rate_bps)
 
 
 def latency_s(latency: Latency, hops: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -9,6 +9,11 @@ In a stop of S seconds tasks that are offloaded wait S / 2 on average: over time
 in s². A gain of x seconds a task pays for that in S² / 2x seconds. Who can do its tasks alone in t^L need
 not wait: done at home until the first decision after the stop, ⌈S / D⌉ periods, they are no more than
 t^L later each. Copied ahead there is no decision when the stop begins, and so no such choice.
+
+That is as if the service did a task in no time. Who knows that it does one Δ sooner than its user can
+reckons closer. In a decision period that begins W seconds before the service runs again tasks wait
+W - D / 2 on average, or W² / 2D if the service is back within it, and are done alone where Δ is less:
+while W > Δ + D / 2, or where Δ < D / 2 while W > √(2 D Δ). What is left of the stop then is waited for.
 """
 
 from typing import NamedTuple
@@ -153,17 +158,37 @@ def added_s2(
     observation: Observation,
     stop_s: Float[Array, "users *places"],
     wait_s: Float[Array, "users *#places"],
-) -> Float[Array, "users *places"]:
-    """Delay over time that a further stop adds where a service already stands still for `wait_s`."""
+    sooner_s: Float[Array, "..."] | None = None,
+) -> Float[Array, "..."]:
+    """Delay over time that a further stop adds where a service already stands still for `wait_s`.
+
+    `sooner_s` is by how much a task is done sooner by the service than alone, of the same shape up to
+    axes of samples before; without it as if the service took no time.
+    """
     waiting = stop_s * (stop_s / 2 + wait_s)
     cost = observation.infrastructure.migration
     if cost is None or cost.kind is not Migrating.COLD:
         return waiting
     column = lambda value: value.reshape(-1, *(1,) * (stop_s.ndim - 1))  # noqa: E731
     period_s = column(observation.infrastructure.decision_period_s[observation.host])
+    if sooner_s is not None:
+        return _stop_s2(stop_s + wait_s, sooner_s, period_s) - _stop_s2(wait_s, sooner_s, period_s)
     alone_s = column(local_s(observation.requests, observation.visible))
     at_home = alone_s * period_s * jnp.ceil((stop_s + wait_s) / period_s - _WHOLE)
     return jnp.where(stop_s > 0, jnp.minimum(waiting, at_home), 0)
+
+
+def _stop_s2(
+    stop_s: Float[Array, "..."], sooner_s: Float[Array, "..."], period_s: Float[Array, "..."]
+) -> Float[Array, "..."]:
+    """Delay over time of a whole stop, if a task is done so much sooner by the service than alone."""
+    sooner_s = jnp.maximum(sooner_s, 0)
+    longest_s = jnp.where(
+        sooner_s < period_s / 2, jnp.sqrt(2 * period_s * sooner_s), sooner_s + period_s / 2
+    )
+    periods = jnp.maximum(jnp.ceil((stop_s - longest_s) / period_s - _WHOLE), 0)
+    waited_s = jnp.maximum(stop_s - periods * period_s, 0)
+    return periods * period_s * sooner_s + waited_s**2 / 2
 
 
 def mean_wait_s(

@@ -121,10 +121,10 @@ def moves_among(
     return jax.lax.while_loop(lambda s: s.improving & (s.step < max_moves), improve, start)
 
 
-def gains_s(
+def costs_s(
     offer: Offer, home: Int[Array, "users"], pull: Float[Array, "users places"]
 ) -> Float[Array, "users places"]:
-    """What it would save everybody to serve each user at each place and not at its home, one of them.
+    """What it adds to everybody's times to serve each user at each place, one of which is its home.
 
     Moves aside; `pull` is √λ of each place with the user where it is.
     """
@@ -133,8 +133,15 @@ def gains_s(
     # No scatter, which would go row by row on a CPU.
     there = jnp.arange(pull.shape[1]) == home[:, None]
     without = jnp.where(there, pull - own[:, None], pull)
-    cost_s = joining(offer, jnp.maximum(without, 0) ** 2).cost_s
-    return cost_s[user, home][:, None] - cost_s
+    return joining(offer, jnp.maximum(without, 0) ** 2).cost_s
+
+
+def gains_s(
+    offer: Offer, home: Int[Array, "users"], pull: Float[Array, "users places"]
+) -> Float[Array, "users places"]:
+    """What it would save everybody to serve each user at each place and not at its home."""
+    cost_s = costs_s(offer, home, pull)
+    return jnp.take_along_axis(cost_s, home[:, None], axis=1) - cost_s
 
 
 def by_prices(gain_s: Float[Array, "..."], certain_s: Float[Array, "..."]) -> Float[Array, "..."]:
