@@ -24,6 +24,7 @@ from isma.planning.moves import costs_s, own_pull
 from isma.planning.pools import Pools
 from isma.policies.base import nearer_s
 from isma.policies.dwelling import Lasting, Seen, look
+from isma.policies.heard import Heard, Usual, hear
 from isma.policies.looks import Ground, Last, looks, place_looks
 from isma.policies.price import Price, Weighed
 from isma.world.scenario import Scenario, Visibility
@@ -32,6 +33,8 @@ CAUTION = 1.35
 """Times that a stop is taken to be worse than is reckoned."""
 _RECEDES = 0.1
 """Hops by which a way must grow for its user to be leaving."""
+_STAYS_FULL = 0.3
+"""Part of the time after the plan for which a server that is usually fuller is taken to be so."""
 
 
 class UserBelief(eqx.Module):
@@ -48,6 +51,7 @@ class ServerBelief(eqx.Module):
     pull: Float[Array, "servers"]
     """Log of √λ at its last decision."""
     state: Float[Array, "servers width"]
+    heard: Heard
 
 
 class Way(NamedTuple):
@@ -98,11 +102,14 @@ class Isma2(Price):
         """Nothing has been seen yet; where moves are free there is nothing to remember."""
         memory = super().init(scenario, num_users, num_servers, key)
         alone = scenario.visibility is Visibility.USER  # Then no server knows what its users share.
-        if self.outlook is None or memory.per_user is None or alone:
+        if memory.per_user is None or alone:
             return memory
+        heard = Heard.nothing(num_servers)
+        if self.outlook is None:
+            return Memory(heard, memory.per_user)
         nothing = self.outlook.nothing(num_users, num_servers)
         return Memory(
-            ServerBelief(jnp.zeros(num_servers), nothing.server),
+            ServerBelief(jnp.zeros(num_servers), nothing.server, heard),
             UserBelief(memory.per_user, Last.nothing(num_users), nothing.user),
         )
 
@@ -122,8 +129,10 @@ class Isma2(Price):
     ) -> Memory:
         """What is remembered once all users have been looked at, and every server at itself."""
         user, server = memory.per_user, memory.per_server
+        if isinstance(server, Heard):
+            server = hear(server, observation)
         if self.outlook is None or not isinstance(user, UserBelief):
-            return super().looked(memory, observation, offer, here)
+            return super().looked(Memory(server, user), observation, offer, here)
         if observation.visibility is Visibility.USER:
             return Memory(server, UserBelief(look(user.seen, observation), user.last, user.state))
         seen = look(user.seen, observation)
@@ -134,7 +143,8 @@ class Isma2(Price):
         number = home.sum(observation.visible.astype(state.dtype))
         pooled = home.sum(state) / jnp.maximum(number, 1)[:, None]
         its = self.outlook.server_seen(before, now.server, pooled)
-        return Memory(ServerBelief(now.pull, its), UserBelief(seen, now.last, state))
+        heard = hear(server.heard, observation)
+        return Memory(ServerBelief(now.pull, its, heard), UserBelief(seen, now.last, state))
 
     def lasts(self, memory: Memory, observation: Observation) -> Lasting:
         """How long what a move gains lasts, as `price` reckons it."""
@@ -155,6 +165,13 @@ class Isma2(Price):
         host = observation.host
         drawn = jnp.moveaxis(prices.drawn[..., host], -1, 0)
         return Way(user.state, server.state[host], drawn, user.last.visited)
+
+    def usual(self, memory: Memory, observation: Observation) -> Usual | None:
+        """What servers are usually like, by the prices that were heard of them so far."""
+        server = memory.per_server
+        if server is None or observation.visibility is Visibility.USER:
+            return None
+        return (server if isinstance(server, Heard) else server.heard).usual()
 
     def later_s(
         self, places: Weighed, lasts: Lasting, way: Way | None
@@ -178,27 +195,39 @@ class Isma2(Price):
         take = lambda part: jnp.take_along_axis(part, column, axis=1)  # noqa: E731
         server = take(jnp.broadcast_to(places.server, saved_s.shape))
         length_s = jnp.asarray(LENGTHS_S[: self.segments])
-        usual_s = jnp.mean(by_load_s, axis=1, keepdims=True)
-        saves_s = fading(take(by_load_s), usual_s, lasts.gap_s, length_s)
+        mean_s = jnp.mean(by_load_s, axis=1, keepdims=True)
+        apart_s = take(self._usually_apart_s(places))
+        saves_s = fading(take(by_load_s), mean_s + apart_s, lasts.gap_s, length_s)
         ways = None if way is None else self._ways(way)
         hops = self._hops_ahead(observation, server, way, ways)
         way_s, ahead_s = places.hop_s[:, None] * hops, jnp.sum(length_s)
         # After the end a user is taken to stay in its cell as long as it did so far. Whom it is leaving
-        # behind by then it comes back to at best by a hop a stay. Loads go on closing.
+        # behind by then it comes back to at best by a hop a stay. Loads go on closing, and the services
+        # of fuller servers go on leaving.
         stay_s = lasts.hops_s[:, None]
         back_s = jnp.clip(stay_s * (1 + hops[-1]) / 2, stay_s, jnp.maximum(stay_s, ahead_s))
         comes_s = jnp.where(hops[-1] > hops[-2:][0] + _RECEDES, back_s, stay_s)
         left_s = jnp.exp(-ahead_s / lasts.gap_s) * lasts.gap_s
-        by_load_s2 = left_s[:, None] * (take(by_load_s) - usual_s)
+        by_load_s2 = left_s[:, None] * (take(by_load_s) - mean_s - apart_s)
+        by_load_s2 = by_load_s2 + _STAYS_FULL * stay_s * apart_s
         rest_s2 = comes_s * way_s[-1] - by_load_s2
         cost_s = way_s - saves_s[:, None]
         at_home = observation.infrastructure.hops[observation.station, observation.host]
-        beside_s = home_s - places.hop_s * at_home - usual_s[:, 0]
+        beside_s = home_s - places.hop_s * at_home - mean_s[:, 0]
         sooner_s = self.caution * self._sooner_s(places, beside_s, ways)
         cost_s2 = least_ahead_s2(observation, server, length_s, cost_s, rest_s2, sooner_s)
         # To stay now and go after the first segment is among the ways: going now saves no more than that.
         more_s = (cost_s2 - cost_s2[:, :1]) / length_s[0]
         return at_places(more_s + take(saved_s), column, number)
+
+    def _usually_apart_s(self, places: Weighed) -> Float[Array, "users places"]:
+        """What load usually saves at each place beyond what it saves at all of them on average."""
+        usual = places.usual
+        if usual is None:
+            return jnp.zeros_like(places.pull)
+        cost_s = costs_s(places.offer, places.home, usual.pull)
+        cost_s = cost_s + nearer_s(places.observation, places.hop_s, places.server)
+        return usual.part[:, None] * (jnp.mean(cost_s, axis=1, keepdims=True) - cost_s)
 
     def _hops_ahead(
         self,

@@ -33,6 +33,7 @@ from isma.policies.base import (
     shared_out,
 )
 from isma.policies.dwelling import PRIOR_S, Lasting, Seen, lasting, look
+from isma.policies.heard import Usual
 from isma.world.scenario import Scenario, Visibility
 from isma.world.switches import Migrating
 
@@ -55,6 +56,8 @@ class _Moment(NamedTuple):
     """How long what a move gains lasts."""
     way: PyTree
     """What is foreseen of the users' ways, rows of users; None where nothing is."""
+    usual: Usual | None
+    """What servers are usually like; None where nobody knows."""
 
 
 class Weighed(NamedTuple):
@@ -72,6 +75,8 @@ class Weighed(NamedTuple):
     """What a hop costs a task."""
     certain_s: Float[Array, "users places"]
     """What of going there is saved whatever others do: hops."""
+    usual: Usual | None = None
+    """What each place is usually like (rows of users), if that is known."""
 
 
 class Price(Policy):
@@ -128,7 +133,8 @@ class Price(Policy):
         few = isinstance(offer, Asked) and not (alone or self.everywhere)
         memory = self.looked(memory, observation, offer, here)
         lasts, way = self.lasts(memory, observation), self.way(memory, observation)
-        now = _Moment(observation, offer, home, here, lasts, way)
+        usual = self.usual(memory, observation)
+        now = _Moment(observation, offer, home, here, lasts, way, usual)
         search = self._among_near(now, key) if few else self._everywhere(now, key)
         action, stays = shared_out(observation, offer, search.target, here)
         share = jnp.where(search.moved, search.share, action.cpu_share)
@@ -156,9 +162,13 @@ class Price(Policy):
         """What is foreseen of the users' ways, rows of users, by what is remembered: nothing."""
         return None
 
+    def usual(self, memory: Memory, observation: Observation) -> Usual | None:
+        """What servers are usually like, by what is remembered: nobody knows."""
+        return None
+
     def _everywhere(self, now: _Moment, key: PRNGKeyArray) -> Search:
         """The best moves of any user to any server."""
-        observation, offer, home, here, lasts, way = now
+        observation, offer, home, here, lasts, way, usual = now
         if not isinstance(offer, Offer):
             offer = offers(observation)
         price_s = believed_price_s(observation, home, here, offer)
@@ -171,9 +181,10 @@ class Price(Policy):
         handicap_s = self.spread * time_s[:, None] * chance
         everywhere = jnp.arange(offer.transfer_s.shape[1])
         certain_s = self.certain_s(observation, hop_s, everywhere)
-        pull = jnp.sqrt(price_s[jnp.minimum(home.pool, len(price_s) - 1)])
+        row = jnp.minimum(home.pool, len(price_s) - 1)
+        pull, usual = jnp.sqrt(price_s[row]), jax.tree.map(lambda part: part[row], usual)
         places = Weighed(
-            *(observation, offer, everywhere[None], observation.host, pull, hop_s, certain_s)
+            *(observation, offer, everywhere[None], observation.host, pull, hop_s, certain_s, usual)
         )
         later_s = self.later_s(places, lasts, way)
         return best_moves(
@@ -230,9 +241,14 @@ class Price(Policy):
             (of_servers(Asked(few), server), self.certain_s(few, hop_s, server))
         )
         maker = jnp.where(real, home.pool[row], home.num_pools)
-        pull_there = pull[jnp.minimum(maker, home.num_pools - 1)[:, None], server]
+        maker_row = jnp.minimum(maker, home.num_pools - 1)
+        pull_there, usual = pull[maker_row[:, None], server], now.usual
+        if usual is not None:
+            usual = Usual(usual.pull[maker_row[:, None], server], usual.part[maker_row])
         lasts, way = jax.tree.map(lambda part: part[row], (now.lasts, now.way))
-        weighed = Weighed(few, offer_s, server, jnp.zeros_like(host), pull_there, hop_s, certain_s)
+        weighed = Weighed(
+            *(few, offer_s, server, jnp.zeros_like(host), pull_there, hop_s, certain_s, usual)
+        )
         later_s = self.later_s(weighed, lasts, way)
         if later_s is not None:
             handicap_s = handicap_s + later_s[:, 1:]

@@ -14,6 +14,7 @@ from isma.planning.moves import own_pull
 from isma.planning.pools import Pools
 from isma.policies.base import believed_load, hop_delay_s, lasting_s
 from isma.policies.dwelling import PRIOR_S, Lasting
+from isma.policies.heard import Usual
 from isma.policies.price import Price, Weighed, believed_price_s
 
 
@@ -59,9 +60,10 @@ def reckon(policy: Policy, memory: Memory, observation: Observation) -> Reckoned
     joined = joining(offer, jnp.maximum(pull.at[users, host].add(-own), 0) ** 2)
     hop_s = hop_delay_s(observation, offer)
     everywhere = jnp.arange(pull.shape[1])
-    judge, lasts, way = _foreseen(policy, memory, observation, offer, here)
+    judge, lasts, way, usual = _foreseen(policy, memory, observation, offer, here)
     certain_s = judge.certain_s(observation, hop_s, everywhere)
-    places = Weighed(observation, offer, everywhere[None], host, pull, hop_s, certain_s)
+    usual = jax.tree.map(lambda part: part[row], usual)
+    places = Weighed(observation, offer, everywhere[None], host, pull, hop_s, certain_s, usual)
     later_s = judge.later_s(places, lasts, way)
     return Reckoned(
         here.time_s,
@@ -76,9 +78,10 @@ def reckon(policy: Policy, memory: Memory, observation: Observation) -> Reckoned
 
 def _foreseen(
     policy: Policy, memory: Memory, observation: Observation, offer: Offer, here: Split
-) -> tuple[Price, Lasting, PyTree]:
-    """Who judges what comes later, how long gains are taken to last, and what is foreseen."""
+) -> tuple[Price, Lasting, PyTree, Usual | None]:
+    """Who judges what comes later, how long gains last, what is foreseen, and what is usual."""
     if not isinstance(policy, Price):
-        return Price(), Lasting.believed(lasting_s(observation, PRIOR_S)), None
+        return Price(), Lasting.believed(lasting_s(observation, PRIOR_S)), None, None
     after = policy.looked(memory, observation, offer, here)
-    return policy, policy.lasts(after, observation), policy.way(after, observation)
+    lasts, way = policy.lasts(after, observation), policy.way(after, observation)
+    return policy, lasts, way, policy.usual(after, observation)
