@@ -12,6 +12,7 @@ from isma.contract import Memory, Observation
 from isma.errors import PolicyError
 from isma.policies import registry
 from isma.policies.dwelling import Lasting
+from isma.policies.heard import Heard, Usual
 from isma.policies.isma2 import Isma2, UserBelief
 from isma.policies.price import Weighed
 from isma.simulator.params import build
@@ -153,3 +154,32 @@ def test_a_fuller_server_is_left_if_it_stays_fuller(gap_s: float, moves: int) ->
     observation = costing(two, downtime_s=20.0)
     action = decide(Believing(gap_s=gap_s, spread=0.0), observation)
     assert int(jnp.sum(action.server[:2] == 1)) == moves
+
+
+class Remembering(Believing):
+    """The last server was full whenever it was heard of, and is empty now."""
+
+    part: float = eqx.field(kw_only=True)
+
+    def usual(self, memory: Memory, observation: Observation) -> Usual:
+        return Usual(jnp.tile(jnp.asarray([0.0, 10.0]), (2, 1)), jnp.full(2, self.part))
+
+
+@pytest.mark.parametrize(("part", "goes_to"), [(0.0, 1), (1.0, 0)])
+def test_a_server_that_is_full_again_soon_is_not_gone_to(part: float, goes_to: int) -> None:
+    """A hop is saved there for ever; what it is like just now is over in a second."""
+    observation = costing(seen(network([1e9] * 2, line(2)), [0], [1]), downtime_s=1.0)
+    policy = Remembering(gap_s=1.0, part=part, spread=0.0)
+    assert int(decide(policy, observation).server[0]) == goes_to
+
+
+@pytest.mark.parametrize("policy", ["isma2", "isma2:model=0"])
+def test_servers_remember_what_they_heard(policy: str) -> None:
+    scenario, made, key = tiny(COSTLY), registry.get(policy), jax.random.key(3)
+    params = build(scenario)
+    shape = params.shape
+    memory = made.init(scenario, shape.num_users, shape.num_servers, key)
+    _, after, _ = run_chunk(params, made, jax.jit(reset)(params, key), memory, key, 60)
+    heard = after.per_server if isinstance(after.per_server, Heard) else after.per_server.heard
+    assert float(heard.times.min()) > 0
+    assert float(heard.mean.max()) > 0

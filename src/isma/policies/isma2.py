@@ -130,9 +130,10 @@ class Isma2(Price):
         """What is remembered once all users have been looked at, and every server at itself."""
         user, server = memory.per_user, memory.per_server
         if isinstance(server, Heard):
-            server = hear(server, observation)
+            heard = Memory(hear(server, observation), user)
+            return super().looked(heard, observation, offer, here)
         if self.outlook is None or not isinstance(user, UserBelief):
-            return super().looked(Memory(server, user), observation, offer, here)
+            return super().looked(memory, observation, offer, here)
         if observation.visibility is Visibility.USER:
             return Memory(server, UserBelief(look(user.seen, observation), user.last, user.state))
         seen = look(user.seen, observation)

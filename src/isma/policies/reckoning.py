@@ -5,6 +5,7 @@ These are the numbers that `price` weighs. For other rules they say what their s
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
