@@ -18,11 +18,11 @@ _LEAST = 1e-12
 
 
 class Usual(NamedTuple):
-    """What is usual, by who heard it."""
+    """What is usual at places: in a row for each server that heard it, or for each user it decides for."""
 
-    pull: Float[Array, "makers servers"]
+    pull: Float[Array, "rows places"]
     """Mean √λ."""
-    part: Float[Array, "makers"]
+    part: Float[Array, "rows"]
     """How much of what sets servers apart is so for long, 0 to 1."""
 
 

@@ -52,6 +52,7 @@ class ServerBelief(eqx.Module):
     """Log of √λ at its last decision."""
     state: Float[Array, "servers width"]
     heard: Heard
+    """What it heard of all servers' prices."""
 
 
 class Way(NamedTuple):
