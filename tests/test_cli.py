@@ -172,6 +172,28 @@ def test_compare_says_who_wins_and_a_run_makes_itself_again(
         assert (first / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name
 
 
+CRASHES = """
+from isma.policies.outside import PlainPolicy
+class Crash(PlainPolicy):
+    def decide(self, view):
+        return 1 / 0
+"""
+
+
+def test_a_strangers_mistake_is_one_line_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "mine_that").mkdir()
+    (tmp_path / "mine_that" / "crashes.py").write_text(CRASHES)
+    asked = ["compare", "paper", *SHORT, "--seeds", "1", "--out", "kept"]
+    assert run(monkeypatch, *asked, "--policies", "local,mine_that.crashes:Crash") == 1
+    told = "mine_that.crashes:Crash raises ZeroDivisionError: division by zero"
+    where = str(Path("mine_that", "crashes.py"))
+    assert capsys.readouterr().err.strip().splitlines() == [
+        f"isma: policy {told} ({where}, line 5, in decide)"
+    ]
+
+
 LISTENS = """
 import signal
 from isma.cli import main

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from isma.contract import Policy
 from isma.errors import PolicyError, ScenarioError
 from isma.evaluation.moments import Course, Moment, Moments, shown_users
+from isma.policies.mistakes import telling
 from isma.simulator.params import Params
 from isma.simulator.rollout import run_chunk
 from isma.simulator.serve import slots
@@ -110,18 +111,22 @@ class Cell:
 def run(
     scenario: Scenario, params: Params, policy: Policy, seed: int, on_ticks: Callable[[int], None]
 ) -> Cell:
-    """Run one world to its end. `on_ticks` hears how many ticks each chunk did, and may raise to stop."""
+    """Run one world to its end. `on_ticks` hears how many ticks each chunk did, and may raise to stop.
+
+    Raises PolicyError where the policy's own code raises.
+    """
     shape, span = params.shape, scenario.time
     world_key, memory_key = jax.random.split(jax.random.key(seed))
     state = _reset(params, world_key)
-    memory = policy.init(scenario, shape.num_users, shape.num_servers, memory_key)
     tally = _Tally(scenario, params, state)
     chunk = chunk_ticks(params)
-    for first in range(0, span.num_ticks, chunk):
-        count = min(chunk, span.num_ticks - first)
-        state, memory, outcome = run_chunk(params, policy, state, memory, world_key, count)
-        tally.add(first, jax.tree.map(np.asarray, outcome), state)
-        on_ticks(count)
+    with telling(policy):
+        memory = policy.init(scenario, shape.num_users, shape.num_servers, memory_key)
+        for first in range(0, span.num_ticks, chunk):
+            count = min(chunk, span.num_ticks - first)
+            state, memory, outcome = run_chunk(params, policy, state, memory, world_key, count)
+            tally.add(first, jax.tree.map(np.asarray, outcome), state)
+            on_ticks(count)
     return tally.cell()
 
 

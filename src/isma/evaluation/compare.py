@@ -16,6 +16,7 @@ from isma.errors import RunError
 from isma.evaluation import bound, cell, output
 from isma.evaluation.cell import Cell
 from isma.evaluation.plan import CellKey, Plan, Point
+from isma.policies.mistakes import telling
 from isma.simulator import timing
 from isma.simulator.params import Params, Shape, build
 from isma.storage import claim, write_atomically
@@ -114,7 +115,9 @@ class _Work:
         for number, point in enumerate(self._points):
             shape = self.params(number).shape
             for policy in self._policies.values():
-                policy.init(point.scenario, shape.num_users, shape.num_servers, jax.random.key(0))
+                sizes = shape.num_users, shape.num_servers
+                with telling(policy):
+                    policy.init(point.scenario, *sizes, jax.random.key(0))
 
     def run(self) -> dict[CellKey, Cell]:
         """Every cell, from its file or run now."""

@@ -15,6 +15,7 @@ from isma.evaluation.cell import chunk_ticks
 from isma.evaluation.explanation import Choice, Explanation
 from isma.evaluation.plan import Plan
 from isma.policies.base import refuse_large
+from isma.policies.mistakes import telling
 from isma.policies.price import Price
 from isma.policies.reckoning import Reckoned, reckon
 from isma.simulator.params import Params, build
@@ -72,7 +73,8 @@ def explain(
     points = plan.points()
     if not 1 <= point <= len(points):
         raise RunError(f"{folder}: --point must be 1 to {len(points)}, got {point}")
-    return of_world(points[point - 1], name, made[name], user, time_s, world)
+    with telling(made[name]):
+        return of_world(points[point - 1], name, made[name], user, time_s, world)
 
 
 def _plan(folder: Path) -> Plan:

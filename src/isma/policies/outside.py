@@ -16,6 +16,7 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from isma.contract import Action, Backlog, Infrastructure, Memory, Observation, Policy, Requests
 from isma.errors import PolicyError
+from isma.policies.mistakes import telling
 from isma.world.scenario import Scenario, Visibility
 
 Column = np.ndarray
@@ -142,7 +143,9 @@ class PlainPolicy(Policy):
     ) -> tuple[Action, Memory]:
         idle, memory, observation = jax.tree.map(np.array, (idle, memory, observation))
         for place in _places(observation, np.asarray(words)):
-            _carry_out(self.decide(_view(place, memory, observation)), place, idle, memory)
+            with telling(self):
+                decision = self.decide(_view(place, memory, observation))
+            _carry_out(decision, place, idle, memory)
         return idle, memory
 
 
