@@ -11,6 +11,7 @@ from isma.contract import Action, Memory, Observation, Policy
 from isma.planning.allocation import offers
 from isma.planning.pools import Pools
 from isma.policies.base import shared_out
+from isma.policies.outside import Decision, PlainPolicy, ServerView
 from isma.world.scenario import Visibility
 
 
@@ -168,6 +169,30 @@ class Plainly(Policy):
         if observation.gain[0] > 0:
             return carried_out(observation, observation.host), memory
         return carried_out(observation, observation.station), memory
+
+
+class Failing(Policy):
+    """Raises while it is compiled."""
+
+    def act(self, memory: Memory, observation: Observation, key: PRNGKeyArray):
+        raise KeyError("no such thing")
+
+
+class PlainlyFailing(PlainPolicy):
+    """Raises while it runs, which no compiler sees before."""
+
+    def decide(self, view: ServerView) -> Decision:
+        return Decision(view.host, 1 / 0, 0.1)
+
+
+class PlainlyChancy(PlainPolicy):
+    """Draws what is random from a generator of its own."""
+
+    def decide(self, view: ServerView) -> Decision:
+        return Decision(view.host, 0.5, _CHANCE.uniform(0.1, 0.9, len(view.host)))
+
+
+_CHANCE = np.random.default_rng()
 
 
 class Reference(Peeking):

@@ -63,7 +63,11 @@ def test_each_user_alone_is_held_to_itself() -> None:
         (strangers.Sharing(), Rule.OTHERS_MEMORY, "the memory of other servers and their users"),
         (strangers.Forgetful(), Rule.SAME_ANSWER, "when asked in another order"),
         (strangers.Chancy(), Rule.SAME_ANSWER, "when asked compiled again"),
-        (strangers.Plainly(), Rule.SHAPES, "it raises TracerBoolConversionError"),
+        (strangers.Plainly(), Rule.SHAPES, "Plainly raises TracerBoolConversionError"),
+        (strangers.Failing(), Rule.SHAPES, "Failing raises KeyError: 'no such thing' ("),
+        (strangers.PlainlyFailing(), Rule.ANSWERS, "raises ZeroDivisionError: division by zero ("),
+        (strangers.PlainlyFailing(), Rule.ANSWERS, ", in decide)"),
+        (strangers.PlainlyChancy(), Rule.SAME_ANSWER, "draw what is random from view.random"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Policy) else None,
 )
@@ -71,6 +75,24 @@ def test_who_does_not_is_told(policy: Policy, rule: Rule, said: str) -> None:
     found = broken(check(policy, tiny()))
     assert rule in found, found
     assert said in found[rule]
+
+
+@pytest.mark.parametrize(
+    ("policy", "rule"),
+    [
+        (strangers.Failing(), Rule.SHAPES),
+        (strangers.PlainlyFailing(), Rule.ANSWERS),
+        (strangers.PlainlyChancy(), Rule.SAME_ANSWER),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Policy) else None,
+)
+def test_what_builds_on_a_broken_rule_is_not_tried(policy: Policy, rule: Rule) -> None:
+    verdicts = check(policy, tiny())
+    place = [v.rule for v in verdicts].index(rule)
+    assert {v.outcome for v in verdicts[:place]} <= {Outcome.KEPT}
+    assert verdicts[place].outcome is Outcome.BROKEN
+    after = [(v.outcome, v.said) for v in verdicts[place + 1 :]]
+    assert set(after) == {(Outcome.NOT_TRIED, f"{rule.value!r} is broken")}
 
 
 def test_users_must_be_told_from_servers() -> None:

@@ -85,7 +85,7 @@ def check_ranges(moment: Moment, answer: Answer) -> None:
 
     every(
         *((server >= 0) & (server < servers), "server", f"an index from 0 to {servers - 1}"),
-        *(server, "keep observation.host where there is nothing better"),
+        *(server, "keep the host where there is nothing better"),
     )
     on_grid = np.isfinite(ratio) & (np.abs(ratio * 10 - np.round(ratio * 10)) < _ON_GRID)
     every(

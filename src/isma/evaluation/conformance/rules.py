@@ -13,6 +13,8 @@ class Rule(Enum):
     """An action has a row for each user and server, and memory keeps its form."""
     NOBODY = "nobody in sight"
     """A moment without any user is no trouble."""
+    ANSWERS = "answers"
+    """It gives an answer at every moment, and raises nothing."""
     RANGES = "ranges"
     """What is decided can be carried out."""
     SAME_ANSWER = "same answer"

@@ -6,20 +6,26 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from isma.contract import Memory, Policy
-from isma.errors import IsmaError, ScenarioError
+from isma.contract import Policy
+from isma.errors import PolicyError, ScenarioError
 from isma.evaluation.conformance import form, secrecy
 from isma.evaluation.conformance.moments import Answer, Moment, ask, hide, remembered, sights
 from isma.evaluation.conformance.rules import BrokenRuleError, Outcome, Rule, Verdict
+from isma.policies.mistakes import first_line, telling
+from isma.policies.outside import PlainPolicy
 from isma.simulator.params import Params, build
 from isma.world.scenario import Scenario, Visibility
 
 _LATER = 2
 """Decisions by which the memory that replaces another is the older one."""
 _FULL = "it needs to see everybody: a reference, not a policy"
-_CUT = "a rule before it is broken"
-_NEEDED = (Rule.MEMORY_ROWS, Rule.SHAPES, Rule.NOBODY)
-"""Rules without which the others cannot be tried."""
+_NEEDED = (Rule.MEMORY_ROWS, Rule.SHAPES, Rule.NOBODY, Rule.ANSWERS, Rule.SAME_ANSWER)
+"""Rules without which those after them cannot be tried: the last compare one answer with another."""
+_JAX_ADVICE = "keep what is remembered in Memory, and draw what is random from the key"
+_PLAIN_ADVICE = (
+    "draw what is random from view.random, keep what is remembered in user_memory or server_memory, "
+    "and nothing in attributes or globals"
+)
 
 
 def check(policy: Policy, scenario: Scenario) -> list[Verdict]:
@@ -32,47 +38,50 @@ def check(policy: Policy, scenario: Scenario) -> list[Verdict]:
             "both: set users.count"
         )
     verdicts: list[Verdict] = []
+    missing: Rule | None = None
     for rule, trial in _Trials(policy, scenario, params).in_order():
-        cut = any(v.outcome is Outcome.BROKEN and v.rule in _NEEDED for v in verdicts)
-        verdicts.append(Verdict(rule, Outcome.NOT_TRIED, _CUT) if cut else _verdict(rule, trial))
+        if missing is not None:
+            verdicts.append(Verdict(rule, Outcome.NOT_TRIED, f"{missing.value!r} is broken"))
+            continue
+        verdicts.append(_verdict(policy, rule, trial))
+        if verdicts[-1].outcome is Outcome.BROKEN and rule in _NEEDED:
+            missing = rule
     return verdicts
 
 
-def _verdict(rule: Rule, trial: Callable[[], str]) -> Verdict:
+def _verdict(policy: Policy, rule: Rule, trial: Callable[[], str]) -> Verdict:
     try:
-        why_not = trial()
-    except BrokenRuleError as broken:
+        with telling(policy):
+            why_not = trial()
+    except (BrokenRuleError, PolicyError) as broken:
         return Verdict(rule, Outcome.BROKEN, str(broken))
-    except IsmaError:
-        raise
-    except Exception as error:  # Whatever a stranger's class may raise is a finding.
-        return Verdict(rule, Outcome.BROKEN, f"it raises {_first_line(error)}")
+    except Exception as error:  # Also what the simulator makes of a stranger's answer is a finding.
+        return Verdict(rule, Outcome.BROKEN, f"{type(error).__name__}: {first_line(error)}")
     return Verdict(rule, Outcome.NOT_TRIED if why_not else Outcome.KEPT, why_not)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    # What was raised inside a callback stands at the end of what the compiler makes of it.
-    told = lines[-1] if len(lines) > 1 and "allback" in lines[0] else "".join(lines[:1])
-    return f"{type(error).__name__}: {told}"
 
 
 class _Trials:
     """One policy's moments, and the trials of each rule on them; a trial says why it was not made."""
 
     def __init__(self, policy: Policy, scenario: Scenario, params: Params) -> None:
-        self._policy, self._scenario, self._params = policy, scenario, params
+        self._policy, self._params = policy, params
         self._view = policy.visibility or scenario.visibility
+        self._advice = _PLAIN_ADVICE if isinstance(policy, PlainPolicy) else _JAX_ADVICE
         self._sights = sights(params, self._view, seed=0)
-        self._first = Memory.none()
+        shape = params.shape
+        self._sizes = shape.num_users, shape.num_servers
+        with telling(policy):  # Whom this world does not fit says so, before any rule is tried.
+            self._first = policy.init(scenario, *self._sizes, jax.random.key(0))
         self._moments: list[Moment] = []
         self._others: list[Moment] = []
+        self._answered: list[Answer] = []
 
     def in_order(self) -> Iterator[tuple[Rule, Callable[[], str]]]:
         """Every rule with its trial; those that others build on come first."""
         yield Rule.MEMORY_ROWS, self._memory_rows
         yield Rule.SHAPES, self._shapes
         yield Rule.NOBODY, self._nobody
+        yield Rule.ANSWERS, self._answers
         yield Rule.RANGES, self._ranges
         yield Rule.SAME_ANSWER, self._same_answer
         yield Rule.HIDDEN_USERS, lambda: self._each(secrecy.check_hidden, reference=True)
@@ -81,10 +90,7 @@ class _Trials:
         yield Rule.OTHERS_MEMORY, lambda: self._each(secrecy.check_memory)
 
     def _memory_rows(self) -> str:
-        shape = self._params.shape
-        sizes = shape.num_users, shape.num_servers
-        self._first = self._policy.init(self._scenario, *sizes, jax.random.key(0))
-        form.check_rows(self._first, *sizes)
+        form.check_rows(self._first, *self._sizes)
         return ""
 
     def _shapes(self) -> str:
@@ -97,12 +103,18 @@ class _Trials:
         form.check_ranges(moment, ask(self._policy, moment))
         return ""
 
-    def _ranges(self) -> str:
+    def _answers(self) -> str:
         others = sights(self._params, self._view, seed=1)
         self._moments = remembered(self._policy, self._first, self._sights, seed=0)
         self._others = remembered(self._policy, self._first, others, seed=1)
-        for moment in [*self._moments, *self._others]:
-            form.check_ranges(moment, ask(self._policy, moment))
+        answers = [ask(self._policy, moment) for moment in (*self._moments, *self._others)]
+        self._answered = jax.block_until_ready(answers)  # Else the last would raise only when read.
+        return ""
+
+    def _ranges(self) -> str:
+        moments = (*self._moments, *self._others)
+        for moment, answer in zip(moments, self._answered, strict=True):
+            form.check_ranges(moment, answer)
         return ""
 
     def _same_answer(self) -> str:
@@ -114,8 +126,7 @@ class _Trials:
             for one, other in zip(once, again, strict=True):
                 if _bytes(one) != _bytes(other):
                     raise BrokenRuleError(
-                        f"the same memory, observation and key get another answer when asked {how}: "
-                        "keep what is remembered in Memory, and draw what is random from the key"
+                        f"the same moment gets another answer when asked {how}: {self._advice}"
                     )
         return ""
 
