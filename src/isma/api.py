@@ -101,13 +101,14 @@ def explain(
     policy: str | None = None,
     seed: int | None = None,
     point: int = 1,
+    on_ticks: looking.OnTicks = lambda done, total: None,
 ) -> Explanation:
     """Why a user's service was sent where it was, by the first decision from a time on.
 
     In a folder that `compare` wrote; without a policy by `isma2`, `price` or else the run's first, in its
     first seed unless told; `point` counts the values of `vary` from 1. Raises IsmaError.
     """
-    return looking.explain(Path(run), user, time_s, policy, seed, point)
+    return looking.explain(Path(run), user, time_s, policy, seed, point, on_ticks)
 
 
 def check_policy(name: str, scenario: Scenario | str | Path = "paper") -> list[Verdict]:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from isma import api
-from isma.cli.terminal import seconds
+from isma.cli.terminal import bar, seconds
 from isma.evaluation.explanation import Explanation
 
 _SHOWN = 8
@@ -28,7 +28,13 @@ def explain(
 ) -> None:
     """Why a service was sent where it was: what each server would have cost, and what came of it."""
     from_s = seconds(time, "--time", from_zero=True) or 0.0
-    found = api.explain(run, user, from_s, policy, seed, point)
+    with bar(Console(stderr=True)) as shown:
+        task = shown.add_task("running the world again", total=None)
+
+        def show(done: int, total: int) -> None:
+            shown.update(task, completed=done, total=total)
+
+        found = api.explain(run, user, from_s, policy, seed, point, show)
     _print_choices(found)
     for sentence in found.why:
         Console(width=100).print(f"- {sentence}", markup=False, highlight=False)

@@ -1,5 +1,8 @@
 """What all commands share: options, values as they are typed, a bar of progress."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from typing import Annotated
 
@@ -18,16 +21,48 @@ SetOption = Annotated[
 ]
 
 
-def bar(console: Console) -> Progress:
-    """A bar that says what is being done, how much is, and how long it will take."""
+LINE_EVERY_S = 10.0
+"""How often a log hears how far the work is."""
+
+
+@contextmanager
+def bar(console: Console) -> Iterator[Progress]:
+    """A bar that says what is being done, how much is, and how long it will take; in a log, lines."""
     columns = (
         TextColumn("{task.description:32.32}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
     )
-    return Progress(
-        *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True
+    watched = console.is_terminal
+    shown = Progress(
+        *(*columns, TimeElapsedColumn(), TimeRemainingColumn()),
+        console=console,
+        transient=True,
+        disable=not watched,
     )
+    with shown, nullcontext() if watched else _lines(shown, console):
+        yield shown
+
+
+@contextmanager
+def _lines(shown: Progress, console: Console) -> Iterator[None]:
+    """From a thread of their own: work that says nothing for minutes is under way too."""
+    ended = threading.Event()
+
+    def tell() -> None:
+        while not ended.wait(LINE_EVERY_S):
+            for task in shown.tasks:
+                done = "" if task.total is None else f"{task.percentage:.0f} %, "
+                line = f"{task.description}: {done}{task.elapsed or 0:.0f} s"
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def overrides_of(texts: list[str] | None, option: str = "--set FIELD=VALUE") -> dict:

@@ -1,6 +1,7 @@
 """Look into a run: why a user's service was sent where it was. The world is run again up to then."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +32,10 @@ _USUAL = ("isma2", "price")
 """Whose decisions are explained where none is named, the first that the run has."""
 
 
+OnTicks = Callable[[int, int], None]
+"""Hears how many of the ticks before the decision are done, and how many there are."""
+
+
 class _Look(NamedTuple):
     """A tick's decisions, before they are carried out."""
 
@@ -46,6 +51,7 @@ def explain(
     policy: str | None = None,
     seed: int | None = None,
     point: int = 1,
+    on_ticks: OnTicks = lambda done, total: None,
 ) -> Explanation:
     """The first decision for a user from a time on, in a run that `isma compare` wrote.
 
@@ -74,7 +80,7 @@ def explain(
     if not 1 <= point <= len(points):
         raise RunError(f"{folder}: --point must be 1 to {len(points)}, got {point}")
     with telling(made[name]):
-        return of_world(points[point - 1], name, made[name], user, time_s, world)
+        return of_world(points[point - 1], name, made[name], user, time_s, world, on_ticks)
 
 
 def _plan(folder: Path) -> Plan:
@@ -89,7 +95,13 @@ def _plan(folder: Path) -> Plan:
 
 
 def of_world(
-    point: Point, name: str, policy: Policy, user: int, time_s: float, seed: int
+    point: Point,
+    name: str,
+    policy: Policy,
+    user: int,
+    time_s: float,
+    seed: int,
+    on_ticks: OnTicks = lambda done, total: None,
 ) -> Explanation:
     """The same in a world that is named by its scenario and seed. Raises IsmaError."""
     scenario, params = point.scenario, build(point.scenario)
@@ -99,9 +111,8 @@ def of_world(
     key, memory_key = jax.random.split(jax.random.key(seed))
     state = _reset(params, key)
     memory = policy.init(scenario, shape.num_users, shape.num_servers, memory_key)
-    chunk = chunk_ticks(params)
-    for left in range(int(time_s / scenario.time.tick_s + 1e-6), 0, -chunk):
-        state, memory, _ = run_chunk(params, policy, state, memory, key, min(chunk, left))
+    before_ticks = int(time_s / scenario.time.tick_s + 1e-6)
+    state, memory = _run(params, policy, state, memory, key, before_ticks, on_ticks)
     decided: tuple[State, _Look] | None = None
     times_s: list[float] = []
     stop_slots = 0
@@ -140,6 +151,22 @@ def of_world(
         tasks=len(done_s),
         mean_s=float(done_s.mean()) if len(done_s) else float("nan"),
     )
+
+
+def _run(
+    params: Params,
+    policy: Policy,
+    state: State,
+    memory: Memory,
+    key: PRNGKeyArray,
+    ticks: int,
+    on_ticks: OnTicks,
+) -> tuple[State, Memory]:
+    chunk = chunk_ticks(params)
+    for left in range(ticks, 0, -chunk):
+        on_ticks(ticks - left, ticks)
+        state, memory, _ = run_chunk(params, policy, state, memory, key, min(chunk, left))
+    return state, memory
 
 
 @eqx.filter_jit
