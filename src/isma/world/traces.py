@@ -63,7 +63,10 @@ def trajectories(
     start_s = float(values(frame, "time_s").min())
     if trace.start is not None:
         start_s = trace.start.timestamp()
-    chosen = covering(frame, start_s, duration_s, trace.max_gap_s, str(trace.file))[:limit]
+    window = start_s, duration_s, trace.max_gap_s
+    chosen = covering(frame, *window)[:limit]
+    if not chosen:
+        raise _nobody(frame, *window, str(trace.file))
     time_s = start_s + np.arange(round(duration_s / sample_s) + 1) * sample_s
     position_m = np.empty((len(time_s), len(chosen), 2))
     fixes_of_user = dict(iter(frame.groupby("user_id", sort=False)))
@@ -76,18 +79,21 @@ def trajectories(
 
 
 def covering(
-    frame: pd.DataFrame, start_s: float, duration_s: float, max_gap_s: float, label: str
+    frame: pd.DataFrame, start_s: float, duration_s: float, max_gap_s: float
 ) -> tuple[str, ...]:
     """Users, by id, with fixes throughout the window that starts at UNIX time `start_s`.
 
-    The frame is ordered by user and time. Raises DataError or ScenarioError, naming the trace by
-    `label`, when there is none.
+    The frame is ordered by user and time.
     """
     user, first_s, last_s = _runs(frame, max_gap_s)
     inside = (first_s <= start_s + _EDGE_S) & (last_s >= start_s + duration_s - _EDGE_S)
-    if not inside.any():
-        raise _nobody(frame, start_s, duration_s, max_gap_s, label)
     return tuple(sorted(user[inside].tolist()))
+
+
+def longest_s(frame: pd.DataFrame, max_gap_s: float) -> float:
+    """How long any user is followed without a gap."""
+    _, first_s, last_s = _runs(frame, max_gap_s)
+    return float((last_s - first_s).max())
 
 
 def best_window(frame: pd.DataFrame, duration_s: float, max_gap_s: float) -> Window | None:
@@ -196,18 +202,25 @@ def _runs(
     return user[first], time_s[first], time_s[last]
 
 
-def _nobody(
+def uncovered(
     frame: pd.DataFrame, start_s: float, duration_s: float, max_gap_s: float, label: str
-) -> ScenarioError | DataError:
-    """Say what the window holds, what the file holds, and which window would do."""
+) -> str:
+    """Say of a window that covers nobody what it holds, and what the file holds."""
     time_s = values(frame, "time_s")
     first_s, last_s = float(time_s.min()), float(time_s.max())
     fixes = int(((time_s >= start_s) & (time_s <= start_s + duration_s)).sum())
-    said = (
+    return (
         f"{label}: no user has fixes throughout the {duration_s:g} s from {utc_text(start_s)} "
-        f"without a gap above {max_gap_s:g} s (mobility.max_gap_s); that window has {fixes:,} "
-        f"fixes, the file runs from {utc_text(first_s)} to {utc_text(last_s)}"
+        f"without a gap above {max_gap_s:g} s; that window has {fixes:,} fixes, the file runs from "
+        f"{utc_text(first_s)} to {utc_text(last_s)} ({last_s - first_s:g} s)"
     )
+
+
+def _nobody(
+    frame: pd.DataFrame, start_s: float, duration_s: float, max_gap_s: float, label: str
+) -> ScenarioError | DataError:
+    """Say so, and which window would do."""
+    said = uncovered(frame, start_s, duration_s, max_gap_s, label)
     best = best_window(frame, duration_s, max_gap_s)
     if best is None:
         return DataError(f"{said}; lower time.duration_s or raise mobility.max_gap_s")

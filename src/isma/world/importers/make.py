@@ -14,7 +14,7 @@ import pandas as pd
 import tomli_w
 from scipy.spatial import KDTree
 
-from isma.errors import RunError, ScenarioError, unknown
+from isma.errors import DataError, RunError, ScenarioError, unknown
 from isma.world import backhaul as network
 from isma.world import files, scenario, sites, traces
 from isma.world.importers import cabspotting, csv_traces, topology
@@ -144,16 +144,16 @@ def _checked(asked: _Request) -> None:
         for name in ("sites", "backhaul", "start", "columns", "cells"):
             if getattr(asked, name) is not None:
                 raise ScenarioError(
-                    f"{name} must not be given with {asked.kind}: its nodes are the sites, "
+                    f"--{name} must not be given with {asked.kind}: its nodes are the sites, "
                     "its links the backhaul, and users follow no trace"
                 )
     elif asked.sites is None:
         raise ScenarioError(
-            f"sites must be given with {asked.kind}: "
+            f"--sites must be given with {asked.kind}: "
             "a CSV with columns site_id, latitude, longitude"
         )
     if asked.columns is not None and asked.kind is not Kind.CSV:
-        raise ScenarioError(f"columns must not be given with {asked.kind}: its columns are fixed")
+        raise ScenarioError(f"--columns must not be given with {asked.kind}: its columns are fixed")
 
 
 def _from_trace(asked: _Request) -> _Draft:
@@ -229,13 +229,21 @@ def _warmup_s(duration_s: float) -> float:
 def _window(frame: pd.DataFrame, asked: _Request, duration_s: float) -> tuple[datetime, int]:
     """When the run starts, and how many users have fixes throughout."""
     max_gap_s = scenario.Trace.model_fields["max_gap_s"].default
-    best = None if asked.start else traces.best_window(frame, duration_s, max_gap_s)
-    if best is not None:
+    best = traces.best_window(frame, duration_s, max_gap_s)
+    if asked.start is None and best is not None:
         return best.start, best.num_users
     start = asked.start or datetime.fromtimestamp(float(traces.values(frame, "time_s").min()), UTC)
-    label = str(asked.source)
-    users = traces.covering(frame, start.timestamp(), duration_s, max_gap_s, label)
-    return start.astimezone(UTC), len(users)
+    users = traces.covering(frame, start.timestamp(), duration_s, max_gap_s)
+    if users:
+        return start.astimezone(UTC), len(users)
+    said = traces.uncovered(frame, start.timestamp(), duration_s, max_gap_s, str(asked.source))
+    if best is not None:
+        begin = traces.utc_text(best.start.timestamp())
+        raise ScenarioError(f"{said}; give --start {begin} ({best.num_users} users)")
+    whole_s = traces.longest_s(frame, max_gap_s) // TICK_S * TICK_S
+    if whole_s == 0:
+        raise DataError(f"{said}; a user's fixes must follow each other sooner")
+    raise DataError(f"{said}; give --duration {whole_s:g}, as long as any user is followed")
 
 
 def _backhaul(asked: _Request, file: Path | None) -> scenario.Backhaul:
