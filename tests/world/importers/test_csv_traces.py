@@ -9,6 +9,13 @@ import pytest
 
 from isma.errors import DataError
 from isma.world.importers import csv_traces
+from isma.world.importers.cleaning import clean
+
+
+def plainly(frame: pd.DataFrame) -> pd.DataFrame:
+    """Without the lines in the file."""
+    return frame.reset_index(drop=True)
+
 
 EXPECTED = pd.DataFrame(
     {
@@ -32,11 +39,11 @@ EXPECTED = pd.DataFrame(
 def test_usual_tables(tmp_path: Path, text: str):
     path = tmp_path / "t.csv"
     path.write_text(text)
-    pd.testing.assert_frame_equal(csv_traces.read(path), EXPECTED, check_dtype=False)
+    pd.testing.assert_frame_equal(plainly(csv_traces.read(path)), EXPECTED, check_dtype=False)
     with gzip.open(tmp_path / "t.csv.gz", "wt") as file:
         file.write("\ufeff" + text)
     pd.testing.assert_frame_equal(
-        csv_traces.read(tmp_path / "t.csv.gz"), EXPECTED, check_dtype=False
+        plainly(csv_traces.read(tmp_path / "t.csv.gz")), EXPECTED, check_dtype=False
     )
 
 
@@ -44,7 +51,9 @@ def test_columns_may_be_named(tmp_path: Path):
     path = tmp_path / "t.csv"
     path.write_text("id,who,lat,lon,y,x,time\n1,007,0,0,1,2,1577880000\n2,b,0,0,3,4,1577880001.5\n")
     columns = csv_traces.Columns(user_id="who", latitude="y", longitude="X")
-    pd.testing.assert_frame_equal(csv_traces.read(path, columns), EXPECTED, check_dtype=False)
+    pd.testing.assert_frame_equal(
+        plainly(csv_traces.read(path, columns)), EXPECTED, check_dtype=False
+    )
     with pytest.raises(DataError, match=r"must be called one of whom; .* the nearest is 'who'"):
         csv_traces.read(path, csv_traces.Columns(user_id="whom"))
 
@@ -56,6 +65,17 @@ def test_single_values_that_cannot_be_read_are_left_to_cleaning(tmp_path: Path):
     assert frame["user_id"].tolist() == ["a", "a", "a", "", "NA"]
     assert np.isnan(frame["latitude"]).tolist() == [False, True, False, False, False]
     assert np.isnan(frame["longitude"]).tolist() == [False, False, True, False, False]
+    assert frame.index.tolist() == [2, 3, 4, 5, 6]
+
+
+def test_what_cannot_be_read_is_named_by_its_line(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text("id,time,lat,lon\na,1,1,2\n\na,xx,1,2\na,yy,1,2\na,2,1,2\n,3,1,2\n")
+    _, report = clean(csv_traces.read(path))
+    assert report.lines()[1] == "dropped 3 unreadable (the first in line 4)"
+    path.write_text("id,time,lat,lon\na,xx,1,2\na,2,1,2\n")
+    with pytest.raises(DataError, match=r"2 can be used: .*in line 2\); 1 alone \([\w ]+\)$"):
+        clean(csv_traces.read(path))
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_cabs_and_towers_become_a_scenario(data: Path):
 def test_the_report_says_what_was_done_and_stands_in_the_file(data: Path):
     lines = make(data).lines
     assert lines[0] == "3 sites"
-    assert lines[2] == "361 fixes of 2 users kept of 362 fixes of 2 users read"
+    assert lines[2] == "kept 361 of 362 fixes, 2 of 2 users"
     assert lines[3].startswith("dropped 1 out of range (-0.27..0.32 north")
     assert lines[4].startswith("2 users from 2020-01-01T13:00:00Z for 7200 s: the window through")
     text = (data / "out" / "sf.toml").read_text()

@@ -19,14 +19,14 @@ BOX_MARGIN_M = 30_000.0
 
 
 class Reason(StrEnum):
-    """Why a fix was dropped, in the order in which it is asked."""
+    """Why a fix was dropped, in the order in which it is asked; said of any number of fixes."""
 
     UNREADABLE = "unreadable"
     OUT_OF_RANGE = "out of range"
-    DUPLICATE = "exact duplicates"
-    SAME_TIME = "second positions at one time"
-    JUMP = "jumps"
-    LONELY = "fixes of users with fewer than two"
+    DUPLICATE = "given before"
+    SAME_TIME = "elsewhere at the same time"
+    JUMP = "reached by a jump"
+    LONELY = "alone (nothing else is left of the user)"
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,15 @@ class CleaningReport:
     """What was in range."""
     max_speed_mps: float
     """The speed above which a step is a jump."""
+    first_unreadable: str
+    """Where the first unreadable fix stands; empty where there is none."""
 
     def lines(self) -> list[str]:
         """The report as lines of text."""
-        kept = f"{self.kept_fixes:,} fixes of {self.kept_users:,} users kept"
-        total = f"of {self.read_fixes:,} fixes of {self.read_users:,} users read"
+        fixes = f"{self.kept_fixes:,} of {self.read_fixes:,} fixes"
+        users = f"{self.kept_users:,} of {self.read_users:,} users"
         detail = {
+            Reason.UNREADABLE: f" (the first in {self.first_unreadable})",
             Reason.OUT_OF_RANGE: f" ({self.box})",
             Reason.JUMP: f" above {self.max_speed_mps:g} m/s",
         }
@@ -103,7 +106,7 @@ class CleaningReport:
             for reason, count in self.dropped.items()
             if count
         ]
-        return [f"{kept} {total}", f"dropped {'; '.join(drops) or 'nothing'}"]
+        return [f"kept {fixes}, {users}", f"dropped {'; '.join(drops) or 'nothing'}"]
 
     def as_dict(self) -> dict[str, int | dict[str, int]]:
         """The counts as plain data."""
@@ -133,7 +136,9 @@ def clean(
     dropped = dict.fromkeys(Reason, 0)
     fixes = _numbers(frame)
     read_users = _num_users(fixes)
-    fixes = _keep(fixes, _readable(fixes), Reason.UNREADABLE, dropped)
+    readable = _readable(fixes)
+    first = "" if readable.all() else f"{frame.index.name or 'row'} {frame.index[~readable][0]}"
+    fixes = _keep(fixes, readable, Reason.UNREADABLE, dropped)
     inside = box.holds(values(fixes, "latitude"), values(fixes, "longitude"))
     fixes = _in_order(_keep(fixes, inside, Reason.OUT_OF_RANGE, dropped))
     once = ~np.asarray(fixes.duplicated())
@@ -142,12 +147,17 @@ def clean(
     several = np.asarray(fixes.duplicated("user_id", keep=False))
     fixes = _keep(fixes, several, Reason.LONELY, dropped)
     report = CleaningReport(
-        len(frame), read_users, len(fixes), _num_users(fixes), dropped, box, max_speed_mps
+        *(len(frame), read_users, len(fixes), _num_users(fixes)),
+        *(dropped, box, max_speed_mps, first),
     )
     if fixes.empty:
+        elsewhere = (
+            "; check that the trace is of the sites' region and that latitude and longitude are not "
+            "swapped"
+        )
         raise DataError(
-            f"{label}: no fix of {len(frame):,} can be used: {report.lines()[1]}; check that the "
-            "trace is of the sites' region and that latitude and longitude are not swapped"
+            f"{label}: no fix of {len(frame):,} can be used: {report.lines()[1]}"
+            f"{elsewhere if dropped[Reason.OUT_OF_RANGE] else ''}"
         )
     return fixes, report
 

@@ -47,8 +47,8 @@ class Columns:
 def read(path: Path, columns: Columns | None = None) -> pd.DataFrame:
     """Read a .csv or .csv.gz into columns user_id, time_s, latitude, longitude.
 
-    Single values that cannot be read become NaN, for cleaning to count. Raises DataError for what
-    is no such table, and for a column most of which cannot be read.
+    The index is the line in the file. Single values that cannot be read become NaN, for cleaning to
+    count. Raises DataError for what is no such table, and for a column most of which cannot be read.
     """
     try:
         with _opened(path) as file:
@@ -118,7 +118,7 @@ def _fixes(table: pd.DataFrame, columns: Columns, label: str) -> pd.DataFrame:
                 f"{label}: line {text.index[row] + 2}: {picked[name]} must be {kind}, "
                 f"got {text[name].iloc[row]!r}"
             )
-    return pd.DataFrame(parsed)
+    return pd.DataFrame(parsed, index=pd.Index(text.index + 2, name="line"))
 
 
 def _column(
