@@ -36,7 +36,9 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 MISTAKES = [
     (["compare", "papr"], "unknown scenario 'papr': did you mean 'paper'?"),
+    (["compare", "zzz"], "san-francisco, stadium, or a TOML file"),
     (["compare", "nowhere.toml"], "nowhere.toml: no such file"),
+    (["compare", "nowhere.toml"], "san-francisco, stadium"),
     (["compare", "broken.toml"], "broken.toml: not a TOML file"),
     (["compare", "typo.toml"], "unknown field 'users.cuont': did you mean 'users.count'?"),
     (["compare", "paper", "--policies", "pric"], "unknown policy 'pric': did you mean 'price'?"),

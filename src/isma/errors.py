@@ -43,9 +43,12 @@ class RunError(IsmaError):
     """A run's folder cannot be written, read or resumed."""
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """Say that `name` is not a known `kind`, with the nearest known one and then all of them."""
+def unknown(kind: str, name: str, known: Iterable[str], besides: str = "") -> str:
+    """Say that `name` is no known `kind`, with the nearest that is, or all and what is one `besides`."""
     names = sorted(known)
     near = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown {kind} {name!r}: {hint}one of {', '.join(names)}"
+    if near:
+        return f"unknown {kind} {name!r}: did you mean {near[0]!r}?"
+    return (
+        f"unknown {kind} {name!r}: must be one of {', '.join(names)}{besides and f', or {besides}'}"
+    )

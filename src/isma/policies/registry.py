@@ -89,7 +89,7 @@ def _parts(name: str) -> tuple[Callable[..., Policy], list[str]]:
         return _imported(head, rest[0]), rest[1:]
     if "." in head:
         raise PolicyError(f"policy {name!r} must name a class: package.module:Class")
-    raise PolicyError(unknown("policy", head, REGISTRY) + ", or package.module:Class")
+    raise PolicyError(unknown("policy", head, REGISTRY, "package.module:Class"))
 
 
 def _imported(module: str, attribute: str) -> type[Policy]:

@@ -36,6 +36,11 @@ def preset_names() -> list[str]:
     )
 
 
+def scenario_names() -> list[str]:
+    """Names of all presets, also of those that are made from data."""
+    return sorted([*preset_names(), *IMPORTED])
+
+
 def load(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Scenario:
     """Load a preset by name or a scenario from a TOML file, with fields overridden by dotted name.
 
@@ -132,14 +137,12 @@ def _read(source: str | Path) -> tuple[str, str, Path]:
     if name in IMPORTED and not path.exists():
         raise ScenarioError(f"preset {name!r} is made from data that you import: {IMPORTED[name]}")
     if path.suffix == "" and not path.exists():
-        raise ScenarioError(
-            unknown("scenario", name, [*preset_names(), *IMPORTED]) + ", or a TOML file"
-        )
+        raise ScenarioError(unknown("scenario", name, scenario_names(), "a TOML file"))
     try:
         return path.read_text(), str(path), path.absolute().parent
     except FileNotFoundError:
         raise ScenarioError(
-            f"{path}: no such file; presets are {', '.join(preset_names())}"
+            f"{path}: no such file; presets are {', '.join(scenario_names())}"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
