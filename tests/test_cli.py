@@ -138,6 +138,28 @@ def test_a_mistake_is_one_line(
     assert not (tmp_path / "runs").exists()
 
 
+DEFAULTS = [
+    (["compare"], ["local, random, stay", "isma2 besides", "(5)", "runs/NAME-DIGEST"]),
+    (["bound"], ["(1)"]),
+    (["explain"], ["isma2, price, or else its first", "(its first)"]),
+    (["train"], ["the model's", "runs/MODEL-DIGEST"]),
+    (["reproduce"], ["runs/reproduce-SCALE or runs/budgets-SCALE"]),
+    (["scenario", "import"], ["the busiest"]),
+]
+
+
+@pytest.mark.parametrize(("command", "defaults"), DEFAULTS)
+def test_help_states_what_is_taken_where_nothing_is_given(
+    command: list[str],
+    defaults: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(monkeypatch, *command, "--help") == 0
+    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert [default for default in defaults if default not in told] == []
+
+
 def test_scenarios_can_be_looked_at(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -23,11 +23,12 @@ _WIDTH = 120
 
 def bound(
     scenario: ScenarioArgument,
-    seeds: Annotated[int | None, typer.Option(help="worlds to bound [default: 1]")] = None,
+    seeds: Annotated[int | None, typer.Option(help="worlds to bound", show_default="1")] = None,
     policies: Annotated[
         str | None,
         typer.Option(
-            help=f"what to compare with, names separated by commas [default: {','.join(FEASIBLE)}]"
+            help="what to compare with, names separated by commas",
+            show_default=", ".join(FEASIBLE),
         ),
     ] = None,
     foresight: Annotated[

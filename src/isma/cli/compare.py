@@ -25,11 +25,12 @@ def compare(
     policies: Annotated[
         str | None,
         typer.Option(
-            help="names separated by commas, with options as threshold:hops=3, or package.module:Class"
+            help="names separated by commas, with options as threshold:hops=3, or package.module:Class",
+            show_default=f"{', '.join(registry.DEFAULT)}; isma2 besides where moves cost",
         ),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(help="worlds to run each policy in [default: 5]")
+        int | None, typer.Option(help="worlds to run each policy in", show_default="5")
     ] = None,
     vary: Annotated[
         list[str] | None,
@@ -46,7 +47,7 @@ def compare(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="folder to write [default: runs/NAME-DIGEST]")
+        Path | None, typer.Option(help="folder to write", show_default="runs/NAME-DIGEST")
     ] = None,
 ) -> None:
     """Simulate, tabulate, draw, explain: which policy serves this city's users best, and by how much."""

@@ -21,9 +21,12 @@ def explain(
         str, typer.Option(metavar="TIME", help="the first decision from then on, as 12.3s")
     ],
     policy: Annotated[
-        str | None, typer.Option(help="one of the run's [default: isma2, price, or else its first]")
+        str | None,
+        typer.Option(help="one of the run's", show_default="isma2, price, or else its first"),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="one of the run's [default: its first]")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="one of the run's", show_default="its first")
+    ] = None,
     point: Annotated[int, typer.Option(help="which of the values of --vary, from 1")] = 1,
 ) -> None:
     """Why a service was sent where it was: what each server would have cost, and what came of it."""

@@ -20,7 +20,9 @@ def reproduce(
     scale: Annotated[str, typer.Option(help=", ".join(SCALES))] = "smoke",
     out: Annotated[
         Path | None,
-        typer.Option(help="folder to write [default: runs/reproduce-SCALE or runs/budgets-SCALE]"),
+        typer.Option(
+            help="folder to write", show_default="runs/reproduce-SCALE or runs/budgets-SCALE"
+        ),
     ] = None,
 ) -> None:
     """Run the paper's figures again and judge its claims. Interrupted, the same command goes on."""

@@ -56,7 +56,7 @@ def import_(
     ] = None,
     start: Annotated[
         str | None,
-        typer.Option(help="first moment, as 2008-05-31T18:00:00Z [default: the busiest]"),
+        typer.Option(help="first moment, as 2008-05-31T18:00:00Z", show_default="the busiest"),
     ] = None,
     duration: Annotated[
         str | None, typer.Option(help="length of the run, as 7200 or '2 h'")

@@ -25,7 +25,7 @@ def train(
     ] = None,
     set_: SetOption = None,
     steps: Annotated[
-        int | None, typer.Option(help="updates in all, in whole rounds [default: the model's]")
+        int | None, typer.Option(help="updates in all, in whole rounds", show_default="the model's")
     ] = None,
     seed: Annotated[int, typer.Option(help="decides all that is random")] = 0,
     option: Annotated[
@@ -35,7 +35,7 @@ def train(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="folder to write [default: runs/MODEL-DIGEST]")
+        Path | None, typer.Option(help="folder to write", show_default="runs/MODEL-DIGEST")
     ] = None,
     describe: Annotated[
         bool, typer.Option(help="print the layers beside the paper's Table I, and train nothing")
