@@ -36,6 +36,10 @@ REFUSED = [
     ({"tick_s": "1.5 ms"}, "time.tick_s must be a whole multiple of slot_s (0.001), got 0.0015"),
     ({"duration_s": 10.05}, "time.duration_s must be a whole multiple of tick_s (0.1), got 10.05"),
     ({"warmup_s": 700}, "time.warmup_s must be below duration_s (600), got 700"),
+    (
+        {"duration_s": 60},
+        "time.warmup_s must be below duration_s (60), got 60: set it too (--set warmup_s=6)",
+    ),
     ({"duration_s": 1e9}, "time.duration_s must be below 2^31 slots"),
     (
         {"decision_period_s": 0.25},

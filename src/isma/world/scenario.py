@@ -82,7 +82,8 @@ class Time(Section):
         check_whole("warmup_s", self.warmup_s, "tick_s", self.tick_s)
         if self.warmup_s >= self.duration_s:
             raise ValueError(
-                f"warmup_s must be below duration_s ({self.duration_s:g}), got {self.warmup_s:g}"
+                f"warmup_s must be below duration_s ({self.duration_s:g}), got {self.warmup_s:g}: "
+                f"set it too (--set warmup_s={self.duration_s // 10:g})"
             )
         if self.duration_s / self.slot_s >= 2**31:
             raise ValueError(
