@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from worlds import tiny
 
+import isma as isma_package
 from isma import cli
 from isma.cli.main import INTERRUPTED
 from isma.world import files
@@ -136,6 +137,13 @@ def test_a_mistake_is_one_line(
     assert lines[0].startswith("isma: ")
     assert said in lines[0]
     assert not (tmp_path / "runs").exists()
+
+
+def test_it_says_its_version(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"isma {isma_package.__version__}\n"
 
 
 DEFAULTS = [

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -15,11 +17,28 @@ from isma.cli.train import train
 from isma.errors import IsmaError
 
 app = typer.Typer(
-    help="When, where and how a mobile user's service moves between edge servers.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"isma {version('isma')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_tell_version, help="say it and exit"),
+    ] = False,
+) -> None:
+    """When, where and how a mobile user's service moves between edge servers."""
+
+
 app.command()(compare)
 app.command()(bound)
 app.command()(explain)
