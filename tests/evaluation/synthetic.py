@@ -227,7 +227,7 @@ def _distribution(world: World) -> pd.DataFrame:
 
 
 def _timeline(world: World, rng: np.random.Generator) -> pd.DataFrame:
-    time_s = np.arange(60.0, 600.0, 10.0)
+    time_s = np.arange(10.0, 601.0, 10.0)
     parts = []
     for point in _points(world):
         for seed in range(world.seeds):
@@ -330,6 +330,7 @@ def _config(world: World) -> dict[str, Any]:
         **trace,
         "name": world.name,
         "description": "a made-up run for the tests",
+        "time": {"duration_s": 600.0, "warmup_s": 60.0},
         "servers": {"clock_hz": 15.95e9, "decision_period_s": 4.0},
         "users": {"count": world.users, "local_hz": [150e6, 150e6]},
         "tasks": {"cycles": [6e9, 9e10]},

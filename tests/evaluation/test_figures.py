@@ -141,6 +141,22 @@ def test_a_cell_names_its_winner_and_whether_it_is_chance(runs: dict[str, Run]) 
     assert any(not phase.cell(runs["chance"], p).certain for p in runs["chance"].points)  # type: ignore[union-attr]
 
 
+def test_the_course_of_a_run_starts_at_0_and_its_warm_up_is_set_off(runs: dict[str, Run]) -> None:
+    """Intervals of 10 s up to 600 s, two of which are joined: their middles are 10, 30, ..., 590 s."""
+    drawing = timeline.draw(runs["paper"])
+    assert drawing is not None
+    above, below = drawing.canvas.axes
+    np.testing.assert_allclose(above.lines[0].get_xdata(), np.arange(10, 600, 20))
+    assert below.get_xlim() == (0, 600)
+    for axes in (above, below):
+        (shade,) = axes.patches
+        assert shade.get_extents().transformed(axes.transData.inverted()).intervalx.tolist() == (
+            pytest.approx([0, 60])
+        )
+    assert "not counted" in [text.get_text() for text in above.texts]
+    assert "warm-up is not counted" in drawing.caption
+
+
 def test_a_policy_ten_times_slower_is_off_the_scale(runs: dict[str, Run]) -> None:
     assert set(style.far(runs["paper"], ())) == {"local"}
     assert style.limit([30.0, 31.0, 36.0]) == float("inf")

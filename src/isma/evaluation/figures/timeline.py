@@ -36,24 +36,39 @@ def draw(run: Run) -> Drawing | None:
     above.set_ylabel(f"mean ({unit})")
     _moves(run, below, table, [row.policy for row in rows])
     below.set_xlabel("time since the start (s)")
-    times = numbers(table, "time_s")
-    if times.max() > times.min():
-        below.set_xlim(times.min(), times.max())
+    below.set_xlim(0, numbers(table, "time_s").max())
+    warmup_s = run.config.get("time", {}).get("warmup_s", 0.0)
+    if warmup_s > 0:
+        _shade(above, below, warmup_s)
     text = (
         f"The run in time{at_point(run, point)}, averaged over seeds. Above: the mean completion "
         "time of the tasks of each interval. Below: how often services move to another server, "
         "with the radio hand-overs, which no policy decides, as a dotted line for comparison."
+        + (" The shaded warm-up is not counted in any table." if warmup_s > 0 else "")
     )
     return Drawing("timeline", "How the run went", text, canvas)
 
 
+def _shade(above: Axes, below: Axes, warmup_s: float) -> None:
+    """Set off the warm-up, which no table counts."""
+    for axes in (above, below):
+        axes.axvspan(0, warmup_s, color=style.RULE, alpha=0.6, linewidth=0, zorder=0)
+    above.text(
+        *(0.006, 0.03, "not counted"),
+        transform=above.transAxes,
+        color=style.MUTED,
+        fontsize=8.5,
+    )
+
+
 def _course(table: pd.DataFrame, policy: str, column: str, factor: float) -> Curve:
-    """A policy's column over time: the mean over seeds, intervals joined where they are many."""
-    every = np.unique(numbers(table, "time_s"))
+    """A policy's column in the middle of each interval: the mean over seeds, joined where they are many."""
+    ends_s = np.unique(numbers(table, "time_s"))
+    middles_s = (ends_s + np.append(0, ends_s[:-1])) / 2
     rows = of_policy(table, policy)
-    times = numbers(rows, "time_s")
-    joined = np.searchsorted(every, times) // max(1, -(-len(every) // _MOST_INTERVALS))
-    _, middle_s = averages(joined, times)
+    number = np.searchsorted(ends_s, numbers(rows, "time_s"))
+    joined = number // max(1, -(-len(ends_s) // _MOST_INTERVALS))
+    _, middle_s = averages(joined, middles_s[number])
     return middle_s, factor * averages(joined, numbers(rows, column))[1]
 
 
