@@ -190,6 +190,13 @@ def test_a_wide_interval_asks_for_more_seeds() -> None:
     )
 
 
+def test_two_seeds_say_next_to_nothing_and_foretell_no_number() -> None:
+    best = score("price", 30.0, (0.0, 0.0, 0.0), seeds=2.0)
+    said = findings(run_of(best, score("greedy", 30.6, (0.02, 0.0098, 0.0302), seeds=2.0)))
+    assert said[-2].startswith(f"{CAUTION}2 seeds say next to nothing about how worlds differ")
+    assert said[-1].endswith("is the aim: run more seeds.")
+
+
 def test_a_wide_interval_far_from_the_best_is_left_alone() -> None:
     assert not any(text.startswith(CAUTION) for text in findings(run_of(BEST, LOCAL)))
 

@@ -20,6 +20,8 @@ CAUTION = "Caution: "
 _NEAREST, _LOCAL = "nearest", "local"
 _SIMPLE = {"local", "random", "stay", "nearest", "threshold"}
 _PRECISE = 0.005
+_FEWEST_SEEDS = 3
+"""From fewer the spread of worlds is hardly known, and no number of seeds can be foretold."""
 _OVERLOADED = 0.05
 _LATE = 0.001
 _EQUAL = 1e-9
@@ -268,14 +270,20 @@ def _cautions(run: Run) -> list[str]:
         what = "no interval" if by_seed else "intervals over the users of that one world"
         said.append(
             f"{CAUTION}one seed gives {what}; in another world the order may differ. Run at least "
-            "two seeds, better eight."
+            f"{_FEWEST_SEEDS} seeds, better eight."
+        )
+    elif 1 < seeds < _FEWEST_SEEDS and by_seed:
+        said.append(
+            f"{CAUTION}{seeds} seeds say next to nothing about how worlds differ: an interval from so "
+            "few (Student's t) may even reach below 0. Run more, better eight."
         )
     wide = _widest(rows)
     if wide is not None and (seeds > 1 or on_trace):
         policy, half = wide
         if by_seed:
             needed = math.ceil(seeds * (half / _PRECISE) ** 2)
-            advice = f"run more seeds (about {number(needed, 2)})"
+            about = f" (about {number(needed, 2)})" if seeds >= _FEWEST_SEEDS else ""
+            advice = f"run more seeds{about}"
         else:
             advice = "run a longer window or more users"
         said.append(
