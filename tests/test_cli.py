@@ -146,6 +146,16 @@ def test_it_says_its_version(
     assert capsys.readouterr().out == f"isma {isma_package.__version__}\n"
 
 
+@pytest.mark.parametrize("command", [[], ["scenario"], ["bench"]])
+def test_without_a_command_it_shows_its_help(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, *command) == 2
+    out, err = capsys.readouterr()
+    assert "Commands" in out + err
+    assert "isma:" not in err
+
+
 DEFAULTS = [
     (["compare"], ["local, random, stay", "isma2 besides", "(5)", "runs/NAME-DIGEST"]),
     (["bound"], ["(1)"]),

@@ -61,7 +61,9 @@ def main() -> None:
         if status == INTERRUPTED:  # What typer makes of Ctrl-C, without a word.
             raise KeyboardInterrupt
     except typer.TyperException as error:
-        _fail(f"{getattr(error, 'format_message', error.__str__)()} (isma --help tells more)")
+        told = getattr(error, "format_message", error.__str__)()
+        if told:  # Without arguments there is nothing to say but the help, which has been shown.
+            _fail(f"{told} (isma --help tells more)")
         status = 2
     except IsmaError as error:
         _fail(str(error))
