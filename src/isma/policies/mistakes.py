@@ -1,6 +1,6 @@
 """What a stranger's class raises, as a mistake of its author: one line that says what and where."""
 
-import inspect
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,8 +40,15 @@ def first_line(error: Exception) -> str:
 
 def _where(policy: Policy, error: Exception) -> str | None:
     """The innermost place in the policy's own file; None in the package, whose mistakes are ours."""
-    path = Path(inspect.getfile(type(policy))).resolve()
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
+    module = sys.modules[type(policy).__module__]
+    if not hasattr(module, "__file__"):  # Typed at a prompt.
+        return None
+    path = Path(str(module.__file__)).resolve()
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).resolve() == path
+    ]
     if not frames or path.is_relative_to(_PACKAGE):
         return None
     here = Path.cwd()
