@@ -28,7 +28,8 @@ from isma.world.servers import network
 
 SETS = {"servers.clock_range_hz": ["5 GHz", "20 GHz"], "latency.per_hop_s": 0.02}
 KEY = jax.random.key(3)
-MOVERS = ("price:spread=0:rivals=1e9:listed=40", "greedy", "nearest")
+PLAN = "isma2:spread=0:rivals=1e9:listed=40"
+MOVERS = ("price:spread=0:rivals=1e9:listed=40", PLAN, "greedy", "nearest")
 listed = jax.jit(foremost, static_argnums=2)
 
 
@@ -50,17 +51,26 @@ def listing_all(observation: Observation) -> Observation:
 
 
 def decided(rule: str, observation: Observation) -> Action:
+    """Once it has heard what servers are usually like."""
     policy = registry.get(rule)
     memory = policy.init(files.load("paper-migration"), 40, 6, KEY)
-    return jax.jit(policy.act)(memory, observation, KEY)[0]
+    act = jax.jit(policy.act)
+    for passed_slots, price in enumerate((0.5, 2.0, 1.0)):
+        price_s = price * observation.news.price_s
+        news = replace(observation.news, price_s=price_s.at[:, 2].mul(4))
+        before = replace(observation, news=news, slot=observation.slot + 20_000 * passed_slots)
+        memory = act(memory, before, KEY)[1]
+    later = replace(observation, slot=observation.slot + 60_000)
+    return act(memory, later, KEY)[0]
 
 
 @pytest.mark.parametrize(
     "rule",
     slow_but_for(
-        ["price:spread=0:rivals=1e9:listed=40", "greedy"],
+        ["price:spread=0:rivals=1e9:listed=40", PLAN, "greedy"],
         [
             "price:spread=0:rivals=1e9:listed=40",
+            PLAN,
             "greedy",
             "nearest",
             "stay",

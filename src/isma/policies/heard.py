@@ -1,58 +1,77 @@
 """What servers are usually like, learned from the prices that each one hears.
 
 Some servers are full for long, since users gather there, and others are full for now. The first is a
-server's own mean. How far it can be trusted is the intraclass correlation (Shrout and Fleiss, Psychol.
-Bull. 1979): the variance of the servers' means over time, as a part of their variance at a time.
+server's own mean over time. How far means tell servers apart is their correlation ratio η² (Fisher
+1925): the variance of the means as a part of the mean variance. Chance sets short means apart too: if
+what comes and goes forgets itself in τ, a mean over t keeps the part f = 2 τ/t (1 - τ/t (1 - e^(-t/τ)))
+of its variance (Anderson, The Statistical Analysis of Time Series, 1971, section 8.3). What lasts is
+(η² - f) / (1 - f).
 """
 
 from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from isma.contract import Observation
 
+_FORGETS_S = 30.0
+"""τ: what is odd about a server beside its own mean, in the city and on the road (docs/decisions/0024)."""
 _LEAST = 1e-12
 """Variance of servers that are all alike."""
+_NEVER = -1
 
 
 class Usual(NamedTuple):
     """What is usual at places: in a row for each server that heard it, or for each user it decides for."""
 
-    pull: Float[Array, "rows places"]
-    """Mean √λ."""
+    apart: Float[Array, "rows places"]
+    """By how much the mean √λ of each is above that of all servers, as far as that lasts."""
     part: Float[Array, "rows"]
-    """How much of what sets servers apart is so for long, 0 to 1."""
+    """How much of what sets servers apart lasts, 0 to 1."""
 
 
 class Heard(eqx.Module):
     """What a server remembers of the prices of all."""
 
-    times: Float[Array, "listeners"]
-    """Decisions at which it heard them."""
+    last_slot: Int[Array, "listeners"]
+    """When it heard them last; -1 before."""
+    known_s: Float[Array, "listeners"]
+    """Time over which it heard them."""
     mean: Float[Array, "listeners servers"]
-    """Of √λ, over those."""
+    """Of √λ, over that time."""
     spread: Float[Array, "listeners"]
-    """Variance of √λ over servers, on average over those."""
+    """Variance of √λ over servers, on average over that time."""
 
     @classmethod
     def nothing(cls, num_servers: int) -> "Heard":
         """Nothing has been heard yet."""
         none = jnp.zeros(num_servers)
-        return cls(none, jnp.zeros((num_servers, num_servers)), none)
+        never = jnp.full(num_servers, _NEVER, jnp.int32)
+        return cls(never, none, jnp.zeros((num_servers, num_servers)), none)
 
     def usual(self) -> Usual:
         """What is taken to be usual."""
-        between = jnp.var(self.mean, axis=1)
-        return Usual(self.mean, jnp.clip(between / jnp.maximum(self.spread, _LEAST), 0, 1))
+        ratio = jnp.var(self.mean, axis=1) / jnp.maximum(self.spread, _LEAST)
+        times = jnp.maximum(self.known_s / _FORGETS_S, _LEAST)
+        by_chance = 2 / times * (1 - (1 - jnp.exp(-times)) / times)
+        part = (ratio - by_chance) / jnp.maximum(1 - by_chance, _LEAST)
+        part = jnp.where(self.known_s > 0, jnp.clip(part, 0, 1), 0)
+        apart = self.mean - jnp.mean(self.mean, axis=1, keepdims=True)
+        return Usual(part[:, None] * apart, part)
 
 
 def hear(before: Heard, observation: Observation) -> Heard:
-    """What is known after the news of a decision."""
-    pull, times = jnp.sqrt(observation.news.price_s), before.times + 1
+    """What is known after the news of a decision, which counts for the time since the last."""
+    pull, slot = jnp.sqrt(observation.news.price_s), observation.slot.astype(jnp.int32)
+    passed = jnp.where(before.last_slot < 0, 0, slot - before.last_slot)
+    passed_s = passed * observation.infrastructure.slot_s
+    known_s = before.known_s + passed_s
+    weight = passed_s / jnp.maximum(known_s, _LEAST)
     return Heard(
-        times,
-        before.mean + (pull - before.mean) / times[:, None],
-        before.spread + (jnp.var(pull, axis=1) - before.spread) / times,
+        jnp.full_like(before.last_slot, slot),
+        known_s,
+        before.mean + weight[:, None] * (pull - before.mean),
+        before.spread + weight * (jnp.var(pull, axis=1) - before.spread),
     )

@@ -19,22 +19,18 @@ from isma.contract import Action, Memory, Observation
 from isma.errors import PolicyError
 from isma.model.outlook import LENGTHS_S, Latent, Outlook, Ways, mean_farther
 from isma.planning.ahead import at_places, fading, least_ahead_s2
-from isma.planning.allocation import Offers, Split, at, joining, uplink_s
-from isma.planning.moves import costs_s, own_pull
+from isma.planning.allocation import Offers, Split
+from isma.planning.moves import costs_s
 from isma.planning.pools import Pools
-from isma.policies.base import nearer_s
+from isma.policies.beside import after_s2, cost_beside, sooner_beside_s
 from isma.policies.dwelling import Lasting, Seen, look
 from isma.policies.heard import Heard, Usual, hear
 from isma.policies.looks import Ground, Last, looks, place_looks
 from isma.policies.price import Price, Weighed
 from isma.world.scenario import Scenario, Visibility
 
-CAUTION = 1.35
+CAUTION = 2.0
 """Times that a stop is taken to be worse than is reckoned."""
-_RECEDES = 0.1
-"""Hops by which a way must grow for its user to be leaving."""
-_STAYS_FULL = 0.3
-"""Part of the time after the plan for which a server that is usually fuller is taken to be so."""
 
 
 class UserBelief(eqx.Module):
@@ -189,47 +185,27 @@ class Isma2(Price):
             return super().later_s(places, lasts, way)
         joined_s = costs_s(places.offer, places.home, places.pull)
         number, user = joined_s.shape[1], jnp.arange(len(joined_s))
-        home_s = joined_s[user, places.home]
-        saved_s = home_s[:, None] - joined_s
-        by_load_s = saved_s - nearer_s(observation, places.hop_s, places.server)
+        saved_s = joined_s[user, places.home][:, None] - joined_s
         foremost = saved_s.at[user, places.home].set(jnp.inf)
         column = jax.lax.top_k(foremost, min(self.places, number))[1]
         take = lambda part: jnp.take_along_axis(part, column, axis=1)  # noqa: E731
         server = take(jnp.broadcast_to(places.server, saved_s.shape))
         length_s = jnp.asarray(LENGTHS_S[: self.segments])
-        mean_s = jnp.mean(by_load_s, axis=1, keepdims=True)
-        apart_s = take(self._usually_apart_s(places))
-        saves_s = fading(take(by_load_s), mean_s + apart_s, lasts.gap_s, length_s)
-        ways = None if way is None else self._ways(way)
+        ways, beside = (
+            None if way is None else self._ways(way),
+            cost_beside(places, joined_s, column),
+        )
         hops = self._hops_ahead(observation, server, way, ways)
-        way_s, ahead_s = places.hop_s[:, None] * hops, jnp.sum(length_s)
-        # After the end a user is taken to stay in its cell as long as it did so far. Whom it is leaving
-        # behind by then it comes back to at best by a hop a stay. Loads go on closing, and the services
-        # of fuller servers go on leaving.
-        stay_s = lasts.hops_s[:, None]
-        back_s = jnp.clip(stay_s * (1 + hops[-1]) / 2, stay_s, jnp.maximum(stay_s, ahead_s))
-        comes_s = jnp.where(hops[-1] > hops[-2:][0] + _RECEDES, back_s, stay_s)
-        left_s = jnp.exp(-ahead_s / lasts.gap_s) * lasts.gap_s
-        by_load_s2 = left_s[:, None] * (take(by_load_s) - mean_s - apart_s)
-        by_load_s2 = by_load_s2 + _STAYS_FULL * stay_s * apart_s
-        rest_s2 = comes_s * way_s[-1] - by_load_s2
-        cost_s = way_s - saves_s[:, None]
-        at_home = observation.infrastructure.hops[observation.station, observation.host]
-        beside_s = home_s - places.hop_s * at_home - mean_s[:, 0]
-        sooner_s = self.caution * self._sooner_s(places, beside_s, ways)
-        cost_s2 = least_ahead_s2(observation, server, length_s, cost_s, rest_s2, sooner_s)
+        way_s = places.hop_s[:, None] * hops
+        load_s = fading(beside.now_s, beside.usual_s, lasts.gap_s, length_s)
+        rest_s2 = after_s2(beside, lasts, way_s[-1], hops[-2:], jnp.sum(length_s))
+        sooner_s = self.caution * self._sooner_s(places, ways)
+        cost_s2 = least_ahead_s2(
+            observation, server, length_s, way_s + load_s[:, None], rest_s2, sooner_s
+        )
         # To stay now and go after the first segment is among the ways: going now saves no more than that.
         more_s = (cost_s2 - cost_s2[:, :1]) / length_s[0]
         return at_places(more_s + take(saved_s), column, number)
-
-    def _usually_apart_s(self, places: Weighed) -> Float[Array, "users places"]:
-        """What load usually saves at each place beyond what it saves at all of them on average."""
-        usual = places.usual
-        if usual is None:
-            return jnp.zeros_like(places.pull)
-        cost_s = costs_s(places.offer, places.home, usual.pull)
-        cost_s = cost_s + nearer_s(places.observation, places.hop_s, places.server)
-        return usual.part[:, None] * (jnp.mean(cost_s, axis=1, keepdims=True) - cost_s)
 
     def _hops_ahead(
         self,
@@ -245,33 +221,19 @@ class Isma2(Price):
             return jnp.broadcast_to(now, (self.segments, 1, *now.shape))
         look = place_looks(Ground.of(observation.infrastructure), station, way.visited, server)
         told = jax.vmap(self.outlook.to_places, in_axes=(0, None))(ways, look)
-        begins, ends = _both_ends(jnp.moveaxis(mean_farther(told), 0, 1)[: self.segments])
+        ends = jnp.moveaxis(mean_farther(told), 0, 1)[: self.segments]
+        begins = jnp.concatenate([jnp.zeros_like(ends[:1]), ends[:-1]])
         return jnp.maximum(now + (begins + ends) / 2, 0)
 
-    def _sooner_s(
-        self, places: Weighed, beside_s: Float[Array, "users"], ways: Ways | None
-    ) -> Float[Array, "segments paths users"]:
-        """By how much a service does a task sooner than its user alone, as the user's channel will be.
-
-        `beside_s` is what it takes now at a server beside the user, as full as is usual.
-        """
-        observation = places.observation
-        home = at(places.offer, places.home)
-        now_s = home.local_s - beside_s
+    def _sooner_s(self, places: Weighed, ways: Ways | None) -> Float[Array, "segments paths users"]:
+        """By how much a service does a task sooner than its user alone, as the user's channel will be."""
+        now_s = sooner_beside_s(places, places.observation.gain)
         if ways is None:
             return jnp.broadcast_to(now_s, (self.segments, 1, len(now_s)))
-        pull = jnp.take_along_axis(places.pull, places.home[:, None], axis=1)[:, 0]
-        price_s = jnp.maximum(pull - own_pull(home, pull), 0) ** 2
-
-        def taken_s(change: Float[Array, "*rows users"]) -> Float[Array, "*rows users"]:
-            gain = observation.gain * jnp.exp(change)
-            more_s = uplink_s(observation, gain) - uplink_s(observation, observation.gain)
-            return joining(replace(home, transfer_s=home.transfer_s + more_s), price_s).cost_s
-
         changes = jnp.cumsum(jnp.moveaxis(ways.channel.mean, 0, 1)[: self.segments], axis=0)
-        begins, ends = _both_ends(changes)
-        later_s = (taken_s(begins) + taken_s(ends)) / 2 - taken_s(jnp.zeros_like(now_s))
-        return now_s - later_s
+        ends_s = sooner_beside_s(places, places.observation.gain * jnp.exp(changes))
+        begins_s = jnp.concatenate([jnp.broadcast_to(now_s, ends_s[:1].shape), ends_s[:-1]])
+        return (begins_s + ends_s) / 2
 
     def _ways(self, way: Way) -> Ways:
         """Imagined futures, paths first."""
@@ -279,13 +241,6 @@ class Isma2(Price):
         return jax.vmap(self.outlook.ways, in_axes=(None, None, 0, 0))(
             way.user, way.host, jnp.moveaxis(way.price, 0, -1), noise(self.paths)[..., 1]
         )
-
-
-def _both_ends(
-    ends: Float[Array, "segments *rows"],
-) -> tuple[Float[Array, "segments *rows"], Float[Array, "segments *rows"]]:
-    """How much has changed since now when each segment begins, and when it ends."""
-    return jnp.concatenate([jnp.zeros_like(ends[:1]), ends[:-1]]), ends
 
 
 def noise(paths: int) -> Float[Array, "paths segments 2"]:

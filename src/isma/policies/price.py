@@ -71,6 +71,8 @@ class Weighed(NamedTuple):
     """Which of the places is each user's home."""
     pull: Float[Array, "users places"]
     """√λ of each, with the user where it is."""
+    typical: Float[Array, "users"]
+    """Mean √λ of all servers."""
     hop_s: Float[Array, "users"]
     """What a hop costs a task."""
     certain_s: Float[Array, "users places"]
@@ -184,7 +186,8 @@ class Price(Policy):
         row = jnp.minimum(home.pool, len(price_s) - 1)
         pull, usual = jnp.sqrt(price_s[row]), jax.tree.map(lambda part: part[row], usual)
         places = Weighed(
-            *(observation, offer, everywhere[None], observation.host, pull, hop_s, certain_s, usual)
+            *(observation, offer, everywhere[None], observation.host, pull, jnp.mean(pull, axis=1)),
+            *(hop_s, certain_s, usual),
         )
         later_s = self.later_s(places, lasts, way)
         return best_moves(
@@ -244,10 +247,11 @@ class Price(Policy):
         maker_row = jnp.minimum(maker, home.num_pools - 1)
         pull_there, usual = pull[maker_row[:, None], server], now.usual
         if usual is not None:
-            usual = Usual(usual.pull[maker_row[:, None], server], usual.part[maker_row])
+            usual = Usual(usual.apart[maker_row[:, None], server], usual.part[maker_row])
         lasts, way = jax.tree.map(lambda part: part[row], (now.lasts, now.way))
         weighed = Weighed(
-            *(few, offer_s, server, jnp.zeros_like(host), pull_there, hop_s, certain_s, usual)
+            *(few, offer_s, server, jnp.zeros_like(host), pull_there),
+            *(jnp.mean(pull, axis=1)[maker_row], hop_s, certain_s, usual),
         )
         later_s = self.later_s(weighed, lasts, way)
         if later_s is not None:
