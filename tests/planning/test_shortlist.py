@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,7 +29,7 @@ from isma.world.servers import network
 
 SETS = {"servers.clock_range_hz": ["5 GHz", "20 GHz"], "latency.per_hop_s": 0.02}
 KEY = jax.random.key(3)
-PLAN = "isma2:spread=0:rivals=1e9:listed=40"
+PLAN = "isma2, ties and turns aside"
 MOVERS = ("price:spread=0:rivals=1e9:listed=40", PLAN, "greedy", "nearest")
 listed = jax.jit(foremost, static_argnums=2)
 
@@ -52,9 +53,11 @@ def listing_all(observation: Observation) -> Observation:
 
 def decided(rule: str, observation: Observation) -> Action:
     """Once it has heard what servers are usually like."""
-    policy = registry.get(rule)
+    policy = registry.get("isma2" if rule == PLAN else rule)
+    if rule == PLAN:
+        policy = replace(policy, spread=0.0, rivals=1e9, listed=40)
     memory = policy.init(files.load("paper-migration"), 40, 6, KEY)
-    act = jax.jit(policy.act)
+    act = eqx.filter_jit(policy.act)
     for passed_slots, price in enumerate((0.5, 2.0, 1.0)):
         price_s = price * observation.news.price_s
         news = replace(observation.news, price_s=price_s.at[:, 2].mul(4))
