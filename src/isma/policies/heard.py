@@ -1,11 +1,10 @@
 """What servers are usually like, learned from the prices that each one hears.
 
 Some servers are full for long, since users gather there, and others are full for now. The first is a
-server's own mean over time. How far means tell servers apart is their correlation ratio η² (Fisher
-1925): the variance of the means as a part of the mean variance. Chance sets short means apart too: if
+server's own mean over time. How far means tell servers apart is their correlation ratio η² (Pearson
+1905): the variance of the means as a part of the mean variance. Chance sets short means apart too: if
 what comes and goes forgets itself in τ, a mean over t keeps the part f = 2 τ/t (1 - τ/t (1 - e^(-t/τ)))
-of its variance (Anderson, The Statistical Analysis of Time Series, 1971, section 8.3). What lasts is
-(η² - f) / (1 - f).
+of its variance, that of the mean of a first-order process. What lasts is (η² - f) / (1 - f).
 """
 
 from typing import NamedTuple
@@ -17,7 +16,8 @@ from jaxtyping import Array, Float, Int
 from isma.contract import Observation
 
 _FORGETS_S = 30.0
-"""τ: what is odd about a server beside its own mean, in the city and on the road (docs/decisions/0024)."""
+"""τ, taken for all worlds and not tuned: in the city what is odd beside a server's own mean halves in half
+a minute (docs/decisions/0024)."""
 _LEAST = 1e-12
 """Variance of servers that are all alike."""
 _NEVER = -1
