@@ -1,4 +1,4 @@
-"""What a task costs beside a server: load and clocks, however far away that server is."""
+"""What a task costs wherever its service is, and what follows a plan."""
 
 from dataclasses import replace
 
@@ -7,18 +7,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jaxtyping import Array, Float
 from worlds import at_random, line, network, seen
 
 from isma.contract import Latency, Observation
 from isma.planning.allocation import offers
 from isma.planning.moves import costs_s
-from isma.policies.beside import Beside, after_s2, cost_beside, sooner_beside_s
+from isma.policies.beside import Load, after_s2, cost_s, load_of, sooner_beside_s
 from isma.policies.dwelling import Lasting
 from isma.policies.heard import Usual
 from isma.policies.price import Weighed
 
 SLOW = Latency(jnp.asarray(0.01), jnp.asarray(0.3))
 """A hop costs a task 0.3 s."""
+ALONE_S, WORK_S = 3.0, 1.0
 
 
 def weighed(observation: Observation, pull: list[float], usual: Usual | None = None) -> Weighed:
@@ -28,38 +30,73 @@ def weighed(observation: Observation, pull: list[float], usual: Usual | None = N
     nothing = jnp.zeros_like(rows)
     return Weighed(
         *(observation, offers(observation), jnp.arange(len(pull))[None], observation.host, rows),
-        *(jnp.mean(rows, axis=1), jnp.zeros(users), nothing, usual),
+        *(jnp.mean(rows, axis=1), nothing, usual),
     )
 
 
-def from_home(places: Weighed) -> Beside:
-    """That of all places in order: home is the first server in these worlds."""
-    column = jnp.broadcast_to(jnp.arange(places.pull.shape[1]), places.pull.shape)
-    return cost_beside(places, costs_s(places.offer, places.home, places.pull), column)
+def home_first(observation: Observation, servers: int) -> Array:
+    """All places of each user."""
+    others = (observation.host[:, None] + jnp.arange(servers)) % servers
+    return others.astype(jnp.int32)
 
 
-def road(servers: int, work_s: float = 1.0, local_s: float = 3.0) -> Observation:
+def loads(places: Weighed) -> Load:
+    return load_of(places, home_first(places.observation, places.pull.shape[1]))
+
+
+def hops_now(observation: Observation, server: Array) -> Float[Array, "users places"]:
+    return observation.infrastructure.hops[observation.station[:, None], server]
+
+
+def road(servers: int) -> Observation:
     net = replace(network([1e9] * servers, line(servers)), latency=SLOW)
-    return seen(net, [0], [0], data_mbit=0.1, work_s=work_s, local_s=local_s)
+    return seen(net, [0], [0], data_mbit=0.1, work_s=WORK_S, local_s=ALONE_S)
 
 
-def test_where_no_hop_lies_between_it_is_what_joining_costs() -> None:
-    observation = seen(network([1e9, 4e9], [[0.0, 0.0], [0.0, 0.0]]), [0], [0])
-    places = weighed(observation, [3.0, 2.0])
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**31))
+def test_as_things_are_it_costs_what_moves_are_weighed_by(seed: int) -> None:
+    """The plan's present is that of `price`: what it adds beyond it is only what will change."""
+    observation = at_random(seed)
+    places = weighed(observation, [0.1, 3.0, 8.0])
+    load = loads(places)
+    hops = hops_now(observation, load.server)
     all_s = costs_s(places.offer, places.home, places.pull)
-    np.testing.assert_allclose(from_home(places).now_s[0], all_s[0], rtol=1e-5)
+    weighed_s = jnp.take_along_axis(all_s, load.server, axis=1)
+    found_s = cost_s(observation, hops, load.work_s, load.now, observation.gain)
+    np.testing.assert_allclose(found_s, weighed_s, rtol=1e-4, atol=1e-4)
+
+
+def test_who_is_served_farther_away_minds_load_less() -> None:
+    """Hops and load do not add up: who would do a task alone pays for neither."""
+    observation = road(3)
+    load = loads(weighed(observation, [0.8] * 3))
+    at = lambda hops, pull: float(  # noqa: E731
+        cost_s(
+            *(observation, jnp.full_like(load.now, hops), load.work_s),
+            *(pull * load.typical, observation.gain),
+        )[0, 1]
+    )
+    assert 0 < at(2, 1) - at(2, 0) < at(0, 1) - at(0, 0) - 0.05
+    assert at(50, 1) == at(50, 0) == pytest.approx(ALONE_S)
+
+
+def test_part_of_a_hop_costs_part_of_its_delay() -> None:
+    observation = road(3)
+    load = loads(weighed(observation, [0.0] * 3))
+    ways = jnp.asarray([0.0, 0.5, 1.0])[:, None, None] * jnp.ones_like(load.now)
+    found_s = cost_s(observation, ways, load.work_s, load.now, observation.gain)[:, 0, 1]
+    assert found_s[0] + 0.05 < found_s[1] < found_s[2] - 0.05
 
 
 @pytest.mark.parametrize("servers", [3, 12, 120])
 def test_how_many_servers_there_are_makes_no_stop_cheaper(servers: int) -> None:
     """Most of a long road is too far to be served from."""
-    places = weighed(road(servers), [0.5] * servers)
-    np.testing.assert_allclose(
-        from_home(places).typical_s[0, 0], from_home(places).typical_s[0, -1]
+    many, few = (weighed(road(number), [0.5] * number) for number in (servers, 3))
+    at = lambda places: sooner_beside_s(  # noqa: E731
+        places.observation, loads(places), places.observation.gain
     )
-    few = weighed(road(3), [0.5] * 3)
-    gain = places.observation.gain
-    np.testing.assert_allclose(sooner_beside_s(places, gain), sooner_beside_s(few, gain), rtol=1e-5)
+    np.testing.assert_allclose(at(many), at(few), rtol=1e-5)
 
 
 @settings(max_examples=30, deadline=None)
@@ -67,13 +104,14 @@ def test_how_many_servers_there_are_makes_no_stop_cheaper(servers: int) -> None:
 def test_it_is_sooner_by_no_more_than_a_task_takes_alone(seed: int, change: float) -> None:
     observation = at_random(seed)
     places = weighed(observation, [0.1, 3.0, 8.0])
-    sooner_s = sooner_beside_s(places, observation.gain * jnp.exp(change))
-    assert np.all(np.asarray(sooner_s) >= 0)
-    assert np.all(np.asarray(sooner_s) <= np.asarray(places.offer.local_s[:, 0]) * (1 + 1e-6))
-    home_s = np.asarray(places.offer.local_s[:, 0] - from_home(places).typical_s[:, 0])
-    at_present_s = sooner_beside_s(places, observation.gain)
-    at_home = np.asarray(observation.host) == 0
-    np.testing.assert_allclose(at_present_s[at_home], home_s[at_home], rtol=1e-4, atol=1e-5)
+    gain = observation.gain * jnp.exp(change)
+    sooner_s = np.asarray(sooner_beside_s(observation, loads(places), gain))
+    alone_s = np.asarray(places.offer.local_s[:, 0])
+    assert np.all(sooner_s >= 0)
+    assert np.all(sooner_s <= alone_s * (1 + 1e-6))
+    load = loads(places)
+    beside_s = cost_s(observation, jnp.zeros_like(load.now), load.work_s, load.typical, gain)[:, 0]
+    np.testing.assert_allclose(sooner_s, alone_s - beside_s, rtol=1e-4, atol=1e-4)
 
 
 def test_home_is_reckoned_without_the_user_itself() -> None:
@@ -82,43 +120,71 @@ def test_home_is_reckoned_without_the_user_itself() -> None:
     users = len(observation.host)
     own = float(jnp.sqrt(jnp.asarray(1.0)))
     usual = Usual(jnp.tile(jnp.asarray([own / 2, -own / 2]), (users, 1)), jnp.ones(users))
-    found = from_home(weighed(observation, [own, 0.0], usual))
-    np.testing.assert_allclose(found.now_s[0, 0], found.now_s[0, 1], rtol=1e-5)
-    np.testing.assert_allclose(found.usual_s[0, 0], found.usual_s[0, 1], rtol=1e-5)
+    found = loads(weighed(observation, [own, 0.0], usual))
+    np.testing.assert_allclose(found.now[0], [0, 0], atol=1e-5)
+    np.testing.assert_allclose(found.usual[0], [0, 0], atol=1e-5)
 
 
 def test_a_clock_is_no_load_that_goes() -> None:
     """Two idle servers, one four times as fast: so it will be, whatever was heard."""
-    found = from_home(weighed(seen(network([1e9, 4e9], line(2)), [0], [0]), [0.0, 0.0]))
-    assert float(found.typical_s[0, 1]) < float(found.typical_s[0, 0]) - 0.5
-    np.testing.assert_array_equal(found.usual_s, found.typical_s)
+    observation = seen(network([1e9, 4e9], line(2)), [0], [0])
+    load = loads(weighed(observation, [0.0, 0.0]))
+    np.testing.assert_array_equal(load.now, load.usual)
+    here = jnp.zeros_like(load.now)
+    beside_s = cost_s(observation, here, load.work_s, load.usual, observation.gain)
+    assert float(beside_s[0, 1]) < float(beside_s[0, 0]) - 0.5
 
 
 @pytest.mark.parametrize(
     ("hops", "stays"),
     [
-        ([[0.0, 3.0], [0.0, 3.0]], [60.0, 60.0]),  # It stays in its cell for a minute.
-        ([[0.0, 2.0], [0.0, 3.0]], [60.0, 120.0]),  # It is leaving: a hop comes off each minute.
+        ([[0.0, 1.0], [0.0, 1.0]], [60.0, 60.0]),  # It stays in its cell for a minute.
+        ([[0.0, 0.0], [0.0, 1.0]], [60.0, 60.0]),  # It is leaving: that hop comes off in a minute.
+        ([[0.0, 2.0], [0.0, 3.0]], [60.0, 120.0]),  # Three of them, one after the other.
         ([[0.0, 8.0], [0.0, 9.0]], [60.0, 200.0]),  # No longer than the plan was.
     ],
 )
 def test_what_follows_lasts_a_stay_or_until_it_is_back(
     hops: list[list[float]], stays: list[float]
 ) -> None:
-    one = jnp.ones((1, 2))
-    lasts = Lasting.believed(jnp.asarray([60.0]))
-    way_s = jnp.asarray([hops[-1]])[None]
-    ahead = jnp.asarray(hops)[:, None, None]
-    found = after_s2(Beside(one, one, one), lasts, way_s, ahead, jnp.asarray(200.0))
-    expected = np.asarray(hops[-1]) * stays + 60.0
-    np.testing.assert_allclose(found[0, 0], expected, rtol=1e-5)
+    observation = road(2)
+    load = loads(weighed(observation, [0.5, 0.5]))
+    load = load._replace(now=load.usual)  # Nothing is odd at present.
+    ahead = jnp.asarray(hops)[:, None, None] * jnp.ones_like(load.now)
+    found = _after(observation, load, ahead, ahead_s=200.0)
+    far_s, near_s = (
+        cost_s(observation, way, load.work_s, load.usual, observation.gain)[0]
+        for way in (ahead[-1, 0], jnp.zeros_like(load.now))
+    )
+    expected = (far_s - near_s) * jnp.asarray(stays) + near_s * 60.0
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_load_goes_on_closing_after_the_end() -> None:
     """What is left of now fades within its time, and 0.3 of a stay is as usual, the rest as anywhere."""
-    lasts = Lasting.believed(jnp.asarray([60.0]))._replace(gap_s=jnp.asarray([10.0]))
-    beside = Beside(jnp.asarray([[5.0, 3.0]]), jnp.asarray([[2.0, 3.0]]), jnp.ones((1, 2)))
-    flat = jnp.zeros((2, 1, 1, 2))
-    found = after_s2(beside, lasts, jnp.zeros((1, 1, 2)), flat, jnp.asarray(10.0))
-    expected = [60 + 18 * 1 + 10 * np.exp(-1) * 3, 60 + 18 * 2]
-    np.testing.assert_allclose(found[0, 0], expected, rtol=1e-5)
+    observation = road(2)
+    load = loads(weighed(observation, [0.5, 0.5]))
+    now, usual = jnp.zeros_like(load.now).at[:, 0].set(0.9), load.usual.at[:, 0].set(0.7)
+    load = load._replace(now=now, usual=usual)
+    here = jnp.zeros((2, 1, *load.now.shape))
+    found = _after(observation, load, here, ahead_s=10.0, gap_s=10.0)
+    at_s = lambda pull: cost_s(  # noqa: E731
+        observation, here[0, 0], load.work_s, pull, observation.gain
+    )[0]
+    lasting_s = at_s(0.7 * load.typical + 0.3 * usual)
+    expected = 60 * lasting_s + 10 * np.exp(-1) * (at_s(now) - at_s(usual))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def _after(
+    observation: Observation,
+    load: Load,
+    hops: Float[Array, "segments 1 users places"],
+    ahead_s: float,
+    gap_s: float = 60.0,
+) -> Float[Array, "places"]:
+    """What follows for the first user, who stays in a cell for a minute."""
+    users = len(observation.host)
+    lasts = Lasting.believed(jnp.full(users, 60.0))._replace(gap_s=jnp.full(users, gap_s))
+    gain = observation.gain[None]
+    return after_s2(observation, load, lasts, hops, gain, jnp.asarray(ahead_s))[0, 0]

@@ -11,10 +11,10 @@ from worlds import costing, decide, line, network, seen, tiny
 from isma.contract import Memory, Observation
 from isma.errors import PolicyError
 from isma.policies import registry
+from isma.policies.beside import Load
 from isma.policies.dwelling import Lasting
 from isma.policies.heard import Heard, Usual
 from isma.policies.isma2 import Isma2, UserBelief
-from isma.policies.price import Weighed
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
 from isma.simulator.state import reset
@@ -99,9 +99,8 @@ class Timing(Knowing):
 
     sooner_s: tuple[float, ...] = eqx.field(static=True, kw_only=True)
 
-    def _sooner_s(self, places: Weighed, ways: None) -> Array:
-        users = len(places.home)
-        return jnp.broadcast_to(jnp.asarray(self.sooner_s)[:, None, None], (6, 1, users))
+    def _sooner_s(self, observation: Observation, load: Load, gain: Array) -> Array:
+        return jnp.broadcast_to(jnp.asarray(self.sooner_s)[:, None, None], gain.shape)
 
 
 @pytest.mark.parametrize(

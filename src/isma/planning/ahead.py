@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from isma.contract import Observation
-from isma.planning.allocation import Offer, joining, latency_s, local_s
+from isma.planning.allocation import joining, offer_over
 from isma.planning.migration import Move, added_s2, move_between
 
 
@@ -51,13 +51,17 @@ def cost_ahead_s2(
     segment, by the place where the service then is.
     """
     pulls = fading(places.pull, places.usual, fades_s, futures.length_s)
+    server_hz = observation.infrastructure.server_hz[places.server]
+    work_s = observation.requests.cycles[:, None] / server_hz
 
     def cost_s(
         pull: Float[Array, "users places"],
         station: Int[Array, "samples users"],
         uplink_s: Float[Array, "samples users"],
     ) -> Float[Array, "samples users places"]:
-        return joining(_offer(observation, places, station, uplink_s), pull**2).cost_s
+        hops = observation.infrastructure.hops[station[..., None], places.server]
+        offer = offer_over(observation, hops, work_s, uplink_s[..., None])
+        return joining(offer, pull**2).cost_s
 
     by_segment = (jnp.moveaxis(part, 1, 0) for part in (futures.station, futures.uplink_s))
     costs_s = jax.vmap(cost_s)(pulls, *by_segment)
@@ -146,22 +150,3 @@ def _again_s2(
     alone = added_s2(observation, stop_s, jnp.zeros_like(observation.wait_s)[:, None], sooner_s)
     after = added_s2(observation, stop_s, observation.wait_s[:, None], sooner_s)
     return jnp.where(newcomer, -alone, after - alone)
-
-
-def _offer(
-    observation: Observation,
-    places: Places,
-    station: Int[Array, "samples users"],
-    uplink_s: Float[Array, "samples users"],
-) -> Offer:
-    """What each place would mean for a user's tasks somewhere on its way."""
-    infrastructure, requests = observation.infrastructure, observation.requests
-    hops = infrastructure.hops[station[..., None], places.server]
-    hop_s = requests.data_bits / infrastructure.backhaul_rate_bps
-    latency = infrastructure.latency
-    return Offer(
-        local_s=local_s(requests, observation.visible)[:, None],
-        transfer_s=uplink_s[..., None] + hop_s[:, None] * hops,
-        work_s=requests.cycles[:, None] / infrastructure.server_hz[places.server],
-        fixed_s=None if latency is None else latency_s(latency, hops),
-    )

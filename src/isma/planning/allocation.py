@@ -92,15 +92,28 @@ def _offer(
     hops: Float[Array, "users servers"],
     server_hz: Float[Array, "#users servers"],
 ) -> Offer:
+    work_s = observation.requests.cycles[:, None] / server_hz
+    near_s = uplink_s(observation, observation.gain)[:, None]
+    return offer_over(observation, hops, work_s, near_s)
+
+
+def offer_over(
+    observation: Observation,
+    hops: Float[Array, "*#rows users places"],
+    work_s: Float[Array, "users #places"],
+    near_s: Float[Array, "*#rows users 1"],
+) -> Offer:
+    """What places so many hops away mean for users whose radio takes `near_s` for all data of a task."""
     infrastructure, requests = observation.infrastructure, observation.requests
+    far_s = delay.backhaul_time_s(
+        requests.data_bits[:, None], 1.0, hops, infrastructure.backhaul_rate_bps
+    )
+    latency = infrastructure.latency
     return Offer(
         local_s=local_s(requests, observation.visible)[:, None],
-        transfer_s=uplink_s(observation, observation.gain)[:, None]
-        + delay.backhaul_time_s(
-            requests.data_bits[:, None], 1.0, hops, infrastructure.backhaul_rate_bps
-        ),
-        work_s=requests.cycles[:, None] / server_hz,
-        fixed_s=None if infrastructure.latency is None else latency_s(infrastructure.latency, hops),
+        transfer_s=near_s + far_s,
+        work_s=work_s,
+        fixed_s=None if latency is None else latency_s(latency, hops),
     )
 
 

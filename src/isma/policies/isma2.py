@@ -22,7 +22,7 @@ from isma.planning.ahead import at_places, fading, least_ahead_s2
 from isma.planning.allocation import Offers, Split
 from isma.planning.moves import costs_s
 from isma.planning.pools import Pools
-from isma.policies.beside import after_s2, cost_beside, sooner_beside_s
+from isma.policies.beside import Load, after_s2, cost_s, load_of, sooner_beside_s
 from isma.policies.dwelling import Lasting, Seen, look
 from isma.policies.heard import Heard, Usual, hear
 from isma.policies.looks import Ground, Last, looks, place_looks
@@ -176,8 +176,7 @@ class Isma2(Price):
     ) -> Float[Array, "users places"] | None:
         """What going to each place now adds beyond the present moment, if the best moves follow.
 
-        All is reckoned against home at present. What is saved by load fades as services move on, and
-        what is saved in hops goes as the user does.
+        All is reckoned against home at present: hops and channel as the user goes, load as services move on.
         """
         observation = places.observation
         alone = observation.visibility is Visibility.USER
@@ -189,20 +188,16 @@ class Isma2(Price):
         foremost = saved_s.at[user, places.home].set(jnp.inf)
         column = jax.lax.top_k(foremost, min(self.places, number))[1]
         take = lambda part: jnp.take_along_axis(part, column, axis=1)  # noqa: E731
-        server = take(jnp.broadcast_to(places.server, saved_s.shape))
         length_s = jnp.asarray(LENGTHS_S[: self.segments])
-        ways, beside = (
-            None if way is None else self._ways(way),
-            cost_beside(places, joined_s, column),
-        )
-        hops = self._hops_ahead(observation, server, way, ways)
-        way_s = places.hop_s[:, None] * hops
-        load_s = fading(beside.now_s, beside.usual_s, lasts.gap_s, length_s)
-        rest_s2 = after_s2(beside, lasts, way_s[-1], hops[-2:], jnp.sum(length_s))
-        sooner_s = self.caution * self._sooner_s(places, ways)
-        cost_s2 = least_ahead_s2(
-            observation, server, length_s, way_s + load_s[:, None], rest_s2, sooner_s
-        )
+        ways = None if way is None else self._ways(way)
+        load = load_of(places, column)
+        hops = self._hops_ahead(observation, load.server, way, ways)
+        gain = self._gain_ahead(observation, ways)
+        sooner_s = self._sooner_s(observation, load, gain)
+        pull = fading(load.now, load.usual, lasts.gap_s, length_s)
+        then_s = cost_s(observation, hops, load.work_s, pull[:, None], gain)
+        rest_s2 = after_s2(observation, load, lasts, hops[-2:], gain[-1], jnp.sum(length_s))
+        cost_s2 = least_ahead_s2(observation, load.server, length_s, then_s, rest_s2, sooner_s)
         # To stay now and go after the first segment is among the ways: going now saves no more than that.
         more_s = (cost_s2 - cost_s2[:, :1]) / length_s[0]
         return at_places(more_s + take(saved_s), column, number)
@@ -225,15 +220,21 @@ class Isma2(Price):
         begins = jnp.concatenate([jnp.zeros_like(ends[:1]), ends[:-1]])
         return jnp.maximum(now + (begins + ends) / 2, 0)
 
-    def _sooner_s(self, places: Weighed, ways: Ways | None) -> Float[Array, "segments paths users"]:
-        """By how much a service does a task sooner than its user alone, as the user's channel will be."""
-        now_s = sooner_beside_s(places, places.observation.gain)
+    def _gain_ahead(
+        self, observation: Observation, ways: Ways | None
+    ) -> Float[Array, "segments paths users"]:
+        """Each user's channel gain midway through each segment, in log; without a model as now."""
+        gain = observation.gain
         if ways is None:
-            return jnp.broadcast_to(now_s, (self.segments, 1, len(now_s)))
-        changes = jnp.cumsum(jnp.moveaxis(ways.channel.mean, 0, 1)[: self.segments], axis=0)
-        ends_s = sooner_beside_s(places, places.observation.gain * jnp.exp(changes))
-        begins_s = jnp.concatenate([jnp.broadcast_to(now_s, ends_s[:1].shape), ends_s[:-1]])
-        return (begins_s + ends_s) / 2
+            return jnp.broadcast_to(gain, (self.segments, 1, *gain.shape))
+        changes = jnp.moveaxis(ways.channel.mean, 0, 1)[: self.segments]
+        return gain * jnp.exp(jnp.cumsum(changes, axis=0) - changes / 2)
+
+    def _sooner_s(
+        self, observation: Observation, load: Load, gain: Float[Array, "segments paths users"]
+    ) -> Float[Array, "segments paths users"]:
+        """By how much a service is taken to do a task sooner than its user alone."""
+        return self.caution * sooner_beside_s(observation, load, gain)
 
     def _ways(self, way: Way) -> Ways:
         """Imagined futures, paths first."""

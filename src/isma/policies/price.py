@@ -73,8 +73,6 @@ class Weighed(NamedTuple):
     """√λ of each, with the user where it is."""
     typical: Float[Array, "users"]
     """Mean √λ of all servers."""
-    hop_s: Float[Array, "users"]
-    """What a hop costs a task."""
     certain_s: Float[Array, "users places"]
     """What of going there is saved whatever others do: hops."""
     usual: Usual | None = None
@@ -187,7 +185,7 @@ class Price(Policy):
         pull, usual = jnp.sqrt(price_s[row]), jax.tree.map(lambda part: part[row], usual)
         places = Weighed(
             *(observation, offer, everywhere[None], observation.host, pull, jnp.mean(pull, axis=1)),
-            *(hop_s, certain_s, usual),
+            *(certain_s, usual),
         )
         later_s = self.later_s(places, lasts, way)
         return best_moves(
@@ -251,7 +249,7 @@ class Price(Policy):
         lasts, way = jax.tree.map(lambda part: part[row], (now.lasts, now.way))
         weighed = Weighed(
             *(few, offer_s, server, jnp.zeros_like(host), pull_there),
-            *(jnp.mean(pull, axis=1)[maker_row], hop_s, certain_s, usual),
+            *(jnp.mean(pull, axis=1)[maker_row], certain_s, usual),
         )
         later_s = self.later_s(weighed, lasts, way)
         if later_s is not None:

@@ -65,9 +65,7 @@ def reckon(policy: Policy, memory: Memory, observation: Observation) -> Reckoned
     certain_s = judge.certain_s(observation, hop_s, everywhere)
     usual = jax.tree.map(lambda part: part[row], usual)
     typical = jnp.mean(pull, axis=1)
-    places = Weighed(
-        *(observation, offer, everywhere[None], host, pull, typical, hop_s, certain_s, usual)
-    )
+    places = Weighed(*(observation, offer, everywhere[None], host, pull, typical, certain_s, usual))
     later_s = judge.later_s(places, lasts, way)
     return Reckoned(
         here.time_s,
