@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import Array, Float
-from worlds import at_random, line, network, seen
+from worlds import at_random, costing, line, network, seen
 
 from isma.contract import Latency, Observation
 from isma.planning.allocation import offers
@@ -16,6 +17,7 @@ from isma.planning.moves import costs_s
 from isma.policies.beside import Load, after_s2, cost_s, load_of, sooner_beside_s
 from isma.policies.dwelling import Lasting
 from isma.policies.heard import Usual
+from isma.policies.isma2 import Isma2
 from isma.policies.price import Weighed
 
 SLOW = Latency(jnp.asarray(0.01), jnp.asarray(0.3))
@@ -64,7 +66,7 @@ def test_as_things_are_it_costs_what_moves_are_weighed_by(seed: int) -> None:
     all_s = costs_s(places.offer, places.home, places.pull)
     weighed_s = jnp.take_along_axis(all_s, load.server, axis=1)
     found_s = cost_s(observation, hops, load.work_s, load.now, observation.gain)
-    np.testing.assert_allclose(found_s, weighed_s, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found_s, weighed_s, rtol=1e-5)
 
 
 def test_who_is_served_farther_away_minds_load_less() -> None:
@@ -91,27 +93,33 @@ def test_part_of_a_hop_costs_part_of_its_delay() -> None:
 
 @pytest.mark.parametrize("servers", [3, 12, 120])
 def test_how_many_servers_there_are_makes_no_stop_cheaper(servers: int) -> None:
-    """Most of a long road is too far to be served from."""
-    many, few = (weighed(road(number), [0.5] * number) for number in (servers, 3))
-    at = lambda places: sooner_beside_s(  # noqa: E731
-        places.observation, loads(places), places.observation.gain
-    )
-    np.testing.assert_allclose(at(many), at(few), rtol=1e-5)
+    """Most of a long road is too far to be served from, which makes none of it emptier."""
+
+    def next_door_s(number: int) -> float:
+        places = weighed(costing(road(number), downtime_s=2.0), [0.5] * number)
+        lasts = Lasting.believed(jnp.full(len(places.home), 60.0))
+        later_s = Isma2().later_s(places, lasts, None)
+        assert later_s is not None
+        return float(later_s[0, 1])
+
+    assert next_door_s(servers) == pytest.approx(next_door_s(2), rel=1e-5)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**31), st.floats(-3, 3))
 def test_it_is_sooner_by_no_more_than_a_task_takes_alone(seed: int, change: float) -> None:
     observation = at_random(seed)
-    places = weighed(observation, [0.1, 3.0, 8.0])
+    load = loads(weighed(observation, [3.0] * 3))
     gain = observation.gain * jnp.exp(change)
-    sooner_s = np.asarray(sooner_beside_s(observation, loads(places), gain))
-    alone_s = np.asarray(places.offer.local_s[:, 0])
-    assert np.all(sooner_s >= 0)
-    assert np.all(sooner_s <= alone_s * (1 + 1e-6))
-    load = loads(places)
-    beside_s = cost_s(observation, jnp.zeros_like(load.now), load.work_s, load.typical, gain)[:, 0]
-    np.testing.assert_allclose(sooner_s, alone_s - beside_s, rtol=1e-4, atol=1e-4)
+    sooner_s = np.asarray(sooner_beside_s(observation, load, gain))
+    near = eqx.tree_at(lambda net: net.hops, observation.infrastructure, jnp.zeros((3, 3)))
+    there = weighed(replace(observation, infrastructure=near, gain=gain), [3.0] * 3)
+    beside_s = costs_s(there.offer, there.home, there.pull)
+    alone_s = np.asarray(there.offer.local_s[:, 0])
+    elsewhere = (np.asarray(there.home) + 1) % 3
+    expected_s = alone_s - np.asarray(beside_s)[np.arange(len(alone_s)), elsewhere]
+    np.testing.assert_allclose(sooner_s, expected_s, rtol=1e-4, atol=1e-5)
+    assert np.all((sooner_s >= 0) & (sooner_s <= alone_s * (1 + 1e-6)))
 
 
 def test_home_is_reckoned_without_the_user_itself() -> None:
@@ -161,18 +169,18 @@ def test_what_follows_lasts_a_stay_or_until_it_is_back(
 
 
 def test_load_goes_on_closing_after_the_end() -> None:
-    """What is left of now fades within its time, and 0.3 of a stay is as usual, the rest as anywhere."""
+    """What is left of now is so for its time, and 0.3 of a stay is as usual, the rest as anywhere."""
     observation = road(2)
     load = loads(weighed(observation, [0.5, 0.5]))
     now, usual = jnp.zeros_like(load.now).at[:, 0].set(0.9), load.usual.at[:, 0].set(0.7)
     load = load._replace(now=now, usual=usual)
-    here = jnp.zeros((2, 1, *load.now.shape))
-    found = _after(observation, load, here, ahead_s=10.0, gap_s=10.0)
+    hop = jnp.ones((2, 1, *load.now.shape))  # A hop away, each costs less.
+    found = _after(observation, load, hop, ahead_s=10.0, gap_s=10.0)
     at_s = lambda pull: cost_s(  # noqa: E731
-        observation, here[0, 0], load.work_s, pull, observation.gain
+        observation, hop[0, 0], load.work_s, pull, observation.gain
     )[0]
-    lasting_s = at_s(0.7 * load.typical + 0.3 * usual)
-    expected = 60 * lasting_s + 10 * np.exp(-1) * (at_s(now) - at_s(usual))
+    left = usual + np.exp(-1) * (now - usual)
+    expected = 60 * at_s(0.7 * load.typical + 0.3 * usual) + 10 * (at_s(left) - at_s(usual))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 

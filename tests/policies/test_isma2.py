@@ -1,15 +1,18 @@
 """isma2: `price` where nothing is foreseen, and otherwise where its model says that users will be."""
 
+from dataclasses import replace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jaxtyping import Array, Float
-from worlds import costing, decide, line, network, seen, tiny
+from worlds import USERS, costing, decide, line, network, seen, tiny
 
 from isma.contract import Memory, Observation
 from isma.errors import PolicyError
+from isma.model.outlook import Normal, Ways
 from isma.policies import registry
 from isma.policies.beside import Load
 from isma.policies.dwelling import Lasting
@@ -97,10 +100,10 @@ def test_a_plan_knows_that_a_service_can_move_again() -> None:
 class Timing(Knowing):
     """A task is done so much sooner by the service than alone, segment by segment."""
 
-    sooner_s: tuple[float, ...] = eqx.field(static=True, kw_only=True)
+    sooner_s: Float[Array, "segments"] = eqx.field(kw_only=True)
 
     def _sooner_s(self, observation: Observation, load: Load, gain: Array) -> Array:
-        return jnp.broadcast_to(jnp.asarray(self.sooner_s)[:, None, None], gain.shape)
+        return jnp.broadcast_to(self.sooner_s[:, None, None], gain.shape)
 
 
 @pytest.mark.parametrize(
@@ -115,8 +118,56 @@ def test_a_service_stops_when_that_costs_least(sooner_s: tuple[float, ...], goes
     """Two hops of 1 s are saved by a stop of 10 s, which is 50 s² where it is waited for."""
     way = jnp.asarray([THERE] * 6)[:, None, None, :]
     observation = costing(seen(network([1e9] * 3, line(3)), [0], [2]), downtime_s=10.0)
-    policy = Timing(hops=way, sooner_s=sooner_s, spread=0.0)
+    policy = Timing(hops=way, sooner_s=jnp.asarray(sooner_s), spread=0.0)
     assert int(decide(policy, observation).server[0]) == goes_to
+
+
+@pytest.mark.parametrize(("sooner_s", "goes_to"), [(1.5, 2), (2.5, 0)])
+def test_a_stop_counts_twice(sooner_s: float, goes_to: int) -> None:
+    """Two hops of 1 s for the 126 s of the plan and a minute are 372 s²; a stop of 100 s costs twice what
+    comes later meanwhile, 300 and 500 s²."""
+    way = jnp.asarray([THERE] * 6)[:, None, None, :]
+    observation = costing(seen(network([1e9] * 3, line(3)), [0], [2]), downtime_s=100.0)
+    policy = Timing(hops=way, sooner_s=jnp.full(6, sooner_s), spread=0.0)
+    assert int(decide(policy, observation).server[0]) == goes_to
+
+
+class Fading(Knowing):
+    """Each user's channel gain will be so many times that of now, segment by segment."""
+
+    gain: Float[Array, "segments"] = eqx.field(kw_only=True)
+
+    def _gain_ahead(self, observation: Observation, ways: None) -> Array:
+        return self.gain[:, None, None] * observation.gain
+
+
+@pytest.mark.parametrize(
+    ("gain", "goes_to"),
+    [
+        ((1.0,) * 6, 2),
+        ((1.0, *(1e-9,) * 5), 0),  # From then on it does its tasks alone, wherever its service is.
+        ((*(1.0,) * 5, 1e-9), 0),  # So it does once the plan has ended.
+    ],
+)
+def test_who_will_be_out_of_reach_needs_no_service_nearby(
+    gain: tuple[float, ...], goes_to: int
+) -> None:
+    """Two hops of 1 s are saved in the minute of the plan and in that after it."""
+    way = jnp.asarray([THERE] * 6)[:, None, None, :]
+    observation = costing(seen(network([1e9] * 3, line(3)), [0], [2]), downtime_s=17.0)
+    policy = Fading(hops=way, gain=jnp.asarray(gain), spread=0.0)
+    assert int(decide(policy, observation).server[0]) == goes_to
+
+
+def test_a_channel_is_foretold_midway_in_each_future() -> None:
+    """Two futures of two segments: what was drawn in them adds up."""
+    drawn = jnp.asarray([[0.2, -1.0], [-0.4, 3.0]])[:, :, None] * jnp.ones(USERS)
+    nothing = jnp.zeros_like(drawn)
+    ways = Ways(nothing, nothing, Normal(nothing, nothing), drawn, nothing[..., None])
+    observation = replace(seen(network([1e9], [[0.0]]), [0]), gain=jnp.full(USERS, 1e-9))
+    found = Isma2(segments=2)._gain_ahead(observation, ways)
+    expected = 1e-9 * np.exp([[0.1, -0.2], [0.2 - 0.5, -0.4 + 1.5]])
+    np.testing.assert_allclose(found[..., 0], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,8 @@ class Ways(NamedTuple):
     """Log-odds that its service is moved in it, if it has not been before."""
     channel: Normal
     """Change of the log of its signal-to-noise ratio (segments, users)."""
+    drawn: Float[Array, "segments users"]
+    """What that change is in this future."""
     state: Float[Array, "segments users width"]
 
 
@@ -174,7 +176,7 @@ class Outlook(eqx.Module):
             channel = _normal(self.channel(state), long)
             was = _drawn(channel, segment, noise, came)
             events = self.events(state)
-            found.append(Ways(events[:, 0], events[:, 1], channel, state))
+            found.append(Ways(events[:, 0], events[:, 1], channel, was, state))
         return _stacked(found)
 
     def to_places(

@@ -18,7 +18,7 @@ _RECEDES = 0.1
 
 
 class Load(NamedTuple):
-    """√λ of some places for each user, without the user itself. Home is first."""
+    """√λ of some places for each user. Home is first, and without the user itself."""
 
     server: Int[Array, "users places"]
     work_s: Float[Array, "users places"]
@@ -27,7 +27,7 @@ class Load(NamedTuple):
     usual: Float[Array, "users places"]
     """What each comes back to."""
     typical: Float[Array, "users 1"]
-    """That of a server as full as all are on average."""
+    """That of a server as full as all are on average, the user among them."""
 
 
 def load_of(places: Weighed, column: Int[Array, "users places"]) -> Load:
@@ -80,16 +80,17 @@ def after_s2(
 ) -> Float[Array, "paths users places"]:
     """What follows the end of a plan `ahead_s` long, by where a service then is: delay of tasks times time.
 
-    A user is taken to stay in its cell as long as it did so far, as far from each place as in the end.
-    Whom it is leaving behind by then, as the last hops tell, it comes back to at best by a hop a stay. Loads
-    go on closing, and the services of servers that are usually fuller go on leaving.
+    A user is taken to stay in its cell as long as it did so far, as far from each place as in the last
+    segment. Whom it is leaving behind by then, as the last hops tell, it comes back to at best by a hop a
+    stay, as if each hop cost the same. Loads go on closing from where they are then, and the services of
+    servers that are usually fuller go on leaving.
     """
     stay_s = lasts.hops_s[:, None]
     back_s = jnp.clip(stay_s * (1 + hops[-1]) / 2, stay_s, jnp.maximum(stay_s, ahead_s))
     comes_s = jnp.where(hops[-1] > hops[0] + _RECEDES, back_s, stay_s)
-    left_s = (jnp.exp(-ahead_s / lasts.gap_s) * lasts.gap_s)[:, None]
+    left = load.usual + jnp.exp(-ahead_s / lasts.gap_s)[:, None] * (load.now - load.usual)
     lasting = load.typical + _STAYS_FULL * (load.usual - load.typical)
     far = lambda pull: cost_s(observation, hops[-1], load.work_s, pull, gain)  # noqa: E731
     near_s = cost_s(observation, jnp.zeros_like(hops[-1]), load.work_s, lasting, gain)
-    closing_s2 = left_s * (far(load.now) - far(load.usual))
+    closing_s2 = lasts.gap_s[:, None] * (far(left) - far(load.usual))
     return comes_s * (far(lasting) - near_s) + closing_s2 + stay_s * near_s

@@ -193,7 +193,7 @@ class Isma2(Price):
         load = load_of(places, column)
         hops = self._hops_ahead(observation, load.server, way, ways)
         gain = self._gain_ahead(observation, ways)
-        sooner_s = self._sooner_s(observation, load, gain)
+        sooner_s = self.caution * self._sooner_s(observation, load, gain)
         pull = fading(load.now, load.usual, lasts.gap_s, length_s)
         then_s = cost_s(observation, hops, load.work_s, pull[:, None], gain)
         rest_s2 = after_s2(observation, load, lasts, hops[-2:], gain[-1], jnp.sum(length_s))
@@ -223,18 +223,18 @@ class Isma2(Price):
     def _gain_ahead(
         self, observation: Observation, ways: Ways | None
     ) -> Float[Array, "segments paths users"]:
-        """Each user's channel gain midway through each segment, in log; without a model as now."""
+        """Each user's channel gain midway in dB through each segment; without a model as now."""
         gain = observation.gain
         if ways is None:
             return jnp.broadcast_to(gain, (self.segments, 1, *gain.shape))
-        changes = jnp.moveaxis(ways.channel.mean, 0, 1)[: self.segments]
+        changes = jnp.moveaxis(ways.drawn, 0, 1)[: self.segments]
         return gain * jnp.exp(jnp.cumsum(changes, axis=0) - changes / 2)
 
     def _sooner_s(
         self, observation: Observation, load: Load, gain: Float[Array, "segments paths users"]
     ) -> Float[Array, "segments paths users"]:
-        """By how much a service is taken to do a task sooner than its user alone."""
-        return self.caution * sooner_beside_s(observation, load, gain)
+        """By how much a service does a task sooner than its user alone."""
+        return sooner_beside_s(observation, load, gain)
 
     def _ways(self, way: Way) -> Ways:
         """Imagined futures, paths first."""

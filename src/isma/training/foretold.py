@@ -117,10 +117,9 @@ def foretold(model: Outlook, window: Window) -> _Foretold:
         def future(drawn: Array) -> tuple[Array, Array, Array, Array, Array]:
             prices = model.prices(latent.server, drawn[:, 0])
             ways = model.ways(latent.user, latent.server[host], prices.drawn[:, host], drawn[:, 1])
-            drawn_channel = ways.channel.mean + ways.channel.std * drawn[:, 1:]
             stays = lambda odds: jnp.cumprod(jax.nn.sigmoid(-odds), axis=0)  # noqa: E731
             return (
-                jnp.cumsum(drawn_channel, axis=0),
+                jnp.cumsum(ways.drawn, axis=0),
                 jnp.cumsum(prices.drawn, axis=0),
                 1 - stays(ways.leaves),
                 1 - stays(ways.moves),
