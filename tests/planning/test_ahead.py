@@ -9,7 +9,7 @@ import pytest
 from worlds import costing, line, network, seen
 
 from isma.contract import Observation
-from isma.planning.ahead import Futures, Places, cost_ahead_s2
+from isma.planning.ahead import Futures, Places, cost_ahead_s2, over_stops
 from isma.planning.allocation import Offer, joining
 from isma.planning.migration import move_between
 
@@ -97,3 +97,16 @@ def cost(
         total += LENGTH_S[segment] * float(joining(offer, jnp.asarray(root**2)).cost_s)
         at = place
     return total
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_stop_is_averaged_over_the_segments_that_it_lasts_through(number: int) -> None:
+    """As moment by moment, over stops within a segment, through several and beyond the last."""
+    value = np.random.default_rng(6).uniform(0.1, 2, (3, 2, 2))
+    stop_s = np.array([[1.0, 2.5], [6.0, 30.0]])
+    found = over_stops(jnp.asarray(value), jnp.asarray(LENGTH_S), number, jnp.asarray(stop_s))
+    end_s = np.cumsum(LENGTH_S)
+    for sample, user, place in itertools.product(range(2), repeat=3):
+        moments_s = end_s[number] - LENGTH_S[number] + np.linspace(0, stop_s[user, place], 20001)
+        at = np.minimum(np.searchsorted(end_s, moments_s, side="right"), 2)
+        assert found[sample, user, place] == pytest.approx(value[at, sample, user].mean(), rel=1e-3)

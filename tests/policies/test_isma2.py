@@ -122,13 +122,22 @@ def test_a_service_stops_when_that_costs_least(sooner_s: tuple[float, ...], goes
     assert int(decide(policy, observation).server[0]) == goes_to
 
 
-@pytest.mark.parametrize(("sooner_s", "goes_to"), [(1.5, 2), (2.5, 0)])
-def test_a_stop_counts_twice(sooner_s: float, goes_to: int) -> None:
-    """Two hops of 1 s for the 126 s of the plan and a minute are 372 s²; a stop of 100 s costs twice what
-    comes later meanwhile, 300 and 500 s²."""
+@pytest.mark.parametrize(
+    ("first_s", "then_s", "goes_to"),
+    [
+        (3.5, 3.5, 2),  # A stop of 100 s costs 350 s².
+        (4.0, 4.0, 0),
+        (1.0, 4.0, 0),  # It outlasts the 2 s in which it would cost little: 394 s².
+        (20.0, 3.0, 0),  # 334 s², but 300 two seconds later.
+    ],
+)
+def test_a_stop_costs_what_comes_later_while_it_lasts(
+    first_s: float, then_s: float, goes_to: int
+) -> None:
+    """Two hops of 1 s for the 126 s of the plan and a minute are 372 s²."""
     way = jnp.asarray([THERE] * 6)[:, None, None, :]
     observation = costing(seen(network([1e9] * 3, line(3)), [0], [2]), downtime_s=100.0)
-    policy = Timing(hops=way, sooner_s=jnp.full(6, sooner_s), spread=0.0)
+    policy = Timing(hops=way, sooner_s=jnp.asarray([first_s, *(then_s,) * 5]), spread=0.0)
     assert int(decide(policy, observation).server[0]) == goes_to
 
 
@@ -171,7 +180,7 @@ def test_a_channel_is_foretold_midway_in_each_future() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["segments=0", "segments=7", "paths=0", "prices=2", "model=3", "caution=-1"]
+    "option", ["segments=0", "segments=7", "paths=0", "prices=2", "model=3"]
 )
 def test_what_cannot_be_planned_is_refused(option: str) -> None:
     with pytest.raises(PolicyError, match=option.split("=")[0]):

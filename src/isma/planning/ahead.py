@@ -16,6 +16,9 @@ from isma.contract import Observation
 from isma.planning.allocation import joining, offer_over
 from isma.planning.migration import Move, added_s2, move_between
 
+_SHORTEST_S = 1e-6
+"""Of a stop that is none, any mean will do."""
+
 
 class Futures(NamedTuple):
     """What may come: samples of users' ways, in segments of time from now on."""
@@ -79,26 +82,49 @@ def least_ahead_s2(
     """The same, by what serving a user at each place costs a task of it in each segment. Home is first.
 
     `sooner_s` tells when a stop costs least: by how much its service does a task sooner than the user
-    alone, if known (isma.planning.migration.added_s2).
+    alone, if known (isma.planning.migration.added_s2), on average while it stands still.
     """
     move, none = _moves(observation, server), jnp.zeros((len(server), 1, 1))
 
+    def apart_s(number: Array | int, stop_s: Array) -> Array | None:
+        return None if sooner_s is None else over_stops(sooner_s, length_s, number, stop_s)
+
     def back(
-        after_s2: Float[Array, "samples users places"], segment: tuple[Array, Array, Array | None]
+        after_s2: Float[Array, "samples users places"], segment: tuple[Array, Array]
     ) -> tuple[Array, Array]:
-        length_s, cost_s, sooner_s = segment
-        apart_s = None if sooner_s is None else sooner_s[..., None, None]
-        delay_s2 = added_s2(observation, move.stop_s, none, apart_s)
-        cost_s2 = length_s * cost_s
+        number, cost_s = segment
+        delay_s2 = added_s2(observation, move.stop_s, none, apart_s(number, move.stop_s))
+        cost_s2 = length_s[number] * cost_s
         # While state is copied ahead, what the old place costs is still paid.
-        part = jnp.minimum(move.ahead_s, length_s) / length_s
+        part = jnp.minimum(move.ahead_s, length_s[number]) / length_s[number]
         late_s2 = part * (cost_s2[..., :, None] - cost_s2[..., None, :])
         moving = delay_s2 + late_s2 + (cost_s2 + after_s2)[..., None, :]
         return jnp.min(moving, axis=-1), moving[..., 0, :]
 
-    _, from_home = jax.lax.scan(back, rest_s2, (length_s, cost_s, sooner_s), reverse=True)
-    now_s = None if sooner_s is None else jnp.mean(sooner_s[0], axis=0)[:, None]
-    return jnp.mean(from_home[0], axis=0) + _again_s2(observation, move.stop_s[:, 0], now_s)
+    _, from_home = jax.lax.scan(back, rest_s2, (jnp.arange(len(length_s)), cost_s), reverse=True)
+    again_s2 = _again_s2(observation, move.stop_s[:, 0], apart_s(0, move.stop_s[:, 0]))
+    return jnp.mean(from_home[0] + again_s2, axis=0)
+
+
+def over_stops(
+    value: Float[Array, "segments samples users"],
+    length_s: Float[Array, "segments"],
+    number: Int[Array, ""] | int,
+    stop_s: Float[Array, "users *places"],
+) -> Float[Array, "samples users *places"]:
+    """Mean of what is so in each segment over stops that begin with one of them.
+
+    A stop may outlast the segment in which it begins, and then costs what it does in the next ones; after
+    the last all stays as in that.
+    """
+    end_s = jnp.cumsum(length_s)
+    left_s = jnp.maximum(end_s - (end_s - length_s)[number], 0)
+    value = value.reshape(*value.shape, *(1,) * (stop_s.ndim - 1))
+    total = value[-1] * stop_s
+    for segment in range(len(length_s) - 1):
+        beyond = value[segment] - value[segment + 1]
+        total = total + beyond * jnp.minimum(left_s[segment], stop_s)
+    return total / jnp.maximum(stop_s, _SHORTEST_S)
 
 
 def fading(
@@ -143,8 +169,8 @@ def _moves(observation: Observation, server: Int[Array, "users places"]) -> Move
 def _again_s2(
     observation: Observation,
     stop_s: Float[Array, "users places"],
-    sooner_s: Float[Array, "users 1"] | None,
-) -> Float[Array, "users places"]:
+    sooner_s: Float[Array, "samples users places"] | None,
+) -> Float[Array, "*samples users places"]:
     """What a first move adds while an earlier stop lasts; a newcomer's is free, which spares its stop."""
     newcomer = (observation.decides & ~observation.due[observation.host])[:, None]
     alone = added_s2(observation, stop_s, jnp.zeros_like(observation.wait_s)[:, None], sooner_s)

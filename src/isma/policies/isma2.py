@@ -29,10 +29,6 @@ from isma.policies.looks import Ground, Last, looks, place_looks
 from isma.policies.price import Price, Weighed
 from isma.world.scenario import Scenario, Visibility
 
-CAUTION = 2.0
-"""Times that a stop is taken to be worse than is reckoned."""
-
-
 class UserBelief(eqx.Module):
     """What is remembered of each user; it travels with the service."""
 
@@ -71,9 +67,6 @@ class Isma2(Price):
     """Segments of time that are planned over, each twice as long as the one before."""
     places: int = eqx.field(static=True, default=16)
     """Servers that are planned with for each user, home included."""
-    caution: float = eqx.field(static=True, default=CAUTION)
-    """Tasks done alone in a stop are taken to be so many times later than is reckoned: that is certain, and
-    what a move gains is foretold."""
     paths: int = eqx.field(static=True, default=1)
     """Futures that are imagined; one is that in which all goes on as is expected."""
     prices: int = eqx.field(static=True, default=1)
@@ -88,8 +81,6 @@ class Isma2(Price):
             raise PolicyError(f"isma2: places must be at least 1, got {self.places}")
         if self.paths < 1:
             raise PolicyError(f"isma2: paths must be at least 1, got {self.paths}")
-        if self.caution < 0:
-            raise PolicyError(f"isma2: caution must be 0 or more, got {self.caution:g}")
         if self.prices not in (0, 1):
             raise PolicyError(f"isma2: prices must be 0 or 1, got {self.prices}")
 
@@ -193,7 +184,7 @@ class Isma2(Price):
         load = load_of(places, column)
         hops = self._hops_ahead(observation, load.server, way, ways)
         gain = self._gain_ahead(observation, ways)
-        sooner_s = self.caution * self._sooner_s(observation, load, gain)
+        sooner_s = self._sooner_s(observation, load, gain)
         pull = fading(load.now, load.usual, lasts.gap_s, length_s)
         then_s = cost_s(observation, hops, load.work_s, pull[:, None], gain)
         rest_s2 = after_s2(observation, load, lasts, hops[-2:], gain[-1], jnp.sum(length_s))

@@ -17,7 +17,7 @@ from isma.planning.cross_entropy import PAPER, Budget
 from isma.policies import dqn as dqns
 from isma.policies import drac as dracs
 from isma.policies.dwelling import PRIOR_S
-from isma.policies.isma2 import CAUTION, Isma2
+from isma.policies.isma2 import Isma2
 from isma.policies.latent import LatentPlanner
 
 BUDGETS = {"default": Budget(64, 4, 10, 8), "paper": PAPER}
@@ -63,7 +63,6 @@ def isma2(
     prices: int = 1,
     segments: int = len(LENGTHS_S),
     stay_s: float = PRIOR_S,
-    caution: float = CAUTION,
     paths: int = 1,
 ) -> Policy:
     """Prices, and a plan along a learned outlook on where users are going; `model=0` is without that."""
@@ -75,7 +74,6 @@ def isma2(
         prices=prices,
         segments=segments,
         stay_s=stay_s,
-        caution=caution,
         paths=paths,
     )
 
