@@ -9,7 +9,7 @@ import pytest
 from worlds import costing, line, network, seen
 
 from isma.contract import Observation
-from isma.planning.ahead import Futures, Places, cost_ahead_s2, over_stops
+from isma.planning.ahead import Futures, Places, cost_ahead_s2, least_ahead_s2
 from isma.planning.allocation import Offer, joining
 from isma.planning.migration import move_between
 
@@ -23,7 +23,7 @@ def world(kind: str) -> Observation:
     made = costing(seen(network([1e9] * 3, line(3)), [0, 2], [0, 1], size=2), downtime_s=0.7)
     made = eqx.tree_at(lambda o: o.requests.downtime_per_hop_s, made, jnp.array([0.3, 0.3]))
     if kind == "waiting":
-        return eqx.tree_at(lambda o: o.wait_s, made, jnp.array([1.5, 0.0]))
+        return eqx.tree_at(lambda o: o.wait_s, made, jnp.array([2.8, 0.0]))
     if kind == "newcomer":
         return eqx.tree_at(lambda o: o.due, made, jnp.array([False, True, True]))
     return made
@@ -87,8 +87,8 @@ def cost(
                 ).stop_s
             )
             total += stop_s**2 / 2
-            if segment == 0:
-                total += stop_s * float(observation.wait_s[user])
+            if at == 0:
+                total += stop_s * max(float(observation.wait_s[user]) - begin_s[segment], 0)
         kept = np.exp(-(begin_s[segment] + LENGTH_S[segment] / 2) / FADES_S)
         root = USUAL + kept * (pull[user, place] - USUAL)
         way = abs(int(future.station[sample, segment, user]) - server[user, place])
@@ -99,14 +99,66 @@ def cost(
     return total
 
 
-@pytest.mark.parametrize("number", [0, 1, 2])
-def test_a_stop_is_averaged_over_the_segments_that_it_lasts_through(number: int) -> None:
-    """As moment by moment, over stops within a segment, through several and beyond the last."""
-    value = np.random.default_rng(6).uniform(0.1, 2, (3, 2, 2))
-    stop_s = np.array([[1.0, 2.5], [6.0, 30.0]])
-    found = over_stops(jnp.asarray(value), jnp.asarray(LENGTH_S), number, jnp.asarray(stop_s))
-    end_s = np.cumsum(LENGTH_S)
-    for sample, user, place in itertools.product(range(2), repeat=3):
-        moments_s = end_s[number] - LENGTH_S[number] + np.linspace(0, stop_s[user, place], 20001)
-        at = np.minimum(np.searchsorted(end_s, moments_s, side="right"), 2)
-        assert found[sample, user, place] == pytest.approx(value[at, sample, user].mean(), rel=1e-3)
+def test_as_all_sequences_where_stops_cost_what_is_lost_meanwhile() -> None:
+    """User 0 still waits for an earlier stop as the plan begins, and user 1 has just come."""
+    observation = eqx.tree_at(
+        lambda o: (o.wait_s, o.due),
+        world("plain"),
+        (jnp.array([2.8, 0.0]), jnp.array([True, True, False])),
+    )
+    rng = np.random.default_rng(7)
+    server = np.array([[0, 1, 2], [2, 1, 0]])
+    cost_s, rest_s2 = rng.uniform(0, 2, (3, 2, 2, 3)), rng.uniform(0, 3, (2, 2, 3))
+    sooner_s = rng.uniform(0.1, 3, (3, 2, 2))
+    found = least_ahead_s2(
+        observation,
+        jnp.asarray(server, jnp.int32),
+        *(jnp.asarray(part) for part in (LENGTH_S, cost_s, rest_s2, sooner_s)),
+    )
+    period_s = float(observation.infrastructure.decision_period_s[0])
+    for user, first in itertools.product(range(2), range(3)):
+        means = []
+        for sample in range(2):
+            lost_s = sooner_s[:, sample, user]
+            means.append(
+                min(
+                    float(LENGTH_S @ cost_s[range(3), sample, user, list(path)])
+                    + stops_s2(path, server[user], lost_s, period_s, (2.8, 0.0)[user], user == 1)
+                    + rest_s2[sample, user, path[-1]]
+                    for path in ((first, *later) for later in itertools.product(range(3), repeat=2))
+                )
+            )
+        assert float(found[user, first]) == pytest.approx(np.mean(means), rel=1e-3)
+
+
+def stops_s2(
+    path: tuple[int, ...],
+    server: np.ndarray,
+    lost_s: np.ndarray,
+    period_s: float,
+    wait_s: float,
+    first_is_free: bool,
+) -> float:
+    """What the moves along one sequence of places add: 0.7 s and 0.3 s a hop each."""
+    total, at, end_s = 0.0, 0, np.cumsum(LENGTH_S)
+    for segment, place in enumerate(path):
+        if place != at and not (segment == 0 and first_is_free):
+            begin_s = end_s[segment] - LENGTH_S[segment]
+            left_s = max(wait_s - begin_s, 0) if at == 0 else 0.0
+            stop_s = 0.7 + 0.3 * abs(server[place] - server[at])
+            for lasts_s, sign in ((left_s + stop_s, 1), (left_s, -1)):
+                moments_s = begin_s + (np.arange(20000) + 0.5) / 20000 * lasts_s
+                mean_s = lost_s[np.minimum(np.searchsorted(end_s, moments_s), 2)].mean()
+                total += sign * whole_s2(lasts_s, mean_s, period_s)
+        at = place
+    return total
+
+
+def whole_s2(left_s: float, lost_s: float, period_s: float) -> float:
+    """A stop period by period: tasks wait or are done alone, whichever is sooner."""
+    total_s2 = 0.0
+    while left_s > 1e-3 * period_s:
+        waited_s2 = (left_s**2 - max(left_s - period_s, 0) ** 2) / 2
+        total_s2 += min(waited_s2, period_s * lost_s)
+        left_s -= period_s
+    return total_s2

@@ -111,7 +111,7 @@ class Timing(Knowing):
     [
         ((50.0,) * 6, 2),  # The sooner the better.
         ((50.0, *(1.0,) * 5), 0),  # Better in 2 s, when tasks take long anyway.
-        ((1.0, *(50.0,) * 5), 2),  # Now or never.
+        ((1.0, *(8.0,) * 5), 2),  # Now or never: 42 s² now, and 50 from then on.
     ],
 )
 def test_a_service_stops_when_that_costs_least(sooner_s: tuple[float, ...], goes_to: int) -> None:
@@ -125,10 +125,10 @@ def test_a_service_stops_when_that_costs_least(sooner_s: tuple[float, ...], goes
 @pytest.mark.parametrize(
     ("first_s", "then_s", "goes_to"),
     [
-        (3.5, 3.5, 2),  # A stop of 100 s costs 350 s².
-        (4.0, 4.0, 0),
-        (1.0, 4.0, 0),  # It outlasts the 2 s in which it would cost little: 394 s².
-        (20.0, 3.0, 0),  # 334 s², but 300 two seconds later.
+        (3.5, 3.5, 2),  # A stop of 100 s costs 346 s².
+        (4.0, 4.0, 0),  # 394 s².
+        (1.0, 4.0, 0),  # It outlasts the 2 s in which it would cost little: 388 s².
+        (20.0, 3.0, 0),  # 330 s², but 297 two seconds later.
     ],
 )
 def test_a_stop_costs_what_comes_later_while_it_lasts(
@@ -179,9 +179,7 @@ def test_a_channel_is_foretold_midway_in_each_future() -> None:
     np.testing.assert_allclose(found[..., 0], expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "option", ["segments=0", "segments=7", "paths=0", "prices=2", "model=3"]
-)
+@pytest.mark.parametrize("option", ["segments=0", "segments=7", "paths=0", "prices=2", "model=3"])
 def test_what_cannot_be_planned_is_refused(option: str) -> None:
     with pytest.raises(PolicyError, match=option.split("=")[0]):
         registry.get(f"isma2:{option}")

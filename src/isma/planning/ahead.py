@@ -14,10 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from isma.contract import Observation
 from isma.planning.allocation import joining, offer_over
-from isma.planning.migration import Move, added_s2, move_between
-
-_SHORTEST_S = 1e-6
-"""Of a stop that is none, any mean will do."""
+from isma.planning.migration import Move, Sooner, added_s2, move_between
 
 
 class Futures(NamedTuple):
@@ -82,18 +79,22 @@ def least_ahead_s2(
     """The same, by what serving a user at each place costs a task of it in each segment. Home is first.
 
     `sooner_s` tells when a stop costs least: by how much its service does a task sooner than the user
-    alone, if known (isma.planning.migration.added_s2), on average while it stands still.
+    alone, if known. What is left of an earlier stop comes before that of the next move; a newcomer's first
+    move is free.
     """
-    move, none = _moves(observation, server), jnp.zeros((len(server), 1, 1))
-
-    def apart_s(number: Array | int, stop_s: Array) -> Array | None:
-        return None if sooner_s is None else over_stops(sooner_s, length_s, number, stop_s)
+    move, end_s = _moves(observation, server), jnp.cumsum(length_s)
+    newcomer = (observation.decides & ~observation.due[observation.host])[:, None, None]
+    home = jnp.arange(server.shape[1])[:, None] == 0
 
     def back(
         after_s2: Float[Array, "samples users places"], segment: tuple[Array, Array]
     ) -> tuple[Array, Array]:
         number, cost_s = segment
-        delay_s2 = added_s2(observation, move.stop_s, none, apart_s(number, move.stop_s))
+        passed_s = end_s[number] - length_s[number]
+        wait_s = jnp.maximum(observation.wait_s - passed_s, 0)[:, None, None]
+        sooner = None if sooner_s is None else Sooner(sooner_s, end_s - passed_s)
+        delay_s2 = added_s2(observation, move.stop_s, jnp.where(home, wait_s, 0), sooner)
+        delay_s2 = jnp.where(newcomer & (number == 0), 0, delay_s2)
         cost_s2 = length_s[number] * cost_s
         # While state is copied ahead, what the old place costs is still paid.
         part = jnp.minimum(move.ahead_s, length_s[number]) / length_s[number]
@@ -102,29 +103,7 @@ def least_ahead_s2(
         return jnp.min(moving, axis=-1), moving[..., 0, :]
 
     _, from_home = jax.lax.scan(back, rest_s2, (jnp.arange(len(length_s)), cost_s), reverse=True)
-    again_s2 = _again_s2(observation, move.stop_s[:, 0], apart_s(0, move.stop_s[:, 0]))
-    return jnp.mean(from_home[0] + again_s2, axis=0)
-
-
-def over_stops(
-    value: Float[Array, "segments samples users"],
-    length_s: Float[Array, "segments"],
-    number: Int[Array, ""] | int,
-    stop_s: Float[Array, "users *places"],
-) -> Float[Array, "samples users *places"]:
-    """Mean of what is so in each segment over stops that begin with one of them.
-
-    A stop may outlast the segment in which it begins, and then costs what it does in the next ones; after
-    the last all stays as in that.
-    """
-    end_s = jnp.cumsum(length_s)
-    left_s = jnp.maximum(end_s - (end_s - length_s)[number], 0)
-    value = value.reshape(*value.shape, *(1,) * (stop_s.ndim - 1))
-    total = value[-1] * stop_s
-    for segment in range(len(length_s) - 1):
-        beyond = value[segment] - value[segment + 1]
-        total = total + beyond * jnp.minimum(left_s[segment], stop_s)
-    return total / jnp.maximum(stop_s, _SHORTEST_S)
+    return jnp.mean(from_home[0], axis=0)
 
 
 def fading(
@@ -164,15 +143,3 @@ def _moves(observation: Observation, server: Int[Array, "users places"]) -> Move
     )
     apart = server[:, :, None] != server[:, None, :]
     return Move(*(jnp.where(apart, part, 0) for part in move))
-
-
-def _again_s2(
-    observation: Observation,
-    stop_s: Float[Array, "users places"],
-    sooner_s: Float[Array, "samples users places"] | None,
-) -> Float[Array, "*samples users places"]:
-    """What a first move adds while an earlier stop lasts; a newcomer's is free, which spares its stop."""
-    newcomer = (observation.decides & ~observation.due[observation.host])[:, None]
-    alone = added_s2(observation, stop_s, jnp.zeros_like(observation.wait_s)[:, None], sooner_s)
-    after = added_s2(observation, stop_s, observation.wait_s[:, None], sooner_s)
-    return jnp.where(newcomer, -alone, after - alone)

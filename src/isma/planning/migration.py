@@ -28,6 +28,8 @@ from isma.world.switches import Migrating, Migration
 _LEAST_SHRINKING = 0.999
 _WHOLE = 1e-4
 """Part of a decision period by which a stop may overrun one, so that rounding adds none."""
+_LEAST_STOP_S = 1e-6
+"""Of a stop that is none any mean will do."""
 _SHORTEST_S = 1e-3
 """Time to pay in, at least: no move is worth its price in that."""
 
@@ -41,6 +43,25 @@ class Move(NamedTuple):
     """Time for which it then stands still."""
     sent_bits: Float[Array, "..."]
     """Data that each hop carries."""
+
+
+class Sooner(NamedTuple):
+    """By how much a service does a task sooner than its user alone, as time goes on."""
+
+    sooner_s: Float[Array, "segments samples users"]
+    end_s: Float[Array, "segments"]
+    """When each segment of time ends, from now on; negative if it has passed. The last goes on."""
+
+    def mean_s(
+        self, stop_s: Float[Array, "users *places"]
+    ) -> Float[Array, "samples users *places"]:
+        """The mean over a stop that begins now, and may last through several segments."""
+        value = self.sooner_s.reshape(*self.sooner_s.shape, *(1,) * (stop_s.ndim - 1))
+        total = value[-1] * stop_s
+        for segment in range(len(value) - 1):
+            beyond = value[segment] - value[segment + 1]
+            total = total + beyond * jnp.clip(self.end_s[segment], 0, stop_s)
+        return total / jnp.maximum(stop_s, _LEAST_STOP_S)
 
 
 Places = Int[Array, "#users places"] | None
@@ -158,12 +179,12 @@ def added_s2(
     observation: Observation,
     stop_s: Float[Array, "users *places"],
     wait_s: Float[Array, "users *#places"],
-    sooner_s: Float[Array, "..."] | None = None,
+    sooner: Sooner | None = None,
 ) -> Float[Array, "..."]:
     """Delay over time that a further stop adds where a service already stands still for `wait_s`.
 
-    `sooner_s` is by how much a task is done sooner by the service than alone, of the same shape up to
-    axes of samples before; without it as if the service took no time.
+    `sooner` tells by how much a task is done sooner by the service than alone; without it as if the
+    service took no time.
     """
     waiting = stop_s * (stop_s / 2 + wait_s)
     cost = observation.infrastructure.migration
@@ -171,8 +192,12 @@ def added_s2(
         return waiting
     column = lambda value: value.reshape(-1, *(1,) * (stop_s.ndim - 1))  # noqa: E731
     period_s = column(observation.infrastructure.decision_period_s[observation.host])
-    if sooner_s is not None:
-        return _stop_s2(stop_s + wait_s, sooner_s, period_s) - _stop_s2(wait_s, sooner_s, period_s)
+    if sooner is not None:
+        whole_s2, old_s2 = (
+            _stop_s2(lasts_s, sooner.mean_s(lasts_s), period_s)
+            for lasts_s in (stop_s + wait_s, wait_s)
+        )
+        return jnp.where(stop_s > 0, whole_s2 - old_s2, 0)
     alone_s = column(local_s(observation.requests, observation.visible))
     at_home = alone_s * period_s * jnp.ceil((stop_s + wait_s) / period_s - _WHOLE)
     return jnp.where(stop_s > 0, jnp.minimum(waiting, at_home), 0)

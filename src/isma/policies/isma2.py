@@ -29,6 +29,7 @@ from isma.policies.looks import Ground, Last, looks, place_looks
 from isma.policies.price import Price, Weighed
 from isma.world.scenario import Scenario, Visibility
 
+
 class UserBelief(eqx.Module):
     """What is remembered of each user; it travels with the service."""
 
