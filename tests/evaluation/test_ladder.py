@@ -16,7 +16,9 @@ from isma.evaluation import ladder, whole_run
 from isma.evaluation.future import every_tick
 from isma.evaluation.whole_run import Reach, closed
 from isma.planning.allocation import offers
+from isma.policies.dwelling import Lasting
 from isma.policies.plain import Local
+from isma.policies.price import Weighed
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
 from isma.simulator.state import reset
@@ -45,25 +47,26 @@ def test_a_rung_knows_the_stations_of_the_run_itself() -> None:
 
 @pytest.mark.slow
 def test_what_is_beyond_its_time_changes_nothing() -> None:
-    """Another track from there on, and the same charge; another within it, and another charge."""
+    """Another track from there on, and the same is to come; another within it, and something else."""
     scenario = tiny(COSTLY)
     params = build(scenario)
     state = jax.jit(reset)(params, jax.random.key(0))
     seen = observe(params, state, everyone(params, state), Visibility.SERVER)
     ticks, offer = every_tick(scenario, params, 0), offers(seen)
-    price_s = jnp.broadcast_to(jnp.array([1.0, 2.0, 3.0]), offer.transfer_s.shape)
+    pull = jnp.broadcast_to(jnp.array([1.0, 2.0, 3.0]), offer.transfer_s.shape)
+    places = Weighed(
+        *(seen, offer, jnp.arange(3)[None], seen.host, pull, jnp.mean(pull, axis=1)),
+        certain_s=jnp.zeros_like(pull),
+    )
+    lasts = Lasting.believed(jnp.ones_like(seen.wait_s))
     for foresight_s, known in ((0.0, 0), (10.0, 2)):
         rung = ladder.rung(scenario, ticks, foresight_s)
-        charge_s = rung.charge_s(seen, offer, price_s, jnp.ones_like(seen.wait_s))
+        later_s = rung.later_s(places, lasts, None)
         for first, same in ((1, known == 0), (known + 1, True)):
             station = (rung.track.station.at[first:].add(1)) % 3
             other = replace(rung, track=replace(rung.track, station=station))
-            found = bool(
-                jnp.array_equal(
-                    other.charge_s(seen, offer, price_s, jnp.ones_like(seen.wait_s)), charge_s
-                )
-            )
-            assert found is same
+            found = jnp.array_equal(other.later_s(places, lasts, None), later_s)
+            assert bool(found) is same
 
 
 @pytest.mark.slow
