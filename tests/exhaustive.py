@@ -1,4 +1,4 @@
-"""The best decision by trying everything, in double precision: every ratio, exact shares."""
+"""What is least by trying everything, in double precision: every ratio and exact shares; stops by period."""
 
 from functools import cache
 from itertools import product
@@ -117,3 +117,13 @@ def some_offer(
         work_s=column(0.4, 6),
         fixed_s=None if fixed_s is None else column(*fixed_s),
     )
+
+
+def of_a_stop_s2(stop_s: float, sooner_s: float, period_s: float) -> float:
+    """Delay over time of a stop, period by period: tasks wait or are done alone, whichever is sooner."""
+    total_s2 = 0.0
+    while stop_s > 1e-3 * period_s:
+        waited_s2 = (stop_s**2 - max(stop_s - period_s, 0) ** 2) / 2
+        total_s2 += min(waited_s2, period_s * sooner_s)
+        stop_s -= period_s
+    return total_s2

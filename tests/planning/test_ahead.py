@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from exhaustive import of_a_stop_s2
 from worlds import costing, line, network, seen
 
 from isma.contract import Observation
@@ -149,16 +150,6 @@ def stops_s2(
             for lasts_s, sign in ((left_s + stop_s, 1), (left_s, -1)):
                 moments_s = begin_s + (np.arange(20000) + 0.5) / 20000 * lasts_s
                 mean_s = lost_s[np.minimum(np.searchsorted(end_s, moments_s), 2)].mean()
-                total += sign * whole_s2(lasts_s, mean_s, period_s)
+                total += sign * of_a_stop_s2(lasts_s, mean_s, period_s)
         at = place
     return total
-
-
-def whole_s2(left_s: float, lost_s: float, period_s: float) -> float:
-    """A stop period by period: tasks wait or are done alone, whichever is sooner."""
-    total_s2 = 0.0
-    while left_s > 1e-3 * period_s:
-        waited_s2 = (left_s**2 - max(left_s - period_s, 0) ** 2) / 2
-        total_s2 += min(waited_s2, period_s * lost_s)
-        left_s -= period_s
-    return total_s2

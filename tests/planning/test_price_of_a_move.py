@@ -7,6 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from exhaustive import of_a_stop_s2
 from hypothesis import given
 from hypothesis import strategies as st
 from worlds import line, network, seen
@@ -98,15 +99,10 @@ def test_of_a_stop_each_period_is_waited_for_or_done_alone(
     )
     assert found.shape == (2, 3, 1)
 
-    def of_stop(left_s: float) -> float:
-        total_s2 = 0.0
-        while left_s > 1e-3 * period_s:
-            waited_s2 = (left_s**2 - max(left_s - period_s, 0) ** 2) / 2
-            total_s2 += min(waited_s2, period_s * sooner_s)
-            left_s -= period_s
-        return total_s2
-
-    expected = of_stop(wait_s + stop_s) - of_stop(wait_s)
+    whole_s2, old_s2 = (
+        of_a_stop_s2(lasts_s, sooner_s, period_s) for lasts_s in (wait_s + stop_s, wait_s)
+    )
+    expected = whole_s2 - old_s2
     np.testing.assert_allclose(found, np.full((2, 3, 1), expected), rtol=1e-3, atol=2e-2)
 
 
