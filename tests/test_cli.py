@@ -236,6 +236,53 @@ def test_a_strangers_mistake_is_one_line_too(
     ]
 
 
+RUNS = "import pathlib\npathlib.Path('RAN').touch()\n"
+FOREIGN = ["evil.pol:X", "price,evil.pol:X", "evil.pol:X:size=2"]
+
+
+@pytest.mark.parametrize("policies", FOREIGN)
+@pytest.mark.parametrize("command", ["compare", "bound", "explain"])
+def test_a_folder_that_somebody_sent_runs_no_code(
+    command: str,
+    policies: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """Neither a policy that its file names nor a module that is called like one of isma's libraries."""
+    config = files.dumps(tiny())
+    listed = ", ".join(f'"{name}"' for name in policies.split(","))
+    (tmp_path / "config.toml").write_text(f"{config}\n[run]\npolicies = [{listed}]\nseeds = [0]\n")
+    for name in ("evil/__init__.py", "evil/pol.py", "tensorboardX.py", "numpy.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(RUNS)
+    path = list(sys.path)
+    source = ["."] if command == "explain" else ["config.toml"]
+    asked = ["--user", "0", "--time", "1 s"] if command == "explain" else []
+    if command == "explain" and "price" in policies:
+        asked += ["--user", "99"]
+    assert run(monkeypatch, command, *source, *asked) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    if command == "explain" and "price" in policies:  # That one is asked, and the other left alone.
+        assert "--user must be 0 to 6, got 99" in line
+    else:
+        assert "evil.pol:X" in line
+        assert "type --polic" in line
+    assert not (tmp_path / "RAN").exists()
+    assert sys.path == path
+
+
+def test_a_policy_that_is_typed_is_found_beside_what_is_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "numpy.py").write_text(RUNS)
+    (tmp_path / "typed_here.py").write_text("from isma.policies.follow import Stay\nMine = Stay\n")
+    assert run(monkeypatch, "check-policy", "typed_here:Nobody") == 1
+    assert "typed_here has no Nobody" in capsys.readouterr().err
+    assert sys.path[-1] == str(tmp_path)
+    assert not (tmp_path / "RAN").exists()
+
+
 LISTENS = """
 import signal
 from isma.cli import main

@@ -1,5 +1,6 @@
 """What a comparison consists of, and the text that makes it again."""
 
+import re
 import tomllib
 from typing import Any
 
@@ -71,6 +72,26 @@ def test_folders_and_cells_go_by_what_is_run(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(planning, "code_digest", lambda: "other code")
     assert plan.digest() != before, "cells of other code are never reused"
     assert plan.folder_name() == some().folder_name()
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("paper", "paper-"),
+        ("../../evil", "evil-"),
+        ("/etc/passwd", "etc-passwd-"),
+        ("..", "run-"),
+        ("a\0b\nc", "a-b-c-"),
+        ("C:\\temp", "C-temp-"),
+        ("Köln Süd", "K-ln-S-d-"),
+        ("x" * 5000, "x" * 60 + "-"),
+        ("", "run-"),
+    ],
+)
+def test_a_name_never_leads_out_of_the_place_of_runs(name: str, begins: str) -> None:
+    scenario = files.load("paper").model_copy(update={"name": name})
+    folder = some(scenario=scenario).folder_name()
+    assert re.fullmatch(re.escape(begins) + "[0-9a-f]{6}", folder)
 
 
 @pytest.mark.parametrize(

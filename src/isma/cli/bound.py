@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from isma import api
-from isma.cli.terminal import ScenarioArgument, SetOption, bar, overrides_of
+from isma.cli.terminal import ScenarioArgument, SetOption, bar, named, overrides_of
 from isma.errors import RunError
 from isma.evaluation.whole_run import FEASIBLE, Reach, at_points, best_of, closed
 from isma.world import files
@@ -53,14 +53,14 @@ def bound(
         raise RunError(f"--seeds must be at least 1, got {seeds}")
     loaded = files.load(scenario, overrides_of(set_))
     again = files.run_table(scenario) or {}
-    names = policies.split(",") if policies is not None else again.get("policies", FEASIBLE)
+    names = named(policies, again, scenario) or list(FEASIBLE)
     worlds = range(seeds) if seeds is not None else again.get("seeds", [0])
     varied = vary_from(vary) if vary else again.get("vary", {})
     rungs = _seconds(foresight)
     with bar(Console(stderr=True)) as shown:
         task = shown.add_task("laying out the city", total=None)
         found = api.bound(
-            *(loaded, list(worlds), [name.strip() for name in names], varied, rungs, out),
+            *(loaded, list(worlds), names, varied, rungs, out),
             lambda part: shown.update(task, description=part),
         )
     groups = at_points(found)

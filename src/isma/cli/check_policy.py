@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from isma import api
-from isma.cli.terminal import SetOption, overrides_of
+from isma.cli.terminal import SetOption, overrides_of, policy_names
 from isma.errors import PolicyError
 from isma.evaluation.conformance.rules import Outcome
 from isma.world import files
@@ -19,6 +19,7 @@ def check_policy(
     set_: SetOption = None,
 ) -> None:
     """Try a policy on every rule of the contract: shapes, ranges, determinism, no peeking, memory."""
+    policy_names(policy)
     verdicts = api.check_policy(policy, files.load(scenario, overrides_of(set_)))
     for verdict in verdicts:
         typer.echo(verdict.line)

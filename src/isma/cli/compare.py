@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from isma import api
-from isma.cli.terminal import ScenarioArgument, SetOption, bar, overrides_of, seconds
+from isma.cli.terminal import ScenarioArgument, SetOption, bar, named, overrides_of, seconds
 from isma.errors import RunError
 from isma.evaluation.compare import Progress as Standing
 from isma.evaluation.tables import Point, Run
@@ -53,17 +53,13 @@ def compare(
     """Simulate, tabulate, draw, explain: which policy serves this city's users best, and by how much."""
     loaded = files.load(scenario, overrides_of(set_))
     again = files.run_table(scenario) or {}
-    names = (
-        policies.split(",")
-        if policies is not None
-        else again.get("policies", registry.default_for(loaded))
-    )
+    names = named(policies, again, scenario) or list(registry.default_for(loaded))
     worlds = range(seeds) if seeds is not None else again.get("seeds", range(5))
     if seeds is not None and seeds < 1:
         raise RunError(f"--seeds must be at least 1, got {seeds}")
     varied = vary_from(vary) if vary else again.get("vary", {})
     limit_s = seconds(p95_limit, "--p95-limit") or again.get("p95_limit_s")
-    _compare(loaded, [name.strip() for name in names], list(worlds), varied, limit_s, out)
+    _compare(loaded, names, list(worlds), varied, limit_s, out)
 
 
 def _compare(

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from isma import api
-from isma.cli.terminal import bar, seconds
+from isma.cli.terminal import bar, policy_names, seconds
 from isma.evaluation.explanation import Explanation
 
 _SHOWN = 8
@@ -31,6 +31,8 @@ def explain(
 ) -> None:
     """Why a service was sent where it was: what each server would have cost, and what came of it."""
     from_s = seconds(time, "--time", from_zero=True) or 0.0
+    if policy is not None:
+        policy_names(policy)
     with bar(Console(stderr=True)) as shown:
         task = shown.add_task("running the world again", total=None)
 

@@ -54,8 +54,6 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on stderr and a status that is not 0."""
-    # package.module:Class is looked up here first, as python -m does.
-    sys.path.insert(0, os.getcwd())
     try:
         status = app(standalone_mode=False) or 0
         if status == INTERRUPTED:  # What typer makes of Ctrl-C, without a word.

@@ -1,10 +1,12 @@
 """What all commands share: options, values as they are typed, a bar of progress."""
 
+import os
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from isma import units
 from isma.errors import ScenarioError
+from isma.policies import registry
 from isma.world.vary import scalar
 
 ScenarioArgument = Annotated[str, typer.Argument(help="a preset's name or a TOML file")]
@@ -75,6 +78,30 @@ def overrides_of(texts: list[str] | None, option: str = "--set FIELD=VALUE") -> 
             raise ScenarioError(f"{name} is written {form}, got {text!r}")
         overrides[field.strip()] = scalar(value)
     return overrides
+
+
+def policy_names(text: str) -> list[str]:
+    """Policies as typed, separated by commas. A class of one's own is then looked up in this folder too.
+
+    Only what is typed here opens the folder to imports, and what is installed comes first: nothing
+    that merely lies in a folder runs.
+    """
+    names = [name.strip() for name in text.split(",")]
+    if any(map(registry.is_outside, names)) and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    return names
+
+
+def named(typed: str | None, again: Mapping[str, Any], source: str) -> list[str]:
+    """Policies as typed, or else those of a run's table `[run]`; empty without either.
+
+    Raises PolicyError where a file names code that is not isma's: such a policy has to be typed.
+    """
+    if typed is not None:
+        return policy_names(typed)
+    held = list(again.get("policies", []))
+    registry.refuse_outside(held, source, f"if you trust it, type --policies {','.join(held)}")
+    return held
 
 
 def moment(text: str | None) -> datetime | None:

@@ -15,6 +15,7 @@ from isma.errors import RunError, unknown
 from isma.evaluation.cell import chunk_ticks
 from isma.evaluation.explanation import Choice, Explanation
 from isma.evaluation.plan import Plan
+from isma.policies import registry
 from isma.policies.base import refuse_large
 from isma.policies.mistakes import telling
 from isma.policies.price import Price
@@ -60,17 +61,17 @@ def explain(
     of `--vary` from 1. Raises IsmaError.
     """
     plan = _plan(folder)
-    usual = next((one for one in _USUAL if one in plan.policies), plan.policies[0])
-    name = usual if policy is None else policy
-    made = plan.made()
-    if name not in made:
-        raise RunError(f"{folder}: {unknown('policy of this run', name, made)}")
+    name = _usual(plan, folder) if policy is None else policy
+    if name not in plan.policies:
+        raise RunError(f"{folder}: {unknown('policy of this run', name, plan.policies)}")
+    made = registry.get(name)
     world = plan.seeds[0] if seed is None else seed
     if world not in plan.seeds:
         raise RunError(
             f"{folder}: --seed must be one of the run's {', '.join(map(str, plan.seeds))}, got {world}"
         )
-    if not any((folder / "cells").glob(f"{plan.digest()}-*")):
+    foreign = any(registry.is_outside(one) for one in plan.policies if one != policy)
+    if not foreign and not any((folder / "cells").glob(f"{plan.digest()}-*")):
         _LOG.warning(
             "%s was made by other code or data than is here now: its worlds are run again by these, "
             "and may differ",
@@ -79,8 +80,16 @@ def explain(
     points = plan.points()
     if not 1 <= point <= len(points):
         raise RunError(f"{folder}: --point must be 1 to {len(points)}, got {point}")
-    with telling(made[name]):
-        return of_world(points[point - 1], name, made[name], user, time_s, world, on_ticks)
+    with telling(made):
+        return of_world(points[point - 1], name, made, user, time_s, world, on_ticks)
+
+
+def _usual(plan: Plan, folder: Path) -> str:
+    """Whose decisions are explained where none is named. Raises PolicyError for code of anybody's."""
+    known = [one for one in (*_USUAL, *plan.policies) if one in plan.policies]
+    name = next((one for one in known if not registry.is_outside(one)), known[0])
+    registry.refuse_outside([name], folder, f"if you trust it, type --policy {name}")
+    return name
 
 
 def _plan(folder: Path) -> Plan:

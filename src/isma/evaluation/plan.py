@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import math
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from isma.world.scenario import Road, Scenario, Steady
 from isma.world.vary import Point, points
 
 MOST_VARIED = 2
+_LONGEST_NAME = 60
 SERVERS = "servers.count"
 """The varied field whose smallest value is sought that keeps a limit."""
 
@@ -98,7 +100,7 @@ class Plan:
     def folder_name(self) -> str:
         """Where the run goes unless told: the same command finds its folder again."""
         text = self.without_limit().dumps()
-        return f"{self.scenario.name}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+        return f"{_plain(self.scenario.name)}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
     def digest(self) -> str:
         """A short name for this plan as run by this code on this data: cells of another are never reused."""
@@ -128,6 +130,12 @@ class Plan:
         data = [section.file for section in sections if not isinstance(section, Steady | Road)]
         policies = [file for name in self.policies for file in registry.files(name)]
         return sorted({Path(file) for file in [*data, *policies] if file is not None})
+
+
+def _plain(name: str) -> str:
+    """A scenario's name as part of a folder's: whatever it is called, the folder stays in its place."""
+    kept = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip(".-")
+    return kept[:_LONGEST_NAME] or "run"
 
 
 @cache

@@ -3,7 +3,8 @@
 import importlib
 import inspect
 import math
-from collections.abc import Callable
+import reprlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from isma.contract import Policy
@@ -72,6 +73,22 @@ def get(name: str) -> Policy:
     return made(**_values(name, made, options))
 
 
+def is_outside(name: str) -> bool:
+    """Whether a name stands for a class that is no part of isma, and so for code of anybody's."""
+    head, *rest = name.split(":")
+    return head not in REGISTRY and bool(rest) and "=" not in rest[0]
+
+
+def refuse_outside(names: Iterable[str], where: object, way_out: str) -> None:
+    """Refuse names of classes that a file has brought: it may come from anyone. Raises PolicyError."""
+    for name in names:
+        if is_outside(name):
+            raise PolicyError(
+                f"{where} names the policy {reprlib.repr(name)}, and a file cannot ask for code to be "
+                f"run: {way_out}"
+            )
+
+
 def files(name: str) -> list[Path]:
     """Files that decide what that policy does, besides the package's own code. Raises PolicyError."""
     made, options = _parts(name)
@@ -85,7 +102,7 @@ def _parts(name: str) -> tuple[Callable[..., Policy], list[str]]:
     head, *rest = name.split(":")
     if head in REGISTRY:
         return REGISTRY[head], rest
-    if rest and "=" not in rest[0]:
+    if is_outside(name):
         return _imported(head, rest[0]), rest[1:]
     if "." in head:
         raise PolicyError(f"policy {name!r} must name a class: package.module:Class")
