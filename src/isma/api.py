@@ -25,7 +25,7 @@ from isma.reproduction.result import Result
 from isma.training import models, session
 from isma.world import files
 from isma.world.scenario import Scenario
-from isma.world.vary import points
+from isma.world.vary import Vary, points
 
 
 def load_scenario(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Scenario:
@@ -51,12 +51,13 @@ def compare(
     `out` the folder is `runs/<scenario>-<digest>`; a folder with the same run is completed, never
     run twice. Raises IsmaError.
     """
-    loaded = scenario if isinstance(scenario, Scenario) else files.load(scenario)
+    varied = _varied(vary)
+    loaded = _loaded(scenario, varied)
     plan = Plan(
         loaded,
         tuple(registry.default_for(loaded) if policies is None else policies),
         tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
-        {files.full_name(field): tuple(values) for field, values in (vary or {}).items()},
+        varied,
         p95_limit_s,
     )
     folder = Path(out) if out is not None else Path("runs") / plan.folder_name()
@@ -79,12 +80,12 @@ def bound(
     With `out`, a table `bounds.csv` and, with two varied fields, a figure; what is there already is
     not run again. Raises IsmaError.
     """
-    loaded = scenario if isinstance(scenario, Scenario) else files.load(scenario)
+    varied = _varied(vary)
     plan = whole_run.BoundPlan(
-        loaded,
+        _loaded(scenario, varied),
         tuple(policies),
         tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
-        {files.full_name(field): tuple(values) for field, values in (vary or {}).items()},
+        varied,
     )
     folder = None if out is None else Path(out)
     found = whole_run.reach_all(plan, foresight_s, folder, on_part)
@@ -113,8 +114,7 @@ def explain(
 
 def check_policy(name: str, scenario: Scenario | str | Path = "paper") -> list[Verdict]:
     """Try every rule of the contract on the policy of that name. Raises IsmaError."""
-    loaded = scenario if isinstance(scenario, Scenario) else files.load(scenario)
-    return suite.check(registry.get(name), loaded)
+    return suite.check(registry.get(name), _loaded(scenario))
 
 
 def parallel_env(
@@ -159,8 +159,8 @@ def train(
     A folder with the same training is gone on with, exactly from its last round. Raises IsmaError.
     """
     several = [scenario] if isinstance(scenario, Scenario | str | Path) else scenario
-    loaded = [one if isinstance(one, Scenario) else files.load(one) for one in several]
-    varied = {files.full_name(field): tuple(values) for field, values in (vary or {}).items()}
+    varied = _varied(vary)
+    loaded = [_loaded(one, varied) for one in several]
     scenarios = [point.scenario for one in loaded for point in points(one, varied)]
     learner = models.learner(model, scenarios, steps, options or {})
     config = models.config(model, scenarios, learner, seed, options or {})
@@ -197,3 +197,11 @@ def budgets(
     """
     folder = Path(out) if out is not None else Path("runs") / f"budgets-{scale}"
     return folder, reproduction.budgets_of(scale, folder, on_progress)
+
+
+def _loaded(scenario: Scenario | str | Path, varied: Vary = {}) -> Scenario:  # noqa: B006  # read only
+    return scenario if isinstance(scenario, Scenario) else files.load(scenario, varied=varied)
+
+
+def _varied(vary: Mapping[str, Sequence[Any]] | None) -> Vary:
+    return {files.full_name(field): tuple(values) for field, values in (vary or {}).items()}

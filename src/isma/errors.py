@@ -23,6 +23,10 @@ class ScenarioError(IsmaError):
     """A preset, a scenario file or one of its fields is wrong."""
 
 
+class ScenarioWarning(UserWarning):
+    """A scenario's file says something that changes nothing."""
+
+
 class DataError(IsmaError):
     """A trace, a site table or a graph cannot be used."""
 

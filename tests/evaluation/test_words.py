@@ -297,3 +297,28 @@ def test_settings_read_as_a_person_types_them(field: str, value: object, text: s
 
 def _plain() -> list[tuple[str, float, tuple[float, float, float]]]:
     return [("price", 30.0, (0.0, 0.0, 0.0)), ("nearest", 31.5, (0.05, 0.048, 0.052))]
+
+
+def test_a_field_that_changes_nothing_is_noticed() -> None:
+    rows = [BEST, NEAREST, dataclasses.replace(BEST, decision_ms_p50=3.0), NEAREST]
+    field = "migration.downtime_per_hop_s"
+    said = findings(run_of(*rows, points={field: [0.5, 0.5, 5.0, 5.0]}))
+    assert said[0].startswith(
+        f"{field} changes nothing here: all points are equal to the last digit"
+    )
+    assert not any("at all 2 points" in text for text in said)
+    assert said[1].startswith("`price` is fastest: a task takes 30.0 s")
+
+
+def test_one_of_two_fields_that_changes_nothing_is_noticed() -> None:
+    slower = score("price", 31.0, (0.0, 0.0, 0.0))
+    points = {"latency.per_hop_s": [0.1, 0.2] * 2, "energy.kappa_j_per_hz2": [1.0, 1.0, 2.0, 2.0]}
+    said = findings(run_of(BEST, slower, BEST, slower, points=points))
+    assert said[0].startswith("energy.kappa_j_per_hz2 changes nothing here")
+    assert "`price` is fastest at all 4 points" in said[1]
+
+
+def test_a_field_that_changes_a_last_digit_is_not_called_idle() -> None:
+    other = dataclasses.replace(BEST, p99_s=1e-9)
+    said = findings(run_of(BEST, other, points={"latency.per_hop_s": [0.1, 0.2]}))
+    assert not any("changes nothing" in text for text in said)

@@ -51,11 +51,11 @@ def bound(
     """How good anyone could be here: a lower bound of the mean with the whole future known."""
     if seeds is not None and seeds < 1:
         raise RunError(f"--seeds must be at least 1, got {seeds}")
-    loaded = files.load(scenario, overrides_of(set_))
     again = files.run_table(scenario) or {}
+    varied = vary_from(vary) if vary else again.get("vary", {})
+    loaded = files.load(scenario, overrides_of(set_), varied)
     names = named(policies, again, scenario) or list(FEASIBLE)
     worlds = range(seeds) if seeds is not None else again.get("seeds", [0])
-    varied = vary_from(vary) if vary else again.get("vary", {})
     rungs = _seconds(foresight)
     with bar(Console(stderr=True)) as shown:
         task = shown.add_task("laying out the city", total=None)

@@ -51,13 +51,13 @@ def compare(
     ] = None,
 ) -> None:
     """Simulate, tabulate, draw, explain: which policy serves this city's users best, and by how much."""
-    loaded = files.load(scenario, overrides_of(set_))
     again = files.run_table(scenario) or {}
+    varied = vary_from(vary) if vary else again.get("vary", {})
+    loaded = files.load(scenario, overrides_of(set_), varied)
     names = named(policies, again, scenario) or list(registry.default_for(loaded))
     worlds = range(seeds) if seeds is not None else again.get("seeds", range(5))
     if seeds is not None and seeds < 1:
         raise RunError(f"--seeds must be at least 1, got {seeds}")
-    varied = vary_from(vary) if vary else again.get("vary", {})
     limit_s = seconds(p95_limit, "--p95-limit") or again.get("p95_limit_s")
     _compare(loaded, names, list(worlds), varied, limit_s, out)
 

@@ -43,9 +43,9 @@ def train(
 ) -> None:
     """Train a model by simulation. Interrupted or killed, the same command goes on exactly there."""
     changed = overrides_of(set_)
-    loaded = [files.load(name.strip(), changed) for name in scenario.split(",")]
-    options = overrides_of(option, "--option NAME=VALUE")
     varied = vary_from(vary or [])
+    loaded = [files.load(name.strip(), changed, varied) for name in scenario.split(",")]
+    options = overrides_of(option, "--option NAME=VALUE")
     if describe:
         typer.echo(models.description(model, loaded[0], options))
         return

@@ -100,7 +100,7 @@ def _plan(folder: Path) -> Plan:
     if not run or not run.get("policies") or not run.get("seeds"):
         raise RunError(f"{path}: must be of a run, with policies and seeds in its table [run]")
     vary = {field: tuple(values) for field, values in run.get("vary", {}).items()}
-    return Plan(files.load(path), tuple(run["policies"]), tuple(run["seeds"]), vary)
+    return Plan(files.load(path, varied=vary), tuple(run["policies"]), tuple(run["seeds"]), vary)
 
 
 def of_world(

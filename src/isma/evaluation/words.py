@@ -27,6 +27,8 @@ _LATE = 0.001
 _EQUAL = 1e-9
 _FAR = 0.6
 _MOST_NAMED = 4
+_TIMED = ("decision_ms_p50", "decision_ms_p99")
+"""Columns that differ from run to run."""
 
 
 def findings(run: Run) -> list[str]:
@@ -34,8 +36,32 @@ def findings(run: Run) -> list[str]:
     if not run.ranked(run.points[0]) and run.references:
         listed = _listed(sorted(run.references))
         return [f"Only references were run ({listed}): nobody can run them, so add a policy."]
-    said = _over_points(run) if run.vary else _at_one_point(run, run.points[0])
+    idle = _idle(run)
+    said = [_changes_nothing(field) for field in idle]
+    if len(idle) < len(run.vary):
+        said += _over_points(run)
+    else:
+        said += _at_one_point(run, run.points[0])
     return [*answers(run), *said, *_loads(run), *_cautions(run)]
+
+
+def _idle(run: Run) -> list[str]:
+    """Varied fields over which nothing differs, to the last digit, for any policy."""
+    columns = [name for name in run.summary.columns if name not in (*run.vary, *_TIMED)]
+    found = []
+    for field in run.vary:
+        others = [name for name in run.vary if name != field]
+        kept = run.summary[[*others, *columns]].drop_duplicates()
+        if len(run.levels(field)) > 1 and len(kept) * len(run.levels(field)) == len(run.summary):
+            found.append(field)
+    return found
+
+
+def _changes_nothing(field: str) -> str:
+    return (
+        f"{field} changes nothing here: all points are equal to the last digit, for every policy. "
+        "What it belongs to is switched off, or no policy of this run makes use of it."
+    )
 
 
 def _at_one_point(run: Run, point: Point) -> list[str]:

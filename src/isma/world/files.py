@@ -1,7 +1,8 @@
 """Scenario files: presets and TOML, overridden from the command line, written back unchanged in value."""
 
 import tomllib
-from collections.abc import Mapping
+import warnings
+from collections.abc import Collection, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
-from isma.errors import ScenarioError, unknown
-from isma.world import services
+from isma.errors import ScenarioError, ScenarioWarning, unknown
+from isma.world import dependencies, services
 from isma.world.scenario import Road, Scenario, Service, Steady, Trace
 from isma.world.services import USE
 
@@ -41,10 +42,16 @@ def scenario_names() -> list[str]:
     return sorted([*preset_names(), *IMPORTED])
 
 
-def load(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Scenario:
+def load(
+    source: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    varied: Collection[str] = (),
+) -> Scenario:
     """Load a preset by name or a scenario from a TOML file, with fields overridden by dotted name.
 
-    Relative paths in a file are taken from the file's folder. Raises ScenarioError.
+    Relative paths in a file are taken from the file's folder. An override of what is switched off is
+    refused, unless its switch is among the fields that are going to be `varied`; in a file it gives a
+    ScenarioWarning. Raises ScenarioError.
     """
     text, label, folder = _read(source)
     try:
@@ -52,9 +59,16 @@ def load(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Scen
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"{label}: not a TOML file: {error}") from None
     tree.pop(RUN, None)
-    for field, value in (overrides or {}).items():
-        _put(tree, full_name(field), value)
-    return validate(_with_paths(tree, folder), label)
+    given = list(_leaves(tree))
+    changed = {full_name(field): value for field, value in (overrides or {}).items()}
+    for field, value in changed.items():
+        _put(tree, field, value)
+    made = validate(_with_paths(tree, folder), label)
+    _refuse_idle(made, changed, varied)
+    told = dependencies.warning(made, given, {*varied, *changed})
+    if told is not None:
+        warnings.warn(f"{label}: {told}", ScenarioWarning, stacklevel=2)
+    return made
 
 
 def run_table(source: str | Path) -> Mapping[str, Any] | None:
@@ -81,12 +95,17 @@ class _RunTable(BaseModel):
     p95_limit_s: float | None = None
 
 
-def override(scenario: Scenario, overrides: Mapping[str, Any]) -> Scenario:
-    """A copy of `scenario` with fields replaced by dotted name, validated again."""
+def override(
+    scenario: Scenario, overrides: Mapping[str, Any], varied: Collection[str] = ()
+) -> Scenario:
+    """A copy of `scenario` with fields replaced by dotted name, validated again; as `load` refuses them."""
     tree = scenario.model_dump()
-    for field, value in overrides.items():
-        _put(tree, full_name(field), value)
-    return validate(tree, scenario.name)
+    changed = {full_name(field): value for field, value in overrides.items()}
+    for field, value in changed.items():
+        _put(tree, field, value)
+    made = validate(tree, scenario.name)
+    _refuse_idle(made, changed, varied)
+    return made
 
 
 def validate(tree: Mapping[str, Any], label: str) -> Scenario:
@@ -158,6 +177,21 @@ def _put(tree: dict[str, Any], field: str, value: Any) -> None:
     tree[leaf] = value
 
 
+def _refuse_idle(scenario: Scenario, fields: Collection[str], varied: Collection[str]) -> None:
+    for field in fields:
+        need = dependencies.idle(field, scenario, varied)
+        if need is not None:
+            raise ScenarioError(dependencies.said(field, scenario, need))
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
 def _with_paths(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
     for section in tree.values():
         if isinstance(section, dict) and isinstance(section.get("file"), str):
@@ -192,6 +226,12 @@ def _first(error: ValidationError) -> str:
     ]
     where, value = ".".join(names), detail.get("input")
     kind, rule = detail["type"], detail["msg"].removeprefix("Value error, ")
+    if kind == "extra_forbidden" and where in dependencies.FIELDS:  # Of another kind of motion.
+        need = dependencies.FIELDS[where][0]
+        return (
+            f"{where} must not be given while {need.switch} = {detail['loc'][1]}: it is of kind "
+            + (" or ".join(map(str, need.values)))
+        )
     if kind == "extra_forbidden":
         fields = [*field_names(), *(f"services.{name}" for name in (*Service.model_fields, USE))]
         siblings = [n for n in fields if n.rsplit(".", 1)[0] == where.rsplit(".", 1)[0]]

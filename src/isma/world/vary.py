@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isma.errors import ScenarioError
-from isma.world import files
+from isma.world import dependencies, files
 from isma.world.scenario import Scenario
 
 Vary = Mapping[str, tuple[Any, ...]]
@@ -23,12 +23,27 @@ class Point:
 
 
 def points(scenario: Scenario, vary: Vary) -> list[Point]:
-    """Every combination of the varied fields' values. Raises ScenarioError."""
+    """Every combination of the varied fields' values. Raises ScenarioError.
+
+    A field that changes nothing at any of them is refused.
+    """
     found = []
     for values in itertools.product(*vary.values()):
         chosen = dict(zip(vary, values, strict=True))
-        found.append(Point(chosen, files.override(scenario, chosen) if chosen else scenario))
+        made = files.override(scenario, chosen, varied=vary) if chosen else scenario
+        found.append(Point(chosen, made))
+    for field in vary:
+        _refuse_idle(field, [point.scenario for point in found])
     return found
+
+
+def _refuse_idle(field: str, scenarios: Sequence[Scenario]) -> None:
+    if field in dependencies.LABELS:
+        raise ScenarioError(f"{field} is a label and changes no number: vary another field")
+    lacking = [dependencies.idle(field, scenario) for scenario in scenarios]
+    first = lacking[0] if lacking else None
+    if first is not None and None not in lacking:
+        raise ScenarioError(dependencies.said(field, scenarios[0], first))
 
 
 def vary_from(text: Sequence[str]) -> Vary:
