@@ -48,7 +48,10 @@ MISTAKES = [
     (["compare", "paper", "--policies", "threshold:hops=0"], "hops must be at least 1, got 0"),
     (["compare", "paper", "--policies", "no.such:Thing"], "cannot be imported"),
     (["compare", "paper", "--seeds", "0"], "--seeds must be at least 1, got 0"),
-    (["compare", "paper", "--seeds", "x"], "Invalid value for '--seeds'"),
+    (["compare", "paper", "--seeds", "x"], "--seeds must be a number as 5, or a range as 100..107"),
+    (["compare", "paper", "--seeds", "7..3"], "--seeds must be a range that rises"),
+    (["compare", "paper", "--seeds", "0..999999999"], "--seeds must be at most 100,000 worlds"),
+    (["bound", "paper", "--seeds", "1,2"], "--seeds must be a number as 5"),
     (["compare", "paper", "--set", "spedd=3"], "did you mean 'speed_mps'?"),
     (["compare", "paper", "--set", "clock_hz"], "--set is written FIELD=VALUE, got 'clock_hz'"),
     (["compare", "paper", "--set", "clock_hz=NaN"], "clock_hz must be a finite number, got nan"),
@@ -208,7 +211,8 @@ def test_compare_says_who_wins_and_a_run_makes_itself_again(
     assert (run_table["policies"], run_table["seeds"]) == (["local", "random"], [0, 1])
     assert run(monkeypatch, *asked) == 0, "without --out the same command finds its folder again"
     assert list((tmp_path / "runs").iterdir()) == [first]
-    assert len((first / "metrics.jsonl").read_text().splitlines()) == 4
+    assert "cells: 0 computed, 4 taken up" in capsys.readouterr().err
+    assert len((first / "times" / "cells.jsonl").read_text().splitlines()) == 4
     assert run(monkeypatch, "compare", str(first / "config.toml"), "--out", "second") == 0
     for name in ("config.toml", "seeds.csv", "users.parquet", "tasks.parquet"):
         assert (first / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name
@@ -323,6 +327,6 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(
     assert run(monkeypatch, *asked) == 0
     assert "report.html" in capsys.readouterr().out
     assert all(path.stat().st_mtime_ns == changed for path, changed in kept.items())
-    done = [json.loads(line)["seed"] for line in (tmp_path / "cut/metrics.jsonl").open()]
+    done = [json.loads(line)["seed"] for line in (tmp_path / "cut/times/cells.jsonl").open()]
     assert sorted(done) == [0, 1, 2, 3], "every world once"
     assert list(pd.read_csv(tmp_path / "cut/summary.csv")["seeds"]) == [4]

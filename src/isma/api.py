@@ -48,8 +48,8 @@ def compare(
     A number of seeds stands for 0, 1, ...; `vary` maps at most two fields to their values. With a
     `p95_limit_s` and `servers` varied the findings say how many servers keep 95 % of tasks within
     that time. Without
-    `out` the folder is `runs/<scenario>-<digest>`; a folder with the same run is completed, never
-    run twice. Raises IsmaError.
+    `out` the folder is `runs/<scenario>-<digest>`; in a folder with runs of the same scenario only
+    what is missing is run. Raises IsmaError.
     """
     varied = _varied(vary)
     loaded = _loaded(scenario, varied)
@@ -61,8 +61,7 @@ def compare(
         p95_limit_s,
     )
     folder = Path(out) if out is not None else Path("runs") / plan.folder_name()
-    comparison.compare(plan, folder, on_progress)
-    report.write(folder)
+    comparison.compare(plan, folder, on_progress, report.write)
     return Run.load(folder)
 
 
@@ -90,7 +89,6 @@ def bound(
     folder = None if out is None else Path(out)
     found = whole_run.reach_all(plan, foresight_s, folder, on_part)
     if folder is not None:
-        whole_run.write_table(found, folder)
         gaps.write(found, folder)
     return found
 

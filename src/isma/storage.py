@@ -1,4 +1,8 @@
-"""Files that are whole or absent, whatever happens while they are written."""
+"""Files that are whole or absent whatever happens, that say what they are, and folders with one writer.
+
+A sealed file holds its own digest: that of itself with zeros in the digest's place. So no byte of it
+changes unnoticed, and none is taken for another's.
+"""
 
 import json
 import os
@@ -6,38 +10,81 @@ import reprlib
 import tempfile
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from isma.errors import RunError
+from filelock import FileLock, Timeout
 
-_PARTIAL = ".partial"
+from isma.errors import RunError
+from isma.sources import digest
+
+BLANK = b"0" * 64
+"""What stands in a file where its digest will."""
+_PARTIAL, _LOCK = ".partial", ".lock"
+_WAY_OUT = "give another folder with --out"
 _MOST_DIFFERENCES = 3
 
 
-def claim(folder: Path, name: str, text: str, what: str) -> None:
-    """Take a new folder for what the text in its file `name` says, or one that holds this very thing.
+@contextmanager
+def claimed(
+    folder: Path, name: str, text: str, what: str, free: str | None = None
+) -> Iterator[None]:
+    """Hold a new folder, or one that holds the same thing, for this process alone.
 
-    Raises RunError for a folder that holds anything else; `what` is the word for it: run, training.
-    The file is TOML or JSON, as its name says.
+    Its file `name` says what is in it: that becomes `text`. Where the folder has it already, all must
+    agree but the table `free`. Raises RunError for a folder that holds anything else, or that another
+    process holds; `what` is the word for it: run, training. The file is TOML or JSON, as its name says.
+    What killed processes have left half-written goes.
     """
-    way_out = "give another folder with --out"
+    _refuse_others(folder, name, text, what, free)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / _LOCK, blocking=False)
+        lock.acquire()
+    except Timeout:
+        raise RunError(
+            f"{folder} is in use by another process: wait until that is done, or {_WAY_OUT}"
+        ) from None
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be used: {error.strerror or error}; {_WAY_OUT}") from None
+    try:
+        _refuse_others(folder, name, text, what, free)
+        for left in [path for path in folder.rglob(f".*{_PARTIAL}") if path.is_file()]:
+            left.unlink(missing_ok=True)
+        if not (folder / name).exists() or (folder / name).read_bytes() != text.encode():
+            write_atomically(folder / name, text.encode())
+        yield
+    finally:
+        lock.release()
+
+
+def _refuse_others(folder: Path, name: str, text: str, what: str, free: str | None) -> None:
     path = folder / name
     try:
         if path.exists():
-            held = path.read_bytes()
-            if held != text.encode():
-                differs = _differences(held, text.encode(), path.suffix)
+            differs = _differences(path.read_bytes(), text.encode(), path.suffix, free)
+            if differs is not None:
                 raise RunError(
-                    f"{folder} holds another {what}{differs and f' ({differs})'}; {way_out}, or "
+                    f"{folder} holds another {what}{differs and f' ({differs})'}; {_WAY_OUT}, or "
                     "remove that one"
                 )
-            return
-        if folder.exists() and (not folder.is_dir() or _holds_something(folder)):
-            raise RunError(f"{folder} is not empty and holds no {what}; {way_out}")
+        elif folder.exists() and (not folder.is_dir() or _holds_something(folder)):
+            raise RunError(f"{folder} is not empty and holds no {what}; {_WAY_OUT}")
     except OSError as error:
-        raise RunError(f"{folder}: cannot be used: {error.strerror}; {way_out}") from None
-    write_atomically(path, text.encode())
+        raise RunError(f"{folder}: cannot be used: {error.strerror}; {_WAY_OUT}") from None
+
+
+def sealed(content: bytes) -> bytes:
+    """Content with its digest in place of the last `BLANK`."""
+    before, _, after = content.rpartition(BLANK)
+    return before + digest(content).encode() + after
+
+
+def is_intact(content: bytes, seal: str) -> bool:
+    """Whether sealed content that holds this digest is what was written, to the last bit."""
+    before, found, after = content.rpartition(seal.encode())
+    return len(found) == len(BLANK) and seal == digest(before + BLANK + after)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -63,14 +110,25 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
-def _differences(held: bytes, wanted: bytes, suffix: str) -> str:
-    """In what two files differ, the first few fields in words; empty where one cannot be read."""
+def _differences(held: bytes, wanted: bytes, suffix: str, free: str | None) -> str | None:
+    """In what two files differ, the first few fields in words; empty where one cannot be read.
+
+    None where they agree, apart from the table `free`.
+    """
+    if held == wanted:
+        return None
     parse = tomllib.loads if suffix == ".toml" else json.loads
     try:
-        there, here = (dict(_leaves(parse(text.decode()))) for text in (held, wanted))
-    except ValueError:
+        trees = [parse(text.decode()) for text in (held, wanted)]
+        there, here = (
+            dict(_leaves({name: part for name, part in tree.items() if name != free}))
+            for tree in trees
+        )
+    except (ValueError, AttributeError, RecursionError):
         return ""
     names = [name for name in here | there if here.get(name) != there.get(name)]
+    if not names:
+        return None if free is not None else ""
     told = [
         f"{name} is {_shown(there, name)} there and {_shown(here, name)} here"
         for name in names[:_MOST_DIFFERENCES]
@@ -92,5 +150,5 @@ def _shown(fields: dict[str, Any], name: str) -> str:
 
 
 def _holds_something(folder: Path) -> bool:
-    """Whether a folder has anything in it but what a killed write has left."""
-    return any(path.suffix != _PARTIAL for path in folder.iterdir())
+    """Whether a folder has anything in it but what a killed process has left."""
+    return any(path.suffix != _PARTIAL and path.name != _LOCK for path in folder.iterdir())

@@ -1,8 +1,10 @@
 """A comparison from end to end: its tables, and that nothing is lost or done twice."""
 
 import errno
+import json
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from isma.evaluation import bound, cell
 from isma.evaluation.cell import Cell
 from isma.evaluation.compare import Progress, compare
 from isma.evaluation.plan import Plan
+from isma.evaluation.score import TIMES
 from isma.policies import registry
 from isma.simulator.params import build
 from isma.simulator.state import reset
@@ -25,7 +28,6 @@ from isma.world.scenario import Scenario
 
 ROOT = Path(__file__).parents[2]
 POLICIES, SEEDS = ("nearest", "random"), (0, 1)
-TIMINGS = ["decision_ms_p50", "decision_ms_p99"]
 COLUMNS = {
     "seeds.csv": "policy seed mean_s task_mean_s migrations_per_user_hour overload_ratio "
     "deadline_miss_ratio bound_s",
@@ -53,10 +55,12 @@ def table(folder: Path, name: str) -> pd.DataFrame:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every table's bytes, without what only a clock knows."""
-    found = {name: (folder / name).read_bytes() for name in COLUMNS}
-    summary = table(folder, "summary.csv").drop(columns=TIMINGS)
-    return {**found, "summary.csv": summary.to_csv().encode()}
+    """Every file's bytes, without what only a clock knows."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.parent.name != "times"
+    }
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +85,9 @@ def test_tables_have_their_columns(finished: Path) -> None:
     names = re.findall(r"`([\w, ]+)`", "".join(re.findall(r"^\| (.*?) \|", described, re.M)))
     named = [name for text in names for name in text.split(", ")]
     assert list(table(finished, "summary.csv").columns) == named
+    assert list(table(finished, "times/decisions.csv").columns) == ["policy", *TIMES, "key"]
     assert (finished / "config.toml").read_text() == plan_of().dumps()
-    assert len((finished / "metrics.jsonl").read_text().splitlines()) == 4
+    assert len((finished / "times" / "cells.jsonl").read_text().splitlines()) == 4
 
 
 def test_tables_agree_with_each_other(finished: Path) -> None:
@@ -171,25 +176,86 @@ def test_progress_only_grows_and_ends_at_the_end(tmp_path: Path) -> None:
         lambda content: b"",
         lambda content: b"no archive at all",
         lambda content: content[:400] + bytes(64) + content[464:],
+        lambda content: content[:10] + bytes([content[10] ^ 1]) + content[11:],
     ],
-    ids=["truncated", "empty", "garbage", "a hole"],
+    ids=["truncated", "empty", "garbage", "a hole", "a bit of the header"],
 )
 def test_damaged_cells_are_run_again(
-    damage: Callable[[bytes], bytes], finished: Path, tmp_path: Path
+    damage: Callable[[bytes], bytes],
+    finished: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    out = tmp_path / "copy"
-    out.mkdir()
-    for path in finished.rglob("*"):
-        if path.is_file() and path.suffix in (".npz", ".json", ".toml"):
-            target = out / path.relative_to(finished)
-            target.parent.mkdir(exist_ok=True)
-            target.write_bytes(path.read_bytes())
-    hurt = [sorted(out.glob("cells/*.npz"))[0], sorted(out.glob("cells/*bound*.json"))[0]]
+    out = copied(finished, tmp_path)
+    hurt = [sorted(out.glob("cells/*.npz"))[0], sorted(out.glob("cells/*.json"))[0]]
     for path in hurt:
         path.write_bytes(damage(path.read_bytes()))
     compare(plan_of(), out)
     assert contents(out) == contents(finished)
-    assert Cell.load(hurt[0]) is not None
+    assert sorted(record.args[0] for record in caplog.records) == sorted(hurt)
+
+
+def copied(finished: Path, tmp_path: Path) -> Path:
+    shutil.copytree(finished, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+@pytest.mark.parametrize("kind", ["npz", "json"])
+def test_a_result_is_not_taken_for_another_one(
+    kind: str, finished: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whole files, under the names of others."""
+    out = copied(finished, tmp_path)
+    first, second = sorted(out.glob(f"cells/*.{kind}"))[:2]
+    second.write_bytes(first.read_bytes())
+    compare(plan_of(), out)
+    assert contents(out) == contents(finished)
+    assert [record.args[0] for record in caplog.records] == [second]
+
+
+def test_a_digit_of_a_bound_is_not_changed_unnoticed(finished: Path, tmp_path: Path) -> None:
+    out = copied(finished, tmp_path)
+    path = sorted(out.glob("cells/*.json"))[0]
+    told = json.loads(path.read_text())
+    wrong = told["value"] * 2
+    path.write_text(path.read_text().replace(str(told["value"]), str(wrong)))
+    assert json.loads(path.read_text())["value"] == wrong
+    compare(plan_of(), out)
+    assert contents(out) == contents(finished)
+
+
+def last_of(plan: Plan, out: Path) -> tuple[int, int]:
+    """Cells that were computed, and taken up."""
+    heard: list[Progress] = []
+    compare(plan, out, heard.append)
+    return heard[-1].computed, heard[-1].taken_up
+
+
+def test_more_of_the_same_scenario_goes_on_in_the_folder(finished: Path, tmp_path: Path) -> None:
+    """Seeds, policies and values: what is missing is run, and the tables are those of the last plan."""
+    out = copied(finished, tmp_path)
+    assert last_of(plan_of(seeds=(0, 1, 2)), out) == (2, 4)
+    assert last_of(plan_of(seeds=(0, 1, 2), policies=("nearest", "random", "local")), out) == (3, 6)
+    assert list(table(out, "summary.csv")["policy"]) == ["nearest", "random", "local"]
+    varied = plan_of(policies=("local",), seeds=(0,), vary={"users.count": (USERS, USERS + 1)})
+    assert last_of(varied, out) == (1, 1), "the point that is the scenario itself is known"
+    assert (out / "config.toml").read_text() == varied.dumps()
+    assert last_of(plan_of(), out) == (0, 4)
+    held = contents(finished)
+    assert {name: content for name, content in contents(out).items() if name in held} == held
+    with pytest.raises(RunError, match=r"users\.count is 7 there and 9 here"):
+        compare(plan_of(scenario=tiny({"users.count": 9})), out)
+
+
+def test_a_scenarios_words_change_no_number(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "cells", tmp_path / "cells")
+    told = tiny().model_copy(update={"name": "../../elsewhere", "description": "the same"})
+    out = tmp_path / "run"
+    compare(plan_of(scenario=told, policies=("local",), seeds=(0,)), out)
+    (tmp_path / "cells").rename(out / "others")
+    for path in (out / "others").iterdir():
+        path.rename(out / "cells" / path.name)
+    assert last_of(plan_of(scenario=told), out) == (0, 4)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +314,7 @@ def test_a_full_disk_is_told_in_one_line(
             compare(plan_of(), out)
     assert "cannot be written: No space left on device" in str(told.value)
     assert "\n" not in str(told.value)
-    assert [path.name for path in out.rglob("*") if path.is_file()] == ["config.toml"]
+    assert {path.name for path in out.rglob("*") if path.is_file()} <= {"config.toml", ".lock"}
     assert contents(compare(plan_of(), out)) == contents(finished)
 
 

@@ -12,7 +12,7 @@ from worlds import tiny
 
 from isma import api
 from isma.errors import ScenarioError
-from isma.evaluation import ladder, whole_run
+from isma.evaluation import cell, ladder, whole_run
 from isma.evaluation.future import every_tick
 from isma.evaluation.whole_run import Reach, closed
 from isma.planning.allocation import offers
@@ -85,8 +85,16 @@ def test_a_grid_is_kept_and_gone_on_with(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(table["foresight_10_mean_s"]) == pytest.approx(
         [row.foresight_mean_s["10"] for row in found]
     )
-    monkeypatch.setattr(whole_run, "reach", lambda *_, **__: pytest.fail("was run again"))
-    assert [row.bound_s for row in ask()] == [row.bound_s for row in found]
+    kept = (tmp_path / "bounds.csv").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(whole_run, "run_bound_s", lambda *_, **__: pytest.fail("was run again"))
+        patch.setattr(cell, "run", lambda *_, **__: pytest.fail("was run again"))
+        assert ask() == found
+    assert (tmp_path / "bounds.csv").read_bytes() == kept
+    hurt = sorted((tmp_path / "worlds").iterdir())[0]
+    hurt.write_text(hurt.read_text().replace("1", "2", 1))
+    assert ask() == found
+    assert (tmp_path / "bounds.csv").read_bytes() == kept
 
 
 def test_what_is_closed_by_hand() -> None:

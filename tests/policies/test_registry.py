@@ -53,9 +53,43 @@ def test_options() -> None:
     assert registry.get("price:moves=2:margin=0.5") == registry.RULES["price"](moves=2, margin=0.5)
 
 
-def test_a_file_that_a_policy_reads_is_one_of_its_files() -> None:
-    assert Path("day.parquet") in registry.files("mdp:transitions=day.parquet")
-    assert registry.get("mdp:transitions=day.parquet").transitions == Path("day.parquet")
+def test_what_a_policy_reads_is_part_of_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "mdp:transitions=day.parquet"
+    assert registry.get(name).transitions == Path("day.parquet")
+    known = [registry.identity(name)]
+    for content in (b"1", b"2"):
+        Path("day.parquet").write_bytes(content)
+        known.append(registry.identity(name))
+    assert known[1]["files"].keys() == {"transitions"}
+    assert known[0] != known[1] != known[2]
+    Path("elsewhere").mkdir()
+    Path("elsewhere/day.parquet").write_bytes(b"2")
+    assert registry.identity("mdp:transitions=elsewhere/day.parquet") == known[2], "not its place"
+
+
+def test_options_that_are_typed_or_left_out_are_the_same_policy() -> None:
+    assert registry.identity("threshold") == registry.identity("threshold:hops=2")
+    assert registry.identity("threshold") != registry.identity("threshold:hops=3")
+
+
+def test_text_that_names_a_file_counts_with_the_file(
+    own_module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole, without its ending, and in a folder; as long as there is none, the text alone."""
+    monkeypatch.chdir(tmp_path)
+    names = [f"{own_module}:Mine:name={value}" for value in ("w.npz", "w", "far/w.npz", "x")]
+    none = [registry.identity(name) for name in names]
+    Path("far").mkdir()
+    for place in (Path("w.npz"), Path("far/w.npz")):
+        place.write_bytes(b"1")
+    first = [registry.identity(name) for name in names]
+    assert [a == b for a, b in zip(none, first, strict=True)] == [False, False, False, True]
+    Path("w.npz").write_bytes(b"2")
+    second = [registry.identity(name) for name in names]
+    assert [a == b for a, b in zip(first, second, strict=True)] == [False, False, True, True]
 
 
 def test_anybodys_class(own_module: str) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from isma import api
-from isma.cli.terminal import ScenarioArgument, SetOption, bar, named, overrides_of
+from isma.cli.terminal import ScenarioArgument, SetOption, bar, named, overrides_of, seeds_of
 from isma.errors import RunError
 from isma.evaluation.whole_run import FEASIBLE, Reach, at_points, best_of, closed
 from isma.world import files
@@ -23,7 +23,10 @@ _WIDTH = 120
 
 def bound(
     scenario: ScenarioArgument,
-    seeds: Annotated[int | None, typer.Option(help="worlds to bound", show_default="1")] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(metavar="N|A..B", help="worlds to bound", show_default="1"),
+    ] = None,
     policies: Annotated[
         str | None,
         typer.Option(
@@ -49,18 +52,16 @@ def bound(
     ] = None,
 ) -> None:
     """How good anyone could be here: a lower bound of the mean with the whole future known."""
-    if seeds is not None and seeds < 1:
-        raise RunError(f"--seeds must be at least 1, got {seeds}")
     again = files.run_table(scenario) or {}
     varied = vary_from(vary) if vary else again.get("vary", {})
     loaded = files.load(scenario, overrides_of(set_), varied)
     names = named(policies, again, scenario) or list(FEASIBLE)
-    worlds = range(seeds) if seeds is not None else again.get("seeds", [0])
+    worlds = seeds_of(seeds) or again.get("seeds", [0])
     rungs = _seconds(foresight)
     with bar(Console(stderr=True)) as shown:
         task = shown.add_task("laying out the city", total=None)
         found = api.bound(
-            *(loaded, list(worlds), names, varied, rungs, out),
+            *(loaded, worlds, names, varied, rungs, out),
             lambda part: shown.update(task, description=part),
         )
     groups = at_points(found)
@@ -104,7 +105,7 @@ def _print_worlds(title: str, found: list[Reach]) -> None:
     for row in found:
         table.add_row(
             *(str(row.seed), f"{row.bound_s:.4g}", _known(row.even_bound_s)),
-            *(f"{row.best_s:.4g}", row.best, f"{row.gap_ratio:+.2%}", f"{row.wall_s:.0f}"),
+            *(f"{row.best_s:.4g}", row.best, f"{row.gap_ratio:+.2%}", _known(row.wall_s)),
             *(f"{row.foresight_mean_s[rung]:.4g}" for rung in rungs),
         )
     _console().print(table)

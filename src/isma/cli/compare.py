@@ -9,8 +9,15 @@ from rich.console import Console
 from rich.table import Table
 
 from isma import api
-from isma.cli.terminal import ScenarioArgument, SetOption, bar, named, overrides_of, seconds
-from isma.errors import RunError
+from isma.cli.terminal import (
+    ScenarioArgument,
+    SetOption,
+    bar,
+    named,
+    overrides_of,
+    seconds,
+    seeds_of,
+)
 from isma.evaluation.compare import Progress as Standing
 from isma.evaluation.tables import Point, Run
 from isma.evaluation.words import findings
@@ -30,7 +37,12 @@ def compare(
         ),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(help="worlds to run each policy in", show_default="5")
+        str | None,
+        typer.Option(
+            metavar="N|A..B",
+            help="worlds to run each policy in: how many, or which",
+            show_default="5",
+        ),
     ] = None,
     vary: Annotated[
         list[str] | None,
@@ -47,19 +59,23 @@ def compare(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="folder to write", show_default="runs/NAME-DIGEST")
+        Path | None,
+        typer.Option(
+            help="folder to write; one with runs of this scenario is gone on with, and says what is "
+            "not typed",
+            show_default="runs/NAME-DIGEST",
+        ),
     ] = None,
 ) -> None:
     """Simulate, tabulate, draw, explain: which policy serves this city's users best, and by how much."""
-    again = files.run_table(scenario) or {}
+    source = scenario if out is None or files.run_table(scenario) else out / "config.toml"
+    again = (files.run_table(source) if Path(source).is_file() else None) or {}
     varied = vary_from(vary) if vary else again.get("vary", {})
     loaded = files.load(scenario, overrides_of(set_), varied)
-    names = named(policies, again, scenario) or list(registry.default_for(loaded))
-    worlds = range(seeds) if seeds is not None else again.get("seeds", range(5))
-    if seeds is not None and seeds < 1:
-        raise RunError(f"--seeds must be at least 1, got {seeds}")
+    names = named(policies, again, str(source)) or list(registry.default_for(loaded))
+    worlds = seeds_of(seeds) or again.get("seeds", list(range(5)))
     limit_s = seconds(p95_limit, "--p95-limit") or again.get("p95_limit_s")
-    _compare(loaded, names, list(worlds), varied, limit_s, out)
+    _compare(loaded, names, worlds, varied, limit_s, out)
 
 
 def _compare(
@@ -71,10 +87,13 @@ def _compare(
     out: Path | None,
 ) -> None:
     console = Console(stderr=True)
+    last: Standing | None = None
     with bar(console) as shown:
         task = shown.add_task("laying out the city", total=None)
 
         def show(standing: Standing) -> None:
+            nonlocal last
+            last = standing
             shown.update(
                 task,
                 completed=standing.done_ticks,
@@ -83,6 +102,8 @@ def _compare(
             )
 
         run = api.compare(loaded, policies, seeds, vary, out, show, limit_s)
+    if last is not None:
+        console.print(f"cells: {last.computed} computed, {last.taken_up} taken up", highlight=False)
     for point in run.points:
         _print_summary(run, point)
     out_console = Console(width=None if sys.stdout.isatty() else 100)

@@ -1,6 +1,7 @@
 """What all commands share: options, values as they are typed, a bar of progress."""
 
 import os
+import re
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from isma import units
-from isma.errors import ScenarioError
+from isma.errors import RunError, ScenarioError
 from isma.policies import registry
 from isma.world.vary import scalar
 
@@ -24,6 +25,7 @@ SetOption = Annotated[
 ]
 
 
+MOST_SEEDS = 100_000
 LINE_EVERY_S = 10.0
 """How often a log hears how far the work is."""
 
@@ -102,6 +104,23 @@ def named(typed: str | None, again: Mapping[str, Any], source: str) -> list[str]
     held = list(again.get("policies", []))
     registry.refuse_outside(held, source, f"if you trust it, type --policies {','.join(held)}")
     return held
+
+
+def seeds_of(text: str | None) -> list[int] | None:
+    """Seeds as typed: a number of worlds, or the first and the last of a range. Raises RunError."""
+    if text is None:
+        return None
+    form = re.fullmatch(r"\s*(?:(\d{1,9})\.\.)?(-?\d{1,9})\s*", text)
+    if form is None:
+        raise RunError(f"--seeds must be a number as 5, or a range as 100..107, got {text!r}")
+    first, last = int(form[1] or 0), int(form[2]) - (form[1] is None)
+    if form[1] is None and last < 0:
+        raise RunError(f"--seeds must be at least 1, got {text}")
+    if last < first:
+        raise RunError(f"--seeds must be a range that rises, as 100..107, got {text}")
+    if last - first >= MOST_SEEDS:
+        raise RunError(f"--seeds must be at most {MOST_SEEDS:,} worlds, got {last - first + 1:,}")
+    return list(range(first, last + 1))
 
 
 def moment(text: str | None) -> datetime | None:

@@ -1,11 +1,7 @@
 """One cell of a comparison: one policy in one world of one scenario, run and measured."""
 
-import io
-import time
-import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 
 import jax
 import numpy as np
@@ -20,7 +16,6 @@ from isma.simulator.rollout import run_chunk
 from isma.simulator.serve import slots
 from isma.simulator.state import State, reset
 from isma.simulator.step import Outcome
-from isma.storage import write_atomically
 from isma.world.scenario import Scenario
 
 BINS_PER_DECADE = 200
@@ -74,7 +69,6 @@ class Cell:
     granted_share: Float[np.ndarray, "users"]
     task_sample: Float[np.ndarray, "sample 8"]
     """time_s, user, station, host, offload_ratio, granted_share, completion_time_s, deadline_s."""
-    wall_s: Float[np.ndarray, ""]
 
     @property
     def mean_s(self) -> float:
@@ -91,21 +85,6 @@ class Cell:
     def task_mean_s(self) -> float:
         """Mean over all tasks."""
         return float(self.user_time_s.sum() / self.user_tasks.sum())
-
-    def save(self, path: Path) -> None:
-        """Write atomically: a cell's file is whole or absent."""
-        buffer = io.BytesIO()
-        np.savez(buffer, **{field.name: getattr(self, field.name) for field in fields(self)})
-        write_atomically(path, buffer.getvalue())
-
-    @classmethod
-    def load(cls, path: Path) -> "Cell | None":
-        """The cell in that file; None if it is absent or damaged, so that it is run again."""
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                return cls(**{field.name: stored[field.name] for field in fields(cls)})
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return None
 
 
 def run(
@@ -158,7 +137,6 @@ class _Tally:
         self._load, self._loads = np.zeros((3, self._servers)), 0
         self._shown = shown_users(users)
         self._last = state
-        self._began = time.perf_counter()
 
     def add(self, first: int, outcome: Outcome, state: State) -> None:
         time_s = np.asarray(outcome.completion_time_s, float)
@@ -284,7 +262,6 @@ class _Tally:
             offload_ratio=np.asarray(placement.offload_ratio),
             granted_share=np.asarray(placement.granted_share),
             task_sample=np.concatenate([moment.tasks for moment in moments]),
-            wall_s=np.asarray(time.perf_counter() - self._began),
         )
 
 

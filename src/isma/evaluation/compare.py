@@ -1,26 +1,25 @@
 """Compare policies: every policy in the same worlds, cell by cell, stopped and taken up without loss."""
 
-import json
-import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import jax
 
 from isma.contract import Policy
-from isma.errors import RunError
-from isma.evaluation import bound, cell, output
+from isma.evaluation import bound, cell, kept, output, times
 from isma.evaluation.cell import Cell
+from isma.evaluation.keys import Keys
 from isma.evaluation.plan import CellKey, Plan, Point
 from isma.policies.mistakes import telling
-from isma.simulator import timing
-from isma.simulator.params import Params, Shape, build
-from isma.storage import claim, write_atomically
+from isma.simulator.params import Params, build
+from isma.storage import claimed
+from isma.world import files
 
+_BOUND = "isma.evaluation.bound"
 _WORKERS = 2
 
 
@@ -35,53 +34,43 @@ class Progress:
     done_ticks: int
     total_ticks: int
     label: str
+    computed: int = 0
+    """Cells that have been run now."""
+    taken_up: int = 0
+    """Cells that the folder had already."""
 
 
 Report = Callable[[Progress], None]
 
 
-def compare(plan: Plan, out: Path, on_progress: Report = lambda progress: None) -> Path:
+def compare(
+    plan: Plan,
+    out: Path,
+    on_progress: Report = lambda progress: None,
+    then: Callable[[Path], object] = lambda out: None,
+) -> Path:
     """Run what is not yet in the folder, write all tables there, and give the folder back.
 
-    A folder that holds another run is refused. Ctrl-C keeps every finished cell, and the same call
-    goes on from there. Raises IsmaError.
+    `then` is done with the folder before another process may have it.
+
+    A folder that holds the same scenario is gone on with, whatever policies, seeds and values it was
+    run with; its tables become those of this plan. One that holds anything else is refused, and so is
+    one that another process is writing. Ctrl-C keeps every finished cell. Raises IsmaError.
     """
     policies = plan.made()
     points = plan.points()
     work = _Work(plan, out, points, policies, on_progress)
     work.refuse_misfits()
-    _claim(plan, out)
-    cells = work.run()
-    bounds = work.bounds()
-    on_progress(Progress(work.total_ticks, work.total_ticks, "timing decisions"))
-    params = [work.params(index) for index in range(len(points))]
-    timings = _timings(points, policies, params)
-    output.write_tables(plan, points, policies, params, cells, bounds, timings, out)
+    with claimed(out, "config.toml", plan.dumps(), "run", free=files.RUN):
+        cells = work.run()
+        bounds = work.bounds()
+        work.tell("timing decisions")
+        params = [work.params(index) for index in range(len(points))]
+        times.write_decisions(points, policies, params, out)
+        output.write_tables(plan, points, policies, params, cells, bounds, out)
+        then(out)
+    work.tell("")
     return out
-
-
-def _claim(plan: Plan, out: Path) -> None:
-    """Take the folder. One that holds the same run under another limit keeps its cells."""
-    path, limit = out / "config.toml", re.compile(r"^p95_limit_s = .*\n", re.MULTILINE)
-    with suppress(OSError, UnicodeDecodeError):
-        held = path.read_text()
-        if limit.sub("", held) == plan.without_limit().dumps() and held != plan.dumps():
-            write_atomically(path, plan.dumps().encode())
-    claim(out, "config.toml", plan.dumps(), "run")
-
-
-def _timings(
-    points: Sequence[Point], policies: Mapping[str, Policy], params: Sequence[Params]
-) -> list[dict[str, tuple[float, float]]]:
-    """Decision times at every point, measured once for each size of world."""
-    known: dict[Shape, dict[str, tuple[float, float]]] = {}
-    for point, made in zip(points, params, strict=True):
-        if made.shape not in known:
-            known[made.shape] = {
-                name: timing.decision_ms(point.scenario, made, policy, cell.chunk_ticks(made))
-                for name, policy in policies.items()
-            }
-    return [known[made.shape] for made in params]
 
 
 class _Work:
@@ -98,10 +87,23 @@ class _Work:
         self._plan, self._out, self._points, self._policies = plan, out, points, policies
         self._report, self._lock, self._stop = report, threading.Lock(), threading.Event()
         self._params: dict[int, Params] = {}
-        self._done = 0
-        self._digest = plan.digest()
+        self._done, self._computed, self._taken_up = 0, 0, 0
         self._keys = list(plan.cells())
+        named = Keys()
+        self._named = {
+            key: named.cell(points[key.point].scenario, key.policy, key.seed) for key in self._keys
+        }
+        self._bound_named = {
+            (key.point, key.seed): named.world(points[key.point].scenario, key.seed, _BOUND)
+            for key in self._keys
+        }
         self.total_ticks = sum(points[key.point].scenario.time.num_ticks for key in self._keys)
+
+    def tell(self, label: str) -> None:
+        """Say what comes after the cells."""
+        self._report(
+            Progress(self.total_ticks, self.total_ticks, label, self._computed, self._taken_up)
+        )
 
     def params(self, point: int) -> Params:
         """A point's arrays, built once; points that differ in numbers share a compiled program."""
@@ -128,9 +130,8 @@ class _Work:
 
     def bounds(self) -> dict[tuple[int, int], float]:
         """The lower bound of every world."""
-        worlds = sorted({(key.point, key.seed) for key in self._keys})
         with ThreadPoolExecutor(_WORKERS) as pool:
-            waiting = {world: pool.submit(self._bound, *world) for world in worlds}
+            waiting = {world: pool.submit(self._bound, *world) for world in self._bound_named}
             self._finish(list(waiting.values()))
         return {world: future.result() for world, future in waiting.items()}
 
@@ -146,41 +147,43 @@ class _Work:
                 future.cancel()
             raise
 
-    def _path(self, key: CellKey) -> Path:
-        name = f"{self._digest}-{key.point}-{key.policy}-{key.seed}".replace("/", "_").replace(
-            ":", "_"
-        )
-        return self._out / "cells" / f"{name}.npz"
-
     def _one(self, key: CellKey) -> Cell:
-        scenario = self._points[key.point].scenario
-        found = Cell.load(self._path(key))
+        scenario, named = self._points[key.point].scenario, self._named[key]
+        label, path = f"{key.policy}, seed {key.seed}", kept.cell_path(self._out, named)
+        found = kept.load_cell(path, named)
         if found is not None:
-            self._advance(scenario.time.num_ticks, f"{key.policy}, seed {key.seed}")
+            with self._lock:
+                self._taken_up += 1
+            self._advance(scenario.time.num_ticks, label)
             return found
+        began = time.perf_counter()
         made = cell.run(
             scenario,
             self.params(key.point),
             self._policies[key.policy],
             key.seed,
-            lambda ticks: self._advance(ticks, f"{key.policy}, seed {key.seed}"),
+            lambda ticks: self._advance(ticks, label),
         )
-        made.save(self._path(key))
-        self._log(key, made)
+        wall_s = time.perf_counter() - began
+        kept.save_cell(path, named, made)
+        with self._lock:
+            self._computed += 1
+            times.log_cell(self._out, self._points[key.point], key, len(made.user_tasks), wall_s)
         return made
 
     def _bound(self, point: int, seed: int) -> float:
-        path = self._out / "cells" / f"{self._digest}-{point}-bound-{seed}.json"
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            return float(json.loads(path.read_text())["bound_s"])
-        value = bound.world_bound_s(
-            self._points[point].scenario,
-            self.params(point),
-            seed,
-            lambda: self._advance(0, f"bound, seed {seed}"),
-        )
-        write_atomically(path, json.dumps({"bound_s": value}).encode())
-        return value
+        named = self._bound_named[point, seed]
+        path = kept.value_path(self._out / "cells", named)
+        found = kept.load_value(path, named)
+        if found is None:
+            found = bound.world_bound_s(
+                self._points[point].scenario,
+                self.params(point),
+                seed,
+                lambda: self._advance(0, f"bound, seed {seed}"),
+            )
+            kept.save_value(path, named, found)
+        return float(found)
 
     def _advance(self, ticks: int, label: str) -> None:
         if self._stop.is_set():
@@ -188,22 +191,3 @@ class _Work:
         with self._lock:
             self._done += ticks
             self._report(Progress(self._done, self.total_ticks, label))
-
-    def _log(self, key: CellKey, made: Cell) -> None:
-        ticks, users = self._points[key.point].scenario.time.num_ticks, len(made.user_tasks)
-        line = {
-            "point": dict(self._points[key.point].values),
-            "policy": key.policy,
-            "seed": key.seed,
-            "mean_s": made.mean_s,
-            "wall_s": float(made.wall_s),
-            "user_steps_per_s": ticks * users / float(made.wall_s),
-        }
-        with self._lock:
-            try:
-                with (self._out / "metrics.jsonl").open("a") as log:
-                    log.write(json.dumps(line, default=str) + "\n")
-            except OSError as error:
-                raise RunError(
-                    f"{self._out / 'metrics.jsonl'}: cannot be written: {error.strerror}"
-                ) from None

@@ -12,8 +12,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation, Policy
 from isma.errors import RunError, unknown
+from isma.evaluation import kept
 from isma.evaluation.cell import chunk_ticks
 from isma.evaluation.explanation import Choice, Explanation
+from isma.evaluation.keys import Keys
 from isma.evaluation.plan import Plan
 from isma.policies import registry
 from isma.policies.base import refuse_large
@@ -70,18 +72,19 @@ def explain(
         raise RunError(
             f"{folder}: --seed must be one of the run's {', '.join(map(str, plan.seeds))}, got {world}"
         )
-    foreign = any(registry.is_outside(one) for one in plan.policies if one != policy)
-    if not foreign and not any((folder / "cells").glob(f"{plan.digest()}-*")):
+    points = plan.points()
+    if not 1 <= point <= len(points):
+        raise RunError(f"{folder}: --point must be 1 to {len(points)}, got {point}")
+    at = points[point - 1]
+    key = Keys().cell(at.scenario, name, world)
+    if not kept.cell_path(folder, key).exists():
         _LOG.warning(
             "%s was made by other code or data than is here now: its worlds are run again by these, "
             "and may differ",
             folder,
         )
-    points = plan.points()
-    if not 1 <= point <= len(points):
-        raise RunError(f"{folder}: --point must be 1 to {len(points)}, got {point}")
     with telling(made):
-        return of_world(points[point - 1], name, made, user, time_s, world, on_ticks)
+        return of_world(at, name, made, user, time_s, world, on_ticks)
 
 
 def _usual(plan: Plan, folder: Path) -> str:

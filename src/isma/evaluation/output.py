@@ -43,7 +43,6 @@ def write_tables(
     params: Sequence[Params],
     cells: Cells,
     bounds: Mapping[tuple[int, int], float],
-    timings: Sequence[Mapping[str, tuple[float, float]]],
     out: Path,
 ) -> None:
     """Write every table, each whole or not at all. Raises RunError."""
@@ -55,7 +54,6 @@ def write_tables(
             cells={key: made for key, made in cells.items() if key.point == index},
             bounds={seed: value for (place, seed), value in bounds.items() if place == index},
             references=references,
-            timings=timings[index],
             message_bytes={
                 name: _message_bytes(plan, point, params[index], p) for name, p in policies.items()
             },

@@ -1,26 +1,20 @@
 """What a comparison consists of: its points, policies and seeds, and the folder that holds it."""
 
-import hashlib
 import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cache
-from importlib import resources
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import tomli_w
 
 from isma.contract import Policy
 from isma.errors import PolicyError, RunError
 from isma.policies import registry
+from isma.sources import digest
 from isma.world import files
-from isma.world.scenario import Road, Scenario, Steady
+from isma.world.scenario import Scenario
 from isma.world.vary import Point, points
 
 MOST_VARIED = 2
@@ -93,23 +87,13 @@ class Plan:
         """The command that makes this run again, from its folder."""
         return "isma compare config.toml"
 
-    def without_limit(self) -> "Plan":
-        """The same runs, of which nothing is asked: a limit changes none of them."""
-        return replace(self, p95_limit_s=None)
-
     def folder_name(self) -> str:
-        """Where the run goes unless told: the same command finds its folder again."""
-        text = self.without_limit().dumps()
-        return f"{_plain(self.scenario.name)}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+        """Where the run goes unless told: one folder for a scenario and what is varied in it.
 
-    def digest(self) -> str:
-        """A short name for this plan as run by this code on this data: cells of another are never reused."""
-        digest = hashlib.sha256((self.without_limit().dumps() + code_digest()).encode())
-        digest.update(f"{jax.__version__} {jnp.zeros(()).dtype}".encode())
-        for path in self._inputs():
-            with suppress(OSError):  # One that cannot be read is named where it is used.
-                digest.update(path.read_bytes())
-        return digest.hexdigest()[:8]
+        There more policies, seeds and values go on with what has been computed.
+        """
+        told = "\n".join([files.dumps(self.scenario), *sorted(self.vary)])
+        return f"{_plain(self.scenario.name)}-{digest(told.encode())[:6]}"
 
     def _limit_fits(self, limit_s: float) -> None:
         if not (math.isfinite(limit_s) and limit_s > 0):
@@ -120,29 +104,8 @@ class Plan:
                 "add --vary servers=20,50,100"
             )
 
-    def _inputs(self) -> list[Path]:
-        """Files outside the package that decide what a cell holds: data, and policies of one's own."""
-        sections = [
-            section
-            for point in self.points()
-            for section in (point.scenario.sites, point.scenario.backhaul, point.scenario.mobility)
-        ]
-        data = [section.file for section in sections if not isinstance(section, Steady | Road)]
-        policies = [file for name in self.policies for file in registry.files(name)]
-        return sorted({Path(file) for file in [*data, *policies] if file is not None})
-
 
 def _plain(name: str) -> str:
     """A scenario's name as part of a folder's: whatever it is called, the folder stays in its place."""
     kept = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip(".-")
     return kept[:_LONGEST_NAME] or "run"
-
-
-@cache
-def code_digest() -> str:
-    """A digest of the package's sources."""
-    digest = hashlib.sha256()
-    root = Path(str(resources.files("isma")))
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

@@ -79,7 +79,9 @@ _FIELDS = dataclasses.fields(Score)
 COLUMNS: Mapping[str, str] = {
     field.name: field.metadata["meaning"] for field in _FIELDS if "heading" not in field.metadata
 }
-"""Columns of every `summary.csv` and what they mean."""
+"""Columns of every run's summary and what they mean."""
+TIMES = ("decision_ms_p50", "decision_ms_p99")
+"""Those of them that a clock has measured: they stand in a table of their own."""
 BEYOND: Mapping[str, str] = {
     field.name: field.metadata["meaning"] for field in _FIELDS if "heading" in field.metadata
 }

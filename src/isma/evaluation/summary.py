@@ -22,7 +22,6 @@ class Standing:
     cells: Mapping[CellKey, Cell]
     bounds: Mapping[int, float]
     references: set[str]
-    timings: Mapping[str, tuple[float, float]]
     message_bytes: Mapping[str, tuple[float, float]]
     """Bytes of one broadcast and of what travels with one migration, by policy."""
     edges_s: Float[np.ndarray, "edges"]
@@ -84,8 +83,6 @@ def _row(standing: Standing, policy: str, best: Float[np.ndarray, "units"]) -> d
         "p99_s": p99,
         "deadline_miss_ratio": float(sum(made.missed.sum() for made in cells) / tasks),
         **_rates(standing, policy),
-        "decision_ms_p50": standing.timings[policy][0],
-        "decision_ms_p99": standing.timings[policy][1],
         "bound_s": bound_s,
         "above_bound_ratio": mean_s / bound_s - 1,
         "seeds": len(cells),

@@ -10,14 +10,16 @@ import numpy as np
 import pandas as pd
 
 from isma.errors import RunError
-from isma.evaluation.score import BEYOND, COLUMNS, Gap, Score
+from isma.evaluation.score import BEYOND, COLUMNS, TIMES, Gap, Score
 from isma.evaluation.statistics import paired_ratio
+from isma.evaluation.times import DECISIONS
 
 _TEXT = {"policy", "unit"}
 _FLAGS = {"reference"}
 _POINTLESS = {"snapshot", "trail", "sites", "links"}
 _FILES: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "summary": ("summary.csv", tuple(COLUMNS)),
+    "summary": ("summary.csv", tuple(name for name in COLUMNS if name not in TIMES)),
+    "times": (DECISIONS, ("policy", *TIMES)),
     "seeds": (
         "seeds.csv",
         (
@@ -70,6 +72,7 @@ class Run:
     vary: tuple[str, ...]
     """Dotted names of the varied fields: none, one or two."""
     summary: pd.DataFrame
+    """The table `summary.csv`, and what decisions take, from `times/decisions.csv`."""
     seeds: pd.DataFrame
     users: pd.DataFrame
     distribution: pd.DataFrame
@@ -98,6 +101,8 @@ class Run:
         }
         _check_summary(frames["summary"], folder / "summary.csv")
         _settle_vary(frames, vary)
+        beside = frames.pop("times")[[*vary, "policy", *TIMES]]
+        frames["summary"] = frames["summary"].merge(beside, how="left", on=[*vary, "policy"])
         frames["load_by_server"] = frames.pop("load")
         return cls(folder=folder, config=config, vary=vary, **frames)
 

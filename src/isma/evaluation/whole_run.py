@@ -1,12 +1,11 @@
 """How good anyone could be in a world whose whole future is known, and how close to it someone is."""
 
-import hashlib
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +14,25 @@ import pandas as pd
 from isma.bounds.whole_run import Effort, run_bound
 from isma.contract import Policy
 from isma.errors import ScenarioError
-from isma.evaluation import cell, ladder
+from isma.evaluation import cell, kept, ladder
 from isma.evaluation.future import MOST_SERVERS, every_tick, known_future
+from isma.evaluation.keys import Keys
 from isma.evaluation.plan import Plan
 from isma.simulator.params import Params, build
-from isma.storage import claim, write_atomically
+from isma.storage import claimed, write_atomically
+from isma.world import files
 from isma.world.nearby import LARGE, is_large
 from isma.world.scenario import Scenario
+from isma.world.vary import Point
 
 FEASIBLE = ("price", "full-information")
 """Policies that say what can be reached."""
 _EFFORT, _CITY_EFFORT = Effort(0, 60, 40), Effort(100, 10, 0)
 """In a city prices for free moves give nearly all of the bound, and those for paths take all the time."""
+
+_BOUND = "isma.evaluation.future", "isma.bounds.whole_run"
+_LADDER = "isma.evaluation.ladder", "isma.evaluation.cell"
+"""Modules that decide what is kept of a world."""
 
 OnPart = Callable[[str], None]
 
@@ -47,7 +53,7 @@ class Reach:
     foresight_mean_s: Mapping[str, float]
     """What the ladder's references reach, by seconds of the future that they see."""
     wall_s: float
-    """Time that both bounds took."""
+    """Time that both bounds took when they were computed; NaN where that is not known."""
 
     @property
     def best(self) -> str:
@@ -104,34 +110,37 @@ def reach_all(
     laid = [build(point.scenario) for point in points]
     for params in laid:
         _refuse_large(params)
-    digest = hashlib.sha256(f"{plan.digest()} {list(foresight_s)}".encode()).hexdigest()[:8]
-    if out is not None:
-        claim(out, "config.toml", plan.dumps(), "run")
-    found = []
-    for number, (point, params) in enumerate(zip(points, laid, strict=True)):
-        for seed in plan.seeds:
-            path = None if out is None else out / "worlds" / f"{digest}-{number}-{seed}.json"
-            label = f"point {number + 1} of {len(points)}, seed {seed}"
-            made = _kept(path)
-            if made is None:
-                made = reach(
-                    *(point.scenario, params, point.values, seed, policies, foresight_s),
-                    lambda part, label=label: on_part(f"{label}: {part}"),
-                    evenly=len(points) == 1 and not _is_city(params),
-                )
-                if path is not None:
-                    write_atomically(path, json.dumps(asdict(made), default=str).encode())
-            found.append(made)
+    with _held(plan, out):
+        parts = _Parts(policies, foresight_s, out)
+        found = [
+            parts.reach(
+                *(point, params, seed),
+                lambda part, number=number, seed=seed: on_part(
+                    f"point {number + 1} of {len(points)}, seed {seed}: {part}"
+                ),
+                evenly=len(points) == 1 and not _is_city(params),
+            )
+            for number, (point, params) in enumerate(zip(points, laid, strict=True))
+            for seed in plan.seeds
+        ]
+        if out is not None:
+            _write_table(found, out)
     return found
 
 
-def write_table(reaches: Sequence[Reach], folder: Path) -> None:
+def _held(plan: BoundPlan, out: Path | None) -> AbstractContextManager[None]:
+    if out is None:
+        return nullcontext()
+    return claimed(out, "config.toml", plan.dumps(), "run", free=files.RUN)
+
+
+def _write_table(reaches: Sequence[Reach], folder: Path) -> None:
     """Write `bounds.csv`: a row for each world, a column for each policy and rung. Raises RunError."""
     rows = [
         {
             **{**reach.point, "seed": reach.seed},
             **{"bound_s": reach.bound_s, "even_bound_s": reach.even_bound_s},
-            **{"best": reach.best, "gap_ratio": reach.gap_ratio, "wall_s": reach.wall_s},
+            **{"best": reach.best, "gap_ratio": reach.gap_ratio},
             **{f"{name}_mean_s": value for name, value in reach.mean_s.items()},
             **{f"foresight_{seen}_mean_s": value for seen, value in reach.foresight_mean_s.items()},
         }
@@ -164,45 +173,73 @@ def _is_city(params: Params) -> bool:
     return params.shape.num_servers > MOST_SERVERS
 
 
-def _kept(path: Path | None) -> Reach | None:
-    if path is not None:
-        with suppress(OSError, ValueError, TypeError):
-            return Reach(**json.loads(path.read_text()))
-    return None
+class _Parts:
+    """The bounds and means of worlds, each kept under its key if there is a folder."""
+
+    def __init__(
+        self, policies: Mapping[str, Policy], foresight_s: Sequence[float], out: Path | None
+    ) -> None:
+        self._policies, self._foresight_s, self._out = policies, foresight_s, out
+        self._keys = Keys()
+
+    def reach(
+        self, point: Point, params: Params, seed: int, on_part: OnPart, evenly: bool
+    ) -> Reach:
+        """Bound one world, and run policies and the foresight ladder in it. Raises IsmaError."""
+        scenario = point.scenario
+
+        def bound_s(label: str, evenly: bool) -> tuple[float, float]:
+            effort = _effort(params)
+            key = self._keys.world(scenario, seed, *_BOUND, evenly=evenly, effort=effort._asdict())
+            on_part(label)
+            return self._timed(key, lambda: run_bound_s(scenario, params, seed, evenly, effort))
+
+        def mean_s(label: str, key: str, policy: Callable[[], Policy]) -> float:
+            on_part(label)
+            run = lambda: cell.run(scenario, params, policy(), seed, lambda _: None).mean_s  # noqa: E731
+            return self._timed(key, run)[0]
+
+        least_s, wall_s = bound_s("bound", evenly=False)
+        even_s, even_wall_s = (
+            bound_s("bound of even tasks", evenly=True) if evenly else (math.nan, 0)
+        )
+        means = {
+            name: mean_s(name, self._keys.cell(scenario, name, seed), lambda policy=policy: policy)
+            for name, policy in self._policies.items()
+        }
+        ticks = cache(lambda: every_tick(scenario, params, seed))
+        rungs = {
+            f"{seen_s:g}": mean_s(
+                f"{seen_s:g} s of foresight",
+                self._keys.world(scenario, seed, *_LADDER, seen_s=seen_s),
+                lambda seen_s=seen_s: ladder.rung(scenario, ticks(), seen_s),
+            )
+            for seen_s in self._foresight_s
+        }
+        values = dict(point.values)
+        return Reach(values, seed, least_s, even_s, means, rungs, wall_s + even_wall_s)
+
+    def _timed(self, key: str, compute: Callable[[], float]) -> tuple[float, float]:
+        """A number and the time that it took, from the folder or computed now."""
+        if self._out is None:
+            return _stopped(compute)
+        path = kept.value_path(self._out / "worlds", key)
+        time_path = kept.value_path(self._out / "times", key)
+        value = kept.load_value(path, key)
+        if value is None:
+            value, wall_s = _stopped(compute)
+            kept.save_value(path, key, value)
+            kept.save_value(time_path, key, wall_s)
+        return float(value), float(kept.load_value(time_path, key) or math.nan)
 
 
-def reach(
-    scenario: Scenario,
-    params: Params,
-    point: Mapping[str, Any],
-    seed: int,
-    policies: Mapping[str, Policy],
-    foresight_s: Sequence[float] = (),
-    on_part: OnPart = lambda part: None,
-    evenly: bool = True,
-) -> Reach:
-    """Bound one world, and run policies and the foresight ladder in it. Raises IsmaError."""
+def _stopped(compute: Callable[[], float]) -> tuple[float, float]:
     began = time.perf_counter()
-    on_part("bound")
-    bound_s = run_bound_s(scenario, params, seed)
-    even_bound_s = math.nan
-    if evenly:
-        on_part("bound of even tasks")
-        even_bound_s = run_bound_s(scenario, params, seed, evenly=True)
-    wall_s = time.perf_counter() - began
+    return compute(), time.perf_counter() - began
 
-    def mean_s(label: str, policy: Policy) -> float:
-        on_part(label)
-        return cell.run(scenario, params, policy, seed, lambda _: None).mean_s
 
-    means = {name: mean_s(name, policy) for name, policy in policies.items()}
-    ticks = every_tick(scenario, params, seed) if foresight_s else None
-    rungs = {
-        f"{seen_s:g}": mean_s(f"{seen_s:g} s of foresight", ladder.rung(scenario, ticks, seen_s))
-        for seen_s in foresight_s
-        if ticks is not None
-    }
-    return Reach(dict(point), seed, bound_s, even_bound_s, means, rungs, wall_s)
+def _effort(params: Params) -> Effort:
+    return _CITY_EFFORT if _is_city(params) else _EFFORT
 
 
 def run_bound_s(
@@ -217,9 +254,7 @@ def run_bound_s(
     `evenly` spreads the tasks of each decision period over it: no longer proven, but close, since
     nobody can share a server out anew for each task. `effort` goes into the prices.
     """
-    if effort is None:
-        effort = _CITY_EFFORT if _is_city(params) else _EFFORT
     future = known_future(scenario, params, seed, evenly)
     if not float(future.counted):
         return float("nan")
-    return float(run_bound(future, effort).mean_s)
+    return float(run_bound(future, effort or _effort(params)).mean_s)

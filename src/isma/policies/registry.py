@@ -3,10 +3,13 @@
 import importlib
 import inspect
 import math
+import os
 import reprlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+from isma import sources
 from isma.contract import Policy
 from isma.errors import PolicyError, unknown
 from isma.policies.break_even import BreakEven
@@ -89,13 +92,44 @@ def refuse_outside(names: Iterable[str], where: object, way_out: str) -> None:
             )
 
 
-def files(name: str) -> list[Path]:
-    """Files that decide what that policy does, besides the package's own code. Raises PolicyError."""
+def identity(name: str) -> Mapping[str, Any]:
+    """What decides what that policy does: its code, its options, and the files that they name.
+
+    Of a path only the file's bytes count, and those of a sidecar. Raises PolicyError.
+    """
     made, options = _parts(name)
     values = _values(name, made, options)
-    code = inspect.getsourcefile(made)
-    paths = [Path(value) for value in values.values() if isinstance(value, Path)]
-    return [*paths, *([Path(code)] if code else [])]
+    files = {key: _content(value) for key, value in values.items()}
+    return {
+        "made": f"{made.__module__}:{made.__qualname__}",
+        "code": sources.of_policy(made),
+        "options": {
+            key: value
+            for key, value in values.items()
+            if not (files[key] and isinstance(value, Path))
+        },
+        "files": {key: found for key, found in files.items() if found},
+    }
+
+
+def _content(value: object) -> dict[str, str]:
+    """Digests of the file or folder that an option names, and of what is called the same beside it."""
+    if not isinstance(value, Path | str):
+        return {}
+    path = Path(value)
+    try:
+        if not path.name or not path.parent.is_dir():
+            return {}
+        if path.is_dir() and (isinstance(value, Path) or os.sep in value):
+            found = [one for one in path.rglob("*") if one.is_file()]
+        else:
+            alike = [one for one in path.parent.iterdir() if one.stem in (path.name, path.stem)]
+            found = [one for one in alike if one.is_file()]
+        return {
+            str(one.relative_to(path.parent)): sources.digest(one.read_bytes()) for one in found
+        }
+    except (OSError, ValueError):  # What cannot be read is told by the policy that wants it.
+        return {}
 
 
 def _parts(name: str) -> tuple[Callable[..., Policy], list[str]]:

@@ -18,19 +18,22 @@ import pandas as pd
 from jaxtyping import Array, Float, PRNGKeyArray
 from matplotlib.ticker import NullFormatter
 
+from isma import sources
 from isma.contract import Memory, Policy
+from isma.evaluation import kept
 from isma.evaluation.figures import style
 from isma.evaluation.figures.drawing import Drawing, Figure, blank, save
+from isma.evaluation.keys import key
 from isma.evaluation.statistics import interval, paired_ratio
 from isma.model import vectors
-from isma.model.checkpoint import digest
 from isma.planning.cross_entropy import Budget, Searched
 from isma.policies.latent import LatentPlanner, plan
 from isma.simulator.params import Params, build
 from isma.simulator.rollout import run_chunk, run_chunk_of_worlds
 from isma.simulator.state import State, reset
 from isma.simulator.step import everyone, observe
-from isma.storage import claim, write_atomically
+from isma.sources import digest
+from isma.storage import claimed, write_atomically
 from isma.world import files
 from isma.world.scenario import Scenario, Visibility
 
@@ -41,7 +44,7 @@ _LIVING = Budget(candidates=16, iterations=1, horizon=10, elites=4)
 _NEVER = 10**9
 _IN_DETAIL = 4
 """States whose search is looked at pass by pass."""
-_STATES = "states.csv"
+_STATES = "states"
 _SEED = 2000
 """Apart from the seeds of trainings and of comparisons."""
 
@@ -125,28 +128,51 @@ def study(
     """Run every budget in so many states, the last one in detail; the table and the picture.
 
     The rules decide in the states of the last budget, as if they had seen nothing before.
-    Writes states.csv as it goes on, from which the same study goes on after an interruption; then
+    Keeps what each state brought, from which the same study goes on after an interruption; then writes
     budgets.csv, search.csv, budgets.svg and budgets.png. Raises RunError.
     """
-    kept = _kept(out, scenario, planner, budgets)
+    weights = b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(planner.model))
+    asked = {name: number for name, (_, number) in budgets.items()}
+    told = {"weights": digest(weights), "budgets": asked, "scenario": files.dumps(scenario)}
+    text = json.dumps(told, indent=2) + "\n"
+    with claimed(out, "study.json", text, "study"):
+        return _study(scenario, planner, budgets, rules, out, text, on_progress)
+
+
+def _study(
+    scenario: Scenario,
+    planner: LatentPlanner,
+    budgets: Mapping[str, tuple[Budget, int]],
+    rules: Mapping[str, Policy],
+    out: Path,
+    text: str,
+    on_progress: Callable[[str, int, int], None],
+) -> tuple[pd.DataFrame, Figure]:
+    done = 0
     last = list(budgets)[-1]
     full, most = budgets[last]
     total = sum(number for _, number in budgets.values()) + len(rules) * most
-    on_progress("living up to the decisions", len(kept), total)
+    on_progress("living up to the decisions", done, total)
     lives = replace(planner, budget=_LIVING)
     params, states = moments(scenario, lives, max(number for _, number in budgets.values()))
     period_s = float(np.max(scenario.servers.decision_period_s))
 
     def worth(label: str, policy: Policy, budget: Budget, number: int, recall: bool) -> Worth:
         ticks = round(budget.horizon * period_s / scenario.time.tick_s)
+        nonlocal done
+        code, found_s = sources.of_policy(type(policy)), []
         for at in range(number):
-            if (label, at) not in kept:
-                on_progress(label, len(kept), total)
+            on_progress(label, done, total)
+            named = key(__name__, study=text, policy=code, decides=label, state=at)
+            path = kept.value_path(out / _STATES, named)
+            value = kept.load_value(path, named)
+            if value is None:
                 moment = states[at] if recall else _anew(scenario, params, policy, states[at])
-                kept[label, at] = worth_s(params, policy, moment, ticks)
-                write_atomically(out / _STATES, _csv(_states(kept)))
-        steps = budget.latent_steps if recall else 0
-        return Worth(label, steps, np.array([kept[label, at] for at in range(number)]))
+                value = worth_s(params, policy, moment, ticks)
+                kept.save_value(path, named, value)
+            found_s.append(value)
+            done += 1
+        return Worth(label, budget.latent_steps if recall else 0, np.array(found_s))
 
     found = [
         worth(name, replace(planner, budget=budget), budget, number, recall=True)
@@ -167,30 +193,6 @@ def _anew(scenario: Scenario, params: Params, policy: Policy, moment: Moment) ->
     shape = params.shape
     memory = policy.init(scenario, shape.num_users, shape.num_servers, moment.key)
     return eqx.tree_at(lambda m: m.memory, moment, memory)
-
-
-def _kept(
-    out: Path,
-    scenario: Scenario,
-    planner: LatentPlanner,
-    budgets: Mapping[str, tuple[Budget, int]],
-) -> dict[tuple[str, int], float]:
-    """What the same study has found before. Raises RunError if the folder holds something else."""
-    weights = b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(planner.model))
-    asked = {name: number for name, (_, number) in budgets.items()}
-    told = {"weights": digest(weights), "budgets": asked, "scenario": files.dumps(scenario)}
-    text = json.dumps(told, indent=2) + "\n"
-    claim(out, "study.json", text, "study")
-    if not (out / _STATES).exists():
-        return {}
-    found = pd.read_csv(out / _STATES)
-    where = zip(found["budget"], found["state"].astype(int), strict=True)
-    return dict(zip(where, found["mean_s"].astype(float), strict=True))
-
-
-def _states(kept: Mapping[tuple[str, int], float]) -> pd.DataFrame:
-    rows = [{"budget": name, "state": at, "mean_s": mean} for (name, at), mean in kept.items()]
-    return pd.DataFrame(rows)
 
 
 def _one_due(lived: tuple[State, Memory, PRNGKeyArray], params: Params, number: int) -> Moment:

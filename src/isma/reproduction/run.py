@@ -142,8 +142,7 @@ def _compared(
         label = f"{figure.name}: {standing.label.split(':')[0]}"
         on_progress(Progress(label, standing.done_ticks, standing.total_ticks))
 
-    compare.compare(plan, folder, show)
-    report.write(folder)
+    compare.compare(plan, folder, show, report.write)
     return Run.load(folder), named
 
 

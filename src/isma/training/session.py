@@ -77,7 +77,13 @@ def run(
     Raises RunError for a folder that holds something else.
     """
     text = json.dumps(config, indent=2, default=str) + "\n"
-    storage.claim(out, "config.json", text, "training")
+    with storage.claimed(out, "config.json", text, "training"):
+        return _train(learner, config, seed, out, on_progress)
+
+
+def _train(
+    learner: Learner, config: Mapping[str, Any], seed: int, out: Path, on_progress: Report
+) -> Path:
     key = jax.random.key(seed)
     start_key, rounds_key = jax.random.split(key)
     state, history = _resume(learner, out, learner.start(start_key))

@@ -1,0 +1,85 @@
+"""Keys of results: digests of all that decides a number, and of nothing else.
+
+What counts: the world of that very point, with the bytes of its data files; the seed; the policy, with
+its options, its code and its files; the modules of isma that it depends on, found in their imports; and
+the versions and precision of what reckons. What does not: the other points, seeds and policies of the
+run, a scenario's name, and what draws, tells and prints.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from isma import sources
+from isma.policies import registry
+from isma.sources import digest
+from isma.world.scenario import Scenario
+
+_RECKONS = ("jax", "jaxlib", "numpy", "scipy")
+_WORDS = ("name", "description")
+"""Fields of a scenario that change no number."""
+
+
+def key(*modules: str, **decides: Any) -> str:
+    """The key of what these modules of isma make of that."""
+    told = {
+        "code": sources.of_isma(*modules),
+        "versions": {name: version(name) for name in _RECKONS},
+        "device": jax.devices()[0].device_kind,
+        "precision": str(jnp.zeros(()).dtype),
+        **decides,
+    }
+    return digest(json.dumps(told, sort_keys=True, default=str).encode())
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Keys of a run's results. Files are read once, when they are first asked for."""
+
+    _policies: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    _data: dict[str, str] = field(default_factory=dict)
+
+    def cell(self, scenario: Scenario, policy: str, seed: int) -> str:
+        """The key of a policy's cell in a world. Raises PolicyError."""
+        return key(
+            "isma.evaluation.cell",
+            world=self._world(scenario),
+            seed=seed,
+            policy=self._policy(policy),
+        )
+
+    def world(self, scenario: Scenario, seed: int, *modules: str, **more: Any) -> str:
+        """The key of what these modules make of a world, whatever policies are run in it."""
+        return key(*modules, world=self._world(scenario), seed=seed, **more)
+
+    def decision_time(self, scenario: Scenario, policy: str) -> str:
+        """The key of the time that a decision takes in worlds of that size. Raises PolicyError."""
+        return key(
+            "isma.simulator.timing", world=self._world(scenario), policy=self._policy(policy)
+        )
+
+    def _policy(self, name: str) -> Mapping[str, Any]:
+        if name not in self._policies:
+            self._policies[name] = registry.identity(name)
+        return self._policies[name]
+
+    def _world(self, scenario: Scenario) -> dict[str, Any]:
+        tree = scenario.model_dump(mode="json", exclude=set(_WORDS))
+        for section in tree.values():
+            if isinstance(section, dict) and isinstance(section.get("file"), str):
+                section["file"] = self._bytes(section["file"])
+        return tree
+
+    def _bytes(self, file: str) -> str:
+        if file not in self._data:
+            try:
+                self._data[file] = digest(Path(file).read_bytes())
+            except OSError:  # One that cannot be read is told where it is used.
+                return file
+        return self._data[file]

@@ -1,0 +1,209 @@
+"""Code as data: the modules that a module is made of, found in their text, and a digest of them.
+
+Own code is what may change from one run to the next: isma's, and that of people's policies. What is
+installed counts by its version, Python's library by the version of Python.
+"""
+
+import ast
+import hashlib
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from importlib import metadata, util
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import FunctionType, ModuleType
+
+from isma.errors import PolicyError
+
+_PACKAGE = Path(__file__).parent
+_ROOT = _PACKAGE.name
+_INSTALLED = {"site-packages", "dist-packages"}
+_PYTHON = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")}
+_IMPORTERS = {"import_module", "__import__"}
+_LONGEST_PATH = 255
+
+
+def digest(content: bytes) -> str:
+    """How files and their contents are named: SHA-256 in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+@cache
+def of_isma(*names: str) -> Mapping[str, str]:
+    """Digests of isma's modules of these names and of all that they import, by name."""
+    return _digests(names)
+
+
+def of_policy(made: Callable[..., object]) -> Mapping[str, str]:
+    """Digests of all that decides what a policy's class or function does, by name.
+
+    Its module and those of its base classes, what they import or hold, however deep; the files whose
+    names stand in people's code; the versions of what else is installed. Raises PolicyError for a
+    module whose file has changed since it was imported.
+    """
+    return _digests({one.__module__ for one in getattr(made, "__mro__", (made,))})
+
+
+def _digests(names: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, spec in _closure(names).items():
+        path = Path(str(spec.origin))
+        found[name] = _as_imported(name, path, spec)
+        text = _parsed(path, found[name])
+        for named, file in _named_files(text, path):
+            found[f"{name}: {named}"] = digest(file.read_bytes())
+        if not _is_isma(path):
+            tops = {one.partition(".")[0] for one in text.imports(name, _is_package(spec))}
+            found |= {f"version of {top}": _version(top) for top in tops}
+    return found
+
+
+class _Text:
+    """A module's imports and the texts in it, as far as they can be read without running it."""
+
+    def __init__(self, tree: ast.AST) -> None:
+        self._nodes = [node for node in ast.walk(tree) if isinstance(node, _OF_INTEREST)]
+
+    def imports(self, name: str, is_package: bool) -> Iterator[str]:
+        """Modules that may be imported, and their names' parts: `a.b` may be a module or a class."""
+        package = name if is_package else name.rpartition(".")[0]
+        for node in self._nodes:
+            match node:
+                case ast.Import(names):
+                    yield from (alias.name for alias in names)
+                case ast.ImportFrom(module, names, level):
+                    base = _resolved("." * level + (module or ""), package)
+                    yield base
+                    yield from (f"{base}.{alias.name}" for alias in names)
+                case ast.Call(func, [ast.Constant(str(text)), *_]):
+                    called = getattr(func, "attr", getattr(func, "id", None))
+                    if called in _IMPORTERS:
+                        yield _resolved(text, package)
+
+    def texts(self) -> Iterator[str]:
+        """Whatever stands between quotes."""
+        for node in self._nodes:
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+_OF_INTEREST = ast.Import | ast.ImportFrom | ast.Call | ast.Constant
+
+
+def _closure(names: Iterable[str]) -> dict[str, ModuleSpec]:
+    """Own modules of these names and what they import, however deep; packages on the way too."""
+    found: dict[str, ModuleSpec] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        spec = None if name in found or name == _ROOT else _spec(name)
+        if spec is None or not spec.origin or not _is_own(Path(spec.origin)):
+            continue
+        found[name] = spec
+        path = Path(spec.origin)
+        waiting += _parsed(path, _first_seen(path, id(spec))).imports(name, _is_package(spec))
+        if not _is_isma(path):  # Packages of isma hand names on and do nothing else.
+            waiting += [name.rpartition(".")[0] or name, *_held(sys.modules.get(name))]
+    return found
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    """Where a module is, without running any code to find out."""
+    known = getattr(sys.modules.get(name), "__spec__", None)
+    if known is not None:
+        return known
+    parent = name.rpartition(".")[0]
+    try:
+        if not parent:
+            return util.find_spec(name)
+        above = _spec(parent)
+        places = above and above.submodule_search_locations
+        return PathFinder.find_spec(name, list(places)) if places else None
+    except (ImportError, ValueError):
+        return None
+
+
+def _held(module: ModuleType | None) -> Iterator[str]:
+    """Modules that a loaded module has got hold of, by whatever way."""
+    for value in list(vars(module).values()) if module else ():
+        if isinstance(value, ModuleType):
+            yield value.__name__
+        elif isinstance(value, type | FunctionType):
+            yield value.__module__
+
+
+def _is_own(path: Path) -> bool:
+    if _is_isma(path):
+        return True
+    installed = _INSTALLED & set(path.parts) or any(map(path.resolve().is_relative_to, _PYTHON))
+    return path.is_file() and not installed
+
+
+def _is_isma(path: Path) -> bool:
+    return path.is_relative_to(_PACKAGE)
+
+
+def _is_package(spec: ModuleSpec) -> bool:
+    return spec.submodule_search_locations is not None
+
+
+def _resolved(name: str, package: str) -> str:
+    try:
+        return util.resolve_name(name, package)
+    except ImportError:
+        return name.lstrip(".")
+
+
+@cache
+def _parsed(path: Path, content_digest: str) -> _Text:
+    """A file's text; one that is no Python imports nothing."""
+    try:
+        return _Text(ast.parse(path.read_bytes()))
+    except (SyntaxError, ValueError, RecursionError):
+        return _Text(ast.Module([], []))
+
+
+def _as_imported(name: str, path: Path, spec: ModuleSpec) -> str:
+    """A module's digest. Raises PolicyError if people's own code was another when it was imported."""
+    then = _first_seen(path, id(spec))
+    if not _is_isma(path) and name in sys.modules and digest(path.read_bytes()) != then:
+        raise PolicyError(
+            f"{path} has changed since it was imported: start Python again, so that what runs is the "
+            "code that is there now"
+        )
+    return then
+
+
+@cache
+def _first_seen(path: Path, loaded: int) -> str:
+    """A file's digest when it was first asked for; `loaded` tells apart what was imported anew."""
+    return digest(path.read_bytes())
+
+
+def _named_files(text: _Text, path: Path) -> Iterator[tuple[str, Path]]:
+    """Files that a module's text names: beside it, or in the folder where isma was started."""
+    places = [path.parent] if _is_isma(path) else [path.parent, Path()]
+    for name in sorted(set(text.texts())):
+        if 0 < len(name) <= _LONGEST_PATH and name.isprintable():
+            yield from ((name, place / name) for place in places if _is_file(place / name))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _version(name: str) -> str:
+    """The version of what is installed by that name; empty if there is none."""
+    top = name.partition(".")[0]
+    known = getattr(sys.modules.get(top), "__version__", None)
+    if known is not None:
+        return str(known)
+    try:
+        return metadata.version(top)
+    except (metadata.PackageNotFoundError, ValueError):
+        return ""

@@ -1,0 +1,122 @@
+"""What counts as the code of a policy: everything that it is made of, and nothing else."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from isma import sources
+from isma.errors import PolicyError
+from isma.policies.follow import Nearest
+from isma.policies.price import Price
+
+RULE = "from isma.policies.follow import Stay\n"
+KINDS = {
+    "helper": ({"helper.py": "X = 1"}, "from ideas import helper\n"),
+    "relative": ({"helper.py": "X = 1"}, "from .helper import X\n"),
+    "deeper": (
+        {"helper.py": "from . import far\nX = 1", "far.py": "Y = 1"},
+        "from .helper import X\n",
+    ),
+    "late": ({"helper.py": "X = 1"}, "def later():\n    from . import helper\n"),
+    "by a function": (
+        {"helper.py": "X = 1"},
+        "import importlib\nhelper = importlib.import_module('ideas.helper')\n",
+    ),
+    "held": (
+        {"helper.py": "class X: pass"},
+        "import importlib\nX = importlib.import_module('.'.join(['ideas', 'helper'])).X\n",
+    ),
+    "subpackage": ({"sub/__init__.py": "", "sub/helper.py": "X = 1"}, "import ideas.sub.helper\n"),
+    "its package": (
+        {"sub/__init__.py": "Y = 1", "sub/helper.py": "X = 1"},
+        "import ideas.sub.helper\n",
+    ),
+    "weights": ({"weights.npz": "X"}, "WEIGHTS = 'weights.npz'\n"),
+    "weights of a helper": (
+        {"helper.py": "W = 'data/w.csv'", "data/w.csv": "1"},
+        "from ideas import helper\n",
+    ),
+}
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ideas").mkdir()
+    return tmp_path / "ideas"
+
+
+def forget() -> None:
+    """As in a new process."""
+    for name in [name for name in sys.modules if name.split(".")[0] in ("ideas", "bases")]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+
+
+def code(files: dict[str, str], place: Path) -> dict[str, str]:
+    for name, text in files.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(text)
+    forget()
+    return dict(sources.of_policy(importlib.import_module("ideas.rule").Mine))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whatever_a_policy_is_made_of_counts(kind: str, place: Path) -> None:
+    """Each file but the policy's own is changed alone; a note beside them changes nothing."""
+    files, imports = KINDS[kind]
+    rule = f"{RULE}{imports}class Mine(Stay):\n    pass\n"
+    first = code({"__init__.py": "", **files, "rule.py": rule}, place)
+    assert code({"note.py": "Z = 1", "other.npz": "1"}, place) == first
+    for name, text in files.items():
+        assert code({name: f"{text}\n# changed\n"}, place) != first, name
+        assert code({name: text}, place) == first
+    assert code({"rule.py": f"{rule}# changed\n"}, place) != first
+
+
+def test_base_classes_count_wherever_they_are(place: Path) -> None:
+    base = f"{RULE}class Base(Stay):\n    pass\n"
+    rule = "from bases import Base\nclass Mine(Base):\n    pass\n"
+    first = code({"__init__.py": "", "rule.py": rule, "../bases.py": base}, place)
+    assert code({"../bases.py": f"{base}# changed\n"}, place) != first
+
+
+def test_code_that_has_changed_since_it_was_imported_is_refused(place: Path) -> None:
+    """What would run is not what is there: its results must not be kept as those of what is there."""
+    (place / "__init__.py").write_text("")
+    (place / "helper.py").write_text("X = 1")
+    forget()
+    (place / "rule.py").write_text(f"{RULE}from . import helper\nclass Mine(Stay):\n    pass\n")
+    kind = importlib.import_module("ideas.rule").Mine
+    first = sources.of_policy(kind)
+    assert sources.of_policy(kind) == first
+    (place / "helper.py").write_text("X = 2222")
+    with pytest.raises(PolicyError, match=r"helper\.py has changed since it was imported"):
+        sources.of_policy(kind)
+    importlib.reload(sys.modules["ideas.helper"])
+    assert sources.of_policy(kind) != first
+
+
+def test_a_cell_depends_on_the_simulator_and_not_on_what_tells_of_it() -> None:
+    cell = set(sources.of_isma("isma.evaluation.cell"))
+    assert {
+        "isma.simulator.step",
+        "isma.simulator.serve",
+        "isma.world.mobility",
+        "isma.delay",
+    } <= cell
+    assert "isma.world.splits: splits.toml" in cell
+    apart = (
+        "isma.cli",
+        "isma.evaluation.report",
+        "isma.evaluation.words",
+        "isma.training",
+        "isma.api",
+    )
+    assert not [name for name in cell if name.startswith(apart)]
+    assert "isma.policies.price" not in cell
+    assert "isma.policies.price" in sources.of_policy(Price)
+    assert "isma.policies.price" not in sources.of_policy(Nearest)
