@@ -56,3 +56,16 @@ def unknown(kind: str, name: str, known: Iterable[str], besides: str = "") -> st
     return (
         f"unknown {kind} {name!r}: must be one of {', '.join(names)}{besides and f', or {besides}'}"
     )
+
+
+def short(text: object, most: int = 60) -> str:
+    """A value that somebody gave, cut to what a message has room for, on one line."""
+    shown = " ".join(str(text).split())
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+
+
+def some(names: Iterable[str], most: int = 5) -> str:
+    """The first few of many names, and how many more there are."""
+    listed = list(names)
+    more = f" and {len(listed) - most:,} more" if len(listed) > most else ""
+    return ", ".join(short(name, 30) for name in listed[:most]) + more

@@ -154,3 +154,83 @@ def test_garbage_is_refused(tmp_path: Path, text: str, said: str):
 def test_a_topology_that_is_not_there_is_refused(tmp_path: Path):
     with pytest.raises(DataError, match="no such topology file"):
         backhaul.read_graph(tmp_path / "none.graphml")
+
+
+def road(heading_rad: float, across_m: np.ndarray, step_m: float = 1000.0) -> sites.Layout:
+    """Sites along a road of any heading, each off it by some metres."""
+    along_m = np.arange(len(across_m)) * step_m
+    east, north = np.cos(heading_rad), np.sin(heading_rad)
+    position_m = np.stack(
+        [along_m * east - across_m * north, along_m * north + across_m * east], -1
+    )
+    return sites.Layout(tuple(map(str, range(len(across_m)))), position_m, None)
+
+
+@pytest.mark.parametrize("std_m", [0.0, 1e-10, 1e-3, 10.0, 100.0])
+def test_a_road_has_as_many_hops_whatever_its_direction(std_m: float):
+    across_m = np.random.default_rng(0).normal(0.0, 1.0, 20) * std_m
+    linked = scenario.Backhaul(kind="gabriel")
+    for heading_rad in np.linspace(0, np.pi, 13):
+        hops = backhaul.hop_counts(linked, road(heading_rad, across_m), 1.0)
+        steps = np.arange(20)
+        assert hops.tolist() == np.abs(steps[:, None] - steps).tolist()
+
+
+def test_sites_in_degrees_along_a_parallel_are_a_road_too():
+    # A parallel bends on the plane, so that links of the Delaunay triangulation cut across it.
+    steps = np.arange(20)
+    table = sites.SiteTable(
+        tuple(map(str, steps)), np.full(20, 48.85), 2.3 + 0.0136 * steps.astype(np.float64)
+    )
+    layout = sites.from_table(table)
+    gabriel = backhaul.hop_counts(scenario.Backhaul(kind="gabriel"), layout, 1.0)
+    assert gabriel.tolist() == np.abs(steps[:, None] - steps).tolist()
+    assert backhaul.hop_counts(scenario.Backhaul(kind="delaunay"), layout, 1.0).max() < 19
+
+
+def test_the_circle_of_a_link_holds_no_third_site():
+    # A square of side 100 (its diagonals' circles pass through the other corners), and e, which
+    # stands in the circle of c and d alone: c-e-d takes its place.
+    layout = layout_of([(0, 0), (100, 0), (100, 100), (0, 100), (50, 130)])
+    linked = scenario.Backhaul(kind="gabriel", max_link_m=1000.0)
+    assert backhaul.links(linked, layout, 1.0) == [(0, 1), (0, 3), (1, 2), (2, 4), (3, 4)]
+
+
+whole_points = arrays(
+    np.int64, st.tuples(st.integers(1, 12), st.just(2)), elements=st.integers(-30, 30)
+)
+
+
+@given(whole_points)
+def test_gabriel_links_are_those_of_the_definition(whole: np.ndarray):
+    position = np.unique(whole, axis=0)
+    count = len(position)
+    # A third site c is in the circle of a and b, its rim included, if the angle at c is 90 degrees
+    # or more: (a - c) . (b - c) <= 0. In whole numbers that is exact.
+    expected = [
+        (a, b)
+        for a in range(count)
+        for b in range(a + 1, count)
+        if all(
+            (position[a] - position[c]) @ (position[b] - position[c]) > 0
+            for c in range(count)
+            if c not in (a, b)
+        )
+    ]
+    assert backhaul.gabriel_links(position.astype(np.float64), np.inf) == expected
+
+
+@given(points, st.floats(1, 1e4))
+def test_gabriel_links_make_one_network(position_m: np.ndarray, reach_m: float):
+    layout = sites.Layout(tuple(map(str, range(len(position_m)))), position_m, None)
+    linked = scenario.Backhaul(kind="gabriel", max_link_m=reach_m)
+    assert backhaul.hop_counts(linked, layout, 1.0).max() < len(position_m)
+    assert len(backhaul.joining_links(linked, layout)) < len(position_m)
+
+
+def test_sites_on_one_line_to_a_hair_are_one_network():
+    # Qhull leaves sites out of its triangles and names its own helping point beside them.
+    for seed in range(20):
+        across_m = np.random.default_rng(seed).normal(0.0, 1.0, 20) * 1e-10
+        hops = backhaul.hop_counts(DELAUNAY, road(0.3, across_m), 1.0)
+        assert hops.max() in range(1, 20)

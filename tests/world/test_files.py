@@ -76,7 +76,7 @@ def test_scenarios_that_are_not_there(
     ("content", "said"),
     [
         (b"[users\ncount = 3", "not a TOML file"),
-        (b"\xff\xfe\x00", "cannot be read: not a text file"),
+        (b"\xff\x00", "not UTF-8 text: save it as UTF-8"),
         (b"[users]\ncuont = 3", "unknown field 'users.cuont': did you mean 'users.count'?"),
         (b"[usrs]\ncount = 3", "unknown field 'usrs': did you mean 'users'?"),
         (b"users = 3", "users"),
@@ -94,7 +94,7 @@ def test_files_that_are_wrong(content: bytes, said: str, tmp_path: Path) -> None
 
 
 def test_a_folder_is_no_scenario(tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match="cannot be read: Is a directory"):
+    with pytest.raises(ScenarioError, match="cannot be read: must be a file, got a folder"):
         files.load(tmp_path)
 
 

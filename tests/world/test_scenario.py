@@ -92,7 +92,7 @@ def test_fields_that_need_each_other() -> None:
         files.validate(tree, "mine")
     tree = files.load("paper").model_dump()
     tree["sites"] |= {"kind": "file", "file": "sites.csv"}
-    with pytest.raises(ScenarioError, match=r'backhaul.kind must be "delaunay" or "file"'):
+    with pytest.raises(ScenarioError, match=r'backhaul.kind must be "gabriel", "delaunay"'):
         files.validate(tree, "mine")
     tree["mobility"] = {"kind": "trace", "file": "x.parquet", "start": "2008-05-31T18:00:00"}
     with pytest.raises(ScenarioError, match=r"mobility.start must carry a time zone"):

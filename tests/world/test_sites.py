@@ -104,7 +104,7 @@ def test_garbage_is_refused_with_file_line_and_reason(tmp_path: Path, text: str,
 
 
 def test_what_is_no_text_or_not_there_is_refused(tmp_path: Path):
-    (tmp_path / "sites.csv").write_bytes(b"\xff\xfe\x00\x01\n\x80")
+    (tmp_path / "sites.csv").write_bytes(b"\xff\x00\x01\n\x80")
     with pytest.raises(DataError, match="not text"):
         sites.read(tmp_path / "sites.csv")
     with pytest.raises(DataError, match="no such file of sites"):

@@ -1,12 +1,13 @@
 """The links between sites, and the hops between any two of them along shortest paths."""
 
+import io
 import json
 import math
+import re
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from xml.etree.ElementTree import ParseError
 
 import networkx as nx
 import numpy as np
@@ -15,15 +16,20 @@ from networkx.utils import UnionFind
 from scipy.sparse import csgraph
 from scipy.spatial import Delaunay, KDTree, QhullError
 
-from isma.errors import DataError, IsmaError, ScenarioError
-from isma.world import scenario
+from isma.errors import DataError, IsmaError, ScenarioError, short, some
+from isma.world import inputs, scenario
 from isma.world.sites import Layout
 
 NEIGHBOUR_REACH = 1.1
 """Neighbours stand at most this many hexagonal spacings apart."""
+_DECLARED = re.compile(r"^<\?xml[^>]*\?>")
+MOST_NODES = 5000
+"""Stations, and nodes of a network, that hops can be counted between: a table of all pairs."""
+MOST_BYTES = 20_000_000
+"""Bytes of a topology file."""
 LABELS = ("label", "name")
 """Attributes that may carry a node's readable name."""
-_NAMED = 5
+_ROUNDING = 1e-9  # a site on the circle itself, as in a square, is in it
 
 Link = tuple[int, int]
 """Two sites by their index, the lower first."""
@@ -36,14 +42,24 @@ def hop_counts(
 
     Raises DataError or ScenarioError when the backhaul leaves a site out of reach.
     """
-    graph = _graph(backhaul, layout, coverage_radius_m)
     count = len(layout.ids)
+    _check_nodes(count, "stations")
+    graph = _graph(backhaul, layout, coverage_radius_m)
+    _check_nodes(len(graph), "nodes of a backhaul")
     transit = [node for node in graph if not isinstance(node, int)]
     adjacency = nx.to_scipy_sparse_array(graph, nodelist=[*range(count), *transit])
     hops = csgraph.shortest_path(adjacency, directed=False, unweighted=True)[:count, :count]
     if not np.isfinite(hops).all():
         raise _not_connected(backhaul, layout, hops)
     return hops.astype(np.int32)
+
+
+def _check_nodes(count: int, what: str) -> None:
+    """Raise before arrays of all pairs are laid out that no memory holds."""
+    if count > MOST_NODES:
+        raise DataError(
+            f"{what} must be at most {MOST_NODES:,}, got {count:,}; take those of one region"
+        )
 
 
 def links(backhaul: scenario.Backhaul, layout: Layout, coverage_radius_m: float) -> list[Link]:
@@ -54,10 +70,12 @@ def links(backhaul: scenario.Backhaul, layout: Layout, coverage_radius_m: float)
 
 
 def joining_links(backhaul: scenario.Backhaul, layout: Layout) -> list[Link]:
-    """The Delaunay links beyond `max_link_m`, there only to make one network of the sites."""
+    """The links beyond `max_link_m`, there only to make one network of the sites."""
+    if backhaul.kind not in _DRAWN:
+        return []
     return [
         (a, b)
-        for a, b in delaunay_links(layout.position_m, backhaul.max_link_m)
+        for a, b in _DRAWN[backhaul.kind](layout.position_m, backhaul.max_link_m)
         if math.dist(layout.position_m[a], layout.position_m[b]) > backhaul.max_link_m
     ]
 
@@ -68,13 +86,47 @@ def delaunay_links(position_m: Float[np.ndarray, "stations 2"], max_link_m: floa
     Sites on one line are linked along it.
     """
     edges = triangulation(position_m)
+    return _joined(position_m, max_link_m, edges | _along_line(position_m), edges)
+
+
+def gabriel_links(position_m: Float[np.ndarray, "stations 2"], max_link_m: float) -> list[Link]:
+    """Edges of the Gabriel graph up to `max_link_m`, and the shortest that join the rest.
+
+    Two sites are linked if the circle between them, its diameter their distance, holds no third
+    (Gabriel and Sokal, 1969). So a link never passes another site by, wherever a road leads.
+    """
+    near = sorted(triangulation(position_m) | _along_line(position_m))
+    if not near:
+        return []
+    ends_m = position_m[np.array(near)]
+    radius_m = np.linalg.norm(ends_m[:, 1] - ends_m[:, 0], axis=-1) / 2
+    within = KDTree(position_m).query_ball_point(
+        ends_m.mean(axis=1), radius_m * (1 + _ROUNDING), return_length=True
+    )
+    bare = {edge for edge, sites in zip(near, within, strict=True) if sites <= 2}
+    return _joined(position_m, max_link_m, near, bare)
+
+
+def _joined(
+    position_m: Float[np.ndarray, "stations 2"],
+    max_link_m: float,
+    edges: Iterable[Link],
+    wanted: Collection[Link],
+) -> list[Link]:
+    """The wanted edges up to `max_link_m`, and the shortest of all that join the rest.
+
+    All hold the links along a line too: where sites are on one to a hair, triangles miss some.
+    """
     length_m = {edge: math.dist(position_m[edge[0]], position_m[edge[1]]) for edge in edges}
     kept, networks = [], UnionFind(range(len(position_m)))
-    for a, b in sorted(edges, key=lambda edge: (length_m[edge], edge)):
-        if length_m[a, b] <= max_link_m or networks[a] != networks[b]:
+    for a, b in sorted(length_m, key=lambda edge: (length_m[edge], edge)):
+        if networks[a] != networks[b] or (length_m[a, b] <= max_link_m and (a, b) in wanted):
             kept.append((a, b))
             networks.union(a, b)
     return sorted(kept)
+
+
+_DRAWN = {"delaunay": delaunay_links, "gabriel": gabriel_links}
 
 
 def read_graph(path: Path) -> nx.Graph:
@@ -82,17 +134,17 @@ def read_graph(path: Path) -> nx.Graph:
 
     Raises DataError with the file and what is wrong in it.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such topology file") from None
-    except OSError as error:
-        raise DataError(f"{path}: topology cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: a topology must be text, GraphML or node-link JSON") from None
-    if not text.strip():
-        raise DataError(f"{path}: a topology must hold nodes and links, got an empty file")
-    graph = _from_json(text, path) if text.lstrip()[0] in "{[" else _from_graphml(text, path)
+    data = inputs.content(path, "topology file", most_bytes=MOST_BYTES)
+    if inputs.encoding_of(data) == "utf-8" and data.lstrip().startswith(b"<"):
+        graph = _from_graphml(data, path)  # An XML file says its encoding itself.
+    else:
+        text = inputs.decoded(data, f"{path}: a topology must be text").lstrip()
+        if not text:
+            raise DataError(f"{path}: a topology must hold nodes and links, got an empty file")
+        if text[0] in "{[":
+            graph = _from_json(text, path)
+        else:
+            graph = _from_graphml(_DECLARED.sub("", text).encode(), path)
     plain = nx.Graph()
     plain.add_nodes_from((str(node), values) for node, values in graph.nodes(data=True))
     plain.add_edges_from((str(a), str(b)) for a, b in graph.edges() if a != b)
@@ -101,21 +153,14 @@ def read_graph(path: Path) -> nx.Graph:
     return plain
 
 
-def some(names: Iterable[str]) -> str:
-    """The first few of many names, and how many more there are."""
-    listed = list(names)
-    more = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
-    return ", ".join(listed[:_NAMED]) + more
-
-
 def _graph(backhaul: scenario.Backhaul, layout: Layout, coverage_radius_m: float) -> nx.Graph:
     """The network: sites are numbers, nodes that only pass traffic on are text."""
     if backhaul.file is not None and backhaul.kind == "file":
         return _matched(read_graph(backhaul.file), layout.ids, backhaul.file)
     graph = nx.Graph()
     graph.add_nodes_from(range(len(layout.ids)))
-    if backhaul.kind == "delaunay":
-        graph.add_edges_from(delaunay_links(layout.position_m, backhaul.max_link_m))
+    if backhaul.kind in _DRAWN:
+        graph.add_edges_from(_DRAWN[backhaul.kind](layout.position_m, backhaul.max_link_m))
     else:
         reach_m = NEIGHBOUR_REACH * math.sqrt(3) * coverage_radius_m
         graph.add_edges_from(KDTree(layout.position_m).query_pairs(reach_m))
@@ -132,6 +177,7 @@ def triangulation(position_m: Float[np.ndarray, "stations 2"]) -> set[Link]:
     pairs = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [0, 2]]])
     # A site too near another for Qhull's precision is in no triangle: it is linked to that other.
     pairs = np.concatenate([pairs, triangles.coplanar[:, [0, 2]]])
+    pairs = pairs[(pairs < len(position_m)).all(axis=1)]  # Qhull's own helping point is no site
     return {(min(a, b), max(a, b)) for a, b in pairs.tolist()}
 
 
@@ -147,29 +193,46 @@ def _from_json(text: str, path: Path) -> nx.Graph:
         tree = json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(f"{path}: line {error.lineno}: not JSON: {error.msg}") from None
-    key = next((key for key in ("edges", "links") if key in tree), None)
-    if not isinstance(tree, dict) or "nodes" not in tree or key is None:
-        found = ", ".join(tree) if isinstance(tree, dict) else type(tree).__name__
+    except RecursionError:
+        raise DataError(
+            f"{path}: node-link JSON must be flat, got lists in lists without end"
+        ) from None
+    except ValueError:  # Python's own limit, against numbers that take minutes.
+        raise DataError(f"{path}: numbers must have at most 4,300 digits, got more") from None
+    listed = tree if isinstance(tree, dict) else {}
+    key = next((key for key in ("edges", "links") if key in listed), None)
+    if "nodes" not in listed or key is None:
+        found = some(listed) if isinstance(tree, dict) else type(tree).__name__
         raise DataError(f"{path}: node-link JSON must have nodes, and edges or links, got {found}")
     try:
         known = {node["id"] for node in tree["nodes"]}
         for link in tree[key]:
             for end in (link["source"], link["target"]):
                 if end not in known:
-                    raise DataError(f"{path}: a link must join listed nodes, got {end!r}")
+                    raise DataError(
+                        f"{path}: a link must join listed nodes, got {short(repr(end))}"
+                    )
         return nx.node_link_graph(tree, edges=key)
-    except (KeyError, TypeError, ValueError, nx.NetworkXException) as error:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+        nx.NetworkXException,
+    ) as error:
         raise DataError(
             f"{path}: node-link JSON must give each node an id and each link a source and a "
-            f"target, got {error!r}"
+            f"target, got {short(repr(error))}"
         ) from None
 
 
-def _from_graphml(text: str, path: Path) -> nx.Graph:
+def _from_graphml(data: bytes, path: Path) -> nx.Graph:
     try:
-        return nx.parse_graphml(text)
-    except (ParseError, KeyError, TypeError, ValueError, nx.NetworkXException) as error:
-        raise DataError(f"{path}: must be GraphML or node-link JSON: {error}") from None
+        return nx.read_graphml(io.BytesIO(data))
+    except Exception as error:  # Any that a file of somebody else's making provokes in the readers.
+        detail = short(str(error) or type(error).__name__, 120)
+        raise DataError(f"{path}: must be GraphML or node-link JSON: {detail}") from None
 
 
 def _matched(graph: nx.Graph, ids: Sequence[str], path: Path) -> nx.Graph:
@@ -209,5 +272,5 @@ def _not_connected(
     if backhaul.kind == "file":
         return DataError(f"{backhaul.file}: {rule}; add links to them, or take the sites out")
     return ScenarioError(
-        f'{rule}; raise sites.coverage_radius_m, or set backhaul.kind to "delaunay"'
+        f'{rule}; raise sites.coverage_radius_m, or set backhaul.kind to "gabriel"'
     )

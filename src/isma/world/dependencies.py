@@ -45,7 +45,7 @@ _PLAIN = (Need("services", ((),)),)
 FIELDS: Mapping[str, tuple[Need, ...]] = {
     "sites.count": (Need("sites.kind", ("hexagonal", "line")),),
     "sites.file": (Need("sites.kind", ("file",)),),
-    "backhaul.max_link_m": (Need("backhaul.kind", ("delaunay",)),),
+    "backhaul.max_link_m": (Need("backhaul.kind", ("gabriel", "delaunay")),),
     "backhaul.file": (Need("backhaul.kind", ("file",)),),
     "servers.clock_hz": (Need("servers.clock_range_hz", (None,)),),
     "tasks.interval_s": _PLAIN,

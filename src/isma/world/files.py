@@ -11,16 +11,19 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from isma.errors import ScenarioError, ScenarioWarning, unknown
-from isma.world import dependencies, services
+from isma.world import dependencies, inputs, services
 from isma.world.scenario import Road, Scenario, Service, Steady, Trace
 from isma.world.services import USE
 
 IMPORTED = {
-    "san-francisco": "isma scenario import cabspotting TRACE.tar.gz --sites CELLS.csv --out sf.toml",
+    "san-francisco": "isma scenario import cabspotting TRACE.tar.gz --sites CELLS.csv "
+    "--backhaul delaunay --out sf.toml",
 }
 """Presets made of data that the package may not carry, and the command that makes each."""
 
 
+MOST_BYTES = 10_000_000
+"""Bytes of a scenario's file."""
 COUNT = "count"
 """The field that a section's name may stand for."""
 RUN = "run"
@@ -157,15 +160,9 @@ def _read(source: str | Path) -> tuple[str, str, Path]:
         raise ScenarioError(f"preset {name!r} is made from data that you import: {IMPORTED[name]}")
     if path.suffix == "" and not path.exists():
         raise ScenarioError(unknown("scenario", name, scenario_names(), "a TOML file"))
-    try:
-        return path.read_text(), str(path), path.absolute().parent
-    except FileNotFoundError:
-        raise ScenarioError(
-            f"{path}: no such file; presets are {', '.join(scenario_names())}"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise ScenarioError(f"{path}: cannot be read: {reason}") from None
+    missing = f"file; presets are {', '.join(scenario_names())}"
+    content = inputs.content(path, missing, ScenarioError, MOST_BYTES)
+    return inputs.decoded(content, str(path), ScenarioError), str(path), path.absolute().parent
 
 
 def _put(tree: dict[str, Any], field: str, value: Any) -> None:

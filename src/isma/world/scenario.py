@@ -129,13 +129,13 @@ class Sites(Section):
 class Backhaul(Section):
     """The links between sites; hops are counted along shortest paths."""
 
-    kind: Literal["neighbours", "delaunay", "file"] = "neighbours"
-    """`neighbours`: sites at most 1.1 times the hexagonal spacing apart; `delaunay`: edges of the
-    Delaunay triangulation up to `max_link_m`, joined to one network; `file`: GraphML or node-link JSON."""
+    kind: Literal["neighbours", "gabriel", "delaunay", "file"] = "neighbours"
+    """`neighbours`: sites at most 1.1 times the hexagonal spacing apart; `gabriel`, `delaunay`: edges of
+    that graph up to `max_link_m`, joined to one network; `file`: GraphML or node-link JSON."""
     rate_bps: BitsPerSecond = 500e6
     """Rate of a hop (DRACM, arXiv 2012.08679)."""
     max_link_m: Metres = 6000.0
-    """Longest Delaunay edge that is a link."""
+    """Longest edge of a Gabriel or Delaunay graph that is a link."""
     file: Path | None = None
     """GraphML or node-link JSON whose nodes are the sites."""
 
@@ -349,7 +349,8 @@ class Scenario(Section):
             raise ValueError(f"servers.count must be at most sites.count ({stations}), got {count}")
         if self.sites.kind == "file" and self.backhaul.kind == "neighbours":
             raise ValueError(
-                'backhaul.kind must be "delaunay" or "file" for sites from a file, got "neighbours"'
+                'backhaul.kind must be "gabriel", "delaunay" or "file" for sites from a file, '
+                'got "neighbours"'
             )
         return self
 

@@ -1,20 +1,21 @@
 """Where base stations stand: hexagonal neighbours, a row, or a table of real sites in degrees."""
 
 import csv
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from io import StringIO
+from io import StringIO, TextIOWrapper
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 import pyproj
 from jaxtyping import Float
 
-from isma.errors import DataError
-from isma.world import scenario
+from isma.errors import DataError, short, some
+from isma.world import inputs, scenario
 
 ID_NAMES = ("site_id", "cell_id", "id", "site", "cell", "station_id", "node_id", "name")
 """What tables call the column of a site's identity, the likeliest first; case does not matter."""
@@ -22,6 +23,7 @@ LATITUDE_NAMES = ("latitude", "lat")
 """What tables call degrees north."""
 LONGITUDE_NAMES = ("longitude", "lon", "lng", "long")
 """What tables call degrees east."""
+_COMPARED = 100  # names that a message's hint is looked for among
 
 
 @dataclass(frozen=True)
@@ -116,16 +118,10 @@ def read(path: Path) -> SiteTable:
     Raises DataError with file, line and reason.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with inputs.table(path, "file of sites") as (file, _):
             return _parse(file, path)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file of sites") from None
-    except OSError as error:
-        raise DataError(f"{path}: sites cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: sites must be a CSV file, got one that is not text") from None
     except csv.Error as error:
-        raise DataError(f"{path}: sites must be a CSV file: {error}") from None
+        raise DataError(f"{path}: sites must be a CSV file: {short(error)}") from None
 
 
 def checked(
@@ -143,9 +139,13 @@ def checked(
     for name, north, east, place in zip(ids, latitude, longitude, where, strict=True):
         _in_range(place, "latitude", north, 90)
         _in_range(place, "longitude", east, 180)
+        if any(unicodedata.category(sign) in ("Cc", "Cs") for sign in name):
+            raise DataError(
+                f"{place}: a site's id must be text on one line, got {short(ascii(name))}"
+            )
         if name in seen_ids:
             raise DataError(
-                f"{place}: site ids must differ, got {name!r} again after {seen_ids[name]}"
+                f"{place}: site ids must differ, got {short(name)!r} again after {seen_ids[name]}"
             )
         if (north, east) in seen_places:
             raise DataError(
@@ -171,19 +171,21 @@ def find_column(header: Sequence[str], names: Sequence[str], what: str, label: s
 
     Raises DataError that says which columns there are and which is nearest.
     """
-    folded = [column.strip().casefold() for column in header]
+    folded = [short(column).casefold() for column in header]
     for name in names:
         if name.casefold() in folded:
             return folded.index(name.casefold())
     near = [
         header[folded.index(match)]
         for name in names
-        for match in get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+        for match in get_close_matches(name.casefold(), folded[:_COMPARED], n=1, cutoff=0.6)
     ]
-    hint = f"; the nearest is {near[0]!r}" if near else ""
+    hint = f"; the nearest is {short(near[0])!r}" if near else ""
+    if not near and any(_is_number(column) for column in header):
+        hint = "; the first line must name the columns"
     raise DataError(
-        f"{label}: a column with {what} must be called one of {', '.join(names)}; "
-        f"the columns are {', '.join(header)}{hint}"
+        f"{label}: a column with {what} must be called one of {some(map(str, names), len(ID_NAMES))}; "
+        f"the columns are {some(header)}{hint}"
     )
 
 
@@ -192,12 +194,11 @@ def delimiter(header: str) -> str:
     return max(",;\t", key=header.count)
 
 
-def _parse(file: TextIO, path: Path) -> SiteTable:
-    first = file.readline()
+def _parse(file: TextIOWrapper, path: Path) -> SiteTable:
+    first = file.readline(inputs.LONGEST_LINE)
     if not first.strip():
         raise DataError(f"{path}: must hold a header and a row for each site, got an empty file")
-    file.seek(0)
-    rows = _rows(file, delimiter(first), path)
+    rows = _rows(itertools.chain([first], file), delimiter(first), path)
     _, header = next(rows)
     identity = find_column(header, ID_NAMES, "the site's id", str(path))
     north = find_column(header, LATITUDE_NAMES, "degrees north", str(path))
@@ -215,7 +216,7 @@ def _parse(file: TextIO, path: Path) -> SiteTable:
     return checked(ids, latitude, longitude, where)
 
 
-def _rows(file: TextIO, sign: str, path: Path) -> Iterator[tuple[str, list[str]]]:
+def _rows(file: Iterable[str], sign: str, path: Path) -> Iterator[tuple[str, list[str]]]:
     """Rows that are not blank, the header first, each with its file and line."""
     reader = csv.reader(file, delimiter=sign)
     width = None
@@ -233,7 +234,17 @@ def _degrees(place: str, column: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise DataError(f"{place}: {column} must be a number of degrees, got {text!r}") from None
+        raise DataError(
+            f"{place}: {column} must be a number of degrees, got {short(text)!r}"
+        ) from None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _in_range(place: str, what: str, degrees: float, limit: int) -> None:
