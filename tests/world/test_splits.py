@@ -48,7 +48,7 @@ def test_real_windows_follow_many_cabs(purpose: Purpose) -> None:
     if not archive.exists():
         pytest.skip(f"no real traces at {DATA}")
     table = sites.read(DATA / "sf_celltowers" / "cells.csv")
-    frame, _ = clean(cabspotting.read(archive), Box.around(table), label=found.archive)
+    frame, _ = clean(cabspotting.read(archive).frame, Box.around(table), label=found.archive)
     for start in found.starts:
         cabs = traces.covering(frame, start.timestamp(), WINDOW.total_seconds(), 300)
         assert 125 <= len(cabs) <= 250

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from isma.cli.terminal import ScenarioArgument, SetOption, moment, overrides_of, seconds
-from isma.errors import ScenarioError
 from isma.simulator.params import build
 from isma.world import files
 from isma.world.importers.csv_traces import Columns
@@ -52,7 +51,12 @@ def import_(
         Path | None, typer.Option(help="CSV of sites with id, latitude, longitude")
     ] = None,
     backhaul: Annotated[
-        Path | None, typer.Option(help="GraphML or node-link JSON whose nodes are the sites")
+        str | None,
+        typer.Option(
+            metavar="FILE|gabriel|delaunay",
+            help="GraphML or node-link JSON whose nodes are the sites, or links drawn between them",
+            show_default="gabriel",
+        ),
     ] = None,
     start: Annotated[
         str | None,
@@ -62,7 +66,14 @@ def import_(
         str | None, typer.Option(help="length of the run, as 7200 or '2 h'")
     ] = None,
     columns: Annotated[
-        str | None, typer.Option(help="the CSV's columns: id,time,latitude,longitude")
+        str | None,
+        typer.Option(
+            help="the CSV's columns by name or number: id=taxi,time=t, or id,time,lat,lon in that order"
+        ),
+    ] = None,
+    time_unit: Annotated[
+        str | None,
+        typer.Option(help="what numbers of time count: s, ms, us, ns, min or h", show_default="s"),
     ] = None,
     cells: Annotated[
         Path | None,
@@ -74,16 +85,19 @@ def import_(
             help="what is not in the data: paper, or full (services, queues, migration, shared band)"
         ),
     ] = "paper",
+    migration: Annotated[
+        str | None,
+        typer.Option(help="what a move costs: free, cold or precopy", show_default="the world's"),
+    ] = None,
+    services: Annotated[
+        str | None,
+        typer.Option(
+            help="classes of services that users draw from, with commas: video-analytics,batch",
+            show_default="the world's",
+        ),
+    ] = None,
 ) -> None:
     """Make a scenario from real traces, sites and topologies; say what was dropped and why."""
-    named = None
-    if columns is not None:
-        parts = [part.strip() for part in columns.split(",")]
-        if len(parts) != 4:
-            raise ScenarioError(
-                f"--columns must name four columns (id,time,latitude,longitude), got {columns!r}"
-            )
-        named = Columns(*parts)
     result = import_scenario(
         kind,
         source,
@@ -92,9 +106,12 @@ def import_(
         backhaul,
         moment(start),
         seconds(duration),
-        columns=named,
+        columns=None if columns is None else Columns.typed(columns),
         cells=cells,
         world=world,
+        time_unit=time_unit,
+        migration=migration,
+        services=[name.strip() for name in (services or "").split(",") if name.strip()],
     )
     for line in result.lines:
         typer.echo(line)

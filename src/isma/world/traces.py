@@ -18,6 +18,10 @@ from isma.world.sites import Projection
 
 COLUMNS = ("user_id", "time_s", "latitude", "longitude")
 """Columns of a trace file: text, UNIX seconds, and WGS84 degrees."""
+MOST_MINUTES = 30 * 366 * 1440
+"""Minutes that a trace may span: 30 years."""
+MOST_POSITIONS = 50_000_000
+"""Positions of users, one for each tick, that a run along a trace may hold."""
 _MINUTE_S = 60.0
 _EDGE_S = 1e-3  # a window's ends pass through text, which may round them
 
@@ -67,6 +71,7 @@ def trajectories(
     chosen = covering(frame, *window)[:limit]
     if not chosen:
         raise _nobody(frame, *window, str(trace.file))
+    check_samples(duration_s / sample_s, len(chosen))
     time_s = start_s + np.arange(round(duration_s / sample_s) + 1) * sample_s
     position_m = np.empty((len(time_s), len(chosen), 2))
     fixes_of_user = dict(iter(frame.groupby("user_id", sort=False)))
@@ -90,6 +95,15 @@ def covering(
     return tuple(sorted(user[inside].tolist()))
 
 
+def check_samples(samples: float, users: int) -> None:
+    """Raise ScenarioError for more positions than a run along a trace may hold."""
+    if samples * users > MOST_POSITIONS:
+        raise ScenarioError(
+            f"users times ticks must be at most {MOST_POSITIONS:,} along a trace, got {users:,} x "
+            f"{samples:,.0f}; take fewer users (users.count), a shorter run or longer ticks"
+        )
+
+
 def longest_s(frame: pd.DataFrame, max_gap_s: float) -> float:
     """How long any user is followed without a gap."""
     _, first_s, last_s = _runs(frame, max_gap_s)
@@ -107,9 +121,13 @@ def best_window(frame: pd.DataFrame, duration_s: float, max_gap_s: float) -> Win
     if not long_enough.any():
         return None
     earliest_s, latest_s = np.sort(earliest_s[long_enough]), np.sort(latest_s[long_enough])
-    minutes = np.arange(
-        math.ceil(earliest_s[0] / _MINUTE_S), math.floor(latest_s[-1] / _MINUTE_S) + 1
-    )
+    first, last = math.ceil(earliest_s[0] / _MINUTE_S), math.floor(latest_s[-1] / _MINUTE_S)
+    if last - first > MOST_MINUTES:
+        raise DataError(
+            f"a trace must span at most {MOST_MINUTES:,} minutes, got {last - first:,}: from "
+            f"{utc_text(float(earliest_s[0]))} to {utc_text(float(latest_s[-1]))}"
+        )
+    minutes = np.arange(first, last + 1)
     for start_s in (minutes * _MINUTE_S, earliest_s):
         begun = np.searchsorted(earliest_s, start_s + _EDGE_S, side="right")
         over = np.searchsorted(latest_s, start_s - _EDGE_S, side="left")
@@ -163,8 +181,11 @@ def values(frame: pd.DataFrame, name: str) -> Float[np.ndarray, "fixes"]:
 
 
 def utc_text(time_s: float) -> str:
-    """A UNIX time as people read it."""
-    return datetime.fromtimestamp(time_s, UTC).isoformat().replace("+00:00", "Z")
+    """A UNIX time as people read it; in seconds where no calendar goes so far."""
+    try:
+        return datetime.fromtimestamp(time_s, UTC).isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError):
+        return f"{time_s:g} s"
 
 
 def _checked(frame: pd.DataFrame, label: str) -> pd.DataFrame:

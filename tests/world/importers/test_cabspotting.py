@@ -38,7 +38,7 @@ def archive_of(path: Path, files: dict[str, str], mode: str = "w:gz") -> Path:
 @pytest.mark.parametrize("mode", ["w:gz", "w"])
 def test_an_archive_is_read_without_being_unpacked(tmp_path: Path, mode: str):
     path = archive_of(tmp_path / "cabs.tar", FILES, mode)
-    pd.testing.assert_frame_equal(cabspotting.read(path), EXPECTED)
+    pd.testing.assert_frame_equal(cabspotting.read(path).frame.reset_index(drop=True), EXPECTED)
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -46,7 +46,7 @@ def test_a_folder_is_read_whatever_lies_between(tmp_path: Path):
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    pd.testing.assert_frame_equal(cabspotting.read(tmp_path), EXPECTED)
+    pd.testing.assert_frame_equal(cabspotting.read(tmp_path).frame.reset_index(drop=True), EXPECTED)
 
 
 @pytest.mark.parametrize("mode", ["w:gz", "w"])
@@ -54,14 +54,14 @@ def test_an_archive_cut_anywhere_is_refused_or_whole(tmp_path: Path, mode: str):
     rows = "".join(f"37.{k:05} -122.{k:05} 0 {1211000000 + k}\n" for k in range(0, 90_000, 71))
     files = FILES | {"data/new_long.txt": rows}
     whole = archive_of(tmp_path / "whole.tar", files, mode).read_bytes()
-    expected = cabspotting.read(tmp_path / "whole.tar")
+    expected = cabspotting.read(tmp_path / "whole.tar").frame
     cut = tmp_path / "cut.tar"
     refusals = []
     lengths = {*range(0, len(whole), 509), *range(len(whole) - 30, len(whole))}
     for length in sorted(lengths):
         cut.write_bytes(whole[:length])
         try:
-            pd.testing.assert_frame_equal(cabspotting.read(cut), expected)
+            pd.testing.assert_frame_equal(cabspotting.read(cut).frame, expected)
         except DataError as error:
             refusals.append(str(error))
         else:  # only the padding behind the end may be missing
@@ -102,7 +102,7 @@ def test_the_first_wrong_line_is_named(tmp_path: Path, text: str, said: str):
 
 def test_a_value_that_is_nan_is_left_to_cleaning(tmp_path: Path):
     path = archive_of(tmp_path / "cabs.tar", {"new_a.txt": "37.5 nan 0 1\n37.5 -122.5 0 2\n"})
-    assert cabspotting.read(path)["longitude"].isna().tolist() == [True, False]
+    assert cabspotting.read(path).frame["longitude"].isna().tolist() == [True, False]
 
 
 def test_what_holds_no_cabs_is_refused(tmp_path: Path):

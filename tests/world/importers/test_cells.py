@@ -78,7 +78,7 @@ def test_a_cut_or_missing_table_and_sites_nowhere_are_refused(tmp_path: Path):
     with pytest.raises(ScenarioError, match=r"sites.kind must be"):
         cells.agreement(FRAME, LAYOUT.__class__(LAYOUT.ids, LAYOUT.position_m, None), path)
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(DataError, match="must be a whole CSV file"):
+    with pytest.raises(DataError, match="cut short or damaged"):
         cells.agreement(FRAME, LAYOUT, path)
     with pytest.raises(DataError, match="no such table"):
         cells.agreement(FRAME, LAYOUT, tmp_path / "none.csv")

@@ -55,7 +55,8 @@ def test_each_reason_by_hand():
     assert (report.read_users, report.kept_users) == (5, 1)
     assert report.lines()[0] == "kept 3 of 13 fixes, 1 of 5 users"
     assert (
-        "; 1 reached by a jump above 50 m/s; 1 alone (nothing else is left of the user)"
+        "; 1 elsewhere at the same time (the first in row 4); 1 reached by a jump above 50 m/s (the "
+        "first in row 3); 1 alone (nothing else is left of the user; the first in row 6)"
         in report.lines()[1]
     )
     assert report.as_dict()["dropped"] == {

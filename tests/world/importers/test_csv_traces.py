@@ -39,11 +39,11 @@ EXPECTED = pd.DataFrame(
 def test_usual_tables(tmp_path: Path, text: str):
     path = tmp_path / "t.csv"
     path.write_text(text)
-    pd.testing.assert_frame_equal(plainly(csv_traces.read(path)), EXPECTED, check_dtype=False)
+    pd.testing.assert_frame_equal(plainly(csv_traces.read(path).frame), EXPECTED, check_dtype=False)
     with gzip.open(tmp_path / "t.csv.gz", "wt") as file:
         file.write("\ufeff" + text)
     pd.testing.assert_frame_equal(
-        plainly(csv_traces.read(tmp_path / "t.csv.gz")), EXPECTED, check_dtype=False
+        plainly(csv_traces.read(tmp_path / "t.csv.gz").frame), EXPECTED, check_dtype=False
     )
 
 
@@ -52,7 +52,7 @@ def test_columns_may_be_named(tmp_path: Path):
     path.write_text("id,who,lat,lon,y,x,time\n1,007,0,0,1,2,1577880000\n2,b,0,0,3,4,1577880001.5\n")
     columns = csv_traces.Columns(user_id="who", latitude="y", longitude="X")
     pd.testing.assert_frame_equal(
-        plainly(csv_traces.read(path, columns)), EXPECTED, check_dtype=False
+        plainly(csv_traces.read(path, columns).frame), EXPECTED, check_dtype=False
     )
     with pytest.raises(DataError, match=r"must be called one of whom; .* the nearest is 'who'"):
         csv_traces.read(path, csv_traces.Columns(user_id="whom"))
@@ -61,7 +61,7 @@ def test_columns_may_be_named(tmp_path: Path):
 def test_single_values_that_cannot_be_read_are_left_to_cleaning(tmp_path: Path):
     path = tmp_path / "t.csv"
     path.write_text("id,time,lat,lon\na,1,1,2\na,2,?,2\na,3,1\n,4,1,2\nNA,5,1,2\n")
-    frame = csv_traces.read(path)
+    frame = csv_traces.read(path).frame
     assert frame["user_id"].tolist() == ["a", "a", "a", "", "NA"]
     assert np.isnan(frame["latitude"]).tolist() == [False, True, False, False, False]
     assert np.isnan(frame["longitude"]).tolist() == [False, False, True, False, False]
@@ -71,11 +71,13 @@ def test_single_values_that_cannot_be_read_are_left_to_cleaning(tmp_path: Path):
 def test_what_cannot_be_read_is_named_by_its_line(tmp_path: Path):
     path = tmp_path / "t.csv"
     path.write_text("id,time,lat,lon\na,1,1,2\n\na,xx,1,2\na,yy,1,2\na,2,1,2\n,3,1,2\n")
-    _, report = clean(csv_traces.read(path))
+    _, report = clean(csv_traces.read(path).frame)
     assert report.lines()[1] == "dropped 3 unreadable (the first in line 4)"
     path.write_text("id,time,lat,lon\na,xx,1,2\na,2,1,2\n")
-    with pytest.raises(DataError, match=r"2 can be used: .*in line 2\); 1 alone \([\w ]+\)$"):
-        clean(csv_traces.read(path))
+    with pytest.raises(
+        DataError, match=r"2 can be used: .*in line 2\); 1 alone \([\w ]+; the first in line 3\)$"
+    ):
+        clean(csv_traces.read(path).frame)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,7 @@ def test_what_cannot_be_read_is_named_by_its_line(tmp_path: Path):
         ),
         (
             "id,time,lat,lon\na,1577880000000,1,2\n",
-            "if these are milliseconds, divide them by 1000",
+            "if these are milliseconds, give --time-unit ms, or divide them by 1000",
         ),
         (
             "id,time,lat,lon\n\na,noon,1,2\n",
@@ -111,8 +113,8 @@ def test_garbage_is_refused(tmp_path: Path, text: str, said: str):
 
 
 def test_what_is_no_text_no_gzip_or_not_there_is_refused(tmp_path: Path):
-    (tmp_path / "t.csv").write_bytes(b"id,time\n\xff\xfe")
-    with pytest.raises(DataError, match="not text"):
+    (tmp_path / "t.csv").write_bytes(b"id,time\n\xff\xfe\n")
+    with pytest.raises(DataError, match="not UTF-8 text: save it as CSV UTF-8"):
         csv_traces.read(tmp_path / "t.csv")
     whole = gzip.compress(b"id,time,lat,lon\n" + b"a,1,1,2\n" * 5000)
     (tmp_path / "t.csv.gz").write_bytes(whole[:-20])

@@ -58,7 +58,7 @@ def test_cabs_and_towers_become_a_scenario(data: Path):
     assert world.servers.decision_period_s == 2
     assert (world.tasks, world.radio, world.servers) == (paper.tasks, paper.radio, paper.servers)
     assert world.users.local_hz == (150e6, 150e6)
-    assert (world.backhaul.kind, world.backhaul.max_link_m) == ("delaunay", 6000)
+    assert (world.backhaul.kind, world.backhaul.max_link_m) == ("gabriel", 6000)
     assert world.backhaul.rate_bps == 500e6
     assert "\ncount" not in (data / "out" / "sf.toml").read_text()
     # Both cabs have fixes from 13:00 to 15:00 only.
@@ -75,9 +75,20 @@ def test_cabs_and_towers_become_a_scenario(data: Path):
 def test_the_report_says_what_was_done_and_stands_in_the_file(data: Path):
     lines = make(data).lines
     assert lines[0] == "3 sites"
-    assert lines[2] == "kept 361 of 362 fixes, 2 of 2 users"
-    assert lines[3].startswith("dropped 1 out of range (-0.27..0.32 north")
-    assert lines[4].startswith("2 users from 2020-01-01T13:00:00Z for 7200 s: the window through")
+    assert lines[1] == "backhaul: 2 links (gabriel graph), 0.9 hops on average, 2 at most"
+    assert lines[2].startswith("read cabs: 2 cab files, 362 rows of latitude longitude occupancy")
+    assert (
+        lines[3] == "who moves: a cab for each file; time: UNIX seconds, by the size of the numbers"
+    )
+    assert lines[4] == "kept 361 of 362 fixes, 2 of 2 users"
+    assert lines[5].startswith("dropped 1 out of range (-0.27..0.32 north")
+    assert lines[5].endswith("; the first in file new_x.txt line 151)")
+    # 1e-4 degrees of longitude a minute: 11 m in 60 s.
+    assert lines[6] == (
+        "from 2020-01-01T12:00:00Z to 2020-01-01T16:00:00Z (14,400 s), a fix every 60 s, "
+        "median speed 0.19 m/s"
+    )
+    assert lines[7].startswith("2 users from 2020-01-01T13:00:00Z for 7200 s: the window through")
     text = (data / "out" / "sf.toml").read_text()
     assert all(f"# {line}\n" in text for line in lines)
     assert "# From the folder cabs.\n# From cells.csv, sha256 " in text

@@ -42,7 +42,7 @@ def test_a_day_of_cabs_agrees_with_the_recorded_cells(tmp_path: Path):
 
 
 def test_the_sample_folder_is_read():
-    frame = cabspotting.read(CABS / "sample_60cabs_1h")
+    frame = cabspotting.read(CABS / "sample_60cabs_1h").frame
     assert frame["user_id"].nunique() == 60
 
 

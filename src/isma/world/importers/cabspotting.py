@@ -4,9 +4,6 @@ A line of `new_<cab>.txt` is `latitude longitude occupancy unixtime`, the newest
 """
 
 import math
-import tarfile
-import zlib
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
@@ -14,73 +11,62 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from isma.errors import DataError
+from isma.errors import DataError, short
+from isma.world.importers import archives, times
+from isma.world.importers.reading import Reading, far_line
 
 _PREFIX, _SUFFIX = "new_", ".txt"
 _FIELDS = ("latitude", "longitude", "occupancy", "time_s")
-_DAMAGED = "the archive is cut short or damaged: fetch it again"
 
 
-def read(path: Path) -> pd.DataFrame:
+def read(path: Path, time_unit: str | None = None) -> Reading:
     """Read a folder or a tar archive of cab files: user_id, time_s, latitude, longitude.
 
-    Nothing is unpacked to disk. Raises DataError with the file, the line and the reason.
+    The frame's index is the file and the line. Raises DataError with the file, the line and the
+    reason.
     """
-    cabs, values = [], []
-    for name, content in _folder(path) if path.is_dir() else _archive(path):
-        cab = PurePosixPath(name).name.removeprefix(_PREFIX).removesuffix(_SUFFIX)
-        rows = _parse(content, f"{path}: {name}")
-        cabs += [cab] * len(rows)
-        values.append(rows)
+    files, values = [], []
+    for name, content in archives.members(path, _is_cab):
+        files.append(name)
+        values.append(_parse(content, f"{path}: {short(name, 80)}"))
     if not values:
         raise DataError(f"{path}: must hold cab files named {_PREFIX}<cab>{_SUFFIX}, got none")
-    if not cabs:
+    counts = [len(rows) for rows in values]
+    if not sum(counts):
         raise DataError(f"{path}: cab files must hold fixes, got {len(values)} empty ones")
     table = np.concatenate(values)
-    return pd.DataFrame(
-        {"user_id": cabs, "time_s": table[:, 3], "latitude": table[:, 0], "longitude": table[:, 1]}
+    place = pd.MultiIndex(
+        [files, np.arange(1, max(counts) + 1)],
+        [
+            np.repeat(np.arange(len(files)), counts),
+            np.concatenate([np.arange(count) for count in counts]),
+        ],
+        names=("file", "line"),
+        verify_integrity=False,
     )
+    cabs = np.array([PurePosixPath(name).name[len(_PREFIX) : -len(_SUFFIX)] for name in files])
+    moments = times.counted(table[:, 3], f"{path}: time_s", time_unit)
+    frame = pd.DataFrame(
+        {
+            "user_id": np.repeat(cabs.astype(object), counts),
+            "time_s": moments.time_s,
+            "latitude": table[:, 0],
+            "longitude": table[:, 1],
+        },
+        index=place,
+    )
+    understood = (
+        f"read {short(path.name)}: {len(files):,} cab files, {len(table):,} rows of "
+        f"{' '.join(_FIELDS)}",
+        f"who moves: a cab for each file; time: {moments.understood}",
+    )
+    odd = (*moments.odd, *far_line(moments, pd.Series(table[:, 3], place)))
+    return Reading(frame, understood, odd, "")
 
 
-def _folder(path: Path) -> Iterator[tuple[str, bytes]]:
-    for file in sorted(path.rglob(f"{_PREFIX}*{_SUFFIX}")):
-        try:
-            yield str(file.relative_to(path)), file.read_bytes()
-        except OSError as error:
-            raise DataError(f"{file}: cannot be read: {error.strerror}") from None
-
-
-def _archive(path: Path) -> Iterator[tuple[str, bytes]]:
-    try:
-        with tarfile.open(path, "r:*") as archive:
-            for member in archive:
-                name = PurePosixPath(member.name).name
-                if member.isfile() and name.startswith(_PREFIX) and name.endswith(_SUFFIX):
-                    content = archive.extractfile(member)
-                    yield member.name, b"" if content is None else content.read()
-            _ended(archive, path)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such archive or folder of cab files") from None
-    except tarfile.ReadError as error:
-        if "unexpected end" in str(error):
-            raise DataError(f"{path}: {_DAMAGED}") from None
-        raise DataError(
-            f"{path}: must be a folder or a tar archive (.tar.gz) of cab files, got neither"
-        ) from None
-    except (EOFError, zlib.error, tarfile.TarError):
-        raise DataError(f"{path}: {_DAMAGED}") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or _DAMAGED}") from None
-
-
-def _ended(archive: tarfile.TarFile, path: Path) -> None:
-    """Raise unless the archive closes with zeros; tarfile takes a damaged header for the end."""
-    file = archive.fileobj
-    if file is None:
-        return
-    whole_block = file.tell() == archive.offset + tarfile.BLOCKSIZE
-    if not whole_block or file.read(-1).strip(b"\0"):
-        raise DataError(f"{path}: {_DAMAGED}")
+def _is_cab(name: str) -> bool:
+    last = PurePosixPath(name).name
+    return last.startswith(_PREFIX) and last.endswith(_SUFFIX)
 
 
 def _parse(content: bytes, label: str) -> Float[np.ndarray, "fixes 4"]:
@@ -117,5 +103,5 @@ def _all_right(content: bytes, label: str) -> None:
                 math.isnan(float(word))
             except ValueError:
                 raise DataError(
-                    f"{label}: line {number}: {field} must be a number, got {word!r}"
+                    f"{label}: line {number}: {field} must be a number, got {short(word)!r}"
                 ) from None

@@ -1,6 +1,5 @@
 """A check of cleaned fixes against the cells that really served the users, minute by minute."""
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +8,8 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 from scipy.spatial import KDTree
 
-from isma.errors import DataError, ScenarioError
-from isma.world.backhaul import some
+from isma.errors import DataError, ScenarioError, short, some
+from isma.world import inputs
 from isma.world.sites import Layout
 from isma.world.traces import values
 
@@ -127,11 +126,12 @@ def _at(
 def _read(path: Path, layout: Layout) -> tuple[Float[np.ndarray, "times"], pd.DataFrame]:
     """Slots' times, and for each user the index of the recorded site, -1 where it is 0."""
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such table of cells") from None
-    except (EOFError, zlib.error, OSError, ValueError) as error:
-        raise DataError(f"{path}: a table of cells must be a whole CSV file: {error}") from None
+        with inputs.table(path, "table of cells") as (file, _):
+            table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    except ValueError as error:
+        raise DataError(
+            f"{path}: a table of cells must be a whole CSV file: {short(error, 200)}"
+        ) from None
     if SLOT_COLUMN not in table.columns or table.shape[1] < 2 or table.empty:
         raise DataError(
             f"{path}: must have a column {SLOT_COLUMN} and one for each user, and rows; "

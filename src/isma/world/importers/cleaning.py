@@ -5,10 +5,11 @@ from enum import StrEnum
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from isma.errors import DataError
 from isma.world.importers.jumps import EARTH_RADIUS_M, drivable
+from isma.world.importers.reading import place_of
 from isma.world.sites import SiteTable
 from isma.world.traces import COLUMNS, values
 
@@ -16,6 +17,7 @@ MAX_SPEED_MPS = 50.0
 """Faster than a cab drives: a step above it is a GPS jump."""
 BOX_MARGIN_M = 30_000.0
 """How far beyond the outermost sites a fix may lie."""
+_ROW = "row"
 
 
 class Reason(StrEnum):
@@ -26,7 +28,7 @@ class Reason(StrEnum):
     DUPLICATE = "given before"
     SAME_TIME = "elsewhere at the same time"
     JUMP = "reached by a jump"
-    LONELY = "alone (nothing else is left of the user)"
+    LONELY = "alone"
 
 
 @dataclass(frozen=True)
@@ -89,24 +91,24 @@ class CleaningReport:
     """What was in range."""
     max_speed_mps: float
     """The speed above which a step is a jump."""
-    first_unreadable: str
-    """Where the first unreadable fix stands; empty where there is none."""
+    first: dict[Reason, str]
+    """Where the first fix dropped for each reason stands."""
 
     def lines(self) -> list[str]:
         """The report as lines of text."""
         fixes = f"{self.kept_fixes:,} of {self.read_fixes:,} fixes"
         users = f"{self.kept_users:,} of {self.read_users:,} users"
         detail = {
-            Reason.UNREADABLE: f" (the first in {self.first_unreadable})",
             Reason.OUT_OF_RANGE: f" ({self.box})",
             Reason.JUMP: f" above {self.max_speed_mps:g} m/s",
+            Reason.LONELY: " (nothing else is left of the user)",
         }
         drops = [
-            f"{count:,} {reason}{detail.get(reason, '')}"
-            for reason, count in self.dropped.items()
-            if count
+            f"{self.dropped[reason]:,} {reason}{detail.get(reason, '')} (the first in {place})"
+            for reason, place in self.first.items()
         ]
-        return [f"kept {fixes}, {users}", f"dropped {'; '.join(drops) or 'nothing'}"]
+        dropped = "; ".join(drops).replace(") (", "; ") or "nothing"
+        return [f"kept {fixes}, {users}", f"dropped {dropped}"]
 
     def as_dict(self) -> dict[str, int | dict[str, int]]:
         """The counts as plain data."""
@@ -124,6 +126,7 @@ def clean(
     box: Box = EARTH,
     max_speed_mps: float = MAX_SPEED_MPS,
     label: str = "trace",
+    who_else: str = "",
 ) -> tuple[pd.DataFrame, CleaningReport]:
     """Order a trace by user and time and drop what cannot be true, counting each fix by reason.
 
@@ -131,33 +134,38 @@ def clean(
     duplicates; of fixes that one vehicle below `max_speed_mps` could not all have made, as few as
     possible (see `jumps.drivable`), which also leaves one position at a time; and users who are
     left with a single fix. The order of rows does not matter; a clean trace comes back as it is.
-    Raises DataError, naming the trace by `label`, when nothing is left.
+    Raises DataError, naming the trace by `label`, when nothing is left; `who_else` says what to do
+    where each user has a single fix.
     """
-    dropped = dict.fromkeys(Reason, 0)
+    rows: dict[Reason, Int[np.ndarray, "dropped"]] = {}
     fixes = _numbers(frame)
     read_users = _num_users(fixes)
-    readable = _readable(fixes)
-    first = "" if readable.all() else f"{frame.index.name or 'row'} {frame.index[~readable][0]}"
-    fixes = _keep(fixes, readable, Reason.UNREADABLE, dropped)
+    fixes = _keep(fixes, _readable(fixes), Reason.UNREADABLE, rows)
     inside = box.holds(values(fixes, "latitude"), values(fixes, "longitude"))
-    fixes = _in_order(_keep(fixes, inside, Reason.OUT_OF_RANGE, dropped))
-    once = ~np.asarray(fixes.duplicated())
-    fixes = _keep(fixes, once, Reason.DUPLICATE, dropped)
-    fixes = _without_jumps(fixes, max_speed_mps, dropped)
+    fixes = _in_order(_keep(fixes, inside, Reason.OUT_OF_RANGE, rows))
+    once = ~np.asarray(fixes.duplicated(list(COLUMNS)))
+    fixes = _keep(fixes, once, Reason.DUPLICATE, rows)
+    fixes = _without_jumps(fixes, max_speed_mps, rows)
     several = np.asarray(fixes.duplicated("user_id", keep=False))
-    fixes = _keep(fixes, several, Reason.LONELY, dropped)
+    fixes = _keep(fixes, several, Reason.LONELY, rows).drop(columns=_ROW)
     report = CleaningReport(
         *(len(frame), read_users, len(fixes), _num_users(fixes)),
-        *(dropped, box, max_speed_mps, first),
+        {reason: len(rows[reason]) for reason in Reason},
+        *(box, max_speed_mps),
+        {reason: place_of(frame, int(lost.min())) for reason, lost in rows.items() if len(lost)},
     )
+    dropped = report.dropped
     if fixes.empty:
-        elsewhere = (
-            "; check that the trace is of the sites' region and that latitude and longitude are not "
-            "swapped"
-        )
+        way_out = ""
+        if dropped[Reason.OUT_OF_RANGE]:
+            way_out = (
+                "; check that the trace is of the sites' region and that latitude and longitude are "
+                "not swapped"
+            )
+        elif dropped[Reason.LONELY] and who_else:
+            way_out = f"; {who_else}"
         raise DataError(
-            f"{label}: no fix of {len(frame):,} can be used: {report.lines()[1]}"
-            f"{elsewhere if dropped[Reason.OUT_OF_RANGE] else ''}"
+            f"{label}: no fix of {len(frame):,} can be used: {report.lines()[1]}{way_out}"
         )
     return fixes, report
 
@@ -170,7 +178,7 @@ def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
     columns: dict[str, np.ndarray] = {"user_id": np.array(texts, dtype=object)}
     for name in COLUMNS[1:]:
         columns[name] = np.asarray(pd.to_numeric(frame[name], errors="coerce"), dtype=np.float64)
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns | {_ROW: np.arange(len(frame))})
 
 
 def _readable(fixes: pd.DataFrame) -> Bool[np.ndarray, "fixes"]:
@@ -185,9 +193,13 @@ def _num_users(fixes: pd.DataFrame) -> int:
 
 
 def _keep(
-    fixes: pd.DataFrame, mask: Bool[np.ndarray, "fixes"], reason: Reason, dropped: dict[Reason, int]
+    fixes: pd.DataFrame,
+    mask: Bool[np.ndarray, "fixes"],
+    reason: Reason,
+    rows: dict[Reason, Int[np.ndarray, "dropped"]],
 ) -> pd.DataFrame:
-    dropped[reason] += int(len(mask) - mask.sum())
+    """Keep the marked fixes, and note which rows of the trace the others stood in."""
+    rows[reason] = np.asarray(fixes[_ROW])[~mask]
     return fixes if mask.all() else fixes.iloc[np.flatnonzero(mask)].reset_index(drop=True)
 
 
@@ -199,17 +211,19 @@ def _in_order(fixes: pd.DataFrame) -> pd.DataFrame:
 
 
 def _without_jumps(
-    fixes: pd.DataFrame, max_speed_mps: float, dropped: dict[Reason, int]
+    fixes: pd.DataFrame, max_speed_mps: float, rows: dict[Reason, Int[np.ndarray, "dropped"]]
 ) -> pd.DataFrame:
     user, _ = pd.factorize(fixes["user_id"])
     time_s, latitude, longitude = (values(fixes, name) for name in COLUMNS[1:])
     keep = drivable(user, time_s, latitude, longitude, max_speed_mps)
     kept_moments = pd.MultiIndex.from_arrays([user[keep], time_s[keep]])
     lost_moments = pd.MultiIndex.from_arrays([user[~keep], time_s[~keep]])
-    dropped[Reason.SAME_TIME] = int(lost_moments.isin(kept_moments).sum())
-    kept = _keep(fixes, keep, Reason.JUMP, dropped)
-    dropped[Reason.JUMP] -= dropped[Reason.SAME_TIME]
-    return kept
+    same_time = np.zeros(len(fixes), dtype=bool)
+    same_time[~keep] = lost_moments.isin(kept_moments)
+    lost = np.asarray(fixes[_ROW])
+    rows[Reason.SAME_TIME] = lost[same_time]
+    rows[Reason.JUMP] = lost[~keep & ~same_time]
+    return fixes if keep.all() else fixes.iloc[np.flatnonzero(keep)].reset_index(drop=True)
 
 
 def _wrapped(degrees: Float[np.ndarray, "points"]) -> Float[np.ndarray, "points"]:

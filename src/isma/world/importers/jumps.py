@@ -23,8 +23,8 @@ def drivable(
     A fix that fits all others is in every longest chain; only the stretches between such fixes,
     which jumps make, are searched.
     """
-    place_m = _place_m(latitude, longitude)
-    fits_all = ~_in_conflict(user, time_s, place_m, max_speed_mps)
+    point_m = place_m(latitude, longitude)
+    fits_all = ~_in_conflict(user, time_s, point_m, max_speed_mps)
     keep = fits_all.copy()
     for first, last in _stretches(user, fits_all):
         # The fixes before and after fit all of the stretch: they only tell the shortest way.
@@ -32,12 +32,12 @@ def drivable(
         after = (
             last + 1 if last < len(user) and user[min(last, len(user) - 1)] == user[first] else last
         )
-        chain = _longest_chain(time_s[before:after], place_m[before:after], max_speed_mps)
+        chain = _longest_chain(time_s[before:after], point_m[before:after], max_speed_mps)
         keep[before + chain] = True
     return keep
 
 
-def _place_m(
+def place_m(
     latitude: Float[np.ndarray, "fixes"], longitude: Float[np.ndarray, "fixes"]
 ) -> Float[np.ndarray, "fixes 3"]:
     """Points on a sphere: their straight distance keeps the triangle inequality everywhere."""

@@ -1,61 +1,142 @@
-"""Files that are written together: all of them, or none."""
+"""A scenario and the tables beside it, replaced at once: whatever interrupts it, all old or all new."""
 
 import errno
+import fcntl
+import hashlib
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from isma.errors import RunError
 
+TABLES = ("trace", "sites", "backhaul")
+"""What the tables beside a scenario hold: the first part of their endings."""
+_SCRATCH = ".import-"
 
-def write_together(folder: Path, contents: Mapping[str, bytes]) -> tuple[Path, ...]:
-    """Write files of these names into a folder, replacing what is there; all of them or none.
 
-    They are first written beside the folder's own files under other names, then moved in; on any
-    error, an interrupt included, the folder is left as it was. Raises RunError in one line.
+def write_together(
+    path: Path,
+    tables: Mapping[str, bytes],
+    text: Callable[[Mapping[str, str]], str],
+    kept: Collection[Path] = (),
+) -> tuple[Path, ...]:
+    """Write a scenario file and the tables beside it, NAME.ending; the old ones hold or the new.
+
+    `text` makes the scenario of the tables' names by ending. A table that the scenario in place uses
+    is not written over: one that differs gets a name with its digest, the scenario is replaced in one
+    step, and then tables that it uses no more are removed, but for those `kept`. What killed imports
+    have left is collected. Raises RunError in one line.
     """
+    folder = path.parent
     if not folder.is_dir():
         raise RunError(f"{folder}: no such folder to write to; make it first")
-    for name in contents:
-        if (folder / name).is_dir():
-            raise RunError(f"{folder / name}: must be a file to be replaced, got a folder")
     try:
-        with _scratch(folder) as scratch:
-            for name, content in contents.items():
-                (scratch / name).write_bytes(content)
-            _move_in(scratch, folder, list(contents))
+        with _alone_in(folder), _scratch(folder) as scratch:
+            was_used = _used_by(path)
+            names = {
+                ending: _name(path, ending, content, was_used) for ending, content in tables.items()
+            }
+            contents = {names[ending]: content for ending, content in tables.items()}
+            new = [name for name, content in contents.items() if not _holds(folder / name, content)]
+            contents[path.name] = text(names).encode()
+            for name in [*new, path.name]:
+                if (folder / name).is_dir():
+                    raise RunError(f"{folder / name}: must be a file to be replaced, got a folder")
+                _write(scratch / name, contents[name])
+            _move_in(scratch, folder, new, path.name)
+            _remove_unused(path, was_used, set(names.values()), {file.resolve() for file in kept})
     except OSError as error:
-        size = sum(map(len, contents.values()))
+        size = sum(map(len, tables.values()))
         room = f"; {size / 1e6:.1f} MB are needed" if error.errno == errno.ENOSPC else ""
         raise RunError(f"{folder}: cannot be written: {error.strerror or error}{room}") from None
     return tuple(folder / name for name in contents)
 
 
 @contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other import writes into a folder; then collect what killed ones have left."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for left in folder.glob(f"{_SCRATCH}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+    finally:
+        os.close(held)
+
+
+@contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    scratch = Path(tempfile.mkdtemp(prefix=".import-", dir=folder))
+    scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=folder))
     try:
         yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _move_in(scratch: Path, folder: Path, names: list[str]) -> None:
-    """Move files from scratch to the folder; whatever interrupts it, what was there comes back."""
+def _used_by(path: Path) -> set[str]:
+    """Names of the files that the scenario in place has beside it."""
+    try:
+        tree = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except (FileNotFoundError, IsADirectoryError, ValueError, RecursionError):
+        return set()
+    named = [section.get("file") for section in tree.values() if isinstance(section, dict)]
+    return {name for name in named if isinstance(name, str)}
+
+
+def _name(path: Path, ending: str, content: bytes, used: set[str]) -> str:
+    """The table's plain name, or one with its digest where the scenario in place uses the plain one."""
+    plain = f"{path.stem}.{ending}"
+    if plain not in used or _holds(path.parent / plain, content):
+        return plain
+    stem, dot, suffix = ending.rpartition(".")
+    return f"{path.stem}.{stem}.{hashlib.sha256(content).hexdigest()[:12]}{dot}{suffix}"
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.stat().st_size == len(content) and path.read_bytes() == content
+    except (FileNotFoundError, IsADirectoryError):
+        return False
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())  # Moved in before it is on the disk, it could be found empty.
+
+
+def _move_in(scratch: Path, folder: Path, tables: list[str], scenario: str) -> None:
+    """Move tables in, and last the scenario, from which moment on all is new; on an error all is old."""
     replaced = scratch / "replaced"
     replaced.mkdir()
     try:
-        for name in names:
-            if (folder / name).exists():
+        for name in tables:
+            if (folder / name).exists():  # left there, and no part of the scenario in place
                 os.replace(folder / name, replaced / name)
             os.replace(scratch / name, folder / name)
+        os.replace(scratch / scenario, folder / scenario)
     except BaseException:
-        for name in names:
-            if not (scratch / name).exists():
-                (folder / name).unlink(missing_ok=True)
-            if (replaced / name).exists():
-                os.replace(replaced / name, folder / name)
+        if (scratch / scenario).exists():
+            for name in tables:
+                if not (scratch / name).exists():
+                    (folder / name).unlink(missing_ok=True)
+                if (replaced / name).exists():
+                    os.replace(replaced / name, folder / name)
         raise
+
+
+def _remove_unused(path: Path, was_used: set[str], used: set[str], kept: set[Path]) -> None:
+    """Remove the tables that imports of this name made and that the scenario uses no more."""
+    ours = re.compile(rf"{re.escape(path.stem)}\.(?:{'|'.join(TABLES)})(\.[0-9a-f]{{12}})?\.\w+")
+    for file in path.parent.iterdir():
+        named = ours.fullmatch(file.name)
+        unused = named and file.name not in used and (named[1] or file.name in was_used)
+        if unused and file.resolve() not in kept:
+            file.unlink(missing_ok=True)

@@ -9,8 +9,7 @@ from typing import Any
 
 import networkx as nx
 
-from isma.errors import DataError
-from isma.world.backhaul import some
+from isma.errors import DataError, short, some
 from isma.world.sites import LATITUDE_NAMES, LONGITUDE_NAMES, SiteTable, checked
 
 SPREAD_DEG = 0.001
@@ -43,7 +42,7 @@ def sites_of(graph: nx.Graph, path: Path) -> PlacedNodes:
         attributes = sorted({str(name) for _, values in graph.nodes(data=True) for name in values})
         raise DataError(
             f"{path}: nodes must carry Latitude and Longitude, or pos = [lon, lat]; "
-            f"their attributes are {', '.join(attributes) or 'none'}"
+            f"their attributes are {some(attributes) or 'none'}"
         )
     sharing = Counter(placed.values())
     turn = Counter[tuple[float, float]]()
@@ -86,7 +85,7 @@ def _degrees(values: Mapping[str, Any], where: str) -> tuple[float, float] | Non
     if values.get("pos") is not None:
         pos = values["pos"]
         if not isinstance(pos, list | tuple) or len(pos) != 2:
-            raise DataError(f"{where}: pos must be [longitude, latitude], got {pos!r}")
+            raise DataError(f"{where}: pos must be [longitude, latitude], got {short(repr(pos))}")
         return _number(pos[1], where, "latitude"), _number(pos[0], where, "longitude")
     folded = {str(name).casefold(): value for name, value in values.items()}
     north = next((folded[name] for name in LATITUDE_NAMES if name in folded), None)
@@ -99,5 +98,7 @@ def _degrees(values: Mapping[str, Any], where: str) -> tuple[float, float] | Non
 def _number(value: object, where: str, what: str) -> float:
     try:
         return float(value)  # pyright: ignore[reportArgumentType]
-    except (TypeError, ValueError):
-        raise DataError(f"{where}: {what} must be a number of degrees, got {value!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(
+            f"{where}: {what} must be a number of degrees, got {short(repr(value))}"
+        ) from None

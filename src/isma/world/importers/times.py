@@ -1,0 +1,105 @@
+"""Moments of a trace: what their numbers count, and which of them cannot be true."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from isma.errors import DataError, ScenarioError, short, unknown
+
+UNITS_S = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
+"""What numbers may count, in seconds."""
+EARLIEST_S, LATEST_S = -2_208_988_800.0, 7_258_118_400.0  # the years 1900 and 2200
+"""What a trace's middle moment must lie between, UNIX seconds."""
+MOST_FROM_MIDDLE_S = 10 * 365.25 * 86_400.0
+"""How far from the middle moment another may be."""
+_FROM_START_S = 1e8  # 1973: what lies before it counts from a start, not from 1970
+_ZONE = r"(?:[zZ]|[+-]\d\d:?(?:\d\d)?)$"
+
+
+@dataclass(frozen=True)
+class Moments:
+    """A column of times as it was understood."""
+
+    time_s: Float[np.ndarray, "fixes"]
+    """UNIX seconds, NaN for what cannot be read or be true."""
+    understood: str
+    """What the column counts, and how that was decided."""
+    far: Bool[np.ndarray, "fixes"]
+    """Moments that were read and cannot be true: too far from the middle one."""
+    odd: tuple[str, ...] = ()
+    """What makes the guess doubtful, each with the way out."""
+
+
+def parsed(text: pd.Series, label: str, unit: str | None) -> Moments:
+    """Read a column's text: numbers of `unit` (UNIX seconds where none is given), or ISO 8601.
+
+    Raises DataError when its middle moment cannot be one, ScenarioError for an unknown unit.
+    """
+    numbers = np.asarray(pd.to_numeric(text, errors="coerce"), dtype=np.float64)
+    if np.isfinite(numbers).mean() >= 0.5:
+        return counted(numbers, label, unit)
+    if unit is not None and np.isfinite(numbers).any():
+        raise ScenarioError(f"--time-unit is for numbers, {label} has few")
+    # In microseconds any year has room; a wrong one is told apart below.
+    moments = pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce")
+    elapsed = moments.dt.tz_convert(None).to_numpy("datetime64[us]") - np.datetime64(0, "us")
+    seconds = np.asarray(elapsed / np.timedelta64(1, "s"), np.float64)
+    far = _far(seconds, label, numbers)
+    time_s = np.where(far, np.nan, seconds)
+    zoned = np.asarray(text.str.contains(_ZONE, regex=True), dtype=bool)[np.isfinite(time_s)]
+    zone = "their zones as written"
+    if not zoned.all():
+        zone = f"{(~zoned).sum():,} of {len(zoned):,} without a zone: taken as UTC"
+    return Moments(time_s, f"ISO 8601, {zone}", far)
+
+
+def counted(numbers: Float[np.ndarray, "fixes"], label: str, unit: str | None) -> Moments:
+    """Read numbers of `unit`, UNIX seconds where none is given. Raises as `parsed`."""
+    if unit is not None and unit not in UNITS_S:
+        raise ScenarioError(unknown("time unit", short(unit), UNITS_S))
+    seconds = np.where(np.isfinite(numbers), numbers, np.nan) * UNITS_S[unit or "s"]
+    far = _far(seconds, label, numbers)
+    time_s = np.where(far, np.nan, seconds)
+    if unit is not None:
+        return Moments(time_s, f"numbers of {unit}, as given", far)
+    if np.nanmin(time_s, initial=np.inf) >= _FROM_START_S:
+        return Moments(time_s, "UNIX seconds, by the size of the numbers", far)
+    odd = (
+        f"times count from {np.nanmin(time_s, initial=np.inf):g}, not from 1970 as UNIX seconds do; "
+        "they were read as seconds: if they are ms or min, give --time-unit ms or min (s if it is s)"
+    )
+    return Moments(time_s, "numbers taken as seconds, from a start of their own", far, (odd,))
+
+
+def _far(
+    time_s: Float[np.ndarray, "fixes"], label: str, given: Float[np.ndarray, "fixes"]
+) -> Bool[np.ndarray, "fixes"]:
+    """Mark moments far from the middle one, which a null date or another unit leaves behind."""
+    finite = np.sort(time_s[np.isfinite(time_s)])
+    if not len(finite):
+        return np.zeros(len(time_s), dtype=bool)
+    middle = float(finite[(len(finite) - 1) // 2])
+    if not EARLIEST_S <= middle <= LATEST_S:
+        raise DataError(f"{label} must be UNIX seconds or ISO 8601, {_beyond(middle, given)}")
+    return np.isfinite(time_s) & (np.abs(time_s - middle) > MOST_FROM_MIDDLE_S)
+
+
+def _beyond(middle_s: float, given: Float[np.ndarray, "fixes"]) -> str:
+    """Say of a middle moment that it cannot be one, and which unit would make it one."""
+    finite = np.sort(given[np.isfinite(given)])
+    if len(finite) <= len(given) // 2:
+        return (
+            "between the years 1900 and 2200, got dates around the year "
+            f"{1970 + math.floor(middle_s / 31_556_952)}"
+        )
+    number = float(finite[(len(finite) - 1) // 2])
+    for unit, name in (("ms", "milliseconds"), ("us", "microseconds"), ("ns", "nanoseconds")):
+        if _FROM_START_S < number * UNITS_S[unit] < LATEST_S:
+            return (
+                f"got numbers around {number:.0f}: if these are {name}, give --time-unit {unit}, "
+                f"or divide them by {1 / UNITS_S[unit]:.0f}"
+            )
+    return f"got numbers around {number:.6g}, beyond the years 1900 to 2200"
