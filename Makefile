@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow check format bench clean
+.PHONY: demo test test-slow faults check format bench clean
 
 # The main job: every rule on the paper's world, and a report worth reading.
 demo: .venv/base
@@ -15,6 +15,10 @@ test: check
 # Minutes each: trainings, reduced reproductions, long soaks.
 test-slow: .venv/dev
 	$(BIN)/pytest -m slow
+
+# An hour on two cores: kills, flipped bits, mutated inputs, Ctrl-C, two at once; the table of docs/faults.md.
+faults: .venv/dev
+	PYTHONPATH=src:tests $(BIN)/python -m faults
 
 # Format, lint, types, layers.
 check: .venv/dev

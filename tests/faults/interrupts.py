@@ -1,0 +1,147 @@
+"""Ctrl-C at every fifth of a second of each command's first ten: status 130, a line, within two seconds."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from faults.commands import environment
+from faults.flips import COMPARE, Counts
+from faults.inputs import write_inputs
+from faults.kills import OPTIONS
+
+INTERRUPTED = 130
+MOST_AFTER_S = 2.0
+MOMENTS_S = tuple(round(0.2 * number, 1) for number in range(1, 51))
+_COMPARED = ("nearest", "price", "full-information")
+
+COMMANDS = (
+    ("compare", "paper", "--policies", ",".join(_COMPARED), "--seeds", "8", "--out", "new"),
+    ("bound", "paper", "--seeds", "8", "--out", "new"),
+    ("train", "dqn", *OPTIONS, "--option", "rounds=500", "--out", "new"),
+    ("explain", "run", "--user", "0", "--time", "9"),
+    ("check-policy", "nearest"),
+    ("reproduce", "fig3", "--out", "new"),
+    ("bench", "simulator"),
+    ("scenario", "check", "metropolis"),
+    (
+        "scenario",
+        "import",
+        "csv",
+        "inputs/trace.csv",
+        "--sites",
+        "inputs/sites.csv",
+        "--out",
+        "made/o.toml",
+        "--duration",
+        "20 min",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """What became of a command that was interrupted."""
+
+    status: int
+    err: str
+    after_s: float
+    """How long it took to end."""
+
+
+def every_interrupt(
+    scratch: Path,
+    cache: Path,
+    commands: Sequence[tuple[str, ...]] = COMMANDS,
+    moments_s: Sequence[float] = MOMENTS_S,
+    workers: int = 2,
+) -> Counts:
+    """Interrupts of each command while it ran and what went wrong; one that had ended is not counted."""
+    good = scratch / "good"
+    good.mkdir(parents=True)
+    write_inputs(good)
+    subprocess.run(
+        _line(COMPARE), cwd=good, env=environment(cache), check=True, capture_output=True
+    )
+    tried = [(command, moment_s) for command in commands for moment_s in moments_s]
+
+    def one(of: tuple[tuple[str, ...], float]) -> Stopped | None:
+        command, moment_s = of
+        folder = scratch / f"{' '.join(command[:3])} {moment_s}".replace("/", "_")
+        shutil.copytree(good, folder)
+        try:
+            return interrupted(command, moment_s, folder, cache)
+        finally:
+            shutil.rmtree(folder)
+
+    counts: Counts = {
+        command[0] if command[0] != "scenario" else " ".join(command[:2]): (0, [])
+        for command in commands
+    }
+    with ThreadPoolExecutor(workers) as threads:
+        for (command, moment_s), stopped in zip(tried, threads.map(one, tried), strict=True):
+            if stopped is None:
+                continue
+            name = command[0] if command[0] != "scenario" else " ".join(command[:2])
+            count, wrong = counts[name]
+            said = [f"{name} after {moment_s} s: {_wrong(stopped)}"] if _wrong(stopped) else []
+            counts[name] = count + 1, wrong + said
+    return counts
+
+
+def interrupted(
+    command: Sequence[str], moment_s: float, folder: Path, cache: Path
+) -> Stopped | None:
+    """Interrupt a command that long after its start; None where it had ended by then."""
+    with (folder / "err").open("wb") as err:
+        process = subprocess.Popen(
+            _line(command),
+            cwd=folder,
+            env=environment(cache),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=err,
+            preexec_fn=_default_signals,
+        )
+    try:
+        process.wait(moment_s)
+        return None
+    except subprocess.TimeoutExpired:
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+    watchdog = threading.Timer(60, process.kill)
+    watchdog.start()
+    status = process.wait()
+    watchdog.cancel()
+    after_s = time.monotonic() - began
+    text = (folder / "err").read_text(errors="replace")
+    # What a log heard of the work every ten seconds is no part of what it says to Ctrl-C.
+    lines = [line for line in text.splitlines() if not line.endswith(" s")]
+    if status == 0:
+        return None
+    return Stopped(status, "\n".join(lines), after_s)
+
+
+def _wrong(stopped: Stopped) -> str | None:
+    said = stopped.err.strip().splitlines()
+    if stopped.status != INTERRUPTED:
+        return f"status {stopped.status}: {' | '.join(said[-2:])[-300:]}"
+    if len(said) != 1 or "Traceback" in stopped.err:
+        return f"{len(said)} lines: {' | '.join(said)[-300:]}"
+    if stopped.after_s > MOST_AFTER_S:
+        return f"ended {stopped.after_s:.1f} s later"
+    return None
+
+
+def _default_signals() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _line(command: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", "isma.cli", *command]
