@@ -97,7 +97,7 @@ class Server:
         most_bytes: int | None = None,
         most_s: float = 120.0,
         warm: bool = False,
-        plain_figures: bool = True,
+        plainly: bool = True,
     ) -> Ended:
         """Run a command in a folder; with `kill_at` it is killed before that change of the folder."""
         out, err = self._scratch / "out", self._scratch / "err"
@@ -113,7 +113,7 @@ class Server:
             "most_bytes": most_bytes,
             "most_s": most_s,
             "warm": warm,
-            "plain_figures": plain_figures,
+            "plainly": plainly,
         }
         answer = self._answer(json.dumps(job), warm, most_s)
         texts = [path.read_bytes().decode("utf-8", "replace") for path in (out, err)]

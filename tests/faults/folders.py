@@ -1,30 +1,18 @@
 """What a command has left in its folder."""
 
-import json
-from contextlib import suppress
 from pathlib import Path
 
-TIMINGS = ("wall_s", "user_steps_per_s", "decision_ms_p50", "decision_ms_p99")
+TIMES = "times"
+"""The folder for what a clock has measured: the one thing that differs from run to run."""
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder but its inputs, as bytes; what was timed is left out."""
+    """Every file below a folder but its inputs and its times, as bytes."""
     return {
-        str(path.relative_to(folder)): content(path)
+        str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not _is_left_over(path) and "inputs" not in path.parts
+        if path.is_file() and not _is_left_over(path) and not {TIMES, "inputs"} & set(path.parts)
     }
-
-
-def content(path: Path) -> bytes:
-    """A file's bytes, without what was timed."""
-    held = path.read_bytes()
-    if path.name == "metrics.jsonl":
-        with suppress(ValueError):
-            lines = [json.loads(line) for line in held.decode().splitlines()]
-            kept = [{k: v for k, v in line.items() if k not in TIMINGS} for line in lines]
-            return "\n".join(sorted(map(json.dumps, kept))).encode()
-    return held
 
 
 def leftovers(folder: Path) -> list[str]:

@@ -142,7 +142,9 @@ def _set(folder: Path, dice: random.Random) -> tuple[str, ...]:
     parts = []
     for _ in range(dice.choice((1, 1, 2, 3))):
         parts += ["--set", f"{dice.choice(names)}={_value(dice)}"]
-    command = dice.choice((("scenario", "check", "paper"), ("scenario", "check", "inputs/paper.toml")))
+    command = dice.choice(
+        (("scenario", "check", "paper"), ("scenario", "check", "inputs/paper.toml"))
+    )
     return *command, *parts
 
 
