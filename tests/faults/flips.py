@@ -47,18 +47,20 @@ USE = (
     "--out",
     "used",
 )
+_LOG = "cells.jsonl"
+"""A run's log of times, which nothing reads."""
 CHECK = ("scenario", "check", "made/o.toml")
 
 KINDS = (
-    Kind("a run's cells", COMPARE, "run/cells/*", COMPARE, together=True, times=40),
+    Kind("a run's cells", COMPARE, "run/cells/*", COMPARE, together=True, times=25),
     Kind(
-        "a run's tables, figures and report", COMPARE, "run/[!c]*", COMPARE, together=True, times=8
+        "a run's tables, figures and report", COMPARE, "run/[!c]*", COMPARE, together=True, times=20
     ),
-    Kind("a run's config.toml", COMPARE, "run/config.toml", COMPARE, times=60),
-    Kind("a bound's worlds and table", BOUND, "run/[!c]*", BOUND, together=True, times=40),
-    Kind("a bound's config.toml", BOUND, "run/config.toml", BOUND, times=40),
-    Kind("a training's state", TRAIN, "run/state.safetensors", TRAIN, times=100),
-    Kind("a training's config.json", TRAIN, "run/config.json", TRAIN, times=40),
+    Kind("a run's config.toml", COMPARE, "run/config.toml", COMPARE, times=20),
+    Kind("a bound's worlds and table", BOUND, "run/[!c]*", BOUND, together=True, times=30),
+    Kind("a bound's config.toml", BOUND, "run/config.toml", BOUND, times=15),
+    Kind("a training's state", TRAIN, "run/state.safetensors", TRAIN, times=60),
+    Kind("a training's config.json", TRAIN, "run/config.json", TRAIN, times=20),
     Kind(
         "a training's metrics, curve and weights",
         TRAIN,
@@ -67,16 +69,16 @@ KINDS = (
         together=True,
         times=20,
     ),
-    Kind("a checkpoint's weights", TRAIN, "run/dqn.safetensors", USE, times=100),
-    Kind("a checkpoint's sidecar", TRAIN, "run/dqn.json", USE, times=100),
-    Kind("an imported trace", import_command("csv"), "made/o*.trace.parquet", CHECK, times=100),
-    Kind("imported sites", import_command("csv"), "made/o*.sites.csv", CHECK, times=100),
+    Kind("a checkpoint's weights", TRAIN, "run/dqn.safetensors", USE, times=60),
+    Kind("a checkpoint's sidecar", TRAIN, "run/dqn.json", USE, times=60),
+    Kind("an imported trace", import_command("csv"), "made/o*.trace.parquet", CHECK, times=80),
+    Kind("imported sites", import_command("csv"), "made/o*.sites.csv", CHECK, times=80),
     Kind(
         "an imported backhaul",
         import_command("graphml"),
         "made/o*.backhaul.graphml",
         CHECK,
-        times=100,
+        times=80,
     ),
     Kind(
         "an imported backhaul, node-link",
@@ -122,10 +124,9 @@ def flipped(
     """Turn bits over in a copy of a finished folder, run what reads them: how many, and what is wrong."""
     shutil.copytree(whole, folder)
     dice = random.Random(f"{kind.name} {number}")
-    paths = [path for path in sorted(folder.glob(kind.files)) if path.is_file()]
-    paths += [
-        path for one in folder.glob(kind.files) for path in sorted(one.rglob("*")) if path.is_file()
-    ]
+    found = [path for one in folder.glob(kind.files) for path in (one, *one.rglob("*"))]
+    paths = sorted({path for path in found if path.is_file() and path.stat().st_size})
+    paths = [path for path in paths if path.name != _LOG]
     assert paths, f"no file is like {kind.files}"
     chosen = paths if kind.together else [dice.choice(paths)]
     places = {path: flip(path, dice) for path in chosen}

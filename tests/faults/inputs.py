@@ -16,10 +16,10 @@ west,37.77,-122.45
 _START_S = 1_700_000_000
 
 
-def trace() -> str:
-    """Three users for twenty-five minutes, a fix a minute, east and west through the sites."""
+def trace(users: int = 3) -> str:
+    """Users for twenty-five minutes, a fix a minute, east and west through the sites."""
     rows = ["user_id,time_s,latitude,longitude"]
-    for user in range(3):
+    for user in range(users):
         for minute in range(26):
             north = 37.755 + 0.015 * user
             east = -122.45 + 0.06 * abs((minute + 9 * user) % 26 - 13) / 13
@@ -86,6 +86,7 @@ NODE_LINK = json.dumps(
 
 SOURCES = {
     "csv": "inputs/trace.csv",
+    "csv of another trace": "inputs/other.csv",
     "cabspotting": "inputs/cabs.tar.gz",
     "graphml": "inputs/net.graphml",
     "node-link": "inputs/net.json",
@@ -94,8 +95,8 @@ SOURCES = {
 
 def import_command(kind: str, duration: str = "20 min") -> tuple[str, ...]:
     """The command that makes a scenario of the input of that kind."""
-    command = ("scenario", "import", kind, SOURCES[kind], "--out", "made/o.toml")
-    if kind in ("csv", "cabspotting"):
+    command = ("scenario", "import", kind.split()[0], SOURCES[kind], "--out", "made/o.toml")
+    if not kind.startswith(("graphml", "node-link")):
         command += ("--sites", "inputs/sites.csv", "--duration", duration)
     return command
 
@@ -107,6 +108,7 @@ def write_inputs(folder: Path) -> None:
     (folder / "made").mkdir()
     texts = {
         "trace.csv": trace(),
+        "other.csv": trace(2),
         "sites.csv": SITES,
         "net.graphml": GRAPHML,
         "net.json": NODE_LINK,

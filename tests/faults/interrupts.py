@@ -4,20 +4,20 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from faults.commands import environment
+from faults.commands import STOPPED_S, environment
 from faults.flips import COMPARE, Counts
 from faults.inputs import write_inputs
 from faults.kills import OPTIONS
 
 INTERRUPTED = 130
 MOST_AFTER_S = 2.0
+_POLL_S = 0.02
 MOMENTS_S = tuple(round(0.2 * number, 1) for number in range(1, 51))
 _COMPARED = ("nearest", "price", "full-information")
 
@@ -52,7 +52,7 @@ class Stopped:
     status: int
     err: str
     after_s: float
-    """How long it took to end."""
+    """How long it took to end, less the time for which it waited for a processor."""
 
 
 def every_interrupt(
@@ -80,18 +80,14 @@ def every_interrupt(
         finally:
             shutil.rmtree(folder)
 
-    counts: Counts = {
-        command[0] if command[0] != "scenario" else " ".join(command[:2]): (0, [])
-        for command in commands
-    }
+    counts: Counts = {_name(command): (0, []) for command in commands}
     with ThreadPoolExecutor(workers) as threads:
         for (command, moment_s), stopped in zip(tried, threads.map(one, tried), strict=True):
             if stopped is None:
                 continue
-            name = command[0] if command[0] != "scenario" else " ".join(command[:2])
-            count, wrong = counts[name]
-            said = [f"{name} after {moment_s} s: {_wrong(stopped)}"] if _wrong(stopped) else []
-            counts[name] = count + 1, wrong + said
+            (count, wrong), said = counts[_name(command)], _wrong(stopped)
+            some = [f"{_name(command)} after {moment_s} s: {said}"] if said else []
+            counts[_name(command)] = count + 1, wrong + some
     return counts
 
 
@@ -113,19 +109,25 @@ def interrupted(
         process.wait(moment_s)
         return None
     except subprocess.TimeoutExpired:
-        began = time.monotonic()
+        began, waited_s = time.monotonic(), _waited_s(process.pid)
         process.send_signal(signal.SIGINT)
-    watchdog = threading.Timer(60, process.kill)
-    watchdog.start()
-    status = process.wait()
-    watchdog.cancel()
-    after_s = time.monotonic() - began
+    late_s = waited_s
+    while (status := process.poll()) is None:
+        late_s = _waited_s(process.pid, late_s)
+        if time.monotonic() - began > STOPPED_S:
+            process.kill()
+        time.sleep(_POLL_S)
+    after_s = time.monotonic() - began - (late_s - waited_s)
     text = (folder / "err").read_text(errors="replace")
     # What a log heard of the work every ten seconds is no part of what it says to Ctrl-C.
     lines = [line for line in text.splitlines() if not line.endswith(" s")]
     if status == 0:
         return None
     return Stopped(status, "\n".join(lines), after_s)
+
+
+def _name(command: Sequence[str]) -> str:
+    return " ".join(command[:2]) if command[0] == "scenario" else command[0]
 
 
 def _wrong(stopped: Stopped) -> str | None:
@@ -137,6 +139,14 @@ def _wrong(stopped: Stopped) -> str | None:
     if stopped.after_s > MOST_AFTER_S:
         return f"ended {stopped.after_s:.1f} s later"
     return None
+
+
+def _waited_s(process: int, last_s: float = 0.0) -> float:
+    """How long a process's first thread has waited for a processor; as last known once it has ended."""
+    try:
+        return int(Path(f"/proc/{process}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return last_s
 
 
 def _default_signals() -> None:

@@ -45,7 +45,7 @@ COMMANDS = (
         ("bound", "paper", "--policies", "nearest", "--seeds", "2", *SMALL, "--out", "run"),
     ),
     Killed("import csv", import_command("csv")),
-    Killed("import over another", import_command("csv"), import_command("csv", "10 min")),
+    Killed("import over another", import_command("csv"), import_command("csv of another trace")),
     Killed("import cabspotting", import_command("cabspotting")),
     Killed("import graphml", import_command("graphml")),
     Killed("import node-link over another", import_command("node-link"), import_command("graphml")),

@@ -241,7 +241,7 @@ FORMATS = (
     Format(
         "a run's config.toml",
         _mutated("compared/config.toml", "scenario", "check", "compared/config.toml"),
-        300,
+        200,
         (_COMPARED,),
     ),
     Format(
@@ -259,9 +259,9 @@ FORMATS = (
     Format("zip of cab files", _zip, 300),
     Format("GraphML", _mutated("inputs/net.graphml", *import_command("graphml")), 500),
     Format("node-link JSON", _mutated("inputs/net.json", *import_command("node-link")), 500),
-    Format("checkpoint weights", _checkpoint, 250, (TRAIN,)),
-    Format("checkpoint sidecar", _mutated("run/dqn.json", *USE), 250, (TRAIN,)),
+    Format("checkpoint weights", _checkpoint, 120, (TRAIN,)),
+    Format("checkpoint sidecar", _mutated("run/dqn.json", *USE), 120, (TRAIN,)),
     Format("fields on the command line", _set, 600),
-    Format("arguments on the command line", _arguments, 400, (_COMPARED,)),
+    Format("arguments on the command line", _arguments, 300, (_COMPARED,)),
 )
 """Every kind of input that the program reads."""
