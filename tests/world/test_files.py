@@ -1,10 +1,11 @@
 """Scenario files: presets, overrides, relative paths, and names that are nearly right."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
-from isma.errors import ScenarioError
+from isma.errors import DataError, ScenarioError
 from isma.world import files
 from isma.world.scenario import Trace
 
@@ -28,6 +29,23 @@ def test_overrides_by_short_and_full_name() -> None:
     faster = files.override(paper, {"speed_mps": "36 km/h", "mobility.turn_std_rad_per_sqrt_s": 0})
     assert faster.mobility.speed_mps == pytest.approx(10)
     assert faster.servers.clock_hz == 3.19e9
+
+
+def test_a_table_that_is_not_the_one_of_the_digest_is_refused(tmp_path: Path) -> None:
+    table, path = tmp_path / "sites.csv", tmp_path / "city.toml"
+    table.write_text("site_id,latitude,longitude\na,50.0,8.0\nb,50.01,8.0\n")
+    digest = hashlib.sha256(table.read_bytes()).hexdigest()
+    linked = '[users]\ncount = 2\n[backhaul]\nkind = "gabriel"\n'
+    path.write_text(f'{linked}[sites]\nkind = "file"\nfile = "sites.csv"\nsha256 = "{digest}"\n')
+    assert files.load(path).sites.sha256 == digest
+    other = tmp_path / "other.csv"
+    other.write_text(table.read_text().replace("50.01", "50.02"))
+    assert files.load(path, {"sites.file": str(other)}).sites.sha256 is None
+    other.replace(table)
+    with pytest.raises(
+        DataError, match=r"sites.csv: must be the file whose digest .* has as sites"
+    ):
+        files.load(path)
 
 
 @pytest.mark.parametrize(

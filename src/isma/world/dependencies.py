@@ -45,8 +45,10 @@ _PLAIN = (Need("services", ((),)),)
 FIELDS: Mapping[str, tuple[Need, ...]] = {
     "sites.count": (Need("sites.kind", ("hexagonal", "line")),),
     "sites.file": (Need("sites.kind", ("file",)),),
+    "sites.sha256": (Need("sites.kind", ("file",)),),
     "backhaul.max_link_m": (Need("backhaul.kind", ("gabriel", "delaunay")),),
     "backhaul.file": (Need("backhaul.kind", ("file",)),),
+    "backhaul.sha256": (Need("backhaul.kind", ("file",)),),
     "servers.clock_hz": (Need("servers.clock_range_hz", (None,)),),
     "tasks.interval_s": _PLAIN,
     "tasks.data_bits": _PLAIN,
@@ -63,6 +65,7 @@ FIELDS: Mapping[str, tuple[Need, ...]] = {
     ),
     "mobility.offset_m": (Need("mobility.kind", ("road",)),),
     "mobility.file": (Need("mobility.kind", ("trace",)),),
+    "mobility.sha256": (Need("mobility.kind", ("trace",)),),
     "mobility.start": (Need("mobility.kind", ("trace",)),),
     "mobility.max_gap_s": (Need("mobility.kind", ("trace",)),),
     "migration.state_bits": (_COSTS,),

@@ -1,5 +1,6 @@
 """Scenario files: presets and TOML, overridden from the command line, written back unchanged in value."""
 
+import hashlib
 import tomllib
 import warnings
 from collections.abc import Collection, Iterator, Mapping
@@ -10,7 +11,7 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
-from isma.errors import ScenarioError, ScenarioWarning, unknown
+from isma.errors import DataError, ScenarioError, ScenarioWarning, unknown
 from isma.world import dependencies, inputs, services
 from isma.world.scenario import Road, Scenario, Service, Steady, Trace
 from isma.world.services import USE
@@ -66,12 +67,33 @@ def load(
     changed = {full_name(field): value for field, value in (overrides or {}).items()}
     for field, value in changed.items():
         _put(tree, field, value)
+        if field.endswith(".file"):  # Another file has another digest.
+            tree[field.removesuffix(".file")].pop("sha256", None)
     made = validate(_with_paths(tree, folder), label)
+    _refuse_others(made, label)
     _refuse_idle(made, changed, varied)
     told = dependencies.warning(made, given, {*varied, *changed})
     if told is not None:
         warnings.warn(f"{label}: {told}", ScenarioWarning, stacklevel=2)
     return made
+
+
+def _refuse_others(made: Scenario, label: str) -> None:
+    """Refuse a table that is not the one of which the scenario has the digest. Raises DataError."""
+    for name in ("sites", "backhaul", "mobility"):
+        section = getattr(made, name)
+        file, wanted = getattr(section, "file", None), getattr(section, "sha256", None)
+        if (
+            wanted is None or file is None or not file.exists()
+        ):  # What is missing is told where it is read.
+            continue
+        inputs.plain(file, "file")
+        with file.open("rb") as content:
+            if hashlib.file_digest(content, "sha256").hexdigest() != wanted:
+                raise DataError(
+                    f"{file}: must be the file whose digest {label} has as {name}.sha256, got another: "
+                    f"import it again, or if it was changed on purpose take {name}.sha256 out"
+                )
 
 
 def run_table(source: str | Path) -> Mapping[str, Any] | None:

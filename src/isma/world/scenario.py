@@ -119,6 +119,8 @@ class Sites(Section):
     """Radius of a station's coverage; neighbours in a layout stand √3 times that apart."""
     file: Path | None = None
     """CSV with columns site_id, latitude, longitude (WGS84 degrees)."""
+    sha256: str | None = None
+    """Digest of that file, in hexadecimal: another is refused; none given: any will do."""
 
     @model_validator(mode="after")
     def _complete(self) -> "Sites":
@@ -138,6 +140,8 @@ class Backhaul(Section):
     """Longest edge of a Gabriel or Delaunay graph that is a link."""
     file: Path | None = None
     """GraphML or node-link JSON whose nodes are the sites."""
+    sha256: str | None = None
+    """Digest of that file, in hexadecimal: another is refused; none given: any will do."""
 
     @model_validator(mode="after")
     def _complete(self) -> "Backhaul":
@@ -260,6 +264,8 @@ class Trace(Section):
     kind: Literal["trace"] = "trace"
     file: Path
     """Parquet with columns user_id, time_s (UNIX), latitude, longitude, as the importers write it."""
+    sha256: str | None = None
+    """Digest of that file, in hexadecimal: another is refused; none given: any will do."""
     start: datetime | None = None
     """First moment of the run, with its time zone; none given: the file's first fix."""
     max_gap_s: Annotated[Seconds, Positive] = 300.0

@@ -266,10 +266,14 @@ def _written(draft: _Draft, asked: Request) -> ImportResult:
     ]
     head = "".join(f"# {_comment(line)}\n" for line in comments)
 
+    digests = {
+        ending: hashlib.sha256(content).hexdigest() for ending, content in draft.tables.items()
+    }
+
     def text(names: Mapping[str, str]) -> str:
         """The scenario's file, its tables under these names."""
         named = {
-            section: fields | {"file": names[fields["file"]]}
+            section: fields | {"file": names[fields["file"]], "sha256": digests[fields["file"]]}
             if isinstance(fields, dict) and "file" in fields
             else fields
             for section, fields in draft.tree.items()

@@ -17,6 +17,8 @@ from isma.errors import RunError
 TABLES = ("trace", "sites", "backhaul")
 """What the tables beside a scenario hold: the first part of their endings."""
 _SCRATCH = ".import-"
+_RECORD = "replaces"
+"""A file in the scratch folder: the scenario's name, and the files that it used before."""
 
 
 def write_together(
@@ -36,8 +38,10 @@ def write_together(
     if not folder.is_dir():
         raise RunError(f"{folder}: no such folder to write to; make it first")
     try:
-        with _alone_in(folder), _scratch(folder) as scratch:
+        kept = {file.resolve() for file in kept}
+        with _alone_in(folder, kept), _scratch(folder) as scratch:
             was_used = _used_by(path)
+            (scratch / _RECORD).write_text("\n".join([path.name, *sorted(was_used)]))
             names = {
                 ending: _name(path, ending, content, was_used) for ending, content in tables.items()
             }
@@ -49,7 +53,7 @@ def write_together(
                     raise RunError(f"{folder / name}: must be a file to be replaced, got a folder")
                 _write(scratch / name, contents[name])
             _move_in(scratch, folder, new, path.name)
-            _remove_unused(path, was_used, set(names.values()), {file.resolve() for file in kept})
+            _remove_unused(path, was_used, set(names.values()), kept)
     except OSError as error:
         size = sum(map(len, tables.values()))
         room = f"; {size / 1e6:.1f} MB are needed" if error.errno == errno.ENOSPC else ""
@@ -58,16 +62,27 @@ def write_together(
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
+def _alone_in(folder: Path, kept: Collection[Path]) -> Iterator[None]:
     """Wait until no other import writes into a folder; then collect what killed ones have left."""
     held = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX)
         for left in folder.glob(f"{_SCRATCH}*"):
+            _end(left, kept)
             shutil.rmtree(left, ignore_errors=True)
         yield
     finally:
         os.close(held)
+
+
+def _end(left: Path, kept: Collection[Path]) -> None:
+    """Remove the tables that an import had no time to remove: those that its scenario uses no more."""
+    try:
+        name, *was_used = (left / _RECORD).read_text().splitlines()
+    except (OSError, ValueError):
+        return
+    path = left.parent / name
+    _remove_unused(path, set(was_used), _used_by(path), kept)
 
 
 @contextmanager
@@ -90,12 +105,17 @@ def _used_by(path: Path) -> set[str]:
 
 
 def _name(path: Path, ending: str, content: bytes, used: set[str]) -> str:
-    """The table's plain name, or one with its digest where the scenario in place uses the plain one."""
+    """The table's plain name, or one with its digest where the scenario in place uses the plain one.
+
+    A table that it uses keeps its name, so that an import that comes again changes nothing.
+    """
     plain = f"{path.stem}.{ending}"
-    if plain not in used or _holds(path.parent / plain, content):
-        return plain
     stem, dot, suffix = ending.rpartition(".")
-    return f"{path.stem}.{stem}.{hashlib.sha256(content).hexdigest()[:12]}{dot}{suffix}"
+    other = f"{path.stem}.{stem}.{hashlib.sha256(content).hexdigest()[:12]}{dot}{suffix}"
+    for name in (plain, other):
+        if name in used and _holds(path.parent / name, content):
+            return name
+    return other if plain in used else plain
 
 
 def _holds(path: Path, content: bytes) -> bool:
@@ -132,7 +152,9 @@ def _move_in(scratch: Path, folder: Path, tables: list[str], scenario: str) -> N
         raise
 
 
-def _remove_unused(path: Path, was_used: set[str], used: set[str], kept: set[Path]) -> None:
+def _remove_unused(
+    path: Path, was_used: Collection[str], used: Collection[str], kept: Collection[Path]
+) -> None:
     """Remove the tables that imports of this name made and that the scenario uses no more."""
     ours = re.compile(rf"{re.escape(path.stem)}\.(?:{'|'.join(TABLES)})(\.[0-9a-f]{{12}})?\.\w+")
     for file in path.parent.iterdir():
