@@ -147,8 +147,7 @@ class Server:
     def close(self) -> None:
         """End the processes."""
         for process in self._processes.values():
-            assert process.stdin is not None
-            process.stdin.close()
+            process.kill()
             process.wait()
 
 

@@ -47,8 +47,8 @@ USE = (
     "--out",
     "used",
 )
-_LOG = "cells.jsonl"
-"""A run's log of times, which nothing reads."""
+_LOGS = ("cells.jsonl", "rounds.jsonl")
+"""Logs of times, which nothing reads."""
 CHECK = ("scenario", "check", "made/o.toml")
 
 KINDS = (
@@ -62,7 +62,7 @@ KINDS = (
     Kind("a training's state", TRAIN, "run/state.safetensors", TRAIN, times=60),
     Kind("a training's config.json", TRAIN, "run/config.json", TRAIN, times=20),
     Kind(
-        "a training's metrics, curve and weights",
+        "a training's metrics and weights",
         TRAIN,
         "run/[!sc]*",
         TRAIN,
@@ -126,7 +126,7 @@ def flipped(
     dice = random.Random(f"{kind.name} {number}")
     found = [path for one in folder.glob(kind.files) for path in (one, *one.rglob("*"))]
     paths = sorted({path for path in found if path.is_file() and path.stat().st_size})
-    paths = [path for path in paths if path.name != _LOG]
+    paths = [path for path in paths if path.name not in _LOGS]
     assert paths, f"no file is like {kind.files}"
     chosen = paths if kind.together else [dice.choice(paths)]
     places = {path: flip(path, dice) for path in chosen}

@@ -12,9 +12,6 @@ from faults.commands import Ended, Pool
 from faults.flips import Counts
 from faults.kills import differing
 from faults.mutants import mutant
-from faults.page import as_table, from_csv
-
-DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture(scope="module")
@@ -127,10 +124,3 @@ def test_a_flip_is_one_bit(tmp_path: Path) -> None:
 
 def test_what_differs() -> None:
     assert differing({"a": b"1", "b": b"2"}, {"b": b"3", "c": b"4"}) == ["a", "b", "c"]
-
-
-def test_the_page_is_the_run() -> None:
-    rows = from_csv((DOCS / "faults.csv").read_text())
-    assert as_table(rows) in (DOCS / "faults.md").read_text()
-    for fault, least in (("kills", 200), ("flips", 1000), ("mutations", 5000)):
-        assert sum(row.tried for row in rows if row.fault == fault) >= least
