@@ -19,6 +19,7 @@ from isma.model import checkpoint, weights
 from isma.model.frame import Frame
 from isma.model.latent import Kind
 from isma.model.vectors import Scales, scales
+from isma.sources import digest
 from isma.world.files import load
 
 FRAME = Frame(Kind.SLSM, num_users=3, num_servers=2, cells=5, separate=False)
@@ -84,10 +85,21 @@ def foreign_sidecar(path: Path) -> None:
 
 
 def without_frame(path: Path) -> None:
-    sidecar = path.with_suffix(".json")
-    told = json.loads(sidecar.read_text())
+    told = checkpoint.about(path)
     del told["frame"]["cells"]
-    sidecar.write_text(json.dumps(told))
+    checkpoint.tell(path, told)
+
+
+def another_number(path: Path) -> None:
+    sidecar = path.with_suffix(".json")
+    assert "24000000.0" in sidecar.read_text()
+    sidecar.write_text(sidecar.read_text().replace("24000000.0", "24000001.0"))
+
+
+def no_seal(path: Path) -> None:
+    told = checkpoint.about(path)
+    del told["seal"]
+    path.with_suffix(".json").write_text(json.dumps(told))
 
 
 def replaced(path: Path, change: Callable[[dict[str, np.ndarray]], None]) -> None:
@@ -95,10 +107,7 @@ def replaced(path: Path, change: Callable[[dict[str, np.ndarray]], None]) -> Non
     tensors = load_file(path)
     change(tensors)
     save_file(tensors, path)
-    sidecar = path.with_suffix(".json")
-    told = json.loads(sidecar.read_text())
-    told["sha256"] = checkpoint.digest(path.read_bytes())
-    sidecar.write_text(json.dumps(told))
+    checkpoint.tell(path, {**checkpoint.about(path), "sha256": digest(path.read_bytes())})
 
 
 def not_finite(path: Path) -> None:
@@ -122,6 +131,8 @@ def missing_array(path: Path) -> None:
         (no_weights, "cannot be read"),
         (garbled_sidecar, "damaged"),
         (foreign_sidecar, "is no checkpoint of isma"),
+        (another_number, "changed since it was written"),
+        (no_seal, "changed since it was written"),
         (without_frame, "does not describe a network of slsm"),
         (not_finite, "encoder.mean.bias holds what is no finite number"),
         (other_shape, "encoder.mean.bias must have shape (60,), got (3,)"),
@@ -141,15 +152,52 @@ def test_another_kind_is_refused(path: Path) -> None:
         read(path, Kind.RLSM)
 
 
-def test_a_state_is_one_file(tmp_path: Path) -> None:
-    tree = {"a": jnp.arange(3), "b": jnp.ones((2, 2))}
-    history = [{"step": 1, "loss": 0.5}]
-    checkpoint.save_state(tmp_path / "state.safetensors", tree, history)
-    assert [path.name for path in tmp_path.iterdir()] == ["state.safetensors"]
-    blank = jax.tree.map(jnp.zeros_like, tree)
-    found, told = checkpoint.load_state(tmp_path / "state.safetensors", blank)
-    assert told == history
-    assert all(jax.tree.leaves(jax.tree.map(lambda x, y: bool(jnp.all(x == y)), tree, found)))
-    (tmp_path / "state.safetensors").write_bytes(b"nothing")
+TREE = {"a": jnp.arange(3), "b": jnp.ones((2, 2))}
+BLANK = jax.tree.map(jnp.zeros_like, TREE)
+HISTORY = [{"step": 1, "loss": 0.5}]
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    checkpoint.save_state(tmp_path / "state.safetensors", TREE, HISTORY, "mine")
+    return tmp_path / "state.safetensors"
+
+
+def test_a_state_is_one_file(state: Path) -> None:
+    assert [path.name for path in state.parent.iterdir()] == ["state.safetensors"]
+    found, told = checkpoint.load_state(state, BLANK, "mine")
+    assert told == HISTORY
+    assert all(jax.tree.leaves(jax.tree.map(lambda x, y: bool(jnp.all(x == y)), TREE, found)))
+    with pytest.raises(CheckpointError, match="is the state of another training"):
+        checkpoint.load_state(state, BLANK, "another")
+    state.write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match="damaged"):
-        checkpoint.load_state(tmp_path / "state.safetensors", blank)
+        checkpoint.load_state(state, BLANK, "mine")
+
+
+def test_no_bit_of_a_state_changes_unnoticed(state: Path) -> None:
+    content = state.read_bytes()
+    for bit in range(0, 8 * len(content), 13):
+        hurt = bytearray(content)
+        hurt[bit // 8] ^= 1 << bit % 8
+        state.write_bytes(bytes(hurt))
+        with pytest.raises(CheckpointError):
+            checkpoint.load_state(state, BLANK, "mine")
+
+
+def test_the_state_before_stays(state: Path) -> None:
+    first = state.read_bytes()
+    checkpoint.save_state(state, TREE, [*HISTORY, {"step": 2}], "mine")
+    assert checkpoint.state_before(state).read_bytes() == first
+    assert checkpoint.load_state(state, BLANK, "mine")[1][-1] == {"step": 2}
+
+
+def test_no_bit_of_a_sidecar_changes_unnoticed(path: Path) -> None:
+    sidecar = path.with_suffix(".json")
+    content = sidecar.read_bytes()
+    for bit in range(0, 8 * len(content), 13):
+        hurt = bytearray(content)
+        hurt[bit // 8] ^= 1 << bit % 8
+        sidecar.write_bytes(bytes(hurt))
+        with pytest.raises(CheckpointError):
+            checkpoint.about(path)

@@ -1,6 +1,5 @@
 """Trained networks as files: what is saved is loaded, and what is something else is refused."""
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -36,10 +35,9 @@ def stored(folder: Path, kind: str) -> Path:
 
 
 def retold(path: Path, change: Callable[[dict], None]) -> None:
-    sidecar = checkpoint.sidecar_path(path)
-    told = json.loads(sidecar.read_text())
+    told = checkpoint.about(path)
     change(told)
-    sidecar.write_text(json.dumps(told))
+    checkpoint.tell(path, told)
 
 
 @every_kind

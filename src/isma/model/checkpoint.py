@@ -1,11 +1,12 @@
 """Trained weights in a file: safetensors, never pickle, and a JSON sidecar that says what they are.
 
-The sidecar holds the digest of the weights, so that neither file can be exchanged unnoticed.
+The sidecar holds the digest of the weights, so that neither file can be exchanged unnoticed, and a
+seal of its own, so that nothing in it can be changed.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from isma.errors import CheckpointError
-from isma.storage import write_atomically
+from isma.errors import CheckpointError, RunError
+from isma.sources import digest
+from isma.storage import BLANK, is_intact, sealed, write_atomically
 
 _FORMAT = "isma-checkpoint-1"
+_SEAL, _TRAINING = "seal", "training"
 
 
 def sidecar_path(path: Path) -> Path:
@@ -33,31 +36,34 @@ def save(path: Path, tree: PyTree, about: Mapping[str, Any], dtype: np.dtype | N
     """Write the arrays of a tree, floats as `dtype` if given. Raises RunError."""
     tensors = {name: _stored(leaf, dtype) for name, leaf in _named(tree).items()}
     content = save_tensors(tensors)
-    text = json.dumps({"format": _FORMAT, "sha256": digest(content), **about}, indent=2) + "\n"
     # The sidecar goes last: until its digest fits, the pair counts as damaged.
     write_atomically(path, content)
-    write_atomically(sidecar_path(path), text.encode())
+    tell(path, {"format": _FORMAT, "sha256": digest(content), **about})
 
 
-def digest(content: bytes) -> str:
-    """How a sidecar names its weights."""
-    return hashlib.sha256(content).hexdigest()
+def tell(path: Path, about: Mapping[str, Any]) -> None:
+    """Write the sidecar of weights, sealed. Raises RunError."""
+    text = json.dumps({**about, _SEAL: BLANK.decode()}, indent=2) + "\n"
+    write_atomically(sidecar_path(path), sealed(text.encode()))
 
 
 def about(path: Path) -> dict[str, Any]:
     """What the sidecar says. Raises CheckpointError."""
     sidecar = sidecar_path(path)
     try:
-        found = json.loads(sidecar.read_text())
+        content = sidecar.read_bytes()
+        found = json.loads(content)
     except OSError as error:
         raise CheckpointError(
             f"{sidecar}: cannot be read: {error.strerror}; a checkpoint is two files, "
             f"{path.name} and {sidecar.name}, made by `isma train`"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{sidecar}: damaged: {error}; train again") from None
     if not isinstance(found, dict) or found.get("format") != _FORMAT:
         raise CheckpointError(f"{sidecar}: is no checkpoint of isma (format must be {_FORMAT})")
+    if not is_intact(content, str(found.get(_SEAL))):
+        raise CheckpointError(f"{sidecar}: changed since it was written: train again")
     return found
 
 
@@ -72,19 +78,41 @@ def load(path: Path, skeleton: PyTree) -> PyTree:
     return _filled(path, skeleton, _tensors(path, content))
 
 
-def save_state(path: Path, tree: PyTree, history: list[dict[str, Any]]) -> None:
-    """Write a training's state and history as one file, whole or not at all. Raises RunError."""
+def save_state(path: Path, tree: PyTree, history: list[dict[str, Any]], of: str) -> None:
+    """Write a training's state and history as one sealed file, whole or not at all. Raises RunError.
+
+    `of` names the training: its state is taken for no other's. The state before stays beside it.
+    """
     tensors = {name: _stored(leaf, None) for name, leaf in _named(tree).items()}
-    write_atomically(path, save_tensors(tensors, {"history": json.dumps(history)}))
+    told = {"of": of, "history": history, _SEAL: BLANK.decode()}
+    content = save_tensors(tensors, {_TRAINING: json.dumps(told)})
+    try:
+        with suppress(FileNotFoundError):
+            path.replace(state_before(path))
+    except OSError as error:
+        raise RunError(f"{path}: cannot be replaced: {error.strerror}") from None
+    write_atomically(path, sealed(content))
 
 
-def load_state(path: Path, skeleton: PyTree) -> tuple[PyTree, list[dict[str, Any]]]:
+def state_before(path: Path) -> Path:
+    """Where a training keeps the state before that one."""
+    return path.with_name(f"{path.stem}.before{path.suffix}")
+
+
+def load_state(path: Path, skeleton: PyTree, of: str) -> tuple[PyTree, list[dict[str, Any]]]:
     """A training's state and history. Raises CheckpointError."""
-    tensors = _tensors(path, _read(path))
-    with safe_open(path, "numpy") as file:
-        history = json.loads((file.metadata() or {}).get("history", "null"))
-    if history is None:
-        raise CheckpointError(f"{path}: is no state of a training")
+    content = _read(path)
+    tensors = _tensors(path, content)
+    try:
+        with safe_open(path, "numpy") as file:
+            told = json.loads((file.metadata() or {})[_TRAINING])
+        seal, whose, history = str(told[_SEAL]), told["of"], list(told["history"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError):
+        raise CheckpointError(f"{path}: is no state of a training") from None
+    if not is_intact(content, seal):
+        raise CheckpointError(f"{path}: damaged: its digest is another")
+    if whose != of:
+        raise CheckpointError(f"{path}: is the state of another training")
     return _filled(path, skeleton, tensors), history
 
 

@@ -20,8 +20,10 @@ from jaxtyping import PRNGKeyArray, PyTree
 from isma import storage
 from isma.errors import CheckpointError, RunError
 from isma.model import checkpoint
+from isma.sources import digest
 
 Metrics = Mapping[str, float]
+_STATE, _TIMES = "state.safetensors", "times/rounds.jsonl"
 
 
 @dataclass(frozen=True)
@@ -78,15 +80,20 @@ def run(
     """
     text = json.dumps(config, indent=2, default=str) + "\n"
     with storage.claimed(out, "config.json", text, "training"):
-        return _train(learner, config, seed, out, on_progress)
+        return _train(learner, config, digest(text.encode()), seed, out, on_progress)
 
 
 def _train(
-    learner: Learner, config: Mapping[str, Any], seed: int, out: Path, on_progress: Report
+    learner: Learner,
+    config: Mapping[str, Any],
+    named: str,
+    seed: int,
+    out: Path,
+    on_progress: Report,
 ) -> Path:
     key = jax.random.key(seed)
     start_key, rounds_key = jax.random.split(key)
-    state, history = _resume(learner, out, learner.start(start_key))
+    state, history = _resume(out, learner.start(start_key), named)
     total = learner.rounds * learner.steps_per_round
     for number in range(len(history), learner.rounds):
         began, done = time.perf_counter(), number * learner.steps_per_round
@@ -100,8 +107,9 @@ def _train(
         )
         steps = done + learner.steps_per_round
         _finite(metrics, steps)
-        history.append({"step": steps, **metrics, "wall_s": time.perf_counter() - began})
-        checkpoint.save_state(out / "state.safetensors", state, history)
+        history.append({"step": steps, **metrics})
+        checkpoint.save_state(out / _STATE, state, history, named)
+        _log_time(out, steps, time.perf_counter() - began)
         _write_metrics(out, history)
     _write_metrics(out, history)
     told = {
@@ -123,14 +131,30 @@ def _finite(metrics: Metrics, steps: int) -> None:
         )
 
 
-def _resume(learner: Learner, out: Path, blank: PyTree) -> tuple[PyTree, list[dict[str, Any]]]:
-    path = out / "state.safetensors"
-    if not path.exists():
+def _resume(out: Path, blank: PyTree, named: str) -> tuple[PyTree, list[dict[str, Any]]]:
+    """The last state that is there; of two, the one before counts only if the last is gone."""
+    path = out / _STATE
+    before = checkpoint.state_before(path)
+    found = next((one for one in (path, before) if one.exists()), None)
+    if found is None:
         return blank, []
     try:
-        return checkpoint.load_state(path, blank)
+        return checkpoint.load_state(found, blank, named)
     except CheckpointError as error:
-        raise CheckpointError(f"{error}; remove {path} to begin again") from None
+        earlier = found == path and before.exists()
+        way_out = "go on from the round before" if earlier else "begin again"
+        raise CheckpointError(f"{error}; remove {found} to {way_out}") from None
+
+
+def _log_time(out: Path, steps: int, wall_s: float) -> None:
+    """Add a line on a round's time, apart from all that is the same bytes each time."""
+    path = out / _TIMES
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with path.open("a") as log:
+            log.write(json.dumps({"step": steps, "wall_s": wall_s}) + "\n")
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def history(out: Path) -> list[dict[str, float]]:

@@ -55,11 +55,7 @@ def draw(model: str, history: Sequence[Mapping[str, float]], folder: Path) -> Fi
         for axes, (title, unit, names) in zip(axes_of, shown, strict=True):
             style.title(axes, title, unit)
             _lines(axes, names, history)
-        seconds = sum(row["wall_s"] for row in history)
-        caption = (
-            f"{model}: {int(history[-1]['step']):,} updates in {len(history)} rounds, "
-            f"{seconds / 60:.1f} minutes"
-        )
+        caption = f"{model}: {int(history[-1]['step']):,} updates in {len(history)} rounds"
         canvas.suptitle(caption, fontsize=8.5, color=style.MUTED, x=0.01, ha="left")
         return save(Drawing("curve", f"Training of {model}", caption, canvas), folder)
 
