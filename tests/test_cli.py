@@ -49,6 +49,8 @@ MISTAKES = [
     (["compare", "paper", "--policies", "no.such:Thing"], "cannot be imported"),
     (["compare", "paper", "--seeds", "0"], "--seeds must be at least 1, got 0"),
     (["compare", "paper", "--seeds", "x"], "--seeds must be a number as 5, or a range as 100..107"),
+    (["compare", "paper", "--until", "soon"], "--until must be a share between 0 and 1"),
+    (["compare", "paper", "--until", "0%"], "--until must be a share between 0 and 1"),
     (["compare", "paper", "--seeds", "7..3"], "--seeds must be a range that rises"),
     (["compare", "paper", "--seeds", "0..999999999"], "--seeds must be at most 100,000 worlds"),
     (["bound", "paper", "--seeds", "1,2"], "--seeds must be a number as 5"),

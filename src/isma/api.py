@@ -19,6 +19,7 @@ from isma.evaluation.explanation import Explanation
 from isma.evaluation.figures import gaps, learning
 from isma.evaluation.plan import Plan
 from isma.evaluation.tables import Run
+from isma.evaluation.until import compare_until
 from isma.policies import registry
 from isma.reproduction import run as reproduction
 from isma.reproduction.result import Result
@@ -41,13 +42,15 @@ def compare(
     out: str | Path | None = None,
     on_progress: Callable[[comparison.Progress], None] = lambda progress: None,
     p95_limit_s: float | None = None,
+    until: float | None = None,
 ) -> Run:
     """Compare policies in the same worlds, write the folder with its report, and give its tables.
 
     Without policies all rules are run that can be.
     A number of seeds stands for 0, 1, ...; `vary` maps at most two fields to their values. With a
     `p95_limit_s` and `servers` varied the findings say how many servers keep 95 % of tasks within
-    that time. Without
+    that time. With `until`, a share as 0.005, seeds are added until paired intervals are at most that
+    much of the mean to either side, or 256 are run. Without
     `out` the folder is `runs/<scenario>-<digest>`; in a folder with runs of the same scenario only
     what is missing is run. Raises IsmaError.
     """
@@ -61,7 +64,10 @@ def compare(
         p95_limit_s,
     )
     folder = Path(out) if out is not None else Path("runs") / plan.folder_name()
-    comparison.compare(plan, folder, on_progress, report.write)
+    if until is None:
+        comparison.compare(plan, folder, on_progress, report.write)
+    else:
+        compare_until(plan, folder, until, on_progress, report.write)
     return Run.load(folder)
 
 

@@ -1,5 +1,6 @@
 """`isma compare`: simulate, tabulate, draw, explain."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -18,8 +19,11 @@ from isma.cli.terminal import (
     seconds,
     seeds_of,
 )
+from isma.errors import RunError
 from isma.evaluation.compare import Progress as Standing
+from isma.evaluation.precision import widest
 from isma.evaluation.tables import Point, Run
+from isma.evaluation.until import MOST_SEEDS
 from isma.evaluation.words import findings
 from isma.policies import registry
 from isma.world import files
@@ -42,6 +46,14 @@ def compare(
             metavar="N|A..B",
             help="worlds to run each policy in: how many, or which",
             show_default="5",
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="add seeds until paired intervals are that narrow, as 0.5%, or "
+            f"{MOST_SEEDS} are run",
         ),
     ] = None,
     vary: Annotated[
@@ -75,7 +87,16 @@ def compare(
     names = named(policies, again, str(source)) or list(registry.default_for(loaded))
     worlds = seeds_of(seeds) or again.get("seeds", list(range(5)))
     limit_s = seconds(p95_limit, "--p95-limit") or again.get("p95_limit_s")
-    _compare(loaded, names, worlds, varied, limit_s, out)
+    _compare(loaded, names, worlds, varied, limit_s, out, _share(until))
+
+
+def _share(text: str | None) -> float | None:
+    """A share as typed: 0.5% or 0.005. Raises RunError."""
+    form = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(%?)\s*", text or "")
+    value = float(form[1]) / (100 if form[2] else 1) if form else 0.0
+    if text is not None and not 0 < value < 1:
+        raise RunError(f"--until must be a share between 0 and 1, as 0.5% or 0.005, got {text!r}")
+    return value if text is not None else None
 
 
 def _compare(
@@ -85,6 +106,7 @@ def _compare(
     vary: Vary,
     limit_s: float | None,
     out: Path | None,
+    until: float | None,
 ) -> None:
     console = Console(stderr=True)
     last: Standing | None = None
@@ -101,9 +123,13 @@ def _compare(
                 description=standing.label,
             )
 
-        run = api.compare(loaded, policies, seeds, vary, out, show, limit_s)
+        run = api.compare(loaded, policies, seeds, vary, out, show, limit_s, until)
     if last is not None:
         console.print(f"cells: {last.computed} computed, {last.taken_up} taken up", highlight=False)
+    if until is not None:
+        rows = [row for point in run.points for row in run.ranked(point)]
+        half, number = (widest(rows) or ("", 0.0))[1], len(run.config["run"]["seeds"])
+        console.print(f"until {until:.2%}: {half:.2%} with {number} seeds", highlight=False)
     for point in run.points:
         _print_summary(run, point)
     out_console = Console(width=None if sys.stdout.isatty() else 100)

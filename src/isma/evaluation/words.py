@@ -10,22 +10,20 @@ from itertools import groupby
 
 from isma.evaluation import quantities
 from isma.evaluation.answers import answers
+from isma.evaluation.precision import FEWEST_SEEDS, PRECISE, needed, widest
 from isma.evaluation.quantities import duration, number, percent, percent_span
 from isma.evaluation.score import Gap, Score
 from isma.evaluation.tables import Point, Run
+from isma.policies import registry
 
 CAUTION = "Caution: "
 """How a sentence begins that says what the run cannot show."""
 
 _NEAREST, _LOCAL = "nearest", "local"
 _SIMPLE = {"local", "random", "stay", "nearest", "threshold"}
-_PRECISE = 0.005
-_FEWEST_SEEDS = 3
-"""From fewer the spread of worlds is hardly known, and no number of seeds can be foretold."""
 _OVERLOADED = 0.05
 _LATE = 0.001
 _EQUAL = 1e-9
-_FAR = 0.6
 _MOST_NAMED = 4
 _TIMED = ("decision_ms_p50", "decision_ms_p99")
 """Columns that differ from run to run."""
@@ -296,42 +294,41 @@ def _cautions(run: Run) -> list[str]:
         what = "no interval" if by_seed else "intervals over the users of that one world"
         said.append(
             f"{CAUTION}one seed gives {what}; in another world the order may differ. Run at least "
-            f"{_FEWEST_SEEDS} seeds, better eight."
+            f"{FEWEST_SEEDS} seeds, better eight."
         )
-    elif 1 < seeds < _FEWEST_SEEDS and by_seed:
+    elif 1 < seeds < FEWEST_SEEDS and by_seed:
         said.append(
             f"{CAUTION}{seeds} seeds say next to nothing about how worlds differ: an interval from so "
             "few (Student's t) may even reach below 0. Run more, better eight."
         )
-    wide = _widest(rows)
-    if wide is not None and (seeds > 1 or on_trace):
+    wide = widest(rows)
+    if wide is not None and wide[1] > PRECISE and (seeds > 1 or on_trace):
         policy, half = wide
-        if by_seed:
-            needed = math.ceil(seeds * (half / _PRECISE) ** 2)
-            about = f" (about {number(needed, 2)})" if seeds >= _FEWEST_SEEDS else ""
-            advice = f"run more seeds{about}"
-        else:
+        if not by_seed:
             advice = "run a longer window or more users"
+        elif seeds < FEWEST_SEEDS:
+            advice = "run more seeds"
+        else:
+            advice = _more_seeds(run, needed(seeds, half))
         said.append(
             f"{CAUTION}the distance of `{policy}` to the best is known to ±{percent(half)} only, "
-            f"and {percent(_PRECISE)} is the aim: {advice}."
+            f"and {percent(PRECISE)} is the aim: {advice}."
         )
     return said
 
 
+def _more_seeds(run: Run, wanted: int) -> str:
+    """What to type in the run's folder; policies of one's own have to be typed again."""
+    first = min(run.config["run"].get("seeds", [0]))
+    seeds = f"{first}..{first + wanted - 1}" if first else f"{wanted}"
+    outside = any(map(registry.is_outside, run.policies))
+    policies = f" --policies {','.join(run.policies)}" if outside else ""
+    command = f"isma compare config.toml --seeds {seeds}{policies} --out ."
+    return f"run more seeds (about {number(wanted, 2)}), in its folder by {command}"
+
+
 def _able(run: Run) -> list[Score]:
     return [row for point in run.points for row in run.ranked(point)]
-
-
-def _widest(rows: list[Score]) -> tuple[str, float] | None:
-    """The policy with the widest paired interval, if that is too wide; far ones do not matter."""
-    widest: tuple[str, float] | None = None
-    for row in rows:
-        gap = row.above_best
-        half = (gap.high - gap.low) / 2 / (1 + gap.ratio)
-        if half > _PRECISE and gap.ratio < _FAR and (widest is None or half > widest[1]):
-            widest = row.policy, half
-    return widest
 
 
 def _side(ratio: float) -> str:
