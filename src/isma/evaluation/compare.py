@@ -67,6 +67,7 @@ def compare(
         work.tell("timing decisions")
         params = [work.params(index) for index in range(len(points))]
         times.write_decisions(points, policies, params, out)
+        work.tell("tables and figures")
         output.write_tables(plan, points, policies, params, cells, bounds, out)
         then(out)
     work.tell("")

@@ -74,6 +74,7 @@ class Keys:
         for section in tree.values():
             if isinstance(section, dict) and isinstance(section.get("file"), str):
                 section["file"] = self._bytes(section["file"])
+                section.pop("sha256", None)
         return tree
 
     def _bytes(self, file: str) -> str:
