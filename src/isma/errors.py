@@ -60,7 +60,7 @@ def unknown(kind: str, name: str, known: Iterable[str], besides: str = "") -> st
 
 def short(text: object, most: int = 60) -> str:
     """A value that somebody gave, cut to what a message has room for, on one line."""
-    shown = " ".join(str(text).split())
+    shown = " ".join(str(text).encode("utf-8", "backslashreplace").decode().split())
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
 

@@ -10,11 +10,13 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from isma.errors import DataError, IsmaError, ScenarioError
+from isma.errors import DataError, IsmaError, RunError, ScenarioError
 from isma.world import backhaul, files, inputs, scenario, sites, traces
-from isma.world.importers import archives, cabspotting, csv_traces, summary
+from isma.world.importers import archives, cabspotting, csv_traces, jumps, summary
+from isma.world.importers.cleaning import clean
 from isma.world.importers.make import import_scenario
 
 CAB = "".join(f"37.7 -122.4{k:02} 0 {1_211_000_000 + 60 * k}\n" for k in range(40)).encode()
@@ -197,6 +199,21 @@ def test_networks_made_to_hurt(tmp_path: Path, name: str):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_names_that_are_no_text_are_told_and_written_as_text(tmp_path: Path):
+    # A node without a place, and a file whose name's bytes are no UTF-8.
+    path = tmp_path / "caf\udce9.json"
+    path.write_text(
+        '{"nodes":[{"id":"a","pos":[1,1]},{"id":"b","pos":[1.01,1]},{"id":"\\ud800"}],'
+        '"links":[{"source":"a","target":"\\ud800"},{"source":"b","target":"\\ud800"}]}'
+    )
+    result = import_scenario("node-link", path, tmp_path / "o.toml")
+    assert any(line.endswith("through them: \\ud800") for line in result.lines)
+    assert "From caf\\udce9.json" in (tmp_path / "o.toml").read_text(encoding="utf-8")
+    assert files.load(tmp_path / "o.toml").description.endswith("caf\\udce9.json")
+    with pytest.raises(RunError, match="printable text"):
+        import_scenario("node-link", path, tmp_path / "caf\udce9.toml")
+
+
 def test_more_than_can_be_laid_out_is_refused_before_it_is():
     far = sites.Layout(tuple(map(str, range(50_000))), np.zeros((50_000, 2)), None)
     refused(
@@ -233,8 +250,24 @@ def test_a_start_in_the_year_1_is_refused(tmp_path: Path, zone: timezone):
     )
 
 
-def test_a_trace_spans_at_most_thirty_years():
-    frame = csv_traces.pd.DataFrame(
-        {"user_id": ["a", "a", "b", "b"], "time_s": [0.0, 60.0, 9e10, 9e10 + 60]}
+@pytest.mark.parametrize("step_s", [0.0, 0.001])
+def test_a_user_everywhere_at_once_is_refused_before_all_is_compared(
+    monkeypatch: pytest.MonkeyPatch, step_s: float
+):
+    # 3,000 fixes of one moment, or within 3 s: 4.5 million pairs that do not fit.
+    monkeypatch.setattr(jumps, "MOST_PAIRS", 400_000)
+    rng, count = np.random.default_rng(0), 3_000
+    frame = pd.DataFrame(
+        {
+            "user_id": ["a"] * count,
+            "time_s": 1e9 + step_s * np.arange(count),
+            "latitude": rng.uniform(37.5, 37.9, count),
+            "longitude": rng.uniform(-122.6, -122.2, count),
+        }
     )
+    refused(lambda: clean(frame, label="t.csv"), "t.csv: fixes of one user are so often in two")
+
+
+def test_a_trace_spans_at_most_thirty_years():
+    frame = pd.DataFrame({"user_id": ["a", "a", "b", "b"], "time_s": [0.0, 60.0, 9e10, 9e10 + 60]})
     refused(lambda: traces.best_window(frame, 30.0, 300.0), "must span at most 15,811,200 minutes")

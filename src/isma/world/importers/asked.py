@@ -86,6 +86,10 @@ def check(asked: Request) -> None:
     """Raise for what is given and cannot be used, or is needed and not given."""
     if asked.out.suffix != ".toml":
         raise RunError(f"{asked.out}: a scenario's file must be called NAME.toml")
+    if not asked.out.name.isprintable():
+        raise RunError(
+            f"a scenario's file must be called by printable text, got {short(ascii(asked.out.name))}"
+        )
     if asked.duration_s is not None and not asked.duration_s > 0:
         raise ScenarioError(f"duration_s must be positive, got {asked.duration_s:g}")
     if asked.start is not None:

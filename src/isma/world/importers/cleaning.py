@@ -145,7 +145,10 @@ def clean(
     fixes = _in_order(_keep(fixes, inside, Reason.OUT_OF_RANGE, rows))
     once = ~np.asarray(fixes.duplicated(list(COLUMNS)))
     fixes = _keep(fixes, once, Reason.DUPLICATE, rows)
-    fixes = _without_jumps(fixes, max_speed_mps, rows)
+    try:
+        fixes = _without_jumps(fixes, max_speed_mps, rows)
+    except DataError as error:
+        raise DataError(f"{label}: {error}") from None
     several = np.asarray(fixes.duplicated("user_id", keep=False))
     fixes = _keep(fixes, several, Reason.LONELY, rows).drop(columns=_ROW)
     report = CleaningReport(

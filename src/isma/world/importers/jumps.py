@@ -3,8 +3,12 @@
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from isma.errors import DataError
+
 EARTH_RADIUS_M = 6_371_008.8
 """Mean radius."""
+MOST_PAIRS, MOST_PAIRS_A_FIX = 50_000_000, 100
+"""Pairs of fixes near each other in time that are compared, or that many for each fix: seconds of work."""
 
 
 def drivable(
@@ -21,7 +25,7 @@ def drivable(
     kept is a longest chain of fitting fixes: as many as possible, and of equally long chains the
     one with the shortest way. One bad fix therefore costs itself alone, also where it is the first.
     A fix that fits all others is in every longest chain; only the stretches between such fixes,
-    which jumps make, are searched.
+    which jumps make, are searched. Raises DataError where jumps leave too much to search.
     """
     point_m = place_m(latitude, longitude)
     fits_all = ~_in_conflict(user, time_s, point_m, max_speed_mps)
@@ -69,9 +73,11 @@ def _in_conflict(
     near = following < len(user) - 1
     near[near] &= user[following[near]] == user[near]
     near[near] &= time_s[following[near]] - time_s[near] <= crossing_s
-    first, lag = np.flatnonzero(near), 0
+    first, lag, pairs = np.flatnonzero(near), 0, 0
     while len(first):
         lag += 1
+        pairs += len(first)
+        _check_pairs(pairs, len(user))
         first = first[first + lag < len(user)]
         second = first + lag
         possible = (user[second] == user[first]) & (time_s[second] - time_s[first] <= crossing_s)
@@ -80,6 +86,14 @@ def _in_conflict(
         bad = way_m > max_speed_mps * (time_s[second] - time_s[first])
         conflict[first[bad]] = conflict[second[bad]] = True
     return conflict
+
+
+def _check_pairs(count: int, fixes: int) -> None:
+    if count > max(MOST_PAIRS, MOST_PAIRS_A_FIX * fixes):
+        raise DataError(
+            "fixes of one user are so often in two places at a time that its way cannot be told; "
+            "check who moves and the unit of time, or take a part of the file"
+        )
 
 
 def _fit(
@@ -115,6 +129,7 @@ def _longest_chain(
     # a longer chain than any a crossing older than itself: none of these can be the best.
     near = np.searchsorted(time_s, time_s - crossing_s)
     oldest = np.where(near > 0, near[np.maximum(near - 1, 0)], 0)
+    _check_pairs(int((np.arange(count) - oldest).sum()), count)
     length = np.ones(count, dtype=np.int64)
     way_m = np.zeros(count)
     previous = np.full(count, -1)

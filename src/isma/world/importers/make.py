@@ -128,7 +128,7 @@ def _from_trace(asked: Request) -> _Draft:
     lines += summary.taking_part(frame, start.timestamp(), duration_s, _MAX_GAP_S)
     tree = _fields(asked, "san-francisco" if cabs else asked.out.stem, duration_s)
     tree["description"] = (
-        f"{num_users:,} users of {asked.source.name} among {len(table.ids):,} real sites, "
+        f"{num_users:,} users of {short(asked.source.name)} among {len(table.ids):,} real sites, "
         f"{duration_s:g} s from {began}"
     )
     tree["time"] |= {"warmup_s": _warmup_s(duration_s), "tick_s": TICK_S}
@@ -150,7 +150,7 @@ def _from_topology(asked: Request) -> _Draft:
     ]
     tree = _fields(asked, asked.out.stem, asked.duration_s)
     summary.check_size(tree["users"]["count"], len(layout.ids))
-    tree["description"] = f"{len(layout.ids):,} sites at the nodes of {asked.source.name}"
+    tree["description"] = f"{len(layout.ids):,} sites at the nodes of {short(asked.source.name)}"
     radius_m = tree["sites"]["coverage_radius_m"]
     if len(layout.ids) > 1:
         nearest_m = KDTree(layout.position_m).query(layout.position_m, k=2)[0][:, 1]
@@ -293,6 +293,6 @@ def _comment(line: str) -> str:
 
 def _provenance(path: Path) -> str:
     if path.is_dir():
-        return f"From the folder {path.name}."
+        return f"From the folder {short(path.name, 200)}."
     with path.open("rb") as file:
-        return f"From {path.name}, sha256 {hashlib.file_digest(file, 'sha256').hexdigest()}."
+        return f"From {short(path.name, 200)}, sha256 {hashlib.file_digest(file, 'sha256').hexdigest()}."

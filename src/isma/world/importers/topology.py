@@ -35,7 +35,8 @@ def sites_of(graph: nx.Graph, path: Path) -> PlacedNodes:
     share them; sites may not, so such nodes are set apart on a circle of `SPREAD_DEG`.
     """
     found = {
-        node: _degrees(values, f"{path}: node {node}") for node, values in graph.nodes(data=True)
+        node: _degrees(values, f"{path}: node {short(node)}")
+        for node, values in graph.nodes(data=True)
     }
     placed = {node: place for node, place in found.items() if place is not None}
     if not placed:
@@ -60,7 +61,9 @@ def sites_of(graph: nx.Graph, path: Path) -> PlacedNodes:
             )
         latitude.append(north)
         longitude.append(east)
-    table = checked(list(placed), latitude, longitude, [f"{path}: node {node}" for node in placed])
+    table = checked(
+        list(placed), latitude, longitude, [f"{path}: node {short(node)}" for node in placed]
+    )
     return PlacedNodes(table, tuple(moved), tuple(node for node in found if node not in placed))
 
 
