@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from isma import randomness
+
 Activation = Callable[[Array], Array]
 
 _SMALLEST_STD = 0.01
@@ -23,7 +25,7 @@ class Dense(eqx.Module):
     @classmethod
     def make(cls, key: PRNGKeyArray, inputs: int, outputs: int) -> "Dense":
         """Weights of variance 1 / inputs, no bias (LeCun et al., Efficient BackProp, 1998)."""
-        return cls(jax.random.normal(key, (inputs, outputs)) / inputs**0.5, jnp.zeros(outputs))
+        return cls(randomness.normal(key, (inputs, outputs)) / inputs**0.5, jnp.zeros(outputs))
 
     def __call__(self, x: Float[Array, "*rows inputs"]) -> Float[Array, "*rows outputs"]:
         """Apply to every row."""
@@ -61,7 +63,7 @@ class Gaussian(eqx.Module):
     def sample(self, key: PRNGKeyArray, common: bool = False) -> Float[Array, "*rows latent"]:
         """Draw one sample of each; in `common`, with the same noise in every row."""
         shape = self.mean.shape[-1:] if common else self.mean.shape
-        return self.mean + self.std * jax.random.normal(key, shape, self.mean.dtype)
+        return self.mean + self.std * randomness.normal(key, shape, self.mean.dtype)
 
     def divergence_from(self, other: "Gaussian") -> Float[Array, "*rows"]:
         """Kullback-Leibler divergence KL(self || other), in nats, summed over the dimensions."""

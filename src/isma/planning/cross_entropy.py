@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from isma import randomness
+
 Score = Callable[
     [Float[Array, "candidates steps numbers"], PRNGKeyArray], Float[Array, "candidates"]
 ]
@@ -73,7 +75,7 @@ def search(score: Score, numbers: int, budget: Budget, key: PRNGKeyArray) -> Sea
     def one_pass(fitted: tuple[Array, Array], key: PRNGKeyArray):
         mean, std = fitted
         draw_key, score_key = jax.random.split(key)
-        noise = jax.random.normal(draw_key, (budget.candidates, *shape), mean.dtype)
+        noise = randomness.normal(draw_key, (budget.candidates, *shape), mean.dtype)
         candidates = mean + std * noise
         scores = score(candidates, score_key)
         scores = jnp.where(jnp.isfinite(scores), scores, -jnp.inf)

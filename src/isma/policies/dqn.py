@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from isma import randomness
 from isma.contract import Memory, Observation
 from isma.errors import PolicyError
 from isma.model import weights
@@ -75,8 +76,8 @@ class Dqn(TakesTurns):
         def choose(user: Int[Array, ""], asked: Asked, key: PRNGKeyArray) -> Choice:
             value = self.network(network_input(view[user], asked))
             if_key, which_key = jax.random.split(key)
-            anything = jax.random.randint(which_key, (), 0, value.shape[0])
-            explores = jax.random.uniform(if_key) < self.explore
+            anything = randomness.whole(which_key, (), 0, value.shape[0])
+            explores = randomness.uniform(if_key) < self.explore
             best = jnp.argmax(value).astype(anything.dtype)
             return action_grid.choice_of(jnp.where(explores, anything, best))
 

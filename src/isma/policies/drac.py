@@ -82,7 +82,10 @@ class Drac(TakesTurns):
         return Turns(view, asked, choice), Memory(None, remembered)
 
     def _pick(self, logits: Float[Array, "options"], key: PRNGKeyArray) -> Int[Array, ""]:
-        drawn, likeliest = jax.random.categorical(key, logits), jnp.argmax(logits)
+        drawn, likeliest = (
+            jax.random.categorical(key, logits.astype(jnp.float32)),
+            jnp.argmax(logits),
+        )
         return jnp.where(self.explores, drawn, likeliest).astype(jnp.int32)
 
 

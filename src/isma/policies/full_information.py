@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from isma import randomness
 from isma.contract import Action, Memory, Observation, Policy
 from isma.planning.allocation import Offer, offers
 from isma.planning.assignment import Improved, improve
@@ -64,6 +65,6 @@ class FullInformation(Policy):
     ) -> Int[Array, "users"]:
         users, servers = offer.transfer_s.shape
         who, where = jax.random.split(key)
-        user = jax.random.randint(who, (self.shaken,), 0, users)
-        to = jax.random.randint(where, (self.shaken,), 0, servers, plan.dtype)
+        user = randomness.whole(who, (self.shaken,), 0, users)
+        to = randomness.whole(where, (self.shaken,), 0, servers, plan.dtype)
         return plan.at[user].set(to)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from isma import randomness
 from isma.contract import Action, Memory, Observation, Policy
 from isma.errors import PolicyError
 from isma.model import vectors
@@ -202,7 +203,7 @@ def _decide(
         settings.discount,
         plan_key,
     )
-    code = found.mean[0] + noise_std * jax.random.normal(noise_key, found.mean[0].shape)
+    code = found.mean[0] + noise_std * randomness.normal(noise_key, found.mean[0].shape)
     coded = action_code.decode(code.reshape(view.own.shape[0], -1), settings.num_servers)
     action = action_code.model_input(coded, view.takes, settings.num_servers)
     unchanged = jnp.tile(~view.takes, action_code.NUMBERS) & ~view.due

@@ -1,9 +1,9 @@
 """The simplest rules: nobody offloads, and anybody anywhere."""
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
+from isma import randomness
 from isma.contract import Action, Memory, Observation, Policy
 from isma.planning.allocation import at, best_ratio, offered
 from isma.policies.base import believed_load
@@ -32,7 +32,7 @@ class Random(Policy):
     ) -> tuple[Action, Memory]:
         """Draw a server for every user, uniformly."""
         servers = observation.acting.shape[0]
-        target = jax.random.randint(key, observation.host.shape, 0, servers)
+        target = randomness.whole(key, observation.host.shape, 0, servers)
         load = believed_load(observation)[observation.host, target]
         others = load - (target == observation.host)
         best = best_ratio(at(offered(observation), target), 1 / (1 + jnp.maximum(others, 0)))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from isma import randomness
 from isma.contract import Action, Memory, Observation, Policy
 from isma.errors import PolicyError
 from isma.planning.allocation import (
@@ -174,10 +175,10 @@ class Price(Policy):
         price_s = believed_price_s(observation, home, here, offer)
         time_s = here.time_s
         turn, tie = jax.random.split(key)
-        drawn = jax.random.uniform(turn, time_s.shape, time_s.dtype)
+        drawn = randomness.uniform(turn, time_s.shape, time_s.dtype)
         odds = self.odds(observation)
         hop_s = jnp.maximum(hop_delay_s(observation, offer), _SHORTEST_S)
-        chance = jax.random.uniform(tie, offer.transfer_s.shape, time_s.dtype)
+        chance = randomness.uniform(tie, offer.transfer_s.shape, time_s.dtype)
         handicap_s = self.spread * time_s[:, None] * chance
         everywhere = jnp.arange(offer.transfer_s.shape[1])
         certain_s = self.certain_s(observation, hop_s, everywhere)
@@ -210,7 +211,7 @@ class Price(Policy):
         # Hops are certain here too, but to ask less of them made the list longer and no task shorter.
         hopes = observation.decides & (most_s > self.margin * here.time_s)
         # By lot, in proportion: who hopes in vain must not keep others off the list.
-        lots = jax.random.uniform(lot, most_s.shape, most_s.dtype)
+        lots = randomness.uniform(lot, most_s.shape, most_s.dtype)
         listed = foremost(home, jnp.where(hopes, most_s * lots, 0), self.listed)
         every = min(len(hopes), home.num_pools * self.listed)
         return by_number(
@@ -234,7 +235,7 @@ class Price(Policy):
         host = few.host
         near = jnp.broadcast_to(candidates(few), (len(row), candidates(few).shape[1]))
         server = jnp.concatenate([host[:, None], near.astype(host.dtype)], axis=1)
-        chance = jax.random.uniform(tie, near.shape, time_s.dtype)
+        chance = randomness.uniform(tie, near.shape, time_s.dtype)
         handicap_s = self.spread * time_s[:, None] * chance
         hop_s = jnp.maximum(hop_delay_s(observation, now.offer)[row], _SHORTEST_S)
         # Behind the barrier the tables are made once, and not again in every term that reads them.
@@ -256,7 +257,7 @@ class Price(Policy):
             handicap_s = handicap_s + later_s[:, 1:]
         handicap_s = jnp.where(near == host[:, None], jnp.inf, handicap_s)
         handicap_s = jnp.concatenate([jnp.zeros_like(time_s)[:, None], handicap_s], axis=1)
-        drawn = jax.random.uniform(turn, time_s.shape, time_s.dtype)
+        drawn = randomness.uniform(turn, time_s.shape, time_s.dtype)
         odds = self.odds(observation)
         places = jax.lax.optimization_barrier(Places(server, offer_s, handicap_s, certain_s))
         found = moves_among(

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
+from isma import randomness
 from isma.contract import Backlog, Infrastructure, Requests
 from isma.simulator.params import Params
 from isma.world import mobility
@@ -161,8 +162,8 @@ def reset(params: Params, key: PRNGKeyArray) -> State:
     interval = asked.interval_slots
     longest_slots = jnp.max(params.period_ticks) * params.slots_per_tick
     emission = Emission(
-        first_slot=jax.random.randint(keys[3], users, 0, longest_slots),
-        interval_slots=jax.random.randint(keys[4], users, interval[..., 0], interval[..., 1] + 1),
+        first_slot=randomness.whole(keys[3], users, 0, longest_slots),
+        interval_slots=randomness.whole(keys[4], users, interval[..., 0], interval[..., 1] + 1),
     )
     requests = _requests(params, asked, keys[:3], beyond[jnp.array([0, 1, 9])], emission)
     emission = _visiting(params, emission, beyond[2:4])
@@ -177,7 +178,7 @@ def reset(params: Params, key: PRNGKeyArray) -> State:
         tick=jnp.zeros((), jnp.int32),
         requests=requests,
         emission=emission,
-        phase_ticks=jax.random.randint(keys[7], (shape.num_servers,), 0, params.period_ticks),
+        phase_ticks=randomness.whole(keys[7], (shape.num_servers,), 0, params.period_ticks),
         motion=motion,
         station=station,
         placement=_nothing_placed(params, host),
@@ -200,11 +201,11 @@ def draw(params: Params, key: PRNGKeyArray, tick: Int[Array, ""]) -> Draws:
     servers = (shape.num_servers, shape.num_servers)
     failing, fading = (shape.num_servers, 2), (shape.num_users, 2)
     return Draws(
-        turn=jax.random.normal(turn_key, (shape.num_users,)),
-        heard=jax.random.uniform(heard_key, servers) if shape.lossy else None,
+        turn=randomness.normal(turn_key, (shape.num_users,)),
+        heard=randomness.uniform(heard_key, servers) if shape.lossy else None,
         policy_key=policy_key,
-        failure=None if params.faults is None else jax.random.uniform(failure_key, failing),
-        fading=None if params.streets is None else jax.random.normal(fading_key, fading),
+        failure=None if params.faults is None else randomness.uniform(failure_key, failing),
+        fading=None if params.streets is None else randomness.normal(fading_key, fading),
     )
 
 
@@ -221,7 +222,7 @@ def _asked(params: Params, key: PRNGKeyArray) -> _Asked:
     classes = params.classes
     if classes is None:
         return _Asked(params.interval_slots, params.data_bits, params.cycles, None)
-    unit = jax.random.uniform(key, (params.shape.num_users,), classes.until.dtype)
+    unit = randomness.uniform(key, (params.shape.num_users,), classes.until.dtype)
     # The last end is 1 but for rounding.
     drawn = jnp.sum(unit[:, None] >= classes.until[:-1], axis=1)
     return _Asked(
@@ -240,7 +241,7 @@ def _requests(
     emission: Emission,
 ) -> Requests:
     def within(key: PRNGKeyArray, ends: Float[Array, "*users 2"]) -> Float[Array, "users"]:
-        unit = jax.random.uniform(key, (params.shape.num_users,), ends.dtype)
+        unit = randomness.uniform(key, (params.shape.num_users,), ends.dtype)
         return ends[..., 0] + (ends[..., 1] - ends[..., 0]) * unit
 
     data_bits, cycles, local_hz = (
@@ -269,9 +270,9 @@ def _visiting(params: Params, emission: Emission, keys: Key[Array, "2"]) -> Emis
         return emission
     users = (params.shape.num_users,)
     visitor = jnp.arange(params.shape.num_users) < visits.num_visitors
-    arrival = jax.random.randint(keys[0], users, visits.arrival_slot[0], visits.arrival_slot[1] + 1)
+    arrival = randomness.whole(keys[0], users, visits.arrival_slot[0], visits.arrival_slot[1] + 1)
     first_slot = jnp.where(visitor, arrival, emission.first_slot)
-    unit = jax.random.uniform(keys[1], users, visits.stay_s.dtype)
+    unit = randomness.uniform(keys[1], users, visits.stay_s.dtype)
     if visits.kind is Stay.EXPONENTIAL:
         unit = -jnp.log1p(-unit)
     stay_s = visits.stay_s[0] + (visits.stay_s[1] - visits.stay_s[0]) * unit
@@ -308,7 +309,7 @@ def _first_station(params: Params, position_m: Float[Array, "users 2"]) -> Int[A
 
 
 def _heading_rad(params: Params, key: PRNGKeyArray) -> Float[Array, "users"]:
-    heading = jax.random.uniform(key, (params.shape.num_users,), maxval=2 * jnp.pi)
+    heading = randomness.uniform(key, (params.shape.num_users,), high=2 * jnp.pi)
     return heading if params.road is None else jnp.where(heading < jnp.pi, 0.0, jnp.pi)
 
 
@@ -339,7 +340,7 @@ def _first_fading(params: Params, keys: Key[Array, "2"]) -> Fading | None:
     if params.streets is None:
         return None
     users = (params.shape.num_users,)
-    return Fading(jax.random.normal(keys[0], users), jax.random.normal(keys[1], users))
+    return Fading(randomness.normal(keys[0], users), randomness.normal(keys[1], users))
 
 
 def _nothing_to_do(params: Params, requests: Requests) -> Backlog | None:
@@ -351,7 +352,7 @@ def _clocks_hz(params: Params, key: PRNGKeyArray) -> Float[Array, "servers"] | N
     ends = params.clock_range_hz
     if ends is None:
         return None
-    unit = jax.random.uniform(key, (params.shape.num_servers,), ends.dtype)
+    unit = randomness.uniform(key, (params.shape.num_servers,), ends.dtype)
     return ends[0] + (ends[1] - ends[0]) * unit
 
 

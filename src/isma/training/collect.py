@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
+from isma import randomness
 from isma.contract import Action, Memory, Observation, Policy
 from isma.errors import ScenarioError
 from isma.model import vectors
@@ -43,13 +44,13 @@ class RandomCode(Policy):
         """Decode the noise."""
         users, servers = observation.host.shape[0], observation.acting.shape[0]
         change_key, draw_key, noise_key = jax.random.split(key, 3)
-        changes = (
-            jax.random.bernoulli(change_key, self.change, (servers, 1)) & observation.due[:, None]
-        )
+        changes = (randomness.uniform(change_key, (servers, 1)) < self.change) & observation.due[
+            :, None
+        ]
         choose = lambda new, old: jnp.where(changes, new, old)  # noqa: E731
         kept = jax.tree.map(choose, _drawn(servers, draw_key), memory.per_server)
         centre, spread = (rows[observation.host] for rows in kept)
-        noise = jax.random.normal(noise_key, (users, action_code.NUMBERS))
+        noise = randomness.normal(noise_key, (users, action_code.NUMBERS))
         coded = action_code.decode(centre + spread * noise, servers)
         no_price = jnp.zeros(servers)
         action = Action(coded.server, coded.offload_ratio, coded.cpu_share, no_price)
@@ -60,7 +61,7 @@ def _drawn(servers: int, key: PRNGKeyArray) -> tuple[Array, Array]:
     """A centre, normal, and a spread, uniform up to 1, of each number of a code."""
     centre, spread = jax.random.split(key)
     shape = (servers, action_code.NUMBERS)
-    return jax.random.normal(centre, shape), jax.random.uniform(spread, shape)
+    return randomness.normal(centre, shape), randomness.uniform(spread, shape)
 
 
 class _Record(eqx.Module):

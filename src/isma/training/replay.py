@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from isma import randomness
 from isma.model.bound import Sequences
 
 
@@ -37,8 +38,8 @@ class Replay(eqx.Module):
         _, servers, length = self.kept.reward.shape
         world_key, start_key = jax.random.split(key)
         rows = (servers, number)
-        world = jax.random.randint(world_key, rows, 0, jnp.maximum(self.filled, 1))
-        start = jax.random.randint(start_key, rows, 0, length - steps + 1)
+        world = randomness.whole(world_key, rows, 0, jnp.maximum(self.filled, 1))
+        start = randomness.whole(start_key, rows, 0, length - steps + 1)
         index = start[..., None] + jnp.arange(steps)
         server = jnp.arange(servers)[:, None, None]
         return jax.tree.map(lambda leaf: leaf[world[..., None], server, index], self.kept)

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from isma import randomness
+
 
 class Steps(eqx.Module):
     """Decisions of users in their order: rows of users, columns of decisions."""
@@ -59,7 +61,7 @@ class Ring(eqx.Module):
         keys = jax.random.split(key, 3)
         most = (filled, rows, steps - 1)
         pairs = zip(keys, most, strict=True)
-        place = tuple(jax.random.randint(key, (number,), 0, top) for key, top in pairs)
+        place = tuple(randomness.whole(key, (number,), 0, top) for key, top in pairs)
         now = jax.tree.map(lambda leaf: leaf[place], self.kept)
         following = self.kept.seen[(*place[:2], place[2] + 1)]
         return Transitions(now.seen, now.number, now.reward, following, now.known)

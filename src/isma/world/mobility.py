@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from isma import randomness
+
 _CANDIDATES = 64
 """Points drawn for each user's start: the chance that none is in a cell of its own is 10^-50."""
 
@@ -24,9 +26,9 @@ def uniform_start(
     """
     which, angle, distance = jax.random.split(key, 3)
     shape = (num_users, _CANDIDATES)
-    site = jax.random.randint(which, shape, 0, site_m.shape[0])
-    theta = jax.random.uniform(angle, shape, maxval=2 * jnp.pi)
-    radius = radius_m * jnp.sqrt(jax.random.uniform(distance, shape))
+    site = randomness.whole(which, shape, 0, site_m.shape[0])
+    theta = randomness.uniform(angle, shape, high=2 * jnp.pi)
+    radius = radius_m * jnp.sqrt(randomness.uniform(distance, shape))
     point = site_m[site] + radius[..., None] * jnp.stack([jnp.cos(theta), jnp.sin(theta)], -1)
     first = jnp.argmax(nearest_site(point, site_m) == site, axis=1)
     return jnp.take_along_axis(point, first[:, None, None], axis=1)[:, 0]
@@ -47,9 +49,9 @@ def uniform_start_beside(
     def again(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         draw, point, counts = carry
         which, angle, distance = jax.random.split(jax.random.fold_in(key, draw), 3)
-        site = jax.random.randint(which, (num_users,), 0, site_m.shape[0], jnp.int32)
-        theta = jax.random.uniform(angle, (num_users,), maxval=2 * jnp.pi)
-        radius = radius_m * jnp.sqrt(jax.random.uniform(distance, (num_users,)))
+        site = randomness.whole(which, (num_users,), 0, site_m.shape[0], jnp.int32)
+        theta = randomness.uniform(angle, (num_users,), high=2 * jnp.pi)
+        radius = radius_m * jnp.sqrt(randomness.uniform(distance, (num_users,)))
         drawn = site_m[site] + radius[:, None] * jnp.stack([jnp.cos(theta), jnp.sin(theta)], -1)
         inside = _nearer(drawn, site, site_m, beside) == site
         return draw + 1, jnp.where(counts[:, None], point, drawn), counts | inside
@@ -67,8 +69,8 @@ def disc_start(
 ) -> Float[Array, "users 2"]:
     """Draw positions, in metres, uniformly over one disc."""
     angle, distance = jax.random.split(key)
-    theta = jax.random.uniform(angle, (num_users,), radius_m.dtype, maxval=2 * jnp.pi)
-    radius = radius_m * jnp.sqrt(jax.random.uniform(distance, (num_users,), radius_m.dtype))
+    theta = randomness.uniform(angle, (num_users,), radius_m.dtype, high=2 * jnp.pi)
+    radius = radius_m * jnp.sqrt(randomness.uniform(distance, (num_users,), radius_m.dtype))
     return centre_m + radius[:, None] * jnp.stack([jnp.cos(theta), jnp.sin(theta)], -1)
 
 
@@ -76,7 +78,7 @@ def road_start(
     key: PRNGKeyArray, num_users: int, ends_m: Float[Array, "2"], north_m: Float[Array, ""]
 ) -> Float[Array, "users 2"]:
     """Draw positions, in metres, uniformly along a road from west to east."""
-    along = jax.random.uniform(key, (num_users,), ends_m.dtype)
+    along = randomness.uniform(key, (num_users,), ends_m.dtype)
     east_m = ends_m[0] + (ends_m[1] - ends_m[0]) * along
     return jnp.stack([east_m, jnp.full_like(east_m, north_m)], -1)
 

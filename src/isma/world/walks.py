@@ -11,6 +11,7 @@ import pandas as pd
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 from scipy.spatial import KDTree
 
+from isma import randomness
 from isma.errors import ScenarioError
 from isma.world import mobility, sites, splits, traces
 from isma.world.scenario import Road, Scenario, Steady, Trace
@@ -56,7 +57,7 @@ def _drawn(
     site_m = jnp.asarray(layout.position_m, float)
     step_m = jnp.asarray(motion.speed_mps * step_s)
     start, where, turning = jax.random.split(key, 3)
-    heading = jax.random.uniform(where, (_USERS,), maxval=2 * jnp.pi)
+    heading = randomness.uniform(where, (_USERS,), high=2 * jnp.pi)
     if isinstance(motion, Road):
         ends_m = jnp.stack([jnp.min(site_m[:, 0]), jnp.max(site_m[:, 0])])
         position_m = mobility.road_start(start, _USERS, ends_m, jnp.asarray(motion.offset_m))
@@ -94,7 +95,7 @@ def _walked(
     keys: Key[Array, "samples"],
 ) -> Float[Array, "samples users 2"]:
     def advance(now: tuple[Array, Array], key: PRNGKeyArray) -> tuple[tuple[Array, Array], Array]:
-        turn = turn_std * jax.random.normal(key, heading.shape)
+        turn = turn_std * randomness.normal(key, heading.shape)
         return mobility.advance(*now, turn, step_m, site_m, radius_m), now[0]
 
     return jax.lax.scan(advance, (position_m, heading), keys)[1]
