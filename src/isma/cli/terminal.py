@@ -88,7 +88,7 @@ def policy_names(text: str) -> list[str]:
     Only what is typed here opens the folder to imports, and what is installed comes first: nothing
     that merely lies in a folder runs.
     """
-    names = [name.strip() for name in text.split(",")]
+    names = [name.strip() for name in re.split(r",(?![^\[]*\])", text)]  # No comma of a list's.
     if any(map(registry.is_outside, names)) and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     return names

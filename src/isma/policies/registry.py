@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-import math
 import os
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 from isma import sources
 from isma.contract import Policy
 from isma.errors import PolicyError, unknown
+from isma.policies import options as options_of
 from isma.policies.break_even import BreakEven
 from isma.policies.cell_mdp import CellMdp
 from isma.policies.follow import Nearest, Stay, Threshold
@@ -144,12 +144,22 @@ def _parts(name: str) -> tuple[Callable[..., Policy], list[str]]:
 
 
 def _imported(module: str, attribute: str) -> type[Policy]:
+    if not all(part.isidentifier() for part in module.split(".")):
+        stem = Path(module).stem
+        meant = f"{stem}:{attribute}" if stem.isidentifier() else "package.module:Class"
+        raise PolicyError(
+            f"policy {reprlib.repr(f'{module}:{attribute}')} must name a module, not a file: type "
+            f"{meant} in the folder where it lies"
+        )
     try:
         found = getattr(importlib.import_module(module), attribute)
     except ImportError as error:
         raise PolicyError(f"policy {module}:{attribute} cannot be imported: {error}") from None
     except AttributeError:
         raise PolicyError(f"policy {module}:{attribute}: {module} has no {attribute}") from None
+    except Exception as error:  # Whatever the module does when it is imported.
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        raise PolicyError(f"policy {module}:{attribute} cannot be imported: {told}") from error
     if not (isinstance(found, type) and issubclass(found, Policy)):
         raise PolicyError(f"policy {module}:{attribute} must be a subclass of isma.contract.Policy")
     if inspect.isabstract(found):
@@ -158,7 +168,7 @@ def _imported(module: str, attribute: str) -> type[Policy]:
 
 
 def _values(name: str, made: Callable[..., Policy], options: list[str]) -> dict[str, object]:
-    fields = inspect.signature(made).parameters
+    fields, kinds = inspect.signature(made).parameters, options_of.kinds(made)
     values: dict[str, object] = {
         key: field.default for key, field in fields.items() if field.default is not field.empty
     }
@@ -171,25 +181,10 @@ def _values(name: str, made: Callable[..., Policy], options: list[str]) -> dict[
                 f"policy {name!r}: "
                 + (unknown("option", key, fields) if fields else f"takes no options, got {key!r}")
             )
-        values[key] = _parsed(name, key, text, fields[key].annotation)
+        values[key] = options_of.parsed(name, key, text, kinds[key])
     needed = [key for key in fields if key not in values]
     if needed:
         raise PolicyError(
             f"policy {name!r}: {needed[0]} must be given, as {name}:{needed[0]}=value"
         )
     return values
-
-
-def _parsed(name: str, key: str, text: str, kind: object) -> int | float | str | Path:
-    if kind in (Path, Path | None):
-        return Path(text)
-    if kind not in (int, float):
-        return text
-    try:
-        value = int(text) if kind is int else float(text)
-        if not math.isfinite(value):
-            raise ValueError
-        return value
-    except ValueError:
-        wanted = "a whole number" if kind is int else "a finite number"
-        raise PolicyError(f"policy {name!r}: {key} must be {wanted}, got {text!r}") from None

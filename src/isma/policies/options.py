@@ -1,0 +1,86 @@
+"""Options of policies, from text to what their annotations ask for."""
+
+import inspect
+import math
+import reprlib
+from collections.abc import Callable
+from enum import Enum
+from typing import Annotated, Literal, get_args, get_origin
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    PydanticSchemaGenerationError,
+    TypeAdapter,
+    ValidationError,
+)
+
+from isma.errors import PolicyError
+
+
+def parsed(name: str, key: str, text: str, kind: object) -> object:
+    """An option as its annotation has it. Raises PolicyError."""
+    optional = type(None) in get_args(kind)
+    if optional and text.lower() in ("none", "null", ""):
+        return None
+    listed = get_origin(kind) in (tuple, list) or kind in (tuple, list)
+    given: object = text
+    if listed and text.startswith("[") and text.endswith("]"):
+        given = [part.strip() for part in text[1:-1].split(",") if part.strip()]
+    chosen = _choices(kind)
+    try:
+        if chosen:
+            return chosen[text]
+        settled = ConfigDict(arbitrary_types_allowed=True)
+        asked = kind if optional or listed else Annotated[kind, _FINITE]
+        return TypeAdapter(asked, config=settled).validate_python(given)
+    except (KeyError, ValidationError, PydanticSchemaGenerationError, OverflowError):
+        raise PolicyError(
+            f"policy {name!r}: {key} must be {_wanted(kind)}, got {reprlib.repr(text)}"
+        ) from None
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("must be finite")
+    return value
+
+
+_FINITE = AfterValidator(_finite)
+
+
+def _choices(kind: object) -> dict[str, object]:
+    """What an Enum or a Literal allows, by what is typed for it; empty for any other kind."""
+    if get_origin(kind) is Literal:
+        return {str(value): value for value in get_args(kind)}
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return {**kind.__members__, **{str(member.value): member for member in kind}}
+    return {}
+
+
+def _wanted(kind: object) -> str:
+    """What an annotation asks for, in words."""
+    if chosen := _choices(kind):
+        return f"one of {', '.join(chosen)}"
+    if get_origin(kind) is tuple:
+        return f"a list in brackets, as [1,2] ({kind})"
+    words = {int: "a whole number", float: "a finite number", bool: "true or false"}
+    parts = [part for part in get_args(kind) or (kind,) if part is not type(None)]
+    told = " or ".join(words.get(part, getattr(part, "__name__", str(part))) for part in parts)
+    return f"{told} or none" if type(None) in get_args(kind) else told
+
+
+def kinds(made: Callable[..., object]) -> dict[str, object]:
+    """What each option is: its annotation, or without one the type of its default."""
+    try:
+        fields = inspect.signature(made, eval_str=True).parameters
+    except (NameError, TypeError, SyntaxError):  # Written as text that says nothing here.
+        fields = inspect.signature(made).parameters
+    found: dict[str, object] = {}
+    for key, field in fields.items():
+        kind = field.annotation
+        if kind is field.empty or isinstance(kind, str):
+            plain = type(field.default) in (bool, int, float, str)
+            kind = type(field.default) if plain else str
+        found[key] = kind
+    return found
