@@ -1,4 +1,4 @@
-"""The program: its commands, and what becomes of a mistake."""
+"""The program and its commands."""
 
 import os
 import sys
@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
+from isma import interrupts
 from isma.cli import bench, scenario
 from isma.cli.bound import bound
 from isma.cli.check_policy import check_policy
 from isma.cli.compare import compare
 from isma.cli.explain import explain
+from isma.cli.last_resort import guarded
 from isma.cli.reproduce import reproduce
 from isma.cli.train import train
-from isma.errors import IsmaError
+from isma.errors import RunError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,6 +37,10 @@ def _options(
         bool,
         typer.Option("--version", is_eager=True, callback=_tell_version, help="say it and exit"),
     ] = False,
+    traceback: Annotated[
+        bool,
+        typer.Option("--traceback", help="print where an error comes from (or ISMA_TRACEBACK=1)"),
+    ] = False,
 ) -> None:
     """When, where and how a mobile user's service moves between edge servers."""
 
@@ -48,32 +54,19 @@ app.command()(check_policy)
 app.add_typer(scenario.app, name="scenario")
 app.add_typer(bench.app, name="bench")
 
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
+INTERRUPTED = interrupts.STATUS
+TRACEBACK = "--traceback"
 
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on stderr and a status that is not 0."""
-    try:
-        status = app(standalone_mode=False) or 0
-        if status == INTERRUPTED:  # What typer makes of Ctrl-C, without a word.
-            raise KeyboardInterrupt
-    except typer.TyperException as error:
-        told = getattr(error, "format_message", error.__str__)()
-        if told:  # Without arguments there is nothing to say but the help, which has been shown.
-            _fail(f"{told} (isma --help tells more)")
-        status = 2
-    except IsmaError as error:
-        _fail(str(error))
-        status = 1
-    except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted; what is finished is kept, and the same command goes on from there")
-        status = INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 1
-    sys.exit(status)
+    arguments = [word for word in sys.argv[1:] if word != TRACEBACK]
+    wanted = len(arguments) < len(sys.argv) - 1 or os.environ.get("ISMA_TRACEBACK") == "1"
+    sys.exit(guarded(lambda: _run(arguments), wanted))
 
 
-def _fail(message: str) -> None:
-    print(f"isma: {' '.join(message.split())}", file=sys.stderr)
+def _run(arguments: list[str]) -> int | None:
+    for word in arguments:
+        if not word.isascii() and word.encode(errors="replace").decode() != word:
+            raise RunError(f"what is typed must be UTF-8 text, got {ascii(word)[:80]}")
+    return app(args=arguments, standalone_mode=False)
