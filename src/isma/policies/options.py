@@ -5,7 +5,7 @@ import math
 import reprlib
 from collections.abc import Callable
 from enum import Enum
-from typing import Annotated, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -32,7 +32,7 @@ def parsed(name: str, key: str, text: str, kind: object) -> object:
         if chosen:
             return chosen[text]
         settled = ConfigDict(arbitrary_types_allowed=True)
-        asked = kind if optional or listed else Annotated[kind, _FINITE]
+        asked: Any = kind if optional or listed else Annotated[kind, _FINITE]
         return TypeAdapter(asked, config=settled).validate_python(given)
     except (KeyError, ValidationError, PydanticSchemaGenerationError, OverflowError):
         raise PolicyError(
