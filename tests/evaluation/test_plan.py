@@ -2,12 +2,13 @@
 
 import re
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 from worlds import tiny
 
-from isma.errors import IsmaError, PolicyError, RunError
+from isma.errors import IsmaError, PolicyError, RunError, ScenarioError
 from isma.evaluation.plan import CellKey, Plan
 from isma.world import files
 
@@ -52,6 +53,22 @@ def test_its_text_makes_it_again() -> None:
     assert again == plan
     assert again.dumps() == plan.dumps()
     assert "isma compare" in run["command"]
+
+
+def test_its_text_is_not_changed_unnoticed(tmp_path: Path) -> None:
+    """A digit is refused, unless whoever changed it says so by taking the seal out."""
+    path, text = tmp_path / "config.toml", some().dumps()
+    path.write_text(text)
+    assert files.load(path) == some().scenario
+    changed = text.replace("count = 7", "count = 6")
+    assert changed != text
+    path.write_text(changed)
+    with pytest.raises(
+        ScenarioError, match=r"has changed since it was written: .* run\.sha256 out"
+    ):
+        files.load(path)
+    path.write_text("\n".join(line for line in changed.splitlines() if "sha256" not in line))
+    assert files.load(path).users.count == 6
 
 
 def test_a_folder_goes_by_scenario_and_varied_fields() -> None:

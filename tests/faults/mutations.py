@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import json
 import random
 import shutil
 import zipfile
@@ -15,6 +14,8 @@ from faults.flips import COMPARE, TRAIN, USE, Counts
 from faults.inputs import import_command, write_inputs
 from faults.kills import SMALL
 from faults.mutants import ODD_NUMBERS, ODD_WORDS, mutant
+from isma.model import checkpoint
+from isma.sources import digest
 from isma.world import files
 
 Make = Callable[[Path, random.Random], tuple[str, ...]]
@@ -123,16 +124,13 @@ def _zip(folder: Path, dice: random.Random) -> tuple[str, ...]:
 
 def _checkpoint(folder: Path, dice: random.Random) -> tuple[str, ...]:
     """Mutate weights, and let the sidecar carry their digest, so that the weights are read."""
-    import hashlib
-
-    path, sidecar = folder / "run" / "dqn.safetensors", folder / "run" / "dqn.json"
+    path = folder / "run" / "dqn.safetensors"
     content = path.read_bytes()
     head = 8 + int.from_bytes(content[:8], "little")
     part = head if dice.random() < 0.7 else len(content)
     content = mutant(content[:part], dice) + content[part:]
     path.write_bytes(content)
-    told = json.loads(sidecar.read_text())
-    sidecar.write_text(json.dumps(told | {"sha256": hashlib.sha256(content).hexdigest()}))
+    checkpoint.tell(path, checkpoint.about(path) | {"sha256": digest(content)})
     return USE
 
 

@@ -13,6 +13,7 @@ from isma.contract import Policy
 from isma.errors import PolicyError, RunError
 from isma.policies import registry
 from isma.sources import digest
+from isma.storage import BLANK, sealed
 from isma.world import files
 from isma.world.scenario import Scenario
 from isma.world.vary import Point, points
@@ -73,15 +74,17 @@ class Plan:
         return {name: registry.get(name) for name in self.policies}
 
     def dumps(self) -> str:
-        """The text of `config.toml`: the scenario, and a table `[run]`."""
+        """The text of `config.toml`: the scenario, and a table `[run]` with the whole text's seal."""
         run = {
             "policies": list(self.policies),
             "seeds": list(self.seeds),
             "command": self.command(),
+            files.SEAL: BLANK.decode(),
             **({} if self.p95_limit_s is None else {"p95_limit_s": self.p95_limit_s}),
             "vary": {field: list(values) for field, values in self.vary.items()},
         }
-        return files.dumps(self.scenario) + "\n" + tomli_w.dumps({"run": run})
+        text = files.dumps(self.scenario) + "\n" + tomli_w.dumps({files.RUN: run})
+        return sealed(text.encode()).decode()
 
     def command(self) -> str:
         """The command that makes this run again, from its folder."""

@@ -12,6 +12,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from isma.errors import DataError, ScenarioError, ScenarioWarning, unknown
+from isma.storage import is_intact
 from isma.world import dependencies, inputs, services
 from isma.world.scenario import Road, Scenario, Service, Steady, Trace
 from isma.world.services import USE
@@ -27,8 +28,8 @@ MOST_BYTES = 10_000_000
 """Bytes of a scenario's file."""
 COUNT = "count"
 """The field that a section's name may stand for."""
-RUN = "run"
-"""The table of a run's `config.toml` that is not part of its scenario (isma.evaluation.plan)."""
+RUN, SEAL = "run", "sha256"
+"""The table of a run's `config.toml` that is not part of its scenario, and the file's digest in it."""
 
 
 def preset_names() -> list[str]:
@@ -62,7 +63,7 @@ def load(
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"{label}: not a TOML file: {error}") from None
-    tree.pop(RUN, None)
+    _refuse_changed(tree.pop(RUN, None), text, label)
     given = list(_leaves(tree))
     changed = {full_name(field): value for field, value in (overrides or {}).items()}
     for field, value in changed.items():
@@ -76,6 +77,15 @@ def load(
     if told is not None:
         warnings.warn(f"{label}: {told}", ScenarioWarning, stacklevel=2)
     return made
+
+
+def _refuse_changed(run: Any, text: str, label: str) -> None:
+    """Refuse a run's file that is not what was written, if it carries a seal. Raises ScenarioError."""
+    seal = run.get(SEAL) if isinstance(run, dict) else None
+    if seal is not None and not is_intact(text.encode(), str(seal)):
+        raise ScenarioError(
+            f"{label}: has changed since it was written: if that was on purpose, take {RUN}.{SEAL} out"
+        )
 
 
 def _refuse_others(made: Scenario, label: str) -> None:
