@@ -96,6 +96,7 @@ def test_interrupted(tmp_path: Path) -> None:
         (1, "Traceback (most recent call last):\nKeyError: 3\n", 0, 1.0, "traceback"),
         (1, f"isma: {500 * 'x'}\n", 0, 1.0, "a line of 506 letters"),
         (-9, "", 0, 1.0, "ended by signal 9"),
+        (70, "isma: KeyError: 3: this should not happen\n", 0, 1.0, "an error that nobody foresaw"),
         (None, "", 0, 1.0, "had to be stopped"),
         (1, "isma: no\n", 2**31, 1.0, "took 2.0 GB"),
         (0, "", 0, 11.0, "took 11 s"),
