@@ -14,20 +14,19 @@ from isma.planning.cross_entropy import Budget
 from isma.policies.dqn import Dqn, DqnFrame
 from isma.policies.drac import Drac, DracFrame
 from isma.policies.isma2 import Isma2
+from isma.policies.known_physics import KnownPhysics
 from isma.policies.latent import LatentPlanner
+from isma.policies.planner import Search
 
 BUDGET = Budget(candidates=12, iterations=1, horizon=2, elites=3)
 
 
 def planner(kind: Kind, separate: bool = False, budget: Budget = BUDGET) -> LatentPlanner:
     """The paper's planner on an untrained model of two cells."""
-    frame = Frame(kind, USERS, SERVERS, cells=2, separate=separate)
+    frame = Frame(kind, USERS, SERVERS, cells=2, separate=separate, reward_s=1.0)
     model = frame.make(jax.random.key(0))
     scales = vectors.scales([tiny()])
-    return LatentPlanner(
-        *(model, scales, budget, jnp.asarray(0.0)),
-        *(USERS, SERVERS, separate),
-    )
+    return LatentPlanner(Search(budget), USERS, SERVERS, model, scales, separate)
 
 
 def dqn(explore: float = 0.0) -> Dqn:
@@ -57,6 +56,7 @@ PLANNERS: dict[str, Policy] = {
     "slsm": planner(Kind.SLSM),
     "dlsm": planner(Kind.DLSM),
     "isma-separate": planner(Kind.RLSM, separate=True),
+    "known-physics": KnownPhysics(Search(BUDGET)),
 }
 
 POLICIES: dict[str, Policy] = {

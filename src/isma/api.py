@@ -190,6 +190,19 @@ def reproduce(
     return folder, reproduction.reproduce(names, scale, folder, on_progress)
 
 
+def planner(
+    scale: str = "smoke",
+    out: str | Path | None = None,
+    on_progress: Callable[[reproduction.Progress], None] = lambda progress: None,
+) -> tuple[Path, pd.DataFrame]:
+    """Learned and known models of the paper's planner by budget, in closed loop; folder and table.
+
+    A folder with the same study is completed, never run twice. Raises IsmaError.
+    """
+    folder = Path(out) if out is not None else Path("runs") / f"planner-{scale}"
+    return folder, reproduction.planner_study(scale, folder, on_progress)
+
+
 def budgets(
     scale: str = "smoke",
     out: str | Path | None = None,

@@ -32,24 +32,43 @@ def test_by_hand() -> None:
         size=3,
     )
     found = see(observation, ROUND)
-    assert found.own.tolist() == [[True, False, True], [False, True, False]]
+    # Own users in the first rows, the one with the most work first.
+    assert found.own.tolist() == [[True, True, False], [True, False, False]]
+    assert found.user[0, :2].tolist() == [2, 0]
+    assert int(found.user[1, 0]) == 1
     expected = [
-        *(1, 0, 1),  # U
-        *(0.25, 0, 1),  # c / 4 Mbit
-        *(0.1, 0, 0.025),  # f^L: 1e9 cycles in 10 s, 5e9 in 200 s, over 1 GHz
-        *(0.1, 0, 0.5),  # f^r / 10 Gcycles
-        *(0.5, 0, 0.5),  # g
-        *(0.1, 0, 1),  # δmax / 100 s, no more than 1
+        *(1, 1, 0),  # U
+        *(1, 0.25, 0),  # c / 4 Mbit
+        *(0.025, 0.1, 0),  # f^L: 5e9 cycles in 200 s, 1e9 in 10 s, over 1 GHz
+        *(0.5, 0.1, 0),  # f^r / 10 Gcycles
+        *(0.5, 0.5, 0),  # g
+        *(1, 0.1, 0),  # δmax / 100 s, no more than 1
         *(0.5, 0.5),  # F: 2 GHz shared with one, 1 GHz idle, over 2 GHz
     ]
     np.testing.assert_allclose(found.vector[0], expected, rtol=1e-5)
 
 
+def test_news_is_counted_from_the_server_itself() -> None:
+    """F of 1, 2 and 4 GHz: server 1 reads its own first, then those of servers 2 and 0."""
+    observation = seen(
+        network([1e9, 2e9, 4e9], [[0, 1, 1], [1, 0, 1], [1, 1, 0]]),
+        host=[0, 1, 0],
+        data_mbit=[1.0, 2.0, 4.0],
+        work_s=[1.0, 2.0, 5.0],
+        local_s=[10.0, 20.0, 200.0],
+        load=[0.0, 0.0, 0.0],
+        size=3,
+    )
+    found = see(observation, ROUND)
+    np.testing.assert_allclose(found.vector[0, -3:], [0.5, 1, 1], rtol=1e-5)
+    np.testing.assert_allclose(found.vector[1, -3:], [1, 1, 0.5], rtol=1e-5)
+
+
 def test_the_papers_sizes() -> None:
-    """40 users and 6 servers: 246 numbers seen, 166 given back, 120 done."""
+    """40 users and 6 servers: 246 numbers seen, 166 given back, 280 done."""
     assert vectors.observation_size(40, 6) == 246
     assert len(reconstructed(40, 6)) == 166
-    assert vectors.action_size(40) == 120
+    assert vectors.action_size(40, 6) == 280
     names = np.repeat(["U", "c", "L", "r", "g", "d", "F"], [40] * 6 + [6])
     assert list(names[reconstructed(40, 6)]) == list(
         np.repeat(["U", "c", "r", "g", "F"], [40] * 4 + [6])
@@ -72,8 +91,8 @@ def test_others_users_are_zero_and_change_nothing() -> None:
     scale = scales([tiny()])
     found = see(observation, scale).vector[0]
     columns = np.asarray(found[: 6 * USERS]).reshape(6, USERS)
-    assert not columns[:, ~mine].any()
-    assert columns[0, mine].all()
+    assert not columns[:, mine.sum() :].any()
+    assert columns[0, : mine.sum()].all()
     other = at_random(1)
     rows = lambda o: (o.requests.data_bits, o.requests.cycles, o.gain)  # noqa: E731
     mixed = [jnp.where(mine, a, b) for a, b in zip(rows(observation), rows(other), strict=True)]

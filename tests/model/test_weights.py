@@ -61,7 +61,7 @@ def test_another_policys_weights_are_refused(kind: str, tmp_path: Path) -> None:
     other = next(name for name in KINDS if name != kind)
     with pytest.raises(CheckpointError, match=f"holds {other}, where {kind} is wanted"):
         load(stored(tmp_path, other))
-    frame = Frame(Kind.RLSM, 2, 2, 1, False)
+    frame = Frame(Kind.RLSM, 2, 2, 1, False, 1.0)
     latent = tmp_path / "rlsm.safetensors"
     weights.save(latent, frame, frame.make(jax.random.key(0)), made.scales, {})
     with pytest.raises(CheckpointError, match=f"holds rlsm, where {kind} is wanted"):

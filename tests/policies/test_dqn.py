@@ -46,8 +46,12 @@ def test_what_it_reads_by_hand() -> None:
     np.testing.assert_array_equal(row[8:11], [0, 0, 1])
     np.testing.assert_allclose(row[11:], np.array([0.5, 1, 0.5]) / 15.95, rtol=1e-5)
     asked = Asked(jnp.array([[0.5, 0, 1.5]]), jnp.array([[1.0, 0, 2]]))
-    read = network_input(jnp.asarray(row)[None], asked)[0]
+    read = network_input(jnp.asarray(row)[None], asked, literal=False)[0]
     np.testing.assert_allclose(read[14:], [0.05, 0, 0.15, 0.1, 0, 0.2], rtol=1e-6)
+    alone = network_input(jnp.asarray(row)[None], asked, literal=True)[0]
+    np.testing.assert_array_equal(alone, row)
+    assert DqnFrame(3, 16).inputs == len(read)
+    assert DqnFrame(3, 16, literal=True).inputs == len(alone)
 
 
 def test_it_takes_what_is_worth_most() -> None:

@@ -7,7 +7,9 @@ import pytest
 from isma.contract import Policy
 from isma.errors import PolicyError
 from isma.policies import registry
+from isma.policies.dqn import Dqn
 from isma.policies.follow import Threshold
+from isma.policies.learned import SHIPPED
 
 OWN_POLICY = """
 import equinox as eqx
@@ -127,3 +129,19 @@ def test_mistakes_are_told(name: str, said: str, own_module: str) -> None:
         registry.get(name)
     assert said in str(told.value)
     assert "\n" not in str(told.value)
+
+
+def test_a_switch_is_turned_on_by_its_name_alone() -> None:
+    literal = registry.get("dqn:literal")
+    assert isinstance(literal, Dqn)
+    assert literal.literal
+    plain = registry.get("dqn")
+    assert isinstance(plain, Dqn)
+    assert not plain.literal
+    assert registry.identity("dqn:literal") == registry.identity("dqn:literal=true")
+    assert registry.identity("dqn:literal") != registry.identity("dqn")
+    shipped = SHIPPED / "dqn.safetensors"
+    with pytest.raises(PolicyError, match="trained without literal=true, and is asked for with it"):
+        registry.get(f"dqn:literal:literal_checkpoint={shipped}")
+    with pytest.raises(PolicyError, match="name=value, got 'budget'"):
+        registry.get("isma:budget")

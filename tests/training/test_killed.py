@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.slow
-OPTIONS = ("random_worlds=6", "planned_worlds=1", "held_out_worlds=4", "periods=7", "length=4")
+OPTIONS = (
+    *("random_worlds=6", "scattered_worlds=6", "planned_worlds=2", "test_worlds=2"),
+    *("periods=7", "length=4"),
+)
 TRAIN = ["train", "slsm", "--steps", "60", "--set", "users.count=7", "--set", "sites.count=3"]
 
 

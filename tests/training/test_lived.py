@@ -17,7 +17,7 @@ from isma.simulator.params import build
 from isma.simulator.state import State, draw, reset
 from isma.simulator.step import step, who_decides
 from isma.training.collect import spread
-from isma.training.lived import Lived, burden_s, live, live_in, mean_of
+from isma.training.lived import Lived, burden_s, live, live_in, mean_of, mean_of_round
 
 KEY = jax.random.key(4)
 STEPS = 5
@@ -145,3 +145,32 @@ def test_a_mean_leaves_out_what_is_unknown() -> None:
     known = jnp.array([[True, False], [True, False]])
     assert float(mean_of(each, known)) == 2
     assert float(mean_of(each, jnp.zeros((2, 2), bool))) == 0
+
+
+def test_a_round_shares_one_mean() -> None:
+    """Two worlds of two users: 1 and 3 of one round have 2; an equal number elsewhere is another round.
+
+    In the second step user 1's time is unknown: the round is user 0's alone.
+    """
+    lived = lived_by_wanderers()
+    rows, steps = 4, 2
+    cut = lambda leaf: leaf[:rows, :steps]  # noqa: E731
+    known = jnp.array([[True, True], [True, False], [True, True], [True, True]])
+    lived = eqx.tree_at(
+        lambda one: (one.known, one.round, one.own_s),
+        lived,
+        (known, jnp.array([[5, 9], [5, 9], [5, 9], [6, 9]]), cut(lived.own_s)),
+    )
+    each = jnp.array([[1.0, 8.0], [3.0, 80.0], [10.0, 4.0], [20.0, 2.0]])
+    found = mean_of_round(each, lived, num_worlds=2)
+    np.testing.assert_allclose(found, [[2, 8], [2, 8], [10, 3], [20, 3]])
+
+
+def test_a_round_is_one_servers_at_one_tick() -> None:
+    lived = lived_by_wanderers()
+    number = np.asarray(lived.round)
+    tick, server = number // SERVERS, number % SERVERS
+    assert np.all(np.diff(tick, axis=1) > 0)
+    assert set(server.ravel()) <= set(range(SERVERS))
+    # Wanderers go from server to server: a user's next round is another server's.
+    assert np.all(server[:, 1:] != server[:, :-1])

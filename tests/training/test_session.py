@@ -13,8 +13,9 @@ from isma.training.session import Progress
 
 SMALL = {
     "random_worlds": 6,
-    "planned_worlds": 1,
-    "held_out_worlds": 4,
+    "scattered_worlds": 6,
+    "planned_worlds": 2,
+    "test_worlds": 2,
     "periods": 7,
     "length": 4,
     "updates": 4,

@@ -22,6 +22,7 @@ from isma.model.frame import Frame
 from isma.model.latent import Kind, LatentModel
 from isma.planning.cross_entropy import PAPER, Budget, Searched
 from isma.policies.latent import plan
+from isma.policies.planner import Search
 
 ROUNDS = 3
 _USERS, _SERVERS = 40, 6
@@ -68,7 +69,7 @@ class Rates:
 
 def measure(on_step: Callable[[str], None] = lambda label: None) -> Rates:
     """Measure RLSM with five cells on the paper's world: 40 users, 6 servers."""
-    frame = Frame(Kind.RLSM, _USERS, _SERVERS, cells=5, separate=False)
+    frame = Frame(Kind.RLSM, _USERS, _SERVERS, cells=5, separate=False, reward_s=1.0)
     model = frame.make(jax.random.key(0))
     peers, absent = peer.find(frame.sizes, _PEERS)
     adds = operations.multiply_adds(model)
@@ -123,7 +124,7 @@ def _planned(model: LatentModel, budget: Budget) -> Callable[[], None]:
     @jax.jit
     def search(arrays: LatentModel, key: PRNGKeyArray) -> Searched:
         known = eqx.combine(arrays, rest)
-        return plan(known, known.start(), own, budget, _SERVERS, 0.99, key)
+        return plan(Search(budget), known, known.start(), own, _SERVERS, key)
 
     compiled = search.lower(arrays, jax.random.key(1)).compile()
     return lambda: jax.block_until_ready(compiled(arrays, jax.random.key(1)))

@@ -14,14 +14,17 @@ from isma.reproduction.result import Result
 from isma.reproduction.run import FIGURES, Progress
 from isma.reproduction.scale import SCALES
 
+_STUDIES = {"budgets": api.budgets, "planner": api.planner}
+"""Studies of the planner's search beside the paper's figures."""
+
 
 def reproduce(
-    figure: Annotated[str, typer.Argument(help=", ".join([*FIGURES, "all", "budgets"]))],
+    figure: Annotated[str, typer.Argument(help=", ".join([*FIGURES, "all", *_STUDIES]))],
     scale: Annotated[str, typer.Option(help=", ".join(SCALES))] = "smoke",
     out: Annotated[
         Path | None,
         typer.Option(
-            help="folder to write", show_default="runs/reproduce-SCALE or runs/budgets-SCALE"
+            help="folder to write", show_default="runs/reproduce-SCALE or runs/FIGURE-SCALE"
         ),
     ] = None,
 ) -> None:
@@ -34,10 +37,10 @@ def reproduce(
                 task, completed=standing.done, total=standing.total, description=standing.label
             )
 
-        if figure == "budgets":
-            folder, found = api.budgets(scale, out, show)
+        if figure in _STUDIES:
+            folder, found = _STUDIES[figure](scale, out, show)
             shown.stop()
-            typer.echo(f"{found.to_string(index=False)}\n{folder / 'budgets.png'}")
+            typer.echo(f"{found.to_string(index=False)}\n{folder / figure}.png")
             return
         folder, results = api.reproduce(figure, scale, out, show)
     for result in results:

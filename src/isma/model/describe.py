@@ -1,6 +1,6 @@
 """A network's layers as a table; those of a latent model beside the paper's Table I."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import equinox as eqx
 import jax
@@ -29,7 +29,7 @@ class Row:
 
 def rows(frame: Frame) -> list[Row]:
     """Every row of Table I, and what it leaves out (the transition is in the text of section IV)."""
-    one = Frame(frame.kind, frame.num_users, frame.num_servers, frame.cells, separate=False)
+    one = replace(frame, separate=False)
     model = eqx.filter_eval_shape(one.make, jax.random.key(0))
     latent = [*_lstm(model, frame), *_encoder(model, frame), *_transition(model)]
     return [*latent, *_reward(model), *_observation(model, frame)]
@@ -87,7 +87,7 @@ def _lstm(model: LatentModel, frame: Frame) -> list[Row]:
             f"{sizes.latent} + {sizes.action}",
             "/",
             "",
-            "s and A; the paper does not say",
+            "s and A, a ratio a row and its share in its server's column; the paper does not say",
         ),
         Row(name, "LSTM", f"{sizes.cells} cells of {sizes.memory}", "tanh", told, note),
     ]
@@ -120,9 +120,8 @@ def _transition(model: LatentModel) -> list[Row]:
 def _reward(model: LatentModel) -> list[Row]:
     told = ("60 + 200", "512 relu", "60 relu", "60 relu")
     found = _mlp("reward", model.reward_model, told, _no_memory(model))
-    note = "Deviation: a reward is a scalar, and can be negative"
-    last = found[-1]
-    return [*found[:-1], Row(last.network, "output", last.units, last.activation, last.paper, note)]
+    note = f"the first {model.sizes.users} are the users' rewards"
+    return [*found[:-1], replace(found[-1], layer="output", note=note)]
 
 
 def _observation(model: LatentModel, frame: Frame) -> list[Row]:

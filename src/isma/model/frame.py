@@ -19,14 +19,17 @@ class Frame:
     cells: int
     separate: bool
     """Whether every server has a model of its own."""
+    reward_s: float
+    """Completion time whose reward is 0; no time at all has reward 1."""
 
     @property
     def sizes(self) -> Sizes:
         """Widths of the layers."""
         return Sizes(
             observation=vectors.observation_size(self.num_users, self.num_servers),
-            action=vectors.action_size(self.num_users),
+            action=vectors.action_size(self.num_users, self.num_servers),
             reconstructed=len(vectors.reconstructed(self.num_users, self.num_servers)),
+            users=self.num_users,
             cells=self.cells,
         )
 

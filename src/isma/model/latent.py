@@ -5,7 +5,7 @@ observation at hand, `imagine` without. One latent step is one decision period.
 """
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import ClassVar
 
@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from isma.model.layers import Gaussian, GaussianHead, Lstm, LstmMemory, Mlp, identity, sigmoid
+from isma.model.layers import Gaussian, GaussianHead, Lstm, LstmMemory, Mlp, sigmoid
 
 
 class Kind(StrEnum):
@@ -35,9 +35,11 @@ class Sizes:
     observation: int
     """Length of the observation vector: N + 5 N + L."""
     action: int
-    """Length of the action vector: 3 N."""
+    """Length of the action vector: N (1 + L)."""
     reconstructed: int
     """Length of what the observation model gives: N + 3 N + L."""
+    users: int
+    """Rows of users, N: as many of the reward model's outputs are read."""
     latent: int = 60
     """Dimensions of the stochastic state s."""
     memory: int = 200
@@ -48,8 +50,8 @@ class Sizes:
     """Hidden units of the stochastic transition, the reward and the observation model."""
     observation_hidden: int = 256
     """Hidden units of the observation model's second layer."""
-    reward_hidden: int = 60
-    """Hidden units of the reward model's second layer."""
+    reward_units: int = 60
+    """Units of the reward model's second layer, and of its output where that is enough for N."""
 
 
 class Carry(eqx.Module):
@@ -78,7 +80,7 @@ class LatentModel(eqx.Module):
     observation_model: Mlp
     """p(o | h, s): mean of what is reconstructed, identity covariance."""
     reward_model: Mlp
-    """p(r | h, s): mean, unit variance."""
+    """p(r | h, s): means, a reward for each user."""
     sizes: Sizes = eqx.field(static=True)
 
     stochastic: ClassVar[bool]
@@ -104,7 +106,7 @@ class LatentModel(eqx.Module):
         """The belief after `action` once `observation` is seen; its distribution, and that foretold."""
         memory, context = self.advance(carry, action)
         seen = self.encoder(jnp.concatenate([context, observation], axis=-1))
-        return Carry(memory, self._draw(seen, key)), seen, self.transition(context)
+        return Carry(memory, self.draw(seen, key)), seen, self.transition(context)
 
     def imagine(
         self,
@@ -118,19 +120,20 @@ class LatentModel(eqx.Module):
         One belief without rows may stand before the actions of many.
         """
         memory, context = self.advance(carry, action)
-        return Carry(memory, self._draw(self.transition(context), key, common))
+        return Carry(memory, self.draw(self.transition(context), key, common))
 
-    def reward(self, carry: Carry) -> Float[Array, "*rows"]:
-        """Mean of the reward of the action that led here."""
-        return self.reward_model(carry.features)[..., 0]
+    def reward(self, carry: Carry) -> Float[Array, "*rows users"]:
+        """Mean rewards of the actions that led here, one for each row of users."""
+        return self.reward_model(carry.features)[..., : self.sizes.users]
 
     def reconstruct(self, carry: Carry) -> Float[Array, "*rows reconstructed"]:
         """Mean of the reconstructed part of the observation."""
         return self.observation_model(carry.features)
 
-    def _draw(
+    def draw(
         self, state: Gaussian, key: PRNGKeyArray, common: bool = False
     ) -> Float[Array, "*rows latent"]:
+        """A stochastic state from its distribution; its mean where nothing is drawn."""
         return state.sample(key, common) if self.stochastic else state.mean
 
 
@@ -185,6 +188,17 @@ def _beside(sample: Array, action: Array) -> Array:
     return jnp.concatenate([sample, action], axis=-1)
 
 
+def _reward_model(key: PRNGKeyArray, features: int, sizes: Sizes) -> Mlp:
+    """Table I's 512, 60 and 60 units, all relu; the first N outputs are the users' rewards.
+
+    Outputs start in the middle of [0, 1], where a relu has a gradient.
+    """
+    widths = (features, sizes.hidden, sizes.reward_units, max(sizes.reward_units, sizes.users))
+    made = Mlp.make(key, widths, (jax.nn.relu,) * 3)
+    last = replace(made.layers[-1], bias=jnp.full_like(made.layers[-1].bias, 0.5))
+    return replace(made, layers=(*made.layers[:-1], last))
+
+
 _CLASSES: dict[Kind, type[LatentModel]] = {Kind.RLSM: Rlsm, Kind.SLSM: Slsm, Kind.DLSM: Dlsm}
 
 
@@ -208,12 +222,7 @@ def make(kind: Kind, sizes: Sizes, key: PRNGKeyArray) -> LatentModel:
             (features, hidden, second, sizes.reconstructed),
             (jnp.tanh, jnp.tanh, sigmoid),
         ),
-        # Deviation: Table I ends in a relu; a reward can be negative, and is a scalar.
-        reward_model=Mlp.make(
-            keys[3],
-            (features, hidden, sizes.reward_hidden, 1),
-            (jax.nn.relu, jax.nn.relu, identity),
-        ),
+        reward_model=_reward_model(keys[3], features, sizes),
         sizes=sizes,
         **lstm,
     )

@@ -1,7 +1,8 @@
-"""The paper's fixed-size vectors of one server: what it sees, and what it does, scaled to [0, 1].
+"""The paper's fixed-size observation vector of one server, scaled to [0, 1] (section IV.A).
 
-Observation (section IV.A): U (N), then c, f^L, f^r, g and δmax (5 N), then F (L). Users of other
-servers are zero. Action: server, offload ratio and share of each user (3 N).
+U (N), then c, f^L, f^r, g and δmax (5 N), then F (L). The server's own users stand in the first
+rows, the one with the most work first; all other rows are zero. F is counted from the server itself:
+its own first, then that of the next server by index, and so on round.
 """
 
 from collections.abc import Mapping, Sequence
@@ -84,11 +85,13 @@ def _loss_db(scenario: Scenario, distance_m: float, sees: bool) -> float:
 
 
 class Seen(eqx.Module):
-    """What each server sees, as the paper's models take it."""
+    """Every server's own view, as the paper's models take it."""
 
     vector: Float[Array, "servers observation"]
-    own: Bool[Array, "servers users"]
-    """The set U^l: the users in a server's sight that it hosts."""
+    user: Int[Array, "servers rows"]
+    """The user in each row; a permutation of all users, in which a server's own come first."""
+    own: Bool[Array, "servers rows"]
+    """The set U^l: rows of users in a server's sight that it hosts."""
 
 
 def observation_size(users: int, servers: int) -> int:
@@ -96,9 +99,9 @@ def observation_size(users: int, servers: int) -> int:
     return len(_PARTS) * users + servers
 
 
-def action_size(users: int) -> int:
-    """Length of an action vector, 3 N."""
-    return 3 * users
+def action_size(users: int, servers: int) -> int:
+    """Length of an action vector, N (1 + L): a ratio, and a share in its server's column."""
+    return (1 + servers) * users
 
 
 def reconstructed(users: int, servers: int) -> Int[np.ndarray, "reconstructed"]:
@@ -113,11 +116,28 @@ def reconstructed(users: int, servers: int) -> Int[np.ndarray, "reconstructed"]:
 
 def see(observation: Observation, scales: Scales) -> Seen:
     """Every server's own view of an observation."""
-    servers = observation.acting.shape[0]
-    own = observation.visible & (observation.host == jnp.arange(servers)[:, None])
+    user, own = own_first(observation)
     columns = (jnp.ones_like(observation.gain), *request_columns(observation, scales))
-    rows = [jnp.where(own, column, 0) for column in columns]
-    return Seen(jnp.concatenate([*rows, remaining(observation, scales)], axis=1), own)
+    rows = [jnp.where(own, column[user], 0) for column in columns]
+    return Seen(
+        jnp.concatenate([*rows, _from_itself(remaining(observation, scales))], 1), user, own
+    )
+
+
+def own_first(
+    observation: Observation,
+) -> tuple[Int[Array, "servers rows"], Bool[Array, "servers rows"]]:
+    """Each server's order of all users, and which rows are its own: these first, the most work first."""
+    servers = observation.acting.shape[0]
+    hosted = observation.visible & (observation.host == jnp.arange(servers)[:, None])
+    user = jnp.argsort(jnp.where(hosted, -observation.requests.cycles, jnp.inf), axis=1)
+    return user, jnp.take_along_axis(hosted, user, axis=1)
+
+
+def _from_itself(table: Float[Array, "servers servers"]) -> Float[Array, "servers servers"]:
+    """Each row begun at its own server's column."""
+    servers = jnp.arange(table.shape[0])
+    return jnp.take_along_axis(table, (servers[:, None] + servers) % table.shape[0], axis=1)
 
 
 def request_columns(observation: Observation, scales: Scales) -> tuple[Float[Array, "users"], ...]:

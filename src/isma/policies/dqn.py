@@ -1,4 +1,8 @@
-"""DQN, the paper's baseline, extended to several users: one request at a time (section IV.B)."""
+"""DQN, the paper's baseline, extended to several users: one request at a time (section IV.B).
+
+In two readings (docs/decisions/0032): by default a request is decided on with what its server has
+chosen earlier in the round; in the literal one it is decided on by itself.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,13 +33,16 @@ class DqnFrame:
     num_servers: int
     width: int
     """Units of the hidden layers."""
+    literal: bool = False
+    """Whether nothing is seen of the round: a request by itself."""
 
     kind: str = field(default="dqn", init=False)
 
     @property
     def inputs(self) -> int:
         """Length of what the network reads."""
-        return sight.request_size(self.num_servers) + 2 * self.num_servers
+        round_size = 0 if self.literal else 2 * self.num_servers
+        return sight.request_size(self.num_servers) + round_size
 
     def make(self, key: PRNGKeyArray) -> Mlp:
         """A network with random weights and two hidden layers."""
@@ -51,6 +58,8 @@ class Dqn(TakesTurns):
     explore: Float[Array, ""]
     """Chance of a random action, ε; 0 but in training."""
     num_servers: int = eqx.field(static=True)
+    literal: bool = eqx.field(static=True, default=False)
+    """Whether nothing is seen of the round."""
 
     def init(
         self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
@@ -74,7 +83,7 @@ class Dqn(TakesTurns):
         view = sight.request_alone(observation, self.scales)
 
         def choose(user: Int[Array, ""], asked: Asked, key: PRNGKeyArray) -> Choice:
-            value = self.network(network_input(view[user], asked))
+            value = self.network(network_input(view[user], asked, self.literal))
             if_key, which_key = jax.random.split(key)
             anything = randomness.whole(which_key, (), 0, value.shape[0])
             explores = randomness.uniform(if_key) < self.explore
@@ -86,13 +95,13 @@ class Dqn(TakesTurns):
 
 
 def network_input(
-    view: Float[Array, "*rows columns"], asked: Asked
+    view: Float[Array, "*rows columns"], asked: Asked, literal: bool
 ) -> Float[Array, "*rows inputs"]:
-    """The request, and what was already chosen in this round."""
-    return jnp.concatenate([view, *asked.scaled], axis=-1)
+    """The request, and unless `literal` the choices so far in its round."""
+    return view if literal else jnp.concatenate([view, *asked.scaled], axis=-1)
 
 
 def load(checkpoint: Path) -> Dqn:
     """The trained policy in that file. Raises CheckpointError."""
     frame, network, scales = weights.load(checkpoint, "dqn", DqnFrame)
-    return Dqn(network, scales, jnp.zeros(()), frame.num_servers)
+    return Dqn(network, scales, jnp.zeros(()), frame.num_servers, frame.literal)

@@ -1,50 +1,43 @@
 """The paper's algorithm: a latent space model of each server's view, searched by cross-entropy."""
 
-from typing import NamedTuple
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray
 
-from isma import randomness
-from isma.contract import Action, Memory, Observation, Policy
+from isma.contract import Action, Memory, Observation
 from isma.errors import PolicyError
 from isma.model import vectors
+from isma.model.elbo import mean_over
 from isma.model.latent import Carry, LatentModel
 from isma.model.vectors import Scales
 from isma.planning import action_code
 from isma.planning.action_code import Coded
-from isma.planning.cross_entropy import Budget, Searched, search
-from isma.when import when
-from isma.world.scenario import Scenario, Visibility
+from isma.planning.cross_entropy import Searched
+from isma.policies.planner import Decided, Planner, Search, refuse_alone
+from isma.world.scenario import Scenario
 
 
 class Belief(eqx.Module):
-    """What a server remembers from one decision to the next; the paper's o_{<τ} and A_{<τ}."""
+    """A server's memory from one period to the next; the paper's o_{<τ} and A_{<τ}."""
 
     carry: Carry
     action: Float[Array, "*servers action"]
     """The action A_{τ-1}, as the model reads it."""
 
 
-class _Decided(NamedTuple):
-    belief: Belief
-    action: Coded
+class View(eqx.Module):
+    """One server's view at a decision."""
+
+    vector: Float[Array, "*servers observation"]
+    own: Bool[Array, "*servers rows"]
+    due: Bool[Array, "*servers"]
+    key: Key[Array, "*servers"]
+    model: LatentModel | None
+    """The server's own model, where every server has one."""
 
 
-class _View(NamedTuple):
-    """One server at a decision."""
-
-    vector: Float[Array, "observation"]
-    own: Bool[Array, "users"]
-    takes: Bool[Array, "users"]
-    """Own users whose action takes effect."""
-    due: Bool[Array, ""]
-    key: PRNGKeyArray
-
-
-class LatentPlanner(Policy):
+class LatentPlanner(Planner):
     """iSMA: infers the hidden state from what a server has seen, and plans in imagined futures.
 
     Each acting server searches action sequences for all its users at once, and carries out the
@@ -52,27 +45,19 @@ class LatentPlanner(Policy):
     it is the paper's SLSM- and DLSM-based approach.
     """
 
+    num_users: int = eqx.field(static=True)
+    num_servers: int = eqx.field(static=True)
     model: LatentModel
     """Shared by all servers, or with a leading axis of servers."""
     scales: Scales
-    budget: Budget
-    noise_std: Float[Array, ""]
-    """Standard deviation of what is added to the chosen code, to explore in training."""
-    num_users: int = eqx.field(static=True)
-    num_servers: int = eqx.field(static=True)
     separate: bool = eqx.field(static=True, default=False)
     """Whether every server has a model of its own."""
-    discount: float = eqx.field(static=True, default=0.99)
-    """γ of equation (9)."""
 
     def init(
         self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
     ) -> Memory:
         """Nothing seen yet. Raises PolicyError for a world that the model is not for."""
-        if scenario.visibility is Visibility.USER:
-            raise PolicyError(
-                "this policy plans for a server's users together: visibility must be server, got user"
-            )
+        refuse_alone(scenario)
         if (num_users, num_servers) != (self.num_users, self.num_servers):
             raise PolicyError(
                 f"this model is for {self.num_users} users and {self.num_servers} servers, and "
@@ -90,125 +75,50 @@ class LatentPlanner(Policy):
     ) -> tuple[Action, Memory]:
         """Let every acting server plan for its own users."""
         seen = vectors.see(observation, self.scales)
-        views = _View(
-            seen.vector,
-            seen.own,
-            takes=seen.own & observation.decides,
-            due=observation.due,
-            key=jax.random.split(key, self.num_servers),
-        )
-        shape = (self.num_servers, self.num_users)
-        nobody = Coded(jnp.zeros(shape, jnp.int32), jnp.zeros(shape), jnp.zeros(shape))
-        model_axes = eqx.if_array(0) if self.separate else None
-        decided = eqx.filter_vmap(_act_if, in_axes=(0, 0, 0, model_axes, None, None))(
-            observation.acting,
-            _Decided(memory.per_server, nobody),
-            views,
-            self.model,
-            self.noise_std,
-            self._settings,
-        )
-        return self._action(observation, decided.action), Memory(decided.belief, None)
+        arrays = eqx.filter(self.model, eqx.is_array)
+        own_model, shared = (arrays, None) if self.separate else (None, arrays)
+        keys = jax.random.split(key, self.num_servers)
+        view = View(seen.vector, seen.own, observation.due, keys, own_model)
+        decided = self.decide_each(observation, memory.per_server, view, shared)
+        action = self.as_action(observation, decided.action, seen.user)
+        return action, Memory(decided.memory, None)
 
-    @property
-    def _settings(self) -> "_Settings":
-        return _Settings(self.budget, self.num_servers, self.discount)
+    def decide(self, before: Decided, seen: View, shared: LatentModel | None) -> Decided:
+        """Infer, plan, and remember what was done.
 
-    def _action(self, observation: Observation, action: Coded) -> Action:
-        """The rows of each user's own host."""
-        users = jnp.arange(self.num_users)
-        mine = jax.tree.map(lambda column: column[observation.host, users], action)
-        no_price = jnp.zeros_like(observation.infrastructure.server_hz)
-        return Action(mine.server, mine.offload_ratio, mine.cpu_share, no_price)
-
-
-class _Settings(eqx.Module):
-    budget: Budget
-    num_servers: int = eqx.field(static=True)
-    discount: float = eqx.field(static=True)
+        A newcomer between two periods is decided for on a belief that is not kept: one latent step
+        is one period.
+        """
+        static = eqx.filter(self.model, eqx.is_array, inverse=True)
+        arrays = seen.model if shared is None else shared
+        assert arrays is not None  # One of the two, by `separate`.
+        model = eqx.combine(arrays, static)
+        observe_key, plan_key, noise_key = jax.random.split(seen.key, 3)
+        old: Belief = before.memory
+        carry, _, _ = model.observe(old.carry, old.action, seen.vector, observe_key)
+        found = plan(self.search, model, carry, seen.own, self.num_servers, plan_key)
+        action = self.search.first_action(found, seen.own, self.num_servers, noise_key)
+        new = Belief(carry, action_code.model_input(action, self.num_servers))
+        kept = jax.tree.map(lambda new, old: jnp.where(seen.due, new, old), new, old)
+        return Decided(kept, action)
 
 
 def plan(
+    search: Search,
     model: LatentModel,
     carry: Carry,
-    own: Bool[Array, "users"],
-    budget: Budget,
+    own: Bool[Array, "rows"],
     num_servers: int,
-    discount: float,
     key: PRNGKeyArray,
 ) -> Searched:
-    """Search the actions of a server's own users by the rewards that the model foretells (9)."""
-    rows = (budget.candidates, own.shape[0], action_code.NUMBERS)
+    """One server's search from its inferred state, by the rewards that the model forecasts (9)."""
 
-    def score(
-        codes: Float[Array, "candidates steps numbers"], key: PRNGKeyArray
-    ) -> Float[Array, "candidates"]:
-        def one(so_far: tuple[Carry, Array], step: tuple[Array, Array, PRNGKeyArray]):
-            believed, total = so_far
-            code, weight, drawn = step
-            coded = action_code.decode(code.reshape(rows), num_servers)
-            action = action_code.model_input(coded, own, num_servers)
-            # All candidates of a pass meet the same draws: they are compared, not their luck.
-            believed = model.imagine(believed, action, drawn, common=True)
-            return (believed, total + weight * model.reward(believed)), None
+    def imagine(
+        believed: Carry, action: Coded, key: PRNGKeyArray
+    ) -> tuple[Carry, Float[Array, "candidates"]]:
+        # All candidates of a pass meet the same draws: they are compared, not their luck.
+        read = action_code.model_input(action, num_servers)
+        believed = model.imagine(believed, read, key, common=True)
+        return believed, mean_over(model.reward(believed), own)
 
-        weights = discount ** jnp.arange(budget.steps)
-        steps = (jnp.moveaxis(codes, 1, 0), weights, jax.random.split(key, budget.steps))
-        # The first step is apart: all candidates start from one belief, which spares products.
-        first = jax.tree.map(lambda leaf: leaf[0], steps)
-        later = jax.tree.map(lambda leaf: leaf[1:], steps)
-        so_far, _ = one((carry, jnp.zeros(budget.candidates)), first)
-        return jax.lax.scan(one, so_far, later)[0][1]
-
-    return search(score, rows[1] * rows[2], budget, key)
-
-
-def _act_if(
-    acting: Bool[Array, ""],
-    before: _Decided,
-    view: _View,
-    model: LatentModel,
-    noise_std: Float[Array, ""],
-    settings: _Settings,
-) -> _Decided:
-    arrays, rest = eqx.partition(model, eqx.is_array)
-
-    def decide(before: _Decided, view: _View, arrays: LatentModel, noise_std: Array) -> _Decided:
-        return _decide(before, view, eqx.combine(arrays, rest), noise_std, settings)
-
-    return when(acting, decide, before, view, arrays, noise_std)
-
-
-def _decide(
-    before: _Decided,
-    view: _View,
-    model: LatentModel,
-    noise_std: Float[Array, ""],
-    settings: _Settings,
-) -> _Decided:
-    """Infer, plan, and remember what was done.
-
-    A newcomer between two periods is decided for on a belief that is not kept: one latent step is
-    one period.
-    """
-    observe_key, plan_key, noise_key = jax.random.split(view.key, 3)
-    old = before.belief
-    carry, _, _ = model.observe(old.carry, old.action, view.vector, observe_key)
-    found = plan(
-        model,
-        carry,
-        view.own,
-        settings.budget,
-        settings.num_servers,
-        settings.discount,
-        plan_key,
-    )
-    code = found.mean[0] + noise_std * randomness.normal(noise_key, found.mean[0].shape)
-    coded = action_code.decode(code.reshape(view.own.shape[0], -1), settings.num_servers)
-    action = action_code.model_input(coded, view.takes, settings.num_servers)
-    unchanged = jnp.tile(~view.takes, action_code.NUMBERS) & ~view.due
-    belief = Belief(
-        carry=jax.tree.map(lambda new, kept: jnp.where(view.due, new, kept), carry, old.carry),
-        action=jnp.where(unchanged, old.action, action),
-    )
-    return _Decided(belief, coded)
+    return search.plan(imagine, carry, own, num_servers, key)

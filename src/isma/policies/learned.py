@@ -1,11 +1,10 @@
 """Learned policies by name: which checkpoint, which budget."""
 
 import re
+from dataclasses import replace
 from functools import partial
 from importlib import resources
 from pathlib import Path
-
-import jax.numpy as jnp
 
 from isma.contract import Policy
 from isma.errors import PolicyError
@@ -18,10 +17,12 @@ from isma.policies import dqn as dqns
 from isma.policies import drac as dracs
 from isma.policies.dwelling import PRIOR_S
 from isma.policies.isma2 import Isma2
+from isma.policies.known_physics import KnownPhysics
 from isma.policies.latent import LatentPlanner
+from isma.policies.planner import Search
 
-BUDGETS = {"default": Budget(64, 4, 10, 8), "paper": PAPER}
-"""`default` is what two cores can run in a comparison; what it gives up is in docs/reproduction."""
+BUDGETS = {"default": Budget(200, 10, 0, 20), "paper": PAPER}
+"""`default` plans one step, as far as an action matters where moves are free (docs/decisions/0031)."""
 
 
 SHIPPED = Path(str(resources.files("isma"))) / "checkpoints" / "paper"
@@ -29,27 +30,68 @@ SHIPPED = Path(str(resources.files("isma"))) / "checkpoints" / "paper"
 _RLSM, _SLSM, _DLSM = (SHIPPED / f"{kind}.safetensors" for kind in Kind)
 ISMA2 = SHIPPED.parent / "isma2.safetensors"
 """Trained in worlds of several presets and of San Francisco (docs/isma2.md)."""
-_DQN, _DRAC = (SHIPPED / f"{name}.safetensors" for name in ("dqn", "drac"))
+_DQN, _DQN_LITERAL, _DRAC = (
+    SHIPPED / f"{name}.safetensors" for name in ("dqn", "dqn-literal", "drac")
+)
 
 
-def isma(checkpoint: Path = _RLSM, budget: str = "default") -> Policy:
-    """The paper's algorithm: the recurrent latent space model, searched by cross-entropy."""
-    return _planner(Kind.RLSM, checkpoint, budget)
+def isma(
+    checkpoint: Path = _RLSM,
+    budget: str = "default",
+    discount: float = 0.99,
+    remote_price_s: float = 0.0,
+) -> Policy:
+    """The paper's algorithm: the recurrent latent space model, searched by cross-entropy.
+
+    `remote_price_s` is ours: seconds of delay charged for a whole CPU requested from another server.
+    """
+    return _planner(Kind.RLSM, checkpoint, budget, discount, remote_price_s)
 
 
-def slsm(checkpoint: Path = _SLSM, budget: str = "default") -> Policy:
+def slsm(
+    checkpoint: Path = _SLSM,
+    budget: str = "default",
+    discount: float = 0.99,
+    remote_price_s: float = 0.0,
+) -> Policy:
     """The paper's SLSM-based approach: only stochastic states."""
-    return _planner(Kind.SLSM, checkpoint, budget)
+    return _planner(Kind.SLSM, checkpoint, budget, discount, remote_price_s)
 
 
-def dlsm(checkpoint: Path = _DLSM, budget: str = "default") -> Policy:
+def dlsm(
+    checkpoint: Path = _DLSM,
+    budget: str = "default",
+    discount: float = 0.99,
+    remote_price_s: float = 0.0,
+) -> Policy:
     """The paper's DLSM-based approach: only deterministic states."""
-    return _planner(Kind.DLSM, checkpoint, budget)
+    return _planner(Kind.DLSM, checkpoint, budget, discount, remote_price_s)
 
 
-def dqn(checkpoint: Path = _DQN) -> Policy:
-    """The paper's DQN-based approach, one request at a time."""
-    return dqns.load(checkpoint)
+def known_physics(
+    budget: str = "default", discount: float = 0.99, remote_price_s: float = 0.0
+) -> Policy:
+    """The same search with equations (1) to (6) as its model: what a perfect one-step model brings."""
+    search = _search(budget, discount, remote_price_s)
+    return KnownPhysics(search)
+
+
+def dqn(
+    checkpoint: Path = _DQN, literal: bool = False, literal_checkpoint: Path = _DQN_LITERAL
+) -> Policy:
+    """The paper's DQN-based approach, one request at a time; `literal` is the reading nearer its words.
+
+    Each reading has a checkpoint of its own. Raises PolicyError for one of the other reading.
+    """
+    path = literal_checkpoint if literal else checkpoint
+    loaded = dqns.load(path)
+    if loaded.literal is not literal:
+        held, wanted = ("with", "without") if loaded.literal else ("without", "with")
+        raise PolicyError(
+            f"dqn: {path} was trained {held} literal=true, and is asked for {wanted} it: name it as "
+            f"{'literal:literal_checkpoint' if loaded.literal else 'checkpoint'}=FILE"
+        )
+    return loaded
 
 
 def drac(checkpoint: Path = _DRAC) -> Policy:
@@ -98,10 +140,18 @@ def budget_of(text: str) -> Budget:
         raise PolicyError(f"budget {text}: {error}") from None
 
 
-def _planner(kind: Kind, checkpoint: Path, budget: str) -> Policy:
-    searched = budget_of(budget)
+def _planner(
+    kind: Kind, checkpoint: Path, budget: str, discount: float, remote_price_s: float
+) -> Policy:
+    search = _search(budget, discount, remote_price_s)
     frame, model, scales = weights.load(checkpoint, kind, partial(Frame, kind))
-    return LatentPlanner(
-        *(model, scales, searched, jnp.asarray(0.0)),
-        *(frame.num_users, frame.num_servers, frame.separate),
-    )
+    search = replace(search, remote_price=remote_price_s / frame.reward_s)
+    return LatentPlanner(search, frame.num_users, frame.num_servers, model, scales, frame.separate)
+
+
+def _search(budget: str, discount: float, remote_price_s: float) -> Search:
+    if not 0 <= discount <= 1:
+        raise PolicyError(f"discount must be from 0 to 1, got {discount:g}")
+    if remote_price_s < 0:
+        raise PolicyError(f"remote_price_s must be 0 or more, got {remote_price_s:g}")
+    return Search(budget_of(budget), discount, remote_price_s)

@@ -17,7 +17,7 @@ from isma.policies.cell_mdp import CellMdp
 from isma.policies.follow import Nearest, Stay, Threshold
 from isma.policies.full_information import FullInformation
 from isma.policies.greedy import Greedy
-from isma.policies.learned import dlsm, dqn, drac, isma, isma2, slsm
+from isma.policies.learned import dlsm, dqn, drac, isma, isma2, known_physics, slsm
 from isma.policies.mdp import Mdp
 from isma.policies.plain import Local, Random
 from isma.policies.price import Price
@@ -47,6 +47,7 @@ LEARNED: dict[str, Callable[..., Policy]] = {
     "dlsm": dlsm,
     "dqn": dqn,
     "drac": drac,
+    "known-physics": known_physics,
 }
 """Policies that need a checkpoint; the package brings one of each for the preset `paper`."""
 
@@ -174,7 +175,9 @@ def _values(name: str, made: Callable[..., Policy], options: list[str]) -> dict[
     }
     for option in options:
         key, equals, text = option.partition("=")
-        if not equals:
+        if not equals and kinds.get(key) is bool:
+            text = "true"
+        elif not equals:
             raise PolicyError(f"policy {name!r}: options are written name=value, got {option!r}")
         if key not in fields:
             raise PolicyError(

@@ -111,8 +111,7 @@ def searched(params: Params, planner: LatentPlanner, moment: Moment) -> tuple[Se
     )
     own = seen.own[moment.server]
     found = eqx.filter_jit(plan)(
-        *(planner.model, carry, own, planner.budget),
-        *(planner.num_servers, planner.discount, plan_key),
+        planner.search, planner.model, carry, own, planner.num_servers, plan_key
     )
     return found, np.asarray(own)
 
@@ -153,12 +152,12 @@ def _study(
     full, most = budgets[last]
     total = sum(number for _, number in budgets.values()) + len(rules) * most
     on_progress("living up to the decisions", done, total)
-    lives = replace(planner, budget=_LIVING)
+    lives = _with_budget(planner, _LIVING)
     params, states = moments(scenario, lives, max(number for _, number in budgets.values()))
     period_s = float(np.max(scenario.servers.decision_period_s))
 
     def worth(label: str, policy: Policy, budget: Budget, number: int, recall: bool) -> Worth:
-        ticks = round(budget.horizon * period_s / scenario.time.tick_s)
+        ticks = round(period_s / scenario.time.tick_s)
         nonlocal done
         code, found_s = sources.of_policy(type(policy)), []
         for at in range(number):
@@ -175,17 +174,21 @@ def _study(
         return Worth(label, budget.latent_steps if recall else 0, np.array(found_s))
 
     found = [
-        worth(name, replace(planner, budget=budget), budget, number, recall=True)
+        worth(name, _with_budget(planner, budget), budget, number, recall=True)
         for name, (budget, number) in budgets.items()
     ]
     ruled = [worth(name, rule, full, most, recall=False) for name, rule in rules.items()]
     on_progress(f"passes of budget {last}", total, total)
-    spent = replace(planner, budget=full)
+    spent = _with_budget(planner, full)
     history = [searched(params, spent, state) for state in states[:_IN_DETAIL]]
     table, passes = _table([*found, *ruled], found[-1]), _passes(history)
     write_atomically(out / "budgets.csv", _csv(table))
     write_atomically(out / "search.csv", _csv(passes))
     return table, _draw(found, ruled, passes, last, out)
+
+
+def _with_budget(planner: LatentPlanner, budget: Budget) -> LatentPlanner:
+    return replace(planner, search=replace(planner.search, budget=budget))
 
 
 def _anew(scenario: Scenario, params: Params, policy: Policy, moment: Moment) -> Moment:

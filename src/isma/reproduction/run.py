@@ -18,7 +18,7 @@ from isma.evaluation.tables import Run, of_policy
 from isma.policies import registry
 from isma.policies.latent import LatentPlanner
 from isma.policies.learned import budget_of
-from isma.reproduction import budgets, fig3, fig4, fig5, fig6, page, plot
+from isma.reproduction import budgets, fig3, fig4, fig5, fig6, page, planner, plot
 from isma.reproduction.claims import Delays
 from isma.reproduction.figure import PaperFigure
 from isma.reproduction.result import Result
@@ -68,14 +68,26 @@ def reproduce(
 def budgets_of(scale: str, out: Path, on_progress: Report = lambda progress: None) -> pd.DataFrame:
     """Set budgets of the planner, on the shipped RLSM, and rules against each other. Raises IsmaError."""
     counts = {name: (budget_of(name), number) for name, number in _scale(scale).budgets.items()}
-    planner = registry.get("isma")
-    assert isinstance(planner, LatentPlanner)
+    isma = registry.get("isma")
+    assert isinstance(isma, LatentPlanner)
 
     def show(label: str, done: int, total: int) -> None:
         on_progress(Progress(label, done, total))
 
     rules = {name: registry.get(name) for name in ("nearest", "price")}
-    return budgets.study(files.load("paper"), planner, counts, rules, out, show)[0]
+    return budgets.study(files.load("paper"), isma, counts, rules, out, show)[0]
+
+
+def planner_study(
+    scale: str, out: Path, on_progress: Report = lambda progress: None
+) -> pd.DataFrame:
+    """Learned and known models by budget, in closed loop. Raises IsmaError."""
+
+    def show(standing: compare.Progress) -> None:
+        label = standing.label.split(":remote")[0]
+        on_progress(Progress(label, standing.done_ticks, standing.total_ticks))
+
+    return planner.study(_scale(scale), out, show)[0]
 
 
 def _scale(name: str) -> Scale:
@@ -86,7 +98,7 @@ def _scale(name: str) -> Scale:
 
 def _figure(name: str) -> PaperFigure:
     if name not in FIGURES:
-        raise RunError(unknown("figure", name, [*FIGURES, "all", "budgets"]))
+        raise RunError(unknown("figure", name, [*FIGURES, "all", "budgets", "planner"]))
     return FIGURES[name]
 
 

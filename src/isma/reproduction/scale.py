@@ -22,6 +22,8 @@ class Scale:
     """Updates of each model's training."""
     options: Mapping[str, Mapping[str, Any]]
     """Options of each model's training."""
+    planner_budgets: tuple[str, ...]
+    """Budgets of learned and known models in closed loop (isma.reproduction.planner)."""
     budgets: Mapping[str, int]
     """Budgets of the planner that are set against each other, and the states that each meets."""
     note: str
@@ -34,14 +36,23 @@ class Scale:
 
 
 _LATENT = ("rlsm", "slsm", "dlsm")
-_FEW = {"random_worlds": 6, "planned_worlds": 1, "held_out_worlds": 6, "periods": 8, "length": 4}
+_FEW = {
+    "random_worlds": 6,
+    "scattered_worlds": 6,
+    "planned_worlds": 2,
+    "test_worlds": 2,
+    "test_every": 100,
+    "periods": 8,
+    "length": 4,
+}
 _TINY = {
     **dict.fromkeys(_LATENT, _FEW),
     "dqn": {"updates": 20, "worlds": 4, "periods": 3},
     "drac": {"epochs": 1, "minibatches": 4, "worlds": 4, "periods": 3},
 }
-_EACH_OF_24 = {"random_worlds": 120, "planned_worlds": 3, "held_out_worlds": 24}
-"""The figures have 24 x values: each is in five of a round's random worlds, and held out once."""
+_EACH_OF_24 = {"random_worlds": 48, "scattered_worlds": 48, "test_worlds": 24}
+"""The figures have 24 x values: each is in four of a round's explored worlds, and tested once."""
+_ONE_STEP = ("32x10x0x4", "100x10x0x10", "200x10x0x20", "400x25x0x40", "1000x20x0x100")
 _BUDGETS = ("16x1x10x4", "64x4x10x8", "200x10x10x20", "400x25x10x40")
 
 SCALES = {
@@ -56,6 +67,7 @@ SCALES = {
             budget="16x1x2x4",
             steps={**dict.fromkeys(_LATENT, 20), "dqn": 20, "drac": 4},
             options=_TINY,
+            planner_budgets=("8x1x0x3", "16x1x0x4"),
             budgets={"8x1x2x3": 2, "16x1x2x4": 2},
             note="shows that everything runs; its figures mean nothing",
         ),
@@ -68,6 +80,7 @@ SCALES = {
             budget="default",
             steps={**dict.fromkeys(_LATENT, 1600), "dqn": 8000, "drac": 1280},
             options=dict.fromkeys(_LATENT, _EACH_OF_24),
+            planner_budgets=_ONE_STEP,
             budgets=dict.fromkeys([*_BUDGETS, "paper"], 64),
             note="for two cores and two and a half hours",
         ),
@@ -80,6 +93,7 @@ SCALES = {
             budget="paper",
             steps={**dict.fromkeys(_LATENT, 12000), "dqn": 24000, "drac": 3840},
             options=dict.fromkeys(_LATENT, _EACH_OF_24),
+            planner_budgets=(*_ONE_STEP, "paper"),
             budgets=dict.fromkeys([*_BUDGETS, "paper"], 64),
             note="the paper's x values, run length and budget; for a GPU",
         ),

@@ -1,6 +1,8 @@
 """Experience: what servers saw, did and got, period by period, from a batch of simulated worlds."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,10 +13,13 @@ from isma import randomness
 from isma.contract import Action, Memory, Observation, Policy
 from isma.errors import ScenarioError
 from isma.model import vectors
-from isma.model.bound import Sequences
+from isma.model.elbo import Sequences
 from isma.model.vectors import Scales
 from isma.planning import action_code
 from isma.planning.action_code import Coded
+from isma.planning.allocation import RATIOS
+from isma.policies import known_physics
+from isma.policies.known_physics import Setting
 from isma.simulator.params import Params, build
 from isma.simulator.state import State, draw, reset
 from isma.simulator.step import step
@@ -51,10 +56,56 @@ class RandomCode(Policy):
         kept = jax.tree.map(choose, _drawn(servers, draw_key), memory.per_server)
         centre, spread = (rows[observation.host] for rows in kept)
         noise = randomness.normal(noise_key, (users, action_code.NUMBERS))
-        coded = action_code.decode(centre + spread * noise, servers)
-        no_price = jnp.zeros(servers)
-        action = Action(coded.server, coded.offload_ratio, coded.cpu_share, no_price)
-        return action, Memory(kept, None)
+        alone = jax.vmap(lambda code: action_code.decode(code[None], jnp.ones(1, bool), servers))
+        coded = jax.tree.map(lambda column: column[:, 0], alone(centre + spread * noise))
+        return _action(observation, coded.server, coded.offload_ratio, coded.cpu_share), Memory(
+            kept, None
+        )
+
+
+class Scattered(Policy):
+    """Every user for itself: it stays or goes anywhere, mostly offloads all, and asks for some share.
+
+    At each decision a server draws how many of its users leave, mostly few, and how much they ask
+    for: what others do at random hides what one's own action brings.
+    """
+
+    whole: float = eqx.field(static=True, default=0.75)
+    """Part of the users that offload all of a task; the others any part of it."""
+    shares: tuple[float, float] = eqx.field(static=True, default=(0.05, 0.7))
+    """Ends of the range of a server's median share, drawn evenly on a logarithmic scale."""
+    share_spread: float = eqx.field(static=True, default=0.8)
+    """Standard deviation of the logarithm of its users' shares."""
+
+    def act(
+        self, memory: Memory, observation: Observation, key: PRNGKeyArray
+    ) -> tuple[Action, Memory]:
+        """Draw the actions."""
+        users, servers = observation.host.shape[0], observation.acting.shape[0]
+        keys = jax.random.split(key, 7)
+        leaving = randomness.uniform(keys[0], (servers,)) ** 3
+        leaves = randomness.uniform(keys[1], (users,)) < leaving[observation.host]
+        step = jnp.where(leaves, randomness.whole(keys[2], (users,), 0, servers), 0)
+        last = len(RATIOS) - 1
+        any_ratio = randomness.whole(keys[3], (users,), 0, last + 1) / last
+        ratio = jnp.where((randomness.uniform(keys[4], (users,)) < self.whole), 1.0, any_ratio)
+        low, high = self.shares
+        median = low * (high / low) ** randomness.uniform(keys[5], (servers,))
+        spread = jnp.exp(self.share_spread * randomness.normal(keys[6], (users,)))
+        share = jnp.clip(median[observation.host] * spread, action_code.LEAST_SHARE, 1)
+        return _action(observation, step, ratio, share), memory
+
+
+def _action(
+    observation: Observation,
+    server: Int[Array, "users"],
+    offload_ratio: Float[Array, "users"],
+    cpu_share: Float[Array, "users"],
+) -> Action:
+    """Actions whose servers are counted from each user's host."""
+    servers = observation.acting.shape[0]
+    target = (observation.host + server) % servers
+    return Action(target, offload_ratio, cpu_share, jnp.zeros(servers))
 
 
 def _drawn(servers: int, key: PRNGKeyArray) -> tuple[Array, Array]:
@@ -65,17 +116,20 @@ def _drawn(servers: int, key: PRNGKeyArray) -> tuple[Array, Array]:
 
 
 class _Record(eqx.Module):
-    """A server's last decision."""
+    """A server's last decision, in the rows of its own view."""
 
     number: Int[Array, "servers"]
-    """How many it has taken at its periods' ends."""
+    """Decisions taken at its periods' ends."""
     vector: Float[Array, "servers observation"]
     action: Float[Array, "servers action"]
-    own: Bool[Array, "servers users"]
+    user: Int[Array, "servers rows"]
+    own: Bool[Array, "servers rows"]
+    known_s: Float[Array, "servers rows"]
+    """Completion times by equations (1) to (6) and F as heard (isma.policies.known_physics)."""
 
 
 class _Recorder(Policy):
-    """A policy whose servers remember, besides, what they last saw and did at a period's end."""
+    """A policy whose servers remember, besides, their last view and action at a period's end."""
 
     policy: Policy
     scales: Scales
@@ -84,11 +138,14 @@ class _Recorder(Policy):
         self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
     ) -> Memory:
         kept = self.policy.init(scenario, num_users, num_servers, key)
+        rows = jnp.zeros((num_servers, num_users))
         nothing = _Record(
             jnp.zeros(num_servers, jnp.int32),
             jnp.zeros((num_servers, vectors.observation_size(num_users, num_servers))),
-            jnp.zeros((num_servers, vectors.action_size(num_users))),
-            jnp.zeros((num_servers, num_users), bool),
+            jnp.zeros((num_servers, vectors.action_size(num_users, num_servers))),
+            rows.astype(jnp.int32),
+            rows.astype(bool),
+            rows,
         )
         return Memory((kept.per_server, nothing), kept.per_user)
 
@@ -97,12 +154,28 @@ class _Recorder(Policy):
     ) -> tuple[Action, Memory]:
         per_server, record = memory.per_server
         action, kept = self.policy.act(Memory(per_server, memory.per_user), observation, key)
+        servers = observation.acting.shape[0]
         seen = vectors.see(observation, self.scales)
-        coded = Coded(action.server, action.offload_ratio, action.cpu_share)
-        done = action_code.model_input(coded, seen.own, observation.acting.shape[0])
-        new = _Record(record.number + 1, seen.vector, done, seen.own)
+        setting = known_physics.settings(observation, seen.user)
+        each = jax.vmap(partial(_recorded, action, servers))
+        done, known_s = each(jnp.arange(servers), setting, seen.user, seen.own)
+        new = _Record(record.number + 1, seen.vector, done, seen.user, seen.own, known_s)
         record = choose(observation.due, new, record)
         return action, Memory((kept.per_server, record), kept.per_user)
+
+
+def _recorded(
+    action: Action,
+    servers: int,
+    server: Int[Array, ""],
+    setting: Setting,
+    user: Int[Array, "rows"],
+    own: Bool[Array, "rows"],
+) -> tuple[Float[Array, "action"], Float[Array, "rows"]]:
+    """One server's action as a model reads it, and its users' completion times as physics has them."""
+    target = (action.server[user] - server) % servers
+    coded = Coded(target, action.offload_ratio[user], action.cpu_share[user]).of(own)
+    return action_code.model_input(coded, servers), known_physics.times_s(setting, coded)
 
 
 class _Sums(eqx.Module):
@@ -112,15 +185,24 @@ class _Sums(eqx.Module):
     tasks: Float[Array, "*servers users"]
 
 
+class Collected(eqx.Module):
+    """Sequences, and what known equations say of the same decisions."""
+
+    sequences: Sequences
+    known_reward: Float[Array, "*rows steps users"]
+    """Rewards of completion times by equations (1) to (6) with other servers' load as last heard."""
+
+
 class _Tape(eqx.Module):
     """Sequences being written, a row a server."""
 
-    sequences: Sequences
+    collected: Collected
     length: Int[Array, "servers"]
     at_decision: _Sums
     """The sums when each server last decided."""
-    own: Bool[Array, "servers users"]
-    """Whom it then decided for."""
+    user: Int[Array, "servers rows"]
+    own: Bool[Array, "servers rows"]
+    """The rows that stood for its users then."""
 
 
 class Worlds(eqx.Module):
@@ -163,16 +245,21 @@ def collect(
     worlds: Worlds,
     policy: Policy,
     scales: Scales,
+    reward_s: float,
     memory: Memory,
     keys: Key[Array, "worlds"],
     num_steps: int,
     num_ticks: Int[Array, ""],
-) -> Sequences:
-    """The first `num_steps` decisions of every server, as rows of worlds and servers."""
-    recorder = _Recorder(policy, scales)
-    return jax.vmap(
-        lambda params, memory, key: _one_world(params, recorder, memory, key, num_steps, num_ticks)
-    )(worlds.params, memory, keys)
+) -> Collected:
+    """The first `num_steps` decisions of every server, as rows of worlds and servers.
+
+    A user's reward is max(0, 1 − t / `reward_s`), t the mean completion time of its tasks through
+    the period that follows, wherever it is hosted.
+    """
+    run = _Run(_Recorder(policy, scales), reward_s, num_steps)
+    return jax.vmap(lambda params, memory, key: _one_world(run, params, memory, key, num_ticks))(
+        worlds.params, memory, keys
+    )
 
 
 def first_memory(
@@ -199,77 +286,94 @@ def ticks_for(scenarios: Sequence[Scenario], num_steps: int) -> Int[Array, ""]:
     return jnp.asarray(round(float(longest) * (num_steps + 1)) + 1)
 
 
+class _Run(NamedTuple):
+    """Everything that all worlds of a collection have in common."""
+
+    recorder: _Recorder
+    reward_s: float
+    num_steps: int
+
+
 def _one_world(
-    params: Params,
-    recorder: _Recorder,
-    memory: Memory,
-    key: PRNGKeyArray,
-    num_steps: int,
-    num_ticks: Int[Array, ""],
-) -> Sequences:
+    run: _Run, params: Params, memory: Memory, key: PRNGKeyArray, num_ticks: Int[Array, ""]
+) -> Collected:
     world_key, run_key = jax.random.split(key)
     state = reset(params, world_key)
     users = jnp.zeros(params.shape.num_users)
-    start = (state, memory, _Sums(users, users), _blank(params, num_steps))
+    start = (state, memory, _Sums(users, users), _blank(params, run.num_steps))
 
     def one_tick(_: Array, carry: tuple[State, Memory, _Sums, _Tape]):
         state, memory, sums, tape = carry
         after, memory, outcome = step(
-            params, recorder, state, memory, draw(params, run_key, state.tick)
+            params, run.recorder, state, memory, draw(params, run_key, state.tick)
         )
-        tape = _write(tape, memory.per_server[1], sums, state)
+        tape = _write(tape, memory.per_server[1], sums, run.reward_s)
         emitted = ~jnp.isnan(outcome.completion_time_s)
         took = jnp.sum(jnp.where(emitted, outcome.completion_time_s, 0), axis=1)
         sums = _Sums(sums.time_s + took, sums.tasks + jnp.sum(emitted, axis=1))
         return after, memory, sums, tape
 
-    return jax.lax.fori_loop(0, num_ticks, one_tick, start)[3].sequences
+    return jax.lax.fori_loop(0, num_ticks, one_tick, start)[3].collected
+
+
+def blank(users: int, servers: int, rows: tuple[int, ...]) -> Sequences:
+    """Sequences of which nothing is written yet; the last of the rows are steps."""
+    return Sequences(
+        observation=jnp.zeros((*rows, vectors.observation_size(users, servers))),
+        action=jnp.zeros((*rows, vectors.action_size(users, servers))),
+        reward=jnp.zeros((*rows, users)),
+        counted=jnp.zeros((*rows, users), bool),
+    )
 
 
 def _blank(params: Params, num_steps: int) -> _Tape:
     users, servers = params.shape.num_users, params.shape.num_servers
     rows = (servers, num_steps)
-    sequences = Sequences(
-        observation=jnp.zeros((*rows, vectors.observation_size(users, servers))),
-        action=jnp.zeros((*rows, vectors.action_size(users))),
-        reward=jnp.zeros(rows),
-        counted=jnp.zeros(rows, bool),
-    )
     none = jnp.zeros((servers, users))
-    return _Tape(sequences, jnp.zeros(servers, jnp.int32), _Sums(none, none), none.astype(bool))
+    user, length = none.astype(jnp.int32), jnp.zeros(servers, jnp.int32)
+    collected = Collected(blank(users, servers, rows), jnp.zeros((*rows, users)))
+    return _Tape(collected, length, _Sums(none, none), user, none.astype(bool))
 
 
-def _write(tape: _Tape, record: _Record, sums: _Sums, state: State) -> _Tape:
+def _write(tape: _Tape, record: _Record, sums: _Sums, reward_s: float) -> _Tape:
     """Note the decisions of this tick, and the rewards of those before them."""
     due = record.number > tape.length
-    servers, steps = tape.sequences.reward.shape
-    reward, counted = _reward(tape, sums, state.requests.deadline_s)
+    servers, steps = tape.collected.known_reward.shape[:2]
+    reward, counted = _reward(tape, sums, reward_s)
     row = jnp.arange(servers)
     # What is not due, or past the end, is written out of range: nowhere.
     now = jnp.where(due, tape.length, steps)
     last = jnp.where(due & (tape.length > 0), tape.length - 1, steps)
     put = lambda old, at, new: old.at[row, at].set(new, mode="drop")  # noqa: E731
-    sequences = tape.sequences
+    sequences, known = tape.collected.sequences, _rewarded(record.known_s, record.own, reward_s)
     return _Tape(
-        Sequences(
-            observation=put(sequences.observation, now, record.vector),
-            action=put(sequences.action, now, record.action),
-            reward=put(sequences.reward, last, reward),
-            counted=put(sequences.counted, last, counted),
+        Collected(
+            Sequences(
+                observation=put(sequences.observation, now, record.vector),
+                action=put(sequences.action, now, record.action),
+                reward=put(sequences.reward, last, reward),
+                counted=put(sequences.counted, last, counted),
+            ),
+            put(tape.collected.known_reward, now, known),
         ),
         length=tape.length + due,
         at_decision=choose(due, sums, tape.at_decision),
+        user=choose(due, record.user, tape.user),
         own=choose(due, record.own, tape.own),
     )
 
 
 def _reward(
-    tape: _Tape, sums: _Sums, local_s: Float[Array, "users"]
-) -> tuple[Float[Array, "servers"], Bool[Array, "servers"]]:
-    """1 − mean(t_i) / mean(t_i wholly local) over the users decided for, wherever they are hosted."""
-    tasks = sums.tasks - tape.at_decision.tasks
-    counts = tape.own & (tasks > 0)
-    mean_s = (sums.time_s - tape.at_decision.time_s) / jnp.maximum(tasks, 1)
-    spent = jnp.sum(jnp.where(counts, mean_s, 0), axis=1)
-    local = jnp.sum(jnp.where(counts, local_s, 0), axis=1)
-    return 1 - spent / jnp.where(local > 0, local, 1), local > 0
+    tape: _Tape, sums: _Sums, reward_s: float
+) -> tuple[Float[Array, "servers rows"], Bool[Array, "servers rows"]]:
+    """Rewards since each server's last decision, in the rows of its view then."""
+    since = jax.tree.map(lambda now, then: now - then, sums, tape.at_decision)
+    rows = jax.tree.map(lambda value: jnp.take_along_axis(value, tape.user, axis=1), since)
+    counted = tape.own & (rows.tasks > 0)
+    return _rewarded(rows.time_s / jnp.maximum(rows.tasks, 1), counted, reward_s), counted
+
+
+def _rewarded(
+    time_s: Float[Array, "servers rows"], counted: Bool[Array, "servers rows"], reward_s: float
+) -> Float[Array, "servers rows"]:
+    return jnp.where(counted, jnp.maximum(0, 1 - time_s / reward_s), 0)

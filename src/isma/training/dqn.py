@@ -15,8 +15,9 @@ from isma.model.layers import Mlp
 from isma.model.vectors import Scales
 from isma.planning import action_grid
 from isma.policies.dqn import Dqn, DqnFrame, network_input
+from isma.training import workload
 from isma.training.collect import spread
-from isma.training.lived import Lived, TestKey, live_in, mean_of
+from isma.training.lived import Lived, TestKey, live_in, mean_of, mean_of_round
 from isma.training.options import at_least, positive, rounds_for, within
 from isma.training.q_learning import QLearning
 from isma.training.ring import Ring, Steps
@@ -57,6 +58,9 @@ class DqnOptions:
     """Part of the training over which ε falls from 1 to that."""
     width: int = 128
     """Units of the hidden layers."""
+    literal: bool = False
+    """Whether requests are decided on by themselves, for the reward that the latent models learn
+    from: one number for all users of a round (docs/decisions/0032)."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
@@ -92,7 +96,7 @@ class DqnLearner:
     def make(cls, scenarios: Sequence[Scenario], options: DqnOptions) -> "DqnLearner":
         """A learner for worlds with these scenarios' servers. Raises ScenarioError."""
         shape = spread(scenarios, 1).params.shape
-        frame = DqnFrame(shape.num_servers, options.width)
+        frame = DqnFrame(shape.num_servers, options.width, options.literal)
         return cls(frame, shape.num_users, tuple(scenarios), options, vectors.scales(scenarios))
 
     def for_steps(self, steps: int) -> "DqnLearner":
@@ -158,18 +162,32 @@ class DqnLearner:
         return max(plan.explore_last, 1 - (1 - plan.explore_last) * number / falling)
 
     def _live(self, network: Mlp, explore: float, key: PRNGKeyArray) -> Lived:
-        policy = Dqn(network, self.scales, jnp.asarray(explore), self.frame.num_servers)
+        policy = Dqn(
+            network, self.scales, jnp.asarray(explore), self.frame.num_servers, self.frame.literal
+        )
         return live_in(self.scenarios, policy, self.options.worlds, self.options.periods, key)
 
     def _steps(self, lived: Lived) -> Steps:
-        """The reward is minus the user's own time, 1 being that of a wholly local task."""
+        """Minus the user's own time as reward, 1 being that of a wholly local task.
+
+        The literal reading has the mean of max(0, 1 − t / T) over the users of a round.
+        """
         turns = lived.turns
+        reward = -lived.own_s / lived.local_s[:, None]
+        if self.options.literal:
+            each = jnp.maximum(0, 1 - lived.own_s / self.reward_s)
+            reward = mean_of_round(each, lived, self.options.worlds)
         return Steps(
-            network_input(turns.view, turns.asked),
+            network_input(turns.view, turns.asked, self.options.literal),
             action_grid.number_of(turns.choice),
-            -lived.own_s / lived.local_s[:, None],
+            reward,
             lived.known,
         )
+
+    @property
+    def reward_s(self) -> float:
+        """Completion time whose reward is 0 in the literal reading."""
+        return workload.reward_s(self.scenarios, self.num_users, self.frame.num_servers)
 
     @property
     def _learning(self) -> QLearning:

@@ -16,12 +16,13 @@ from isma.model import vectors, weights
 from isma.model.actor_critic import ActorCritic
 from isma.model.vectors import Scales
 from isma.policies.drac import Drac, DracFrame
+from isma.training import workload
 from isma.training.collect import spread
 from isma.training.lived import Lived, TestKey, live_in, mean_of
 from isma.training.options import at_least, not_negative, positive, rounds_for, within
 from isma.training.ppo import Ppo, Sequences
 from isma.training.session import Metrics
-from isma.world.scenario import Scenario, Service, Tasks
+from isma.world.scenario import Scenario
 
 
 @dataclass(frozen=True)
@@ -156,10 +157,7 @@ class DracLearner:
     @property
     def _unit_s(self) -> float:
         """What counts as 1 in a reward: one step of the ratio, that is, a tenth of a mean local task."""
-        tasks = [
-            np.mean([_mean_cycles(asked) for asked in s.asked]) / np.mean(s.users.local_hz)
-            for s in self.scenarios
-        ]
+        tasks = [workload.mean_cycles(s) / np.mean(s.users.local_hz) for s in self.scenarios]
         return float(np.mean(tasks)) / 10
 
     @property
@@ -174,10 +172,3 @@ class DracLearner:
             discount=plan.discount,
             trace=plan.trace,
         )
-
-
-def _mean_cycles(asked: Tasks | Service) -> float:
-    if isinstance(asked, Service) and asked.cycles_per_bit is not None:
-        return float(np.mean(asked.data_bits) * np.mean(asked.cycles_per_bit))
-    assert asked.cycles is not None  # validated: one of the two
-    return float(np.mean(asked.cycles))

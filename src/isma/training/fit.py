@@ -1,5 +1,6 @@
 """Fitting a latent model to kept sequences, for one model or one of each server."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -9,28 +10,40 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
-from isma.model.bound import Objective, Sequences, Terms, foretell, negative_bound
+from isma.model.elbo import (
+    Objective,
+    Sequences,
+    Terms,
+    mean_over,
+    negative_bound,
+    one_ahead,
+    several_ahead,
+)
 from isma.model.latent import LatentModel
+from isma.training.collect import Collected
 from isma.training.replay import Replay
 
 SEEN = 5
-"""Decisions that are observed before rewards are foretold."""
+"""Decisions that are observed before rewards are forecast."""
 
 
 class Experience(eqx.Module):
-    """What is fitted: as many sequences of the one as of the other."""
+    """Sequences that a model is fitted to."""
 
     explored: Replay
-    """Random actions."""
+    """Actions at random."""
     planned: Replay
-    """What the planner did; may be empty."""
+    """Actions of the planner, with noise; may be empty."""
+    planned_part: float = eqx.field(static=True)
+    """Part of a batch that is planned, once there is any."""
 
     def sample(self, key: PRNGKeyArray, number: int, steps: int) -> Sequences:
-        """So many sequences of every server, half of them planned if there are any."""
+        """So many sequences of every server."""
         explored_key, planned_key = jax.random.split(key)
         explored = self.explored.sample(explored_key, number, steps)
         planned = self.planned.sample(planned_key, number, steps)
-        wanted = (jnp.arange(number) % 2 == 0) & (self.planned.filled > 0)
+        wanted = jnp.arange(number) < round(self.planned_part * number)
+        wanted = wanted & (self.planned.written > 0)
 
         def choose(one: Array, other: Array) -> Array:
             return jnp.where(wanted.reshape(1, -1, *(1,) * (one.ndim - 2)), one, other)
@@ -57,7 +70,7 @@ class Fitting(eqx.Module):
     @property
     def optimiser(self) -> optax.GradientTransformation:
         """Adam with clipped gradients."""
-        falling = optax.linear_schedule(self.learning_rate, 0.0, self.total_updates)
+        falling = optax.cosine_decay_schedule(self.learning_rate, self.total_updates)
         return optax.chain(optax.clip_by_global_norm(self.clip_norm), optax.adam(falling))
 
     def first(self, model: LatentModel) -> Any:
@@ -82,7 +95,7 @@ class Fitting(eqx.Module):
             sample_key, fit_key = jax.random.split(key)
             batch = experience.sample(sample_key, self.batch, self.length)
             if self.separate:
-                fit_keys = jax.random.split(fit_key, batch.reward.shape[0])
+                fit_keys = jax.random.split(fit_key, batch.counted.shape[0])
                 update = jax.vmap(lambda *each: self._update(rest, *each))
                 arrays, optimiser, terms = update(arrays, optimiser, batch, fit_keys)
                 terms = jax.tree.map(jnp.mean, terms)
@@ -94,38 +107,40 @@ class Fitting(eqx.Module):
         return eqx.combine(arrays, rest), optimiser, jax.tree.map(jnp.mean, terms)
 
     @eqx.filter_jit
-    def held_out(
-        self, model: LatentModel, worlds: Sequences, key: PRNGKeyArray
+    def skill(
+        self, model: LatentModel, worlds: Collected, key: PRNGKeyArray
     ) -> dict[str, Float[Array, ""]]:
-        """The bound on these worlds, and the part of the rewards' variance that is explained there.
+        """How well a model forecasts the rewards of worlds that it was not fitted to.
 
-        `reward_r2`: once the next observation is seen, at all decisions; `foretold_r2`: up to ten and
-        more periods ahead of the first five decisions, with none seen; `last_value_r2`: by the last
-        reward that was got before. The variance is that after the first five, in all three.
+        `user_r2`, `r2`: part of the variance that is explained one step ahead, of each user's reward
+        and of a server's mean; `ahead_r2`: of the latter as many steps ahead as there are, with
+        nothing seen meanwhile; `known_r2`: by equations (1) to (6), one step ahead, calibrated by a
+        straight line; `optimism`: forecast less reward, one step ahead, which a plan has lost in
+        truth; `reward`: the mean reward.
         """
-        bound_key, ahead_key = jax.random.split(key)
-        by_server = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), worlds)
-        which = np.asarray(self.reconstructed)
-
-        def terms_of(model: LatentModel, rows: Sequences) -> Terms:
-            return negative_bound(model, rows, which, self.objective, bound_key)
-
-        def ahead_of(model: LatentModel, rows: Sequences) -> Array:
-            return foretell(model, rows, SEEN, ahead_key)
-
+        batch = worlds.sequences
         axes = eqx.if_array(0) if self.separate else None
-        over = lambda function: eqx.filter_vmap(function, in_axes=(axes, 0))(model, by_server)  # noqa: E731
-        terms, ahead = jax.tree.map(jnp.mean, over(terms_of)), over(ahead_of)
-        known, reward = by_server.counted[..., SEEN - 1 :], by_server.reward[..., SEEN - 1 :]
-        mean = lambda value: jnp.sum(jnp.where(known, value, 0)) / jnp.sum(known)  # noqa: E731
-        variance = mean((reward - mean(reward)) ** 2)
-        last = by_server.reward[..., SEEN - 2, None]
+
+        def forecast(
+            of: Callable[[LatentModel, Sequences], Float[Array, "worlds ahead users"]],
+        ) -> Float[Array, "worlds servers ahead users"]:
+            by_server = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), batch)
+            return jnp.moveaxis(eqx.filter_vmap(of, in_axes=(axes, 0))(model, by_server), 0, 1)
+
+        ahead = forecast(lambda model, rows: one_ahead(model, rows, key))[..., SEEN - 1 :, :]
+        far = forecast(lambda model, rows: several_ahead(model, rows, SEEN, key))[..., :-1, :]
+        counted = batch.counted[..., SEEN - 1 : -1, :]
+        reward = batch.reward[..., SEEN - 1 : -1, :]
+        known = worlds.known_reward[..., SEEN - 1 : -1, :]
+        any_of = jnp.any(counted, axis=-1)
+        means = [mean_over(value, counted) for value in (ahead, reward, known, far)]
         return {
-            "held_out_loss": terms.loss,
-            "held_out_observation": terms.observation,
-            "reward_r2": 1 - 2 * terms.reward / variance,
-            "foretold_r2": 1 - mean((ahead - reward) ** 2) / variance,
-            "last_value_r2": 1 - mean((last - reward) ** 2) / variance,
+            "user_r2": _r2(ahead, reward, counted),
+            "r2": _r2(means[0], means[1], any_of),
+            "ahead_r2": _r2(means[3], means[1], any_of),
+            "known_r2": _correlation(means[2], means[1], any_of) ** 2,
+            "optimism": jnp.mean(means[0] - means[1], where=any_of),
+            "reward": jnp.mean(means[1], where=any_of),
         }
 
     def _update(
@@ -145,3 +160,14 @@ class Fitting(eqx.Module):
         gradient, terms = jax.grad(loss, has_aux=True)(arrays)
         step, optimiser = self.optimiser.update(gradient, optimiser)
         return eqx.apply_updates(arrays, step), optimiser, terms
+
+
+def _r2(found: Array, true: Array, where: Array) -> Float[Array, ""]:
+    variance = jnp.var(true, where=where)
+    return 1 - jnp.mean((found - true) ** 2, where=where) / variance
+
+
+def _correlation(one: Array, other: Array, where: Array) -> Float[Array, ""]:
+    off = [value - jnp.mean(value, where=where) for value in (one, other)]
+    product = jnp.mean(off[0] * off[1], where=where)
+    return product / jnp.sqrt(jnp.var(one, where=where) * jnp.var(other, where=where))

@@ -9,20 +9,31 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray, UInt32
 
 from isma.contract import Policy
 from isma.errors import RunError
 from isma.model import vectors, weights
-from isma.model.bound import Objective, Sequences
+from isma.model.elbo import Objective, Sequences
 from isma.model.frame import Frame
 from isma.model.latent import Kind, LatentModel
 from isma.model.vectors import Scales
 from isma.planning.cross_entropy import Budget
 from isma.policies.latent import LatentPlanner
-from isma.training.collect import RandomCode, collect, first_memory, spread, ticks_for
+from isma.policies.planner import Exploration, Search
+from isma.training import workload
+from isma.training.collect import (
+    Collected,
+    RandomCode,
+    Scattered,
+    blank,
+    collect,
+    first_memory,
+    spread,
+    ticks_for,
+)
 from isma.training.fit import SEEN, Experience, Fitting
-from isma.training.options import at_least, not_negative, positive
+from isma.training.options import at_least, not_negative, positive, within
 from isma.training.replay import Replay
 from isma.training.session import Metrics
 from isma.world.scenario import Scenario
@@ -31,62 +42,78 @@ _ORDER_SEED = 0
 _BLOCK = 20
 """Updates that run as one program, between two words on progress."""
 
-COLLECTING = Budget(candidates=32, iterations=3, horizon=10, elites=6)
+COLLECTING = Budget(candidates=100, iterations=7, horizon=0, elites=12)
 """The planner's budget while collecting."""
+TESTING = Budget(candidates=200, iterations=10, horizon=0, elites=20)
+"""The planner's budget in the worlds that a training is tested in."""
 
 
 @dataclass(frozen=True)
 class LatentOptions:
-    """The model's form, and how much is collected and fitted."""
+    """The model's form, and how much is collected and fitted (docs/decisions/0031)."""
 
-    cells: int = 5
+    cells: int = 1
     """Stacked LSTM cells."""
     separate: bool = False
     """Whether every server gets a model of its own."""
 
-    rounds: int = 12
+    rounds: int = 30
     """Rounds of collecting and fitting; the planner acts from the second one on."""
-    updates: int = 200
+    updates: int = 300
     """Updates in each round."""
-    random_worlds: int = 256
-    """Worlds with random actions in each round, forgotten after it."""
-    planned_worlds: int = 2
-    """Worlds of each later round, decided by the planner with noise, and kept."""
-    held_out_worlds: int = 8
-    """Worlds with random actions that are never trained on."""
-    periods: int = 30
+    random_worlds: int = 24
+    """Worlds of each round with random codes as actions, forgotten after it."""
+    scattered_worlds: int = 72
+    """Worlds of each round in which every user acts by itself at random, forgotten after it."""
+    planned_worlds: int = 6
+    """Worlds of each later round that the planner decides, with noise, and that are kept."""
+    kept_rounds: int = 16
+    """Rounds of planned worlds that are kept; the oldest make room."""
+    planned_part: float = 0.75
+    """Part of a batch that is planned."""
+    test_worlds: int = 4
+    """Worlds that the planner decides without noise, and that are never trained on."""
+    test_every: int = 10
+    """Rounds from one test to the next."""
+    periods: int = 24
     """Decision periods collected in each world."""
-    noise_std: float = 0.3
-    """Noise on the planned code while collecting."""
+    remote_price_s: float = 30.0
+    """Price on shares requested from other servers in half of the planned worlds, in seconds of a
+    user's delay for a whole CPU; the other half is planned without."""
+    reward_s: float = 0.0
+    """Completion time whose reward is 0; with 0 half again the geometric mean of a mean task's time
+    on an equal share of a server and on its user's own CPU."""
     batch: int = 8
     """Sequences of each server in a batch."""
-    length: int = 15
+    length: int = 6
     """Decisions in a sequence."""
     learning_rate: float = 1e-3
-    """Step size of Adam at first; it falls to zero over the training."""
-    clip_norm: float = 100.0
+    """Step size of Adam at first; it falls to zero over the training, by a cosine."""
+    clip_norm: float = 10.0
     """Largest norm of a gradient."""
-    reward_std: float = 3.0
-    """Standard deviation that the first rewards are scaled to: with that of a reward as it is, far
-    below one, unit variance would hide it behind 166 observed numbers."""
-    kl_weight: float = 0.03
-    """Weight of the divergence in the bound: with 1, and unit variance on data in [0, 1], nothing that
-    is seen is worth a nat, and the state holds nothing (docs/readings.md)."""
+    reward_weight: float = 100.0
+    """Inverse variance of a user's reward, beside 1 of each observed number."""
+    mean_weight: float = 1.0
+    """Weight of the error of a server's mean reward beside that of each user's."""
+    kl_weight: float = 0.001
+    """Weight of the divergence in the bound."""
     free_nats: float = 0.0
     """Divergence that costs nothing, in nats a step."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
-        counts = ("cells", "rounds", "updates", "random_worlds", "planned_worlds")
-        at_least(self, 1, *counts, "held_out_worlds", "batch")
-        positive(self, "learning_rate", "clip_norm", "reward_std")
-        not_negative(self, "noise_std", "kl_weight", "free_nats")
+        counts = ("cells", "rounds", "updates", "random_worlds", "scattered_worlds", "batch")
+        at_least(self, 1, *counts, "kept_rounds", "test_worlds", "test_every")
+        at_least(self, 2, "planned_worlds")
+        positive(self, "learning_rate", "clip_norm", "reward_weight")
+        not_negative(self, "kl_weight", "free_nats", "mean_weight", "remote_price_s", "reward_s")
+        within(self, 0, 1, "planned_part")
         if not 2 <= self.length <= self.periods:
             raise ValueError(
                 f"length must be at least 2 and at most periods ({self.periods}), got {self.length}"
             )
-        if self.periods <= SEEN:
-            raise ValueError(f"periods must be above {SEEN}, got {self.periods}")
+        if self.periods <= SEEN + 1:
+            raise ValueError(f"periods must be above {SEEN + 1}, got {self.periods}")
 
 
 class LatentState(eqx.Module):
@@ -95,11 +122,8 @@ class LatentState(eqx.Module):
     model: LatentModel
     optimiser: Any
     planned: Replay
-    held_out: Sequences
-    """Worlds that are never trained on."""
-    reward_mean: Float[Array, ""]
-    """Of the first random worlds; rewards are kept less this, over `reward_unit`."""
-    reward_unit: Float[Array, ""]
+    test_key: UInt32[Array, "words"]
+    """The key of the worlds that the training is tested in."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +145,8 @@ class LatentLearner:
         """A learner for worlds of these scenarios' size. Raises ScenarioError."""
         shape = spread(scenarios, 1).params.shape
         sizes = (shape.num_users, shape.num_servers, options.cells)
-        frame = Frame(kind, *sizes, options.separate)
+        reward_s = options.reward_s or workload.reward_s(scenarios, *sizes[:2])
+        frame = Frame(kind, *sizes, options.separate, reward_s)
         return cls(frame, tuple(scenarios), options, vectors.scales(scenarios))
 
     def for_steps(self, steps: int) -> "LatentLearner":
@@ -143,15 +168,14 @@ class LatentLearner:
         return self.options.updates
 
     def start(self, key: PRNGKeyArray) -> LatentState:
-        """Random weights and no experience, but for what is held out."""
-        model_key, held_out_key = jax.random.split(key)
+        """Random weights and no experience."""
+        model_key, test_key = jax.random.split(key)
         model, plan = self.frame.make(model_key), self.options
-        raw = self._collect(RandomCode(), self._scenarios(plan.held_out_worlds), held_out_key)
-        mean = jnp.mean(raw.reward, where=raw.counted)
-        unit = jnp.std(raw.reward, where=raw.counted) / plan.reward_std
-        planned = Replay.blank(max(1, plan.rounds - 1) * plan.planned_worlds, raw)
-        optimiser = self._fitting.first(model)
-        return LatentState(model, optimiser, planned, _scaled(raw, mean, unit), mean, unit)
+        users, servers = self.frame.num_users, self.frame.num_servers
+        like = blank(users, servers, (servers, plan.periods))
+        worlds = plan.kept_rounds * plan.planned_worlds
+        room = Replay.blank(worlds, jax.tree.map(lambda leaf: leaf[None], like))
+        return LatentState(model, self._fitting.first(model), room, jax.random.key_data(test_key))
 
     def advance(
         self,
@@ -161,36 +185,43 @@ class LatentLearner:
         on_steps: Callable[[int], None],
     ) -> tuple[LatentState, Metrics]:
         """Collect with what is known so far, then fit."""
-        explore_key, plan_key, fit_key, test_key = jax.random.split(key, 4)
-        plan, fitting = self.options, self._fitting
-        scale = lambda raw: _scaled(raw, state.reward_mean, state.reward_unit)  # noqa: E731
-        found = self._collect(RandomCode(), self._scenarios(plan.random_worlds), explore_key)
-        explored, planned = Replay.of(scale(found)), state.planned
+        explore_key, plan_key, fit_key = jax.random.split(key, 3)
+        plan, fitting, planned = self.options, self._fitting, state.planned
+        explored = Replay.of(self._explored(explore_key))
+        metrics: dict[str, Array] = {}
         if number > 0:
-            these = self._scenarios(plan.planned_worlds, number)
-            found = self._collect(self._explorer(state.model), these, plan_key)
-            planned = planned.add(scale(found))
-        experience = Experience(explored, planned)
+            found = self._planned(state.model, number, plan_key)
+            planned = planned.add(found)
+            metrics["planned_reward"] = jnp.mean(found.mean_reward, where=found.known)
+        experience = Experience(explored, planned, plan.planned_part)
         model, optimiser, terms = state.model, state.optimiser, None
         keys = jax.random.split(fit_key, plan.updates)
         for done in range(0, plan.updates, _BLOCK):
             some = keys[done : done + _BLOCK]
             model, optimiser, terms = fitting.updates(model, optimiser, experience, some)
             on_steps(min(done + _BLOCK, plan.updates))
-        metrics = {
-            "collected_reward": jnp.mean(found.reward, where=found.counted),
-            **(terms._asdict() if terms is not None else {}),
-        }
-        state = eqx.tree_at(
-            lambda s: (s.model, s.optimiser, s.planned), state, (model, optimiser, planned)
-        )
-        known = {name: float(value) for name, value in metrics.items()}
-        return state, {**known, **self.held_out(state, test_key)}
+        metrics |= terms._asdict() if terms is not None else {}
+        state = LatentState(model, optimiser, planned, state.test_key)
+        if (number + 1) % plan.test_every == 0 or number == self.rounds - 1:
+            metrics |= self.tested(state)
+        return state, {name: float(value) for name, value in metrics.items()}
 
-    def held_out(self, state: LatentState, key: PRNGKeyArray) -> Metrics:
-        """How well the model does on worlds that it is never trained on."""
-        found = self._fitting.held_out(state.model, state.held_out, key)
-        return {name: float(value) for name, value in found.items()}
+    def tested(self, state: LatentState) -> dict[str, Array]:
+        """Skill of the model's forecasts in worlds that it is never trained on, by whose actions.
+
+        `random_*`: random codes; `plan_*`: its own plans, with more search than when collecting,
+        no noise and no price; `plan_mean_s` is what their users' tasks take on average.
+        """
+        key = jax.random.wrap_key_data(state.test_key)
+        keys, test = jax.random.split(key, 3), self._scenarios(self.options.test_worlds)
+        planner = self._planner(state.model, Search(TESTING))
+        policies = {"random": RandomCode(), "plan": planner}
+        metrics: dict[str, Array] = {}
+        for (name, policy), one in zip(policies.items(), keys, strict=False):
+            found = self._fitting.skill(state.model, self._collect(policy, test, one), keys[2])
+            metrics |= {f"{name}_{measure}": value for measure, value in found.items()}
+        metrics["plan_mean_s"] = self.frame.reward_s * (1 - metrics["plan_reward"])
+        return metrics
 
     def finish(self, state: LatentState, out: Path, about: Mapping[str, Any]) -> Path:
         """Write the weights for the policy that plans with them."""
@@ -198,13 +229,36 @@ class LatentLearner:
         weights.save(path, self.frame, state.model, self.scales, about)
         return path
 
-    def _explorer(self, model: LatentModel) -> Policy:
-        noise = jnp.asarray(self.options.noise_std)
+    def _explored(self, key: PRNGKeyArray) -> Sequences:
+        """Worlds with random actions of two kinds."""
+        plan = self.options
+        kinds = ((RandomCode(), plan.random_worlds), (Scattered(), plan.scattered_worlds))
+        return self._several([(one, self._scenarios(worlds)) for one, worlds in kinds], key)
+
+    def _planned(self, model: LatentModel, turn: int, key: PRNGKeyArray) -> Sequences:
+        """Worlds that the planner decides with noise, half of them with a price on remote shares."""
+        worlds = self._scenarios(self.options.planned_worlds, turn)
+        half, price = len(worlds) // 2, self.options.remote_price_s / self.frame.reward_s
+        plain = Search(COLLECTING, exploration=Exploration())
+        priced = replace(plain, remote_price=price)
+        halves = ((plain, worlds[:half]), (priced, worlds[half:]))
+        return self._several([(self._planner(model, one), some) for one, some in halves], key)
+
+    def _several(
+        self, policies: Sequence[tuple[Policy, Sequence[Scenario]]], key: PRNGKeyArray
+    ) -> Sequences:
+        """Worlds of several policies, one policy's after another's."""
+        keys = jax.random.split(key, len(policies))
+        found = [
+            self._collect(policy, scenarios, one).sequences
+            for (policy, scenarios), one in zip(policies, keys, strict=True)
+        ]
+        return jax.tree.map(lambda *parts: jnp.concatenate(parts), *found)
+
+    def _planner(self, model: LatentModel, search: Search) -> LatentPlanner:
         frame = self.frame
-        return LatentPlanner(
-            *(model, self.scales, COLLECTING, noise),
-            *(frame.num_users, frame.num_servers, frame.separate),
-        )
+        sizes = frame.num_users, frame.num_servers
+        return LatentPlanner(search, *sizes, model, self.scales, frame.separate)
 
     def _scenarios(self, worlds: int, turn: int = 0) -> list[Scenario]:
         """One for each world, from one turn to the next: all in turn, and each few spread over all."""
@@ -214,7 +268,7 @@ class LatentLearner:
 
     def _collect(
         self, policy: Policy, scenarios: Sequence[Scenario], key: PRNGKeyArray
-    ) -> Sequences:
+    ) -> Collected:
         number = len(scenarios)
         worlds = spread(scenarios, number)
         memory_key, world_key = jax.random.split(key)
@@ -222,7 +276,8 @@ class LatentLearner:
         memory = first_memory(policy, self.scales, scenarios[0], worlds, firsts)
         periods = self.options.periods
         ticks = ticks_for(scenarios, periods)
-        return collect(worlds, policy, self.scales, memory, keys, periods, ticks)
+        given = (worlds, policy, self.scales, self.frame.reward_s)
+        return collect(*given, memory, keys, periods, ticks)
 
     @property
     def _fitting(self) -> Fitting:
@@ -234,9 +289,7 @@ class LatentLearner:
             clip_norm=plan.clip_norm,
             reconstructed=tuple(which.tolist()),
             separate=frame.separate,
-            objective=Objective(plan.free_nats, plan.kl_weight),
+            objective=Objective(
+                plan.kl_weight, plan.free_nats, plan.reward_weight, plan.mean_weight
+            ),
         )
-
-
-def _scaled(raw: Sequences, mean: Float[Array, ""], unit: Float[Array, ""]) -> Sequences:
-    return eqx.tree_at(lambda s: s.reward, raw, (raw.reward - mean) / unit)

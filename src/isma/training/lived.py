@@ -35,6 +35,8 @@ class Lived(eqx.Module):
     """Whether the next decision is here too, and a task lies between."""
     local_s: Float[Array, "*rows"]
     """Time of the user's task when wholly local."""
+    round: Int[Array, "*rows steps"]
+    """Number of the round of its world in which it was decided: of one server at one tick."""
 
 
 class _Recorder(Policy):
@@ -131,6 +133,22 @@ def live_in(
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), lived)
 
 
+def mean_of_round(
+    each: Float[Array, "rows steps"], lived: Lived, num_worlds: int
+) -> Float[Array, "rows steps"]:
+    """Mean over the decisions of the same round of the same world that something is known of."""
+    rows = lived.round.shape[0]
+    world = jnp.arange(rows)[:, None] * num_worlds // rows
+    _, group = jnp.unique(
+        world * (1 + jnp.max(lived.round)) + lived.round, return_inverse=True, size=lived.round.size
+    )
+    group = group.reshape(lived.round.shape)
+    total = lambda value: jax.ops.segment_sum(  # noqa: E731
+        jnp.where(lived.known, value, 0).ravel(), group.ravel(), lived.round.size
+    )
+    return (total(each) / jnp.maximum(total(jnp.ones_like(each)), 1))[group]
+
+
 def mean_of(each: Float[Array, "rows steps"], known: Bool[Array, "rows steps"]) -> Float[Array, ""]:
     """Mean over the decisions of which something is known."""
     return jnp.sum(jnp.where(known, each, 0)) / jnp.maximum(jnp.sum(known), 1)
@@ -172,7 +190,7 @@ def _one_world(
         after, memory, outcome = step(params, recorder, state, memory, draws)
         _, turns, number = memory.per_user
         decides = number != before
-        tape = _write(tape, decides, turns, sums)
+        tape = _write(tape, decides, turns, sums, state.placement.host + servers * state.tick)
         since = jax.tree.map(lambda total: jnp.where(decides, 0, total), sums)
         sums = since.add(outcome, burden_s(params, after))
         return after, memory, sums, tape
@@ -188,11 +206,18 @@ def _blank(memory: Memory, state: State, num_steps: int) -> _Tape:
     )
     nothing = jnp.zeros(turns.choice.server.shape)
     known = nothing.astype(bool)
-    lived = Lived(turns, nothing, nothing, known, state.requests.deadline_s)
+    rounds = nothing.astype(jnp.int32)
+    lived = Lived(turns, nothing, nothing, known, state.requests.deadline_s, rounds)
     return _Tape(lived, jnp.zeros(nothing.shape[0], jnp.int32))
 
 
-def _write(tape: _Tape, decides: Bool[Array, "users"], turns: Turns, sums: _Sums) -> _Tape:
+def _write(
+    tape: _Tape,
+    decides: Bool[Array, "users"],
+    turns: Turns,
+    sums: _Sums,
+    round: Int[Array, "users"],
+) -> _Tape:
     """Note the decisions of this tick, and what those before them brought."""
     users, steps = tape.lived.known.shape
     user = jnp.arange(users)
@@ -208,6 +233,7 @@ def _write(tape: _Tape, decides: Bool[Array, "users"], turns: Turns, sums: _Sums
             put(lived.burden_s, last, sums.burden_s / jnp.maximum(sums.ticks, 1)),
             put(lived.known, last, sums.tasks > 0),
             lived.local_s,
+            put(lived.round, now, round),
         ),
         length=jnp.minimum(tape.length + decides, steps + 1),
     )

@@ -1,4 +1,4 @@
-"""Kept experience, from which batches of sequences are drawn."""
+"""Kept experience, from which batches of sequences are drawn; the oldest worlds make room."""
 
 import equinox as eqx
 import jax
@@ -6,15 +6,21 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from isma import randomness
-from isma.model.bound import Sequences
+from isma.model.elbo import Sequences
 
 
 class Replay(eqx.Module):
-    """Room for a number of worlds; those beyond `filled` are blank."""
+    """Room for a number of worlds, written in turn."""
 
     kept: Sequences
     """Rows of worlds and servers."""
-    filled: Int[Array, ""]
+    written: Int[Array, ""]
+    """Worlds ever written."""
+
+    @property
+    def filled(self) -> Int[Array, ""]:
+        """Worlds that are kept."""
+        return jnp.minimum(self.written, self.kept.counted.shape[0])
 
     @classmethod
     def blank(cls, capacity: int, like: Sequences) -> "Replay":
@@ -25,17 +31,18 @@ class Replay(eqx.Module):
     @classmethod
     def of(cls, worlds: Sequences) -> "Replay":
         """These worlds and no room for others."""
-        return cls(worlds, jnp.asarray(worlds.reward.shape[0], jnp.int32))
+        return cls(worlds, jnp.asarray(worlds.counted.shape[0], jnp.int32))
 
     def add(self, worlds: Sequences) -> "Replay":
-        """Keep these worlds too."""
-        put = lambda old, new: jax.lax.dynamic_update_slice_in_dim(old, new, self.filled, 0)  # noqa: E731
-        filled = self.filled + worlds.reward.shape[0]
-        return Replay(jax.tree.map(put, self.kept, worlds), filled)
+        """Keep these worlds too, in the place of the oldest where there is no room."""
+        number, room = worlds.counted.shape[0], self.kept.counted.shape[0]
+        place = (self.written + jnp.arange(number)) % room
+        put = lambda old, new: old.at[place].set(new)  # noqa: E731
+        return Replay(jax.tree.map(put, self.kept, worlds), self.written + number)
 
     def sample(self, key: PRNGKeyArray, number: int, steps: int) -> Sequences:
         """So many sequences of every server, of `steps` decisions from anywhere; rows of servers."""
-        _, servers, length = self.kept.reward.shape
+        _, servers, length, _ = self.kept.counted.shape
         world_key, start_key = jax.random.split(key)
         rows = (servers, number)
         world = randomness.whole(world_key, rows, 0, jnp.maximum(self.filled, 1))

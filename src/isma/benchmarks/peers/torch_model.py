@@ -24,8 +24,8 @@ class Rlsm(nn.Module):
         self.std = nn.Linear(sizes.hidden, sizes.latent)
         self.reward = nn.Sequential(
             *(nn.Linear(features, sizes.hidden), nn.ReLU()),
-            *(nn.Linear(sizes.hidden, sizes.reward_hidden), nn.ReLU()),
-            nn.Linear(sizes.reward_hidden, 1),
+            *(nn.Linear(sizes.hidden, sizes.reward_units), nn.ReLU()),
+            *(nn.Linear(sizes.reward_units, max(sizes.reward_units, sizes.users)), nn.ReLU()),
         )
 
     def start(self, *rows: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -42,7 +42,8 @@ class Rlsm(nn.Module):
         features = self.hidden(out[0])
         std = torch.sigmoid(self.std(features)).clamp(min=0.01)
         sample = torch.tanh(self.mean(features)) + std * torch.randn_like(std)
-        reward = self.reward(torch.cat([sample, out[0]], -1))
+        rewards = self.reward(torch.cat([sample, out[0]], -1))[:, : self.sizes.users]
+        reward = rewards.mean(-1, keepdim=True)
         return hidden.transpose(0, 1), cell.transpose(0, 1), sample, reward
 
     def multiply_adds(self) -> int:

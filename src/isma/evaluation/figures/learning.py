@@ -12,11 +12,15 @@ from isma.evaluation.figures.drawing import Drawing, Figure, blank, save
 _PANELS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
     (
         "On worlds never trained on",
-        "part of the rewards' variance that is explained",
-        {"reward_r2": "next observation seen", "foretold_r2": "nothing more seen"},
+        "part of the variance of a server's mean reward, one step ahead",
+        {
+            "plan_r2": "its own plans",
+            "random_r2": "random actions",
+            "plan_known_r2": "its own plans, by equations (1)-(6)",
+        },
     ),
-    ("Negative bound", "nats a decision", {"held_out_loss": "held out", "loss": "trained on"}),
-    ("What was got", "mean reward while collecting", {"collected_reward": "planned, with noise"}),
+    ("Delay of its plans", "mean completion time (s), no noise", {"plan_mean_s": "plans"}),
+    ("Reward", "mean while collecting", {"planned_reward": "planned, with noise"}),
     (
         "What was got",
         "mean completion time (s)",
@@ -61,7 +65,11 @@ def draw(model: str, history: Sequence[Mapping[str, float]], folder: Path) -> Fi
 
 
 def _lines(axes: Axes, names: Mapping[str, str], history: Sequence[Mapping[str, float]]) -> None:
-    looks = ((style.PURPLE, style.SOLID, "o"), (style.ORANGE, style.DASHED, "s"))
+    looks = (
+        (style.PURPLE, style.SOLID, "o"),
+        (style.ORANGE, style.DASHED, "s"),
+        (style.MUTED, style.DASHED, "^"),
+    )
     for (name, label), (colour, dashes, marker) in zip(names.items(), looks, strict=False):
         known = [row for row in history if name in row and math.isfinite(row[name])]
         if known:
