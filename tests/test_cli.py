@@ -83,7 +83,7 @@ MISTAKES = [
     (["scenario", "show", "papr"], "did you mean 'paper'?"),
     (["scenario", "check", "trace.toml"], "trace.parquet"),
     (["scenario", "import", "cabs", "x.csv", "--out", "y.toml"], "cabs"),
-    (["scenario", "import", "csv", "x.csv", "--out", "y.toml", "--columns", "a,b"], "four columns"),
+    (["scenario", "import", "csv", "x.csv", "--out", "y.toml", "--columns", "a,b"], "must name columns as"),
     (["scenario", "import", "csv", "x.csv", "--out", "y.toml", "--start", "noon"], "--start must"),
     (["scenario", "import", "csv", "x.csv", "--out", "y.toml", "--duration", "-1"], "--duration"),
     (["train", "rlms"], "unknown model 'rlms': did you mean 'rlsm'?"),
