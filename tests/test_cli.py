@@ -83,7 +83,10 @@ MISTAKES = [
     (["scenario", "show", "papr"], "did you mean 'paper'?"),
     (["scenario", "check", "trace.toml"], "trace.parquet"),
     (["scenario", "import", "cabs", "x.csv", "--out", "y.toml"], "cabs"),
-    (["scenario", "import", "csv", "x.csv", "--out", "y.toml", "--columns", "a,b"], "must name columns as"),
+    (
+        ["scenario", "import", "csv", "x.csv", "--out", "y.toml", "--columns", "a,b"],
+        "must name columns as",
+    ),
     (["scenario", "import", "csv", "x.csv", "--out", "y.toml", "--start", "noon"], "--start must"),
     (["scenario", "import", "csv", "x.csv", "--out", "y.toml", "--duration", "-1"], "--duration"),
     (["train", "rlms"], "unknown model 'rlms': did you mean 'rlsm'?"),
@@ -166,7 +169,7 @@ DEFAULTS = [
     (["bound"], ["(1)"]),
     (["explain"], ["isma2, price, or else its first", "(its first)"]),
     (["train"], ["the model's", "runs/MODEL-DIGEST"]),
-    (["reproduce"], ["runs/reproduce-SCALE or runs/budgets-SCALE"]),
+    (["reproduce"], ["runs/reproduce-SCALE or runs/FIGURE-SCALE"]),
     (["scenario", "import"], ["the busiest"]),
 ]
 

@@ -71,7 +71,7 @@ def test_two_servers_by_hand() -> None:
     clock, transfer = jnp.array([1.0, 3.0]), jnp.array([[0.0, 1.0], [0.0, 0.0]])
 
     def score(codes: Array, _: PRNGKeyArray) -> Array:
-        coded = action_code.decode(codes.reshape(-1, 2, 3), 2)
+        coded = action_code.decode(codes.reshape(-1, 2, 3), jnp.ones(2, bool), 2)
         alone = coded.server[:, 0] != coded.server[:, 1]
         asked = jnp.sum(coded.cpu_share, axis=1, keepdims=True)
         share = jnp.where(alone[:, None], coded.cpu_share, coded.cpu_share / jnp.maximum(asked, 1))
@@ -80,7 +80,7 @@ def test_two_servers_by_hand() -> None:
 
     budget = Budget(candidates=200, iterations=30, horizon=0, elites=20)
     found = search(score, 6, budget, jax.random.key(1))
-    coded = action_code.decode(found.mean[0].reshape(2, 3), 2)
+    coded = action_code.decode(found.mean[0].reshape(2, 3), jnp.ones(2, bool), 2)
     assert coded.server.tolist() == [0, 1]
     assert np.all(np.asarray(coded.cpu_share) > 0.95)
 

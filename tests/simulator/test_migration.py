@@ -139,15 +139,9 @@ def test_what_a_move_takes(
     state_bits: float, hops: int, dirty_bps: float, stop_bits: float, most: int, kind: Migrating
 ) -> None:
     """Against the rounds one by one; and copying ahead never stops a service for longer."""
-    scenario = tiny(
-        {
-            "migration.kind": kind,
-            "dirty_bps": dirty_bps,
-            "stop_bits": stop_bits,
-            "most_rounds": most,
-            "migration.downtime_s": 0.25,
-        }
-    )
+    ahead = {"dirty_bps": dirty_bps, "stop_bits": stop_bits, "most_rounds": most}
+    copies = ahead if kind is Migrating.PRECOPY else {}
+    scenario = tiny({"migration.kind": kind, "migration.downtime_s": 0.25, **copies})
     infrastructure = build(scenario).infrastructure
     cost, rate_bps = infrastructure.migration, float(infrastructure.backhaul_rate_bps)
     assert cost is not None
@@ -181,7 +175,8 @@ def test_what_a_move_takes(
 )
 def test_downtime_adds_up(kind: Migrating, name: str) -> None:
     """What services stood still, and have yet to, is what their moves have cost; and nobody waits else."""
-    scenario = tiny({"migration.kind": kind, "coverage_radius_m": 150, "most_rounds": 3})
+    rounds = {"most_rounds": 3} if kind == "precopy" else {}
+    scenario = tiny({"migration.kind": kind, "coverage_radius_m": 150, **rounds})
     params, policy, key = build(scenario), registry.get(name), jax.random.key(3)
     state = jax.jit(reset)(params, key)
     memory = policy.init(scenario, USERS, 3, key) if name != "nearest" else Memory.none()
