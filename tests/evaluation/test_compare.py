@@ -85,7 +85,7 @@ def test_tables_have_their_columns(finished: Path) -> None:
     names = re.findall(r"`([\w, ]+)`", "".join(re.findall(r"^\| (.*?) \|", described, re.M)))
     named = [name for text in names for name in text.split(", ")]
     assert list(table(finished, "summary.csv").columns) == named
-    assert list(table(finished, "times/decisions.csv").columns) == ["policy", *TIMES, "key"]
+    assert list(table(finished, "times/decisions.csv").columns) == ["policy", *TIMES]
     assert (finished / "config.toml").read_text() == plan_of().dumps()
     assert len((finished / "times" / "cells.jsonl").read_text().splitlines()) == 4
 
@@ -222,6 +222,20 @@ def test_a_digit_of_a_bound_is_not_changed_unnoticed(finished: Path, tmp_path: P
     assert json.loads(path.read_text())["value"] == wrong
     compare(plan_of(), out)
     assert contents(out) == contents(finished)
+
+
+def test_times_are_measured_once_and_not_changed_unnoticed(
+    finished: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = copied(finished, tmp_path)
+    told = (out / "times" / "decisions.csv").read_bytes()
+    (out / "times" / "decisions.csv").write_text("policy,decision_ms_p50\nnearest,1\n")
+    compare(plan_of(), out)
+    assert (out / "times" / "decisions.csv").read_bytes() == told
+    hurt = sorted((out / "times").glob("*.json"))[0]
+    hurt.write_text(re.sub(r"\d\.", "9.", hurt.read_text(), count=1))
+    compare(plan_of(), out)
+    assert [record.args[0] for record in caplog.records] == [hurt]
 
 
 def last_of(plan: Plan, out: Path) -> tuple[int, int]:
