@@ -80,7 +80,7 @@ COLUMNS: Mapping[str, str] = {
     field.name: field.metadata["meaning"] for field in _FIELDS if "heading" not in field.metadata
 }
 """Columns of every run's summary and what they mean."""
-TIMES = ("decision_ms_p50", "decision_ms_p99")
+TIMES: tuple[str, ...] = ("decision_ms_p50", "decision_ms_p99")
 """Those of them that a clock has measured: they stand in a table of their own."""
 BEYOND: Mapping[str, str] = {
     field.name: field.metadata["meaning"] for field in _FIELDS if "heading" in field.metadata
