@@ -103,7 +103,7 @@ def _closure(names: Iterable[str]) -> dict[str, ModuleSpec]:
             continue
         found[name] = spec
         path = Path(spec.origin)
-        waiting += _parsed(path, _first_seen(path, id(spec))).imports(name, _is_package(spec))
+        waiting += _parsed(path, _first_seen(path, spec)).imports(name, _is_package(spec))
         if not _is_isma(path):  # Packages of isma hand names on and do nothing else.
             waiting += [name.rpartition(".")[0] or name, *_held(sys.modules.get(name))]
     return found
@@ -167,7 +167,7 @@ def _parsed(path: Path, content_digest: str) -> _Text:
 
 def _as_imported(name: str, path: Path, spec: ModuleSpec) -> str:
     """A module's digest. Raises PolicyError if people's own code was another when it was imported."""
-    then = _first_seen(path, id(spec))
+    then = _first_seen(path, spec)
     if not _is_isma(path) and name in sys.modules and digest(path.read_bytes()) != then:
         raise PolicyError(
             f"{path} has changed since it was imported: start Python again, so that what runs is the "
@@ -176,10 +176,12 @@ def _as_imported(name: str, path: Path, spec: ModuleSpec) -> str:
     return then
 
 
-@cache
-def _first_seen(path: Path, loaded: int) -> str:
-    """A file's digest when it was first asked for; `loaded` tells apart what was imported anew."""
-    return digest(path.read_bytes())
+def _first_seen(path: Path, spec: ModuleSpec) -> str:
+    """Digest of a file when it was first asked for; kept with what was imported, which a new import replaces."""
+    seen: dict[Path, str] = vars(spec).setdefault("_isma_first_seen", {})
+    if path not in seen:
+        seen[path] = digest(path.read_bytes())
+    return seen[path]
 
 
 def _named_files(text: _Text, path: Path) -> Iterator[tuple[str, Path]]:

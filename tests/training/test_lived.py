@@ -172,5 +172,6 @@ def test_a_round_is_one_servers_at_one_tick() -> None:
     tick, server = number // SERVERS, number % SERVERS
     assert np.all(np.diff(tick, axis=1) > 0)
     assert set(server.ravel()) <= set(range(SERVERS))
-    # Wanderers go from server to server: a user's next round is another server's.
-    assert np.all(server[:, 1:] != server[:, :-1])
+    # Its next round is that of the server to which a wanderer was sent.
+    users = np.arange(USERS)[:, None]
+    np.testing.assert_array_equal(server[:, 1:], (users + np.arange(1, server.shape[1])) % SERVERS)
