@@ -177,7 +177,7 @@ def _as_imported(name: str, path: Path, spec: ModuleSpec) -> str:
 
 
 def _first_seen(path: Path, spec: ModuleSpec) -> str:
-    """Digest of a file when it was first asked for; kept with what was imported, which a new import replaces."""
+    """Digest of a file when first asked for, kept with the import that it was asked for."""
     seen: dict[Path, str] = vars(spec).setdefault("_isma_first_seen", {})
     if path not in seen:
         seen[path] = digest(path.read_bytes())
