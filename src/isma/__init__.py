@@ -1,24 +1,63 @@
 """When, where and how a mobile user's service moves between edge servers."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from isma import interrupts
 
 interrupts.answer()  # Before seconds of imports, in which Ctrl-C may come.
 
-from isma import delay  # noqa: E402
-from isma.api import check_policy, compare, explain, load_scenario, parallel_env  # noqa: E402
 from isma.environments.registration import register  # noqa: E402
-from isma.policies import registry as policies  # noqa: E402
+
+if TYPE_CHECKING:
+    from isma import delay
+    from isma.api import (
+        bound,
+        check_policy,
+        compare,
+        explain,
+        load_scenario,
+        parallel_env,
+        reproduce,
+        train,
+    )
+    from isma.policies import registry
 
 __version__ = "0.1.0"
 __all__ = [
+    "bound",
     "check_policy",
     "compare",
     "delay",
     "explain",
     "load_scenario",
     "parallel_env",
-    "policies",
+    "registry",
+    "reproduce",
+    "train",
 ]
 
-# Gymnasium knows an id once its package has been imported.
+_MODULES = {"registry": "isma.policies.registry"} | {
+    name: f"isma.{name}"
+    for name in (
+        *("api", "bounds", "contract", "delay", "environments", "errors", "evaluation", "model"),
+        *("planning", "policies", "simulator", "training", "units", "world"),
+    )
+}
+"""Modules that are imported when they are first named (PEP 562)."""
+
+
+def __getattr__(name: str) -> Any:  # What it is depends on the name.
+    if name in _MODULES:
+        return import_module(_MODULES[name])
+    if name in __all__:
+        return getattr(import_module("isma.api"), name)
+    raise AttributeError(f"module 'isma' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})
+
+
+# Gymnasium 1 asks no entry points: it knows an id once its package has been imported.
 register()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from isma.environments import NetworkEnv
+from isma.environments.network_env import NetworkEnv
 from isma.evaluation import compare as comparison
 from isma.evaluation import explain as looking
 from isma.evaluation import report, whole_run
@@ -20,7 +20,7 @@ from isma.evaluation.figures import gaps, learning
 from isma.evaluation.plan import Plan
 from isma.evaluation.tables import Run
 from isma.evaluation.until import compare_until
-from isma.policies import registry
+from isma.policies import defaults, registry
 from isma.reproduction import run as reproduction
 from isma.reproduction.result import Result
 from isma.training import models, session
@@ -58,7 +58,7 @@ def compare(
     loaded = _loaded(scenario, varied)
     plan = Plan(
         loaded,
-        tuple(registry.default_for(loaded) if policies is None else policies),
+        tuple(defaults.default_for(loaded) if policies is None else policies),
         tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
         varied,
         p95_limit_s,
@@ -74,7 +74,7 @@ def compare(
 def bound(
     scenario: Scenario | str | Path,
     seeds: int | Iterable[int] = 1,
-    policies: Sequence[str] = whole_run.FEASIBLE,
+    policies: Sequence[str] = defaults.BESIDE_BOUND,
     vary: Mapping[str, Sequence[Any]] | None = None,
     foresight_s: Sequence[float] = (),
     out: str | Path | None = None,

@@ -17,7 +17,7 @@ from isma.planning.allocation import Asked, at, of_servers, offers, split
 from isma.planning.migration import charge_s, delay_s2
 from isma.planning.nearby import by_number, foremost, rows_of, split_again
 from isma.planning.pools import Pools
-from isma.policies import registry
+from isma.policies import defaults, registry
 from isma.policies.base import refuse_large
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
@@ -160,6 +160,6 @@ def test_rows_beyond_the_size_are_left_out() -> None:
 def test_tables_of_all_are_refused_where_they_would_be_too_large() -> None:
     with pytest.raises(PolicyError, match="mdp looks at every server for every user"):
         refuse_large("mdp", 100_000, 1_000)
-    assert "full-information" not in registry.default_for(files.load("metropolis"))
-    assert registry.default_for(files.load("paper")) == registry.DEFAULT
-    assert set(registry.default_for(files.load("highway"))) - set(registry.DEFAULT) == {"isma2"}
+    assert "full-information" not in defaults.default_for(files.load("metropolis"))
+    assert defaults.default_for(files.load("paper")) == defaults.DEFAULT
+    assert set(defaults.default_for(files.load("highway"))) - set(defaults.DEFAULT) == {"isma2"}

@@ -6,7 +6,7 @@ import pytest
 
 from isma.contract import Policy
 from isma.errors import PolicyError
-from isma.policies import registry
+from isma.policies import defaults, registry
 from isma.policies.dqn import Dqn
 from isma.policies.follow import Threshold
 from isma.policies.learned import SHIPPED
@@ -40,8 +40,8 @@ def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_every_name_gives_a_policy() -> None:
-    assert set(registry.RULES) - set(registry.DEFAULT) == {"break-even", "mdp", "cell-mdp"}
-    assert set(registry.DEFAULT) < set(registry.RULES)
+    assert set(registry.RULES) - set(defaults.DEFAULT) == {"break-even", "mdp", "cell-mdp"}
+    assert set(defaults.DEFAULT) < set(registry.RULES)
     for name, kind in registry.RULES.items():
         assert type(registry.get(name)) is kind
     for made in registry.REGISTRY.values():

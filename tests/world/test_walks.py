@@ -8,8 +8,9 @@ import pytest
 
 from isma.errors import ScenarioError
 from isma.world import files, traces
+from isma.world.mobility import NOWHERE
 from isma.world.scenario import Scenario
-from isma.world.walks import NOWHERE, walks
+from isma.world.walks import walks
 
 START = 1_000_000.0
 """UNIX time at which the run on a trace begins."""

@@ -14,7 +14,8 @@ from rich.table import Table
 from isma import api
 from isma.cli.terminal import ScenarioArgument, SetOption, bar, named, overrides_of, seeds_of
 from isma.errors import RunError
-from isma.evaluation.whole_run import FEASIBLE, Reach, at_points, best_of, closed
+from isma.evaluation.whole_run import Reach, at_points, best_of, closed
+from isma.policies.defaults import BESIDE_BOUND
 from isma.world import files
 from isma.world.vary import vary_from
 
@@ -31,7 +32,7 @@ def bound(
         str | None,
         typer.Option(
             help="what to compare with, names separated by commas",
-            show_default=", ".join(FEASIBLE),
+            show_default=", ".join(BESIDE_BOUND),
         ),
     ] = None,
     foresight: Annotated[
@@ -55,7 +56,7 @@ def bound(
     again = files.run_table(scenario) or {}
     varied = vary_from(vary) if vary else again.get("vary", {})
     loaded = files.load(scenario, overrides_of(set_), varied)
-    names = named(policies, again, scenario) or list(FEASIBLE)
+    names = named(policies, again, scenario) or list(BESIDE_BOUND)
     worlds = seeds_of(seeds) or again.get("seeds", [0])
     rungs = _seconds(foresight)
     with bar(Console(stderr=True)) as shown:

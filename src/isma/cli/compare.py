@@ -1,34 +1,17 @@
 """`isma compare`: simulate, tabulate, draw, explain."""
 
 import re
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from isma import api
-from isma.cli.terminal import (
-    ScenarioArgument,
-    SetOption,
-    bar,
-    named,
-    overrides_of,
-    seconds,
-    seeds_of,
-)
+from isma.cli.terminal import ScenarioArgument, SetOption, named, overrides_of, seconds, seeds_of
 from isma.errors import RunError
-from isma.evaluation.compare import Progress as Standing
-from isma.evaluation.precision import widest
-from isma.evaluation.tables import Point, Run
-from isma.evaluation.until import MOST_SEEDS
-from isma.evaluation.words import findings
-from isma.policies import registry
+from isma.evaluation.precision import MOST_SEEDS
+from isma.policies.defaults import DEFAULT, default_for
 from isma.world import files
-from isma.world.scenario import Scenario
-from isma.world.vary import Vary, vary_from
+from isma.world.vary import vary_from
 
 
 def compare(
@@ -37,7 +20,7 @@ def compare(
         str | None,
         typer.Option(
             help="names separated by commas, with options as threshold:hops=3, or package.module:Class",
-            show_default=f"{', '.join(registry.DEFAULT)}; isma2 besides where moves cost",
+            show_default=f"{', '.join(DEFAULT)}; isma2 besides where moves cost",
         ),
     ] = None,
     seeds: Annotated[
@@ -84,10 +67,13 @@ def compare(
     again = (files.run_table(source) if Path(source).is_file() else None) or {}
     varied = vary_from(vary) if vary else again.get("vary", {})
     loaded = files.load(scenario, overrides_of(set_), varied)
-    names = named(policies, again, str(source)) or list(registry.default_for(loaded))
+    names = named(policies, again, str(source)) or list(default_for(loaded))
     worlds = seeds_of(seeds) or again.get("seeds", list(range(5)))
     limit_s = seconds(p95_limit, "--p95-limit") or again.get("p95_limit_s")
-    _compare(loaded, names, worlds, varied, limit_s, out, _share(until))
+    # What simulates and tabulates is imported once it is known what is asked.
+    from isma.cli.comparison import run_and_print
+
+    run_and_print(loaded, names, worlds, varied, limit_s, out, _share(until))
 
 
 def _share(text: str | None) -> float | None:
@@ -97,76 +83,3 @@ def _share(text: str | None) -> float | None:
     if text is not None and not 0 < value < 1:
         raise RunError(f"--until must be a share between 0 and 1, as 0.5% or 0.005, got {text!r}")
     return value if text is not None else None
-
-
-def _compare(
-    loaded: Scenario,
-    policies: list[str],
-    seeds: list[int],
-    vary: Vary,
-    limit_s: float | None,
-    out: Path | None,
-    until: float | None,
-) -> None:
-    console = Console(stderr=True)
-    last: Standing | None = None
-    with bar(console) as shown:
-        task = shown.add_task("laying out the city", total=None)
-
-        def show(standing: Standing) -> None:
-            nonlocal last
-            last = standing
-            shown.update(
-                task,
-                completed=standing.done_ticks,
-                total=standing.total_ticks,
-                description=standing.label,
-            )
-
-        run = api.compare(loaded, policies, seeds, vary, out, show, limit_s, until)
-    if last is not None:
-        console.print(f"cells: {last.computed} computed, {last.taken_up} taken up", highlight=False)
-    if until is not None:
-        rows = [row for point in run.points for row in run.ranked(point)]
-        half, number = (widest(rows) or ("", 0.0))[1], len(run.config["run"]["seeds"])
-        console.print(f"until {until:.2%}: {half:.2%} with {number} seeds", highlight=False)
-    for point in run.points:
-        _print_summary(run, point)
-    out_console = Console(width=None if sys.stdout.isatty() else 100)
-    for sentence in findings(run):
-        out_console.print(f"- {sentence}", markup=False, highlight=False)
-    out_console.print(
-        f"\n{run.folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True
-    )
-
-
-def _print_summary(run: Run, point: Point) -> None:
-    title = (
-        ", ".join(f"{field} = {value}" for field, value in zip(run.vary, point, strict=True))
-        or run.name
-    )
-    table = Table(title=title, title_justify="left")
-    heads = (
-        "policy",
-        "mean s",
-        "95 % interval",
-        "above best",
-        "p95 s",
-        "moves/user/h",
-        "overload",
-        "above bound",
-    )
-    for head in heads:
-        table.add_column(head, justify="left" if head == "policy" else "right", no_wrap=True)
-    for row in run.standing(point):
-        table.add_row(
-            row.policy + (" (reference)" if row.reference else ""),
-            f"{row.mean_s:.4g}",
-            f"{row.mean_s_low:.4g} .. {row.mean_s_high:.4g}",
-            f"{row.above_best_ratio:+.2%}",
-            f"{row.p95_s:.4g}",
-            f"{row.migrations_per_user_hour:.1f}",
-            f"{row.overload_ratio:.1%}",
-            f"{row.above_bound_ratio:+.2%}",
-        )
-    Console(width=None if sys.stdout.isatty() else 120).print(table)

@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from importlib.metadata import version
 
 import typer
-from jax.errors import JaxRuntimeError
 
 from isma import interrupts
 from isma.errors import IsmaError, ScenarioWarning
@@ -89,7 +88,10 @@ def _told(error: BaseException) -> tuple[int, str]:
             where = f"{error.filename}: " if error.filename else "output or input "
             reason = error.strerror or os.strerror(error.errno or errno.EIO)
             return MISTAKE, f"{where}cannot be written or read: {reason}"
-        case JaxRuntimeError() if "RESOURCE_EXHAUSTED" in str(error):
+        # By name: who asks for help or the version need not wait for jax.
+        case RuntimeError() if type(
+            error
+        ).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" in str(error):
             return (
                 MISTAKE,
                 f"there must be enough memory for this world, and there is not: {_SMALLER}",

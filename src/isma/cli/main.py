@@ -8,17 +8,44 @@ from typing import Annotated
 import typer
 
 from isma import interrupts
-from isma.cli import bench, scenario
-from isma.cli.bound import bound
-from isma.cli.check_policy import check_policy
-from isma.cli.compare import compare
-from isma.cli.explain import explain
+from isma.cli.deferred import Listed, group_of
 from isma.cli.last_resort import guarded
-from isma.cli.reproduce import reproduce
-from isma.cli.train import train
 from isma.errors import RunError
 
+COMMANDS = {
+    "compare": Listed(
+        "isma.cli.compare:compare",
+        "Simulate, tabulate, draw, explain: which policy serves this city's users best, and by how much.",
+    ),
+    "bound": Listed(
+        "isma.cli.bound:bound",
+        "How good anyone could be here: a lower bound of the mean with the whole future known.",
+    ),
+    "explain": Listed(
+        "isma.cli.explain:explain",
+        "Why a service was sent where it was: what each server would have cost, and what came of it.",
+    ),
+    "train": Listed(
+        "isma.cli.train:train",
+        "Train a model by simulation. Interrupted or killed, the same command goes on exactly there.",
+    ),
+    "reproduce": Listed(
+        "isma.cli.reproduce:reproduce",
+        "Run the paper's figures again and judge its claims. Interrupted, the same command goes on.",
+    ),
+    "check-policy": Listed(
+        "isma.cli.check_policy:check_policy",
+        "Try a policy on every rule of the contract: shapes, ranges, determinism, no peeking, memory.",
+    ),
+    "scenario": Listed(
+        "isma.cli.scenario:app", "Look at scenarios, check them, make them from data."
+    ),
+    "bench": Listed("isma.cli.bench:app", "Speed, with a peer beside it in the same run."),
+}
+"""Each is imported when it is called; the help says what its own help begins with."""
+
 app = typer.Typer(
+    cls=group_of(COMMANDS),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -44,15 +71,6 @@ def _options(
 ) -> None:
     """When, where and how a mobile user's service moves between edge servers."""
 
-
-app.command()(compare)
-app.command()(bound)
-app.command()(explain)
-app.command()(train)
-app.command()(reproduce)
-app.command()(check_policy)
-app.add_typer(scenario.app, name="scenario")
-app.add_typer(bench.app, name="bench")
 
 INTERRUPTED = interrupts.STATUS
 TRACEBACK = "--traceback"

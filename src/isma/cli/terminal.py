@@ -15,7 +15,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from isma import units
 from isma.errors import RunError, ScenarioError
-from isma.policies import registry
 from isma.world.vary import scalar
 
 ScenarioArgument = Annotated[str, typer.Argument(help="a preset's name or a TOML file")]
@@ -88,6 +87,8 @@ def policy_names(text: str) -> list[str]:
     Only what is typed here opens the folder to imports, and what is installed comes first: nothing
     that merely lies in a folder runs.
     """
+    from isma.policies import registry  # Not before a command runs: it imports every policy.
+
     names = [name.strip() for name in re.split(r",(?![^\[]*\])", text)]  # No comma of a list's.
     if any(map(registry.is_outside, names)) and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
@@ -101,6 +102,8 @@ def named(typed: str | None, again: Mapping[str, Any], source: str) -> list[str]
     """
     if typed is not None:
         return policy_names(typed)
+    from isma.policies import registry
+
     held = list(again.get("policies", []))
     registry.refuse_outside(held, source, f"if you trust it, type --policies {','.join(held)}")
     return held

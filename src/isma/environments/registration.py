@@ -2,7 +2,7 @@
 
 import gymnasium
 
-from isma.world.files import preset_names
+from isma.world.shipped import preset_names
 
 
 def register() -> None:

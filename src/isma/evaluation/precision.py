@@ -9,6 +9,8 @@ PRECISE = 0.005
 """Half the width of a paired interval that is aimed at, as a share of the mean."""
 FEWEST_SEEDS = 3
 """From fewer the spread of worlds is hardly known, and no number of seeds can be foretold."""
+MOST_SEEDS = 256
+"""Where adding seeds ends all the same."""
 _FAR = 0.6
 
 

@@ -9,12 +9,10 @@ from isma.errors import RunError
 from isma.evaluation import compare
 from isma.evaluation.compare import Report
 from isma.evaluation.plan import Plan
-from isma.evaluation.precision import FEWEST_SEEDS, needed, widest
+from isma.evaluation.precision import FEWEST_SEEDS, MOST_SEEDS, needed, widest
 from isma.evaluation.tables import Run
 from isma.world.scenario import Trace
 
-MOST_SEEDS = 256
-"""Where it ends all the same."""
 _MOST_AT_ONCE = 2.0
 """A first guess comes of few worlds: from it at most so many times as many are run."""
 

@@ -21,12 +21,10 @@ from isma.evaluation.plan import Plan
 from isma.simulator.params import Params, build
 from isma.storage import claimed, write_atomically
 from isma.world import files
-from isma.world.nearby import LARGE, is_large
+from isma.world.scale import LARGE, is_large
 from isma.world.scenario import Scenario
 from isma.world.vary import Point
 
-FEASIBLE = ("price", "full-information")
-"""Policies that say what can be reached."""
 _EFFORT, _CITY_EFFORT = Effort(0, 60, 40), Effort(100, 10, 0)
 """In a city prices for free moves give nearly all of the bound, and those for paths take all the time."""
 

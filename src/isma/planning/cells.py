@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from isma.planning.distance import as_chances
-from isma.world.walks import NOWHERE
+from isma.world.mobility import NOWHERE
 
 _EVERY_TARGET = 16
 """Up to so many servers a service may move to any; beyond, to the near and those on the way."""

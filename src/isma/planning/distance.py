@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from isma.contract import MigrationCost
 from isma.planning.migration import move_between
-from isma.world.walks import NOWHERE
+from isma.world.mobility import NOWHERE
 
 _LAGS = 40
 """How many ages of a host are counted, from one sample to all, evenly in their logarithm."""

@@ -22,7 +22,7 @@ from isma.planning.allocation import (
 from isma.planning.migration import Places, charge_s, downtime_s, mean_wait_s
 from isma.planning.nearby import split_again
 from isma.planning.pools import Pools
-from isma.world.nearby import LARGE, is_large
+from isma.world.scale import LARGE, is_large
 from isma.world.scenario import Visibility
 from isma.world.switches import Migrating
 

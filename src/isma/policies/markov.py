@@ -14,8 +14,6 @@ from isma.planning.cells import Cells, best_hosts, station_chances
 from isma.planning.distance import relative_delay
 from isma.planning.payback import levels_s
 from isma.world.scenario import Scenario
-from isma.world.servers import Network, network
-from isma.world.walks import walks
 
 _LOG = logging.getLogger(__name__)
 
@@ -23,7 +21,9 @@ _LOG = logging.getLogger(__name__)
 class Way(NamedTuple):
     """What going from station to server and from server to server means in a scenario."""
 
-    network: Network
+    hops: Int[np.ndarray, "stations servers"]
+    home: Int[np.ndarray, "servers"]
+    """The station at which each server stands."""
     relative: Float[Array, "distances"]
     """Delay of a move over some hops beside that of one hop, for the mean user."""
 
@@ -45,6 +45,9 @@ class Markov(Policy):
 
     def stations(self, scenario: Scenario, every_s: float) -> Int[np.ndarray, "samples users"]:
         """Walks to count in; a warning where there are none. Raises DataError or ScenarioError."""
+        # Laying out a city takes pandas and scipy, which no policy needs to decide.
+        from isma.world.walks import walks
+
         found = walks(scenario, every_s, self.transitions)
         if not found.size:
             _LOG.warning(
@@ -59,14 +62,15 @@ def cells_along(
     way: Way, station: Int[np.ndarray, "samples users"], every_s: float, horizon_s: float
 ) -> Cells:
     """Where services go in the long run, and what follows, where users walk as those have walked."""
-    hops, home = way.network.hops, way.network.home
-    chances = station_chances(station, len(hops))
+    chances = station_chances(station, len(way.hops))
     numbers = np.asarray(levels_s()), np.asarray(way.relative), chances
-    return best_hosts(*numbers, hops, home, every_s, horizon_s)
+    return best_hosts(*numbers, way.hops, way.home, every_s, horizon_s)
 
 
 def way_of(scenario: Scenario, cost: MigrationCost) -> Way:
     """The network of a scenario in which moves cost something. Raises DataError or ScenarioError."""
+    from isma.world.servers import network
+
     laid = network(scenario)
     relative = relative_delay(
         cost,
@@ -75,4 +79,4 @@ def way_of(scenario: Scenario, cost: MigrationCost) -> Way:
         float(np.mean(scenario.migration.downtime_per_hop_s)),
         int(laid.hops.max()) + 1,
     )
-    return Way(laid, relative)
+    return Way(laid.hops, laid.home, relative)

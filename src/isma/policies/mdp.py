@@ -63,7 +63,7 @@ class Mdp(Markov):
     def _table(
         self, scenario: Scenario, way: Way, period_s: float
     ) -> Int[Array, "levels distances"]:
-        hops = way.network.hops
+        hops = way.hops
         chances = jnp.asarray(transitions(self.stations(scenario, period_s), hops), float)
         numbers = (jnp.asarray(period_s), jnp.asarray(self.horizon_s))
         return best_distances(levels_s(), way.relative[: len(chances)], chances, *numbers)

@@ -21,9 +21,6 @@ from isma.policies.learned import dlsm, dqn, drac, isma, isma2, known_physics, s
 from isma.policies.mdp import Mdp
 from isma.policies.plain import Local, Random
 from isma.policies.price import Price
-from isma.world.nearby import is_large
-from isma.world.scenario import Scenario, Visibility
-from isma.world.switches import Migrating
 
 RULES: dict[str, type[Policy]] = {
     "local": Local,
@@ -52,23 +49,6 @@ LEARNED: dict[str, Callable[..., Policy]] = {
 """Policies that need a checkpoint; the package brings one of each for the preset `paper`."""
 
 REGISTRY: dict[str, Callable[..., Policy]] = {**RULES, **LEARNED}
-
-DEFAULT = tuple(name for name in RULES if name not in ("break-even", "mdp", "cell-mdp"))
-"""What `isma compare` runs where no policies are named and migrations are free: not those that are
-`nearest` by another name there."""
-
-
-def default_for(scenario: Scenario) -> tuple[str, ...]:
-    """What `isma compare` runs in this scenario: `isma2` besides, unless it is `price` there, and no policy
-    that would refuse a city of that size."""
-    names = list(DEFAULT)
-    alone = scenario.visibility is Visibility.USER
-    if scenario.migration.kind is not Migrating.FREE and not alone:
-        names.insert(names.index("price") + 1, "isma2")
-    stations = 0 if scenario.sites.kind == "file" else scenario.sites.count
-    if is_large(scenario.users.count or 0, scenario.servers.count or stations):
-        names.remove("full-information")
-    return tuple(names)
 
 
 def get(name: str) -> Policy:

@@ -4,7 +4,6 @@ import hashlib
 import tomllib
 import warnings
 from collections.abc import Collection, Iterator, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from isma.storage import is_intact
 from isma.world import dependencies, inputs, services
 from isma.world.scenario import Road, Scenario, Service, Steady, Trace
 from isma.world.services import USE
+from isma.world.shipped import PRESETS, preset_names
 
 IMPORTED = {
     "san-francisco": "isma scenario import cabspotting TRACE.tar.gz --sites CELLS.csv "
@@ -30,16 +30,6 @@ COUNT = "count"
 """The field that a section's name may stand for."""
 RUN, SEAL = "run", "sha256"
 """The table of a run's `config.toml` that is not part of its scenario, and the file's digest in it."""
-
-
-def preset_names() -> list[str]:
-    """Names of the presets in the package."""
-    folder = resources.files("isma.world") / "presets"
-    return sorted(
-        entry.name.removesuffix(".toml")
-        for entry in folder.iterdir()
-        if entry.name.endswith(".toml")
-    )
 
 
 def scenario_names() -> list[str]:
@@ -184,7 +174,7 @@ def _read(source: str | Path) -> tuple[str, str, Path]:
     path, name = Path(source), str(source)
     if name in preset_names():
         return (
-            (resources.files("isma.world") / "presets" / f"{name}.toml").read_text(),
+            (PRESETS / f"{name}.toml").read_text(),
             name,
             Path.cwd(),
         )

@@ -8,6 +8,9 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from isma import randomness
 
+NOWHERE = -1
+"""The station of a user whose whereabouts are not known."""
+
 _CANDIDATES = 64
 """Points drawn for each user's start: the chance that none is in a cell of its own is 10^-50."""
 

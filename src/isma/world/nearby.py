@@ -8,19 +8,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from isma.world.backhaul import triangulation
+from isma.world.scale import is_large
 from isma.world.servers import Network
 
 NEAR = 19
 """Servers that are looked at for the users of a station: on a lattice all within two hops."""
-LARGE = 2**19
-"""Users × stations up to which everything is looked at: tables of 2 MB."""
 _EQUAL_HOPS = 0.5
 """Weight in hops of the longest way in metres: metres decide between servers at as many hops."""
-
-
-def is_large(num_users: int, num_stations: int) -> bool:
-    """Whether only what is near is looked at."""
-    return num_users * num_stations > LARGE
 
 
 def servers_near(laid: Network, num_users: int) -> Int[np.ndarray, "stations near"] | None:

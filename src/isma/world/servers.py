@@ -12,8 +12,9 @@ from scipy.spatial.distance import cdist
 from isma.errors import ScenarioError
 from isma.world import backhaul, mobility, sites, splits, traces
 from isma.world.medoids import medoids
+from isma.world.mobility import NOWHERE
 from isma.world.scenario import Scenario, Trace
-from isma.world.walks import NOWHERE, walks
+from isma.world.walks import walks
 
 _EVERY_S = 10.0
 """How often it is looked where users are."""

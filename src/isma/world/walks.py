@@ -14,10 +14,8 @@ from scipy.spatial import KDTree
 from isma import randomness
 from isma.errors import ScenarioError
 from isma.world import mobility, sites, splits, traces
+from isma.world.mobility import NOWHERE
 from isma.world.scenario import Road, Scenario, Steady, Trace
-
-NOWHERE = -1
-"""The station of a user whose whereabouts are not known."""
 
 _USERS = 256
 _SPAN_S = 600.0
