@@ -58,6 +58,7 @@ def imported(monkeypatch: pytest.MonkeyPatch, folder: Path, **size: int) -> None
     assert 'name = "video-analytics"' in text
 
 
+@pytest.mark.slow
 def test_following_pays_less_the_longer_a_move_stops_a_service(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -28,6 +28,7 @@ def learner() -> OutlookLearner:
     return OutlookLearner.make([tiny(COSTLY), tiny({**COSTLY, "latency.per_hop_s": 1.0})], OPTIONS)
 
 
+@pytest.mark.slow
 def test_it_learns_and_one_that_is_stopped_ends_with_the_same_bytes(tmp_path: Path) -> None:
     made = learner()
     assert [len(kind) for kind in made.kinds] == [2]

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 def test_a_day_of_cabs_agrees_with_the_recorded_cells(tmp_path: Path):
     result = import_scenario(
         "cabspotting",
