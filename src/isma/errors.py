@@ -14,9 +14,15 @@ A message states the rule, the value and the way out.
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MOST = 480
+"""Characters of a message."""
+
 
 class IsmaError(Exception):
     """A mistake that the person at the keyboard can mend: printed as one line, never a traceback."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(clipped(message))
 
 
 class ScenarioError(IsmaError):
@@ -49,19 +55,34 @@ class RunError(IsmaError):
 
 def unknown(kind: str, name: str, known: Iterable[str], besides: str = "") -> str:
     """Say that `name` is no known `kind`, with the nearest that is, or all and what is one `besides`."""
-    names = sorted(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    names, shown = sorted(known), repr(short(name))
+    near = get_close_matches(name[:200], names, n=1, cutoff=0.5)
     if near:
-        return f"unknown {kind} {name!r}: did you mean {near[0]!r}?"
+        return f"unknown {kind} {shown}: did you mean {near[0]!r}?"
     return (
-        f"unknown {kind} {name!r}: must be one of {', '.join(names)}{besides and f', or {besides}'}"
+        f"unknown {kind} {shown}: must be one of {', '.join(names)}{besides and f', or {besides}'}"
     )
+
+
+def clipped(message: str) -> str:
+    """A message without the middle of what is too long: the rule stands before it, the way out behind."""
+    if len(message) <= MOST:
+        return message
+    return f"{message[: MOST - 103]} … {message[-100:]}"
 
 
 def short(text: object, most: int = 60) -> str:
     """A value that somebody gave, cut to what a message has room for, on one line."""
     shown = " ".join(str(text).encode("utf-8", "backslashreplace").decode().split())
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+
+
+def given(value: object, most: int = 80) -> str:
+    """A value that somebody gave, as it would be written, cut to what a message has room for."""
+    try:
+        return short(repr(value), most)
+    except (ValueError, RecursionError):  # Too many digits or levels to be written at all.
+        return "one that is too long to show"
 
 
 def some(names: Iterable[str], most: int = 5) -> str:

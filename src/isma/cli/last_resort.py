@@ -12,12 +12,10 @@ from importlib.metadata import version
 import typer
 
 from isma import interrupts
-from isma.errors import IsmaError, ScenarioWarning
+from isma.errors import IsmaError, ScenarioWarning, clipped
 
 MISTAKE, MISUSE, UNFORESEEN = 1, 2, 70
 """Exit statuses: what a person can mend, a command that is no command, and a fault of isma's."""
-MOST = 500
-"""Characters of a line."""
 
 _SMALLER = "lower users.count, sites.count, time.duration_s or raise tasks.interval_s"
 
@@ -56,9 +54,7 @@ def guarded(command: Callable[[], int | None], with_traceback: bool) -> int:
 
 def say(message: str) -> None:
     """Write one line to stderr, wherever that leads."""
-    line = " ".join(f"isma: {message}".split())
-    if len(line) > MOST:
-        line = f"{line[: MOST - 100]} … {line[-90:]}"
+    line = f"isma: {clipped(' '.join(message.split()))}"
     with suppress(OSError, ValueError):
         sys.stderr.write(line.encode(errors="backslashreplace").decode() + "\n")
         sys.stderr.flush()

@@ -15,7 +15,7 @@ from pydantic import (
     ValidationError,
 )
 
-from isma.errors import PolicyError
+from isma.errors import PolicyError, short
 
 
 def parsed(name: str, key: str, text: str, kind: object) -> object:
@@ -36,7 +36,7 @@ def parsed(name: str, key: str, text: str, kind: object) -> object:
         return TypeAdapter(asked, config=settled).validate_python(given)
     except (KeyError, ValidationError, PydanticSchemaGenerationError, OverflowError):
         raise PolicyError(
-            f"policy {name!r}: {key} must be {_wanted(kind)}, got {reprlib.repr(text)}"
+            f"policy {short(name)!r}: {short(key)} must be {_wanted(kind)}, got {reprlib.repr(text)}"
         ) from None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from isma import sources
 from isma.contract import Policy
-from isma.errors import PolicyError, unknown
+from isma.errors import PolicyError, short, unknown
 from isma.policies import options as options_of
 from isma.policies.break_even import BreakEven
 from isma.policies.cell_mdp import CellMdp
@@ -120,7 +120,7 @@ def _parts(name: str) -> tuple[Callable[..., Policy], list[str]]:
     if is_outside(name):
         return _imported(head, rest[0]), rest[1:]
     if "." in head:
-        raise PolicyError(f"policy {name!r} must name a class: package.module:Class")
+        raise PolicyError(f"policy {short(name)!r} must name a class: package.module:Class")
     raise PolicyError(unknown("policy", head, REGISTRY, "package.module:Class"))
 
 
@@ -158,16 +158,22 @@ def _values(name: str, made: Callable[..., Policy], options: list[str]) -> dict[
         if not equals and kinds.get(key) is bool:
             text = "true"
         elif not equals:
-            raise PolicyError(f"policy {name!r}: options are written name=value, got {option!r}")
+            raise PolicyError(
+                f"policy {short(name)!r}: options are written name=value, got {short(option)!r}"
+            )
         if key not in fields:
             raise PolicyError(
-                f"policy {name!r}: "
-                + (unknown("option", key, fields) if fields else f"takes no options, got {key!r}")
+                f"policy {short(name)!r}: "
+                + (
+                    unknown("option", key, fields)
+                    if fields
+                    else f"takes no options, got {short(key)!r}"
+                )
             )
         values[key] = options_of.parsed(name, key, text, kinds[key])
     needed = [key for key in fields if key not in values]
     if needed:
         raise PolicyError(
-            f"policy {name!r}: {needed[0]} must be given, as {name}:{needed[0]}=value"
+            f"policy {short(name)!r}: {needed[0]} must be given, as {name}:{needed[0]}=value"
         )
     return values

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from isma.errors import RunError, unknown
+from isma.errors import given as given_as
 from isma.model import describe
 from isma.model.latent import Kind
 from isma.training.dqn import DqnLearner, DqnOptions
@@ -91,5 +92,5 @@ def _options(name: str, given: Mapping[str, Any]) -> Any:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"]))
         rule = first["msg"].removeprefix("Value error, ")
-        told = f"{field}: {rule}, got {first['input']!r}" if field else rule
+        told = f"{field}: {rule}, got {given_as(first['input'])}" if field else rule
         raise RunError(f"model {name}: {told}") from None
