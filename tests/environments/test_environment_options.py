@@ -9,7 +9,7 @@ from isma.environments import ServerEnv
 from isma.errors import IsmaError, OptionError, PolicyError, ScenarioError
 
 WRONG: list[tuple[dict[str, Any], type[IsmaError], str]] = [
-    ({"server": 6}, OptionError, "server must be from 0 to 5, got 6"),
+    ({"server": 6}, OptionError, "server must be a whole number from 0 to 5, got 6"),
     ({"server": -1}, OptionError, "from 0 to 5, got -1"),
     ({"others": "prize"}, PolicyError, "did you mean 'price'"),
     ({"overrides": {"sped_mps": 3}}, ScenarioError, "did you mean 'speed_mps'"),
@@ -21,7 +21,7 @@ WRONG: list[tuple[dict[str, Any], type[IsmaError], str]] = [
         r"at least two decision periods \(4\)",
     ),
     ({"rows": 3}, OptionError, "rows must not be given without flat=True, got 3"),
-    ({"flat": True, "rows": 41}, OptionError, r"from 1 to the number of users \(40\), got 41"),
+    ({"flat": True, "rows": 41}, OptionError, r"from 1 to 40, got 41"),
     ({"scenario": "papper"}, ScenarioError, "did you mean 'paper'"),
 ]
 
@@ -35,7 +35,7 @@ def test_a_mistake_is_said_in_a_line(
 
 
 def test_a_seed_has_an_end() -> None:
-    with pytest.raises(OptionError, match="seed must be from 0 to 4294967295"):
+    with pytest.raises(OptionError, match="seed must be a whole number from 0 to 4294967295"):
         ServerEnv("paper", overrides=SMALL).reset(seed=2**32)
 
 

@@ -82,14 +82,14 @@ def test_worlds_are_begun_anew_by_hand_where_that_is_asked_for() -> None:
 
 
 def test_what_is_wrong_is_said() -> None:
-    with pytest.raises(OptionError, match="num_envs must be at least 1, got 0"):
+    with pytest.raises(OptionError, match="num_envs must be a whole number of 1 or more, got 0"):
         VectorServerEnv(0)
     with pytest.raises(OptionError, match="NextStep, SameStep, Disabled, got 'later'"):
         VectorServerEnv(2, autoreset_mode="later")
     env = VectorServerEnv(WORLDS, "paper", **options())
     with pytest.raises(OptionError, match="one entry for each of 3 worlds, got 2"):
         env.reset(seed=[1, 2])
-    with pytest.raises(OptionError, match="seed must be from 0"):
+    with pytest.raises(OptionError, match="seed must be a whole number from 0"):
         env.reset(seed=2**32 - 2)
     with pytest.raises(OptionError, match="reset_mask must be an array of 3 booleans"):
         env.reset(options={"reset_mask": [True]})

@@ -13,12 +13,13 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt
 from pettingzoo import ParallelEnv
 
 from isma.contract import Action, Memory, Observation, Policy
+from isma.environments.checks import check_action, check_seed
 from isma.environments.coding import Coding, own
 from isma.environments.episode import means_s, view, world_of
 from isma.environments.quantities import reward_unit_s
 from isma.environments.server_env import check_finite, first_seed
-from isma.environments.setting import Source, check_seed, lay_out
-from isma.errors import OptionError
+from isma.environments.setting import Source, lay_out
+from isma.errors import OptionError, given, unknown
 from isma.simulator.params import Params
 from isma.simulator.state import State, draw, reset
 from isma.simulator.step import before_decisions, step
@@ -89,7 +90,14 @@ class NetworkEnv(ParallelEnv[str, Any, Any]):
         dict[str, bool],
         dict[str, dict[str, Any]],
     ]:
-        """Let those that act decide, and a tick pass. Raises PolicyError where a task never ends."""
+        """Let those that act decide, and a tick pass.
+
+        Raises OptionError for an action that is not in its space, PolicyError where a task never ends.
+        """
+        if not isinstance(actions, Mapping):
+            raise OptionError(
+                f"step must be given a dictionary of an action for every agent, got {given(actions)}"
+            )
         if self._moment is None or not self.agents:
             raise gymnasium.error.ResetNeeded("reset() must be called before step()")
         missing = [agent for agent in self.agents if agent not in actions]
@@ -97,6 +105,11 @@ class NetworkEnv(ParallelEnv[str, Any, Any]):
             raise OptionError(
                 f"step must be given an action for every agent, none for {missing[0]}"
             )
+        for name in actions:
+            if name not in self.action_spaces:
+                raise OptionError(unknown("agent", str(name), self.possible_agents))
+        for agent in self.possible_agents:
+            check_action(self.action_spaces[agent], actions[agent], f"{agent}'s action")
         told = [actions[agent] for agent in self.possible_agents]
         stacked = jax.tree.map(lambda *rows: np.stack(rows), *told)
         moment, observation, mean_s = _advance(self._params, self._coding, self._moment, stacked)

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from isma.environments.checks import check_action, check_seed
 from isma.environments.episode import Episode, Report, Setting, advance, begin, shown
 from isma.environments.quantities import reward_unit_s
-from isma.environments.setting import TRAINING_WORLDS, Source, check_seed, check_server, lay_out
-from isma.errors import PolicyError
+from isma.environments.setting import TRAINING_WORLDS, Source, check_server, lay_out
+from isma.errors import OptionError, PolicyError, given
 from isma.policies import registry
 
 
@@ -24,6 +25,8 @@ def setting(
     rows: int | None,
 ) -> Setting:
     """All options, checked. Raises IsmaError."""
+    if not isinstance(others, str):
+        raise OptionError(f"others must be a policy's name, got {given(others)}")
     policy = registry.get(others)
     world = lay_out(scenario, overrides, flat, rows)
     return Setting(
@@ -70,11 +73,12 @@ class ServerEnv(gymnasium.Env[Any, Any]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Begin the world of that seed, or the next one of the seed given last. Raises OptionError."""
+        seed = None if seed is None else check_seed(seed)
         super().reset(seed=seed)
         if seed is None and self._episode is not None:
             first, number = self._episode.seed, self._episode.number + 1
         else:
-            first = check_seed(first_seed(self.np_random) if seed is None else seed)
+            first = first_seed(self.np_random) if seed is None else seed
             first, number = jnp.uint32(first), jnp.int32(0)
         self._episode = episode = _begin(self._setting, first, number)
         time_s = int(episode.state.tick) * self.scenario.time.tick_s
@@ -82,9 +86,13 @@ class ServerEnv(gymnasium.Env[Any, Any]):
         return observation, {"time_s": time_s, "world": int(episode.world)}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Decide, and let a decision period pass. Raises PolicyError where a task never ends."""
+        """Decide, and let a decision period pass.
+
+        Raises OptionError for an action that is not in the space, PolicyError where a task never ends.
+        """
         if self._episode is None:
             raise gymnasium.error.ResetNeeded("reset() must be called before step()")
+        check_action(self.action_space, action)
         self._episode, observation, report = _advance(self._setting, self._episode, action)
         one = Report(*(value.item() for value in jax.device_get(report)))
         reward, over, known = told(one, self.scenario.time.tick_s)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from isma.environments.checks import check_flag, check_whole, refuse_forks
 from isma.environments.coding import Coding
 from isma.environments.flat import Flat
 from isma.environments.structured import Structured
@@ -13,7 +14,6 @@ from isma.world import files
 from isma.world.scenario import Scenario, Visibility
 from isma.world.splits import Purpose, split
 
-LARGEST_SEED = 2**32 - 1
 TRAINING_WORLDS = split(Purpose.TRAIN).seeds
 """Where worlds are drawn from when nobody names a seed."""
 
@@ -32,6 +32,8 @@ def lay_out(
     source: Source, overrides: Mapping[str, Any] | None, flat: bool, rows: int | None
 ) -> World:
     """Load and build a scenario with fields overridden by name. Raises IsmaError."""
+    refuse_forks()
+    check_flag("flat", flat)
     if isinstance(source, Scenario):
         scenario = files.override(source, overrides) if overrides else source
     else:
@@ -46,10 +48,8 @@ def lay_out(
         return World(scenario, params, _coding(scenario, params, flat, None))
     if not flat:
         raise OptionError(f"rows must not be given without flat=True, got {rows!r}")
-    users = params.shape.num_users
-    if not 1 <= rows <= users:
-        raise OptionError(f"rows must be from 1 to the number of users ({users}), got {rows!r}")
-    return World(scenario, params, _coding(scenario, params, flat, rows))
+    check_whole("rows", rows, 1, params.shape.num_users)
+    return World(scenario, params, _coding(scenario, params, flat, int(rows)))
 
 
 def _coding(scenario: Scenario, params: Params, flat: bool, rows: int | None) -> Coding:
@@ -59,8 +59,7 @@ def _coding(scenario: Scenario, params: Params, flat: bool, rows: int | None) ->
 def check_server(server: int, world: World) -> int:
     """Ticks in a decision period of that server, of which the run must have two. Raises IsmaError."""
     servers = world.params.shape.num_servers
-    if not 0 <= server < servers:
-        raise OptionError(f"server must be from 0 to {servers - 1}, got {server!r}")
+    check_whole("server", server, 0, servers - 1)
     period_ticks = int(world.params.period_ticks[server])
     time = world.scenario.time
     if time.num_ticks < 2 * period_ticks:
@@ -69,10 +68,3 @@ def check_server(server: int, world: World) -> int:
             f"({2 * period_ticks * time.tick_s:g}) in an environment, got {time.duration_s:g}"
         )
     return period_ticks
-
-
-def check_seed(seed: int) -> int:
-    """The number of a world. Raises OptionError."""
-    if not 0 <= seed <= LARGEST_SEED:
-        raise OptionError(f"seed must be from 0 to {LARGEST_SEED}, got {seed!r}")
-    return seed

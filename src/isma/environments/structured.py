@@ -103,7 +103,7 @@ class Structured(Coding):
         chosen = jnp.clip(action["server"], 0, self.num_servers - 1).astype(seen.host.dtype)
         target = jnp.where(seen.decides, chosen, seen.host)
         tenths = jnp.clip(action["offload_tenths"], 0, len(RATIOS) - 1)
-        asked = jnp.nan_to_num(jnp.asarray(action["cpu_share"], seen.gain.dtype))
+        asked = jnp.asarray(action["cpu_share"], seen.gain.dtype)
         least = jnp.where(tenths > 0, LEAST_SHARE, 0.0)
         return Action(
             target,

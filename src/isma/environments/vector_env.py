@@ -12,9 +12,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, iterate
 from jaxtyping import Array, Bool, Int, UInt
 
+from isma.environments.checks import check_action, check_seed, check_whole
 from isma.environments.episode import Episode, Report, Setting, advance, begin, shown
 from isma.environments.server_env import check_finite, first_seed, own_arrays, setting, told
-from isma.environments.setting import Source, check_seed
+from isma.environments.setting import Source
 from isma.errors import OptionError
 
 _NEXT = -1
@@ -42,9 +43,7 @@ class VectorServerEnv(VectorEnv[Any, Any, np.ndarray]):
         rows: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     ) -> None:
-        if num_envs < 1:
-            raise OptionError(f"num_envs must be at least 1, got {num_envs!r}")
-        self.num_envs = num_envs
+        self.num_envs = num_envs = check_whole("num_envs", num_envs, 1)
         self._mode = _mode(autoreset_mode)
         self.metadata = {"render_modes": [], "autoreset_mode": self._mode}
         self._setting = setting(scenario, server, others, overrides, flat, rows)
@@ -68,18 +67,20 @@ class VectorServerEnv(VectorEnv[Any, Any, np.ndarray]):
 
         With `options={"reset_mask": …}` only those of the mask. Raises OptionError.
         """
-        super().reset(seed=None if seed is None or isinstance(seed, Sequence) else int(seed))
+        given = _seeds(seed, self.num_envs)
+        is_one = seed is not None and not isinstance(seed, Sequence | np.ndarray)
+        super().reset(seed=int(seed) if is_one else None)
         mask = _mask(options, self.num_envs)
         if self._episodes is None:
             mask = np.ones_like(mask)
-        self._renew(mask, *self._next(_seeds(seed, self.num_envs)))
+        self._renew(mask, *self._next(given))
         self._over = self._over & ~mask
         return self._shown(), _infos(self._where(), mask)
 
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Decide in all worlds, and let a decision period pass in each.
 
-        Raises PolicyError where a task never ends.
+        Raises OptionError for actions that are not in the space, PolicyError where a task never ends.
         """
         if self._episodes is None:
             raise gymnasium.error.ResetNeeded("reset() must be called before step()")
@@ -88,6 +89,7 @@ class VectorServerEnv(VectorEnv[Any, Any, np.ndarray]):
                 f"{self._over.sum()} worlds are over: reset them before step(), with "
                 'options={"reset_mask": mask} or all'
             )
+        check_action(self.action_space, actions, "actions")
         skipped = self._over
         self._episodes, observation, report = _advance(self._setting, self._episodes, actions)
         rewards, over, known = told(own_arrays(report), self.scenario.time.tick_s)
@@ -180,10 +182,10 @@ def _mode(named: AutoresetMode | str) -> AutoresetMode:
 def _seeds(seed: int | Sequence[int | None] | None, worlds: int) -> Int[np.ndarray, "worlds"]:
     if seed is None:
         return np.full(worlds, _NEXT)
-    if isinstance(seed, int | np.integer):
-        check_seed(seed)
-        check_seed(seed + worlds - 1)
-        return seed + np.arange(worlds)
+    if not isinstance(seed, Sequence | np.ndarray) or isinstance(seed, str):
+        first = check_seed(seed)
+        check_seed(first + worlds - 1)
+        return first + np.arange(worlds)
     if len(seed) != worlds:
         raise OptionError(f"seed must have one entry for each of {worlds} worlds, got {len(seed)}")
     return np.array([_NEXT if one is None else check_seed(one) for one in seed])
