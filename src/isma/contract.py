@@ -264,3 +264,47 @@ class Policy(eqx.Module):
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Action, Memory]:
         """Decide for all acting servers at once; rows that do not decide are ignored."""
+
+
+def misfit(answer: object, memory: Memory, observation: Observation) -> str | None:
+    """What of a policy's answer is not as the contract has it: types, shapes, rows; None if all is."""
+    if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Action)):
+        return f"act must return a pair (Action, Memory) of isma.contract, got {_named(answer)}"
+    action, new = answer
+    users, servers = observation.host.shape[0], observation.acting.shape[0]
+    wanted = {
+        "server": (users, jnp.integer, "a whole number for each user"),
+        "offload_ratio": (users, jnp.floating, "a number for each user"),
+        "cpu_share": (users, jnp.floating, "a number for each user"),
+        "price_s": (servers, jnp.floating, "a number for each server (0 where none is asked)"),
+    }
+    for name, (rows, kind, words) in wanted.items():
+        leaf = getattr(action, name)
+        if not hasattr(leaf, "dtype"):
+            return f"Action.{name} must hold {words} ({rows}) as an array, got {_named(leaf)}"
+        if jnp.shape(leaf) != (rows,) or not jnp.issubdtype(leaf.dtype, kind):
+            got = f"{leaf.dtype}{list(leaf.shape)}"
+            return f"Action.{name} must hold {words} ({rows}), got {got}"
+    before, after = _form(memory), _form(new)
+    if before != after:
+        return (
+            f"act must return a memory of the form that init gave it, {before}, got {after}: "
+            "give every leaf its final shape and type in init"
+        )
+    return None
+
+
+def _named(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"({', '.join(type(one).__name__ for one in value)})"
+    return "nothing" if value is None else f"a {type(value).__name__}"
+
+
+def _form(memory: PyTree) -> str:
+    """Structure, shapes and types in words."""
+    named = jax.tree_util.tree_leaves_with_path(memory)
+    parts = [
+        f"{jax.tree_util.keystr(path)} {jnp.result_type(leaf)}{list(jnp.shape(leaf))}"
+        for path, leaf in named
+    ]
+    return ", ".join(parts) or "nothing"

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from isma.contract import Action, Backlog, Infrastructure, Memory, Observation, Policy, Requests
-from isma.errors import PolicyError
+from isma.errors import PolicyError, short
 from isma.policies.mistakes import telling
 from isma.world.scenario import Scenario, Visibility
 
@@ -145,6 +145,11 @@ class PlainPolicy(Policy):
         for place in _places(observation, np.asarray(words)):
             with telling(self):
                 decision = self.decide(_view(place, memory, observation))
+            if not isinstance(decision, Decision):
+                got = "nothing" if decision is None else f"a {type(decision).__name__}"
+                raise PolicyError(
+                    f"decide must return a Decision of isma.policies.outside, got {got}"
+                )
             _carry_out(decision, place, idle, memory)
         return idle, memory
 
@@ -216,7 +221,7 @@ def _carry_out(decision: Decision, place: _Place, action: Action, memory: Memory
     for name in ("server", "offload_ratio", "cpu_share"):
         column = _column(name, getattr(decision, name), len(place.seen))
         getattr(action, name)[own] = column[place.own]
-    action.price_s[place.server] = decision.price_s
+    action.price_s[place.server] = _column("price_s", decision.price_s, 1)[0]
     if decision.server_memory is not None:
         _keep("server_memory", memory.per_server, place.server, decision.server_memory)
     if decision.user_memory is not None:
@@ -225,7 +230,16 @@ def _carry_out(decision: Decision, place: _Place, action: Action, memory: Memory
 
 
 def _column(name: str, value: Any, users: int) -> np.ndarray:
-    column = np.asarray(value)
+    try:
+        column = np.asarray(value)
+    except ValueError as error:  # Rows of different lengths.
+        raise PolicyError(f"Decision.{name} must be numbers: {short(error)}") from None
+    if column.dtype.kind not in "biuf":
+        raise PolicyError(f"Decision.{name} must be numbers, got {short(value)}")
+    if not np.all(np.isfinite(column)):
+        raise PolicyError(f"Decision.{name} must be finite, got {short(value)}")
+    if name == "server" and np.any(column != np.floor(column)):
+        raise PolicyError(f"Decision.server must be whole numbers, got {short(value)}")
     if column.shape not in ((), (users,)):
         raise PolicyError(
             f"Decision.{name} must be one value or one for each of the {users} users in view, "
@@ -242,6 +256,11 @@ def _keep(name: str, table: PyTree, rows: Any, new: PyTree) -> None:
         )
 
     def put(leaf: np.ndarray, value: Any) -> None:
-        leaf[rows] = value
+        try:
+            leaf[rows] = value
+        except (ValueError, TypeError) as error:
+            raise PolicyError(
+                f"Decision.{name} must have the shapes of first_{name}: {short(error, 200)}"
+            ) from None
 
     jax.tree.map(put, table, new)

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from isma.contract import Memory, Observation, Policy
+from isma.contract import Memory, Observation, Policy, misfit
+from isma.errors import PolicyError
 from isma.planning.pools import Pools
 from isma.simulator.band import bandwidth_hz
 from isma.simulator.broadcast import broadcast, news
@@ -195,6 +196,10 @@ def _decide(
 ) -> tuple[Placement, Memory]:
     placement, memory = placed
     observation = observe(params, state, deciding, policy.visibility or params.shape.visibility)
-    action, new = policy.act(memory, observation, draws.policy_key)
+    answer = policy.act(memory, observation, draws.policy_key)
+    wrong = misfit(answer, memory, observation)
+    if wrong is not None:  # Said while the program is traced: it costs nothing when it runs.
+        raise PolicyError(f"policy {type(policy).__module__}:{type(policy).__qualname__}: {wrong}")
+    action, new = answer
     memory = memory.renewed(new, observation)
     return settle(params, placement, action, deciding, active(params, state)), memory

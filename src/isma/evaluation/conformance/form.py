@@ -4,9 +4,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
 
-from isma.contract import Action, Memory, Policy
+from isma.contract import Memory, Policy, misfit
 from isma.evaluation.conformance.moments import Answer, Moment
 from isma.evaluation.conformance.rules import BrokenRuleError
 
@@ -34,35 +33,9 @@ def check_rows(memory: object, users: int, servers: int) -> None:
 def check_shapes(policy: Policy, moment: Moment) -> None:
     """The answer has the contract's shapes and types, and memory keeps its own. Raises BrokenRuleError."""
     answer = eqx.filter_eval_shape(policy.act, *moment)
-    if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Action)):
-        raise BrokenRuleError("act must return a pair (Action, Memory) of isma.contract")
-    action, memory = answer
-    users, servers = moment.observation.host.shape[0], moment.observation.acting.shape[0]
-    wanted = {
-        "server": (users, jnp.integer, "a whole number for each user"),
-        "offload_ratio": (users, jnp.floating, "a number for each user"),
-        "cpu_share": (users, jnp.floating, "a number for each user"),
-        "price_s": (servers, jnp.floating, "a number for each server (0 where none is asked)"),
-    }
-    for name, (rows, kind, words) in wanted.items():
-        leaf = getattr(action, name)
-        if jnp.shape(leaf) != (rows,) or not jnp.issubdtype(leaf.dtype, kind):
-            raise BrokenRuleError(
-                f"Action.{name} must hold {words} ({rows}), got {leaf.dtype}{list(leaf.shape)}"
-            )
-    before, after = _form(moment.memory), _form(memory)
-    if before != after:
-        raise BrokenRuleError(
-            f"act must return a memory of the form that init gave it, {before}, got {after}: "
-            "give every leaf its final shape and type in init"
-        )
-
-
-def _form(memory: PyTree) -> str:
-    """Structure, shapes and types in words."""
-    named = jax.tree_util.tree_leaves_with_path(memory)
-    parts = [f"{jax.tree_util.keystr(p)} {leaf.dtype}{list(leaf.shape)}" for p, leaf in named]
-    return ", ".join(parts) or "nothing"
+    wrong = misfit(answer, moment.memory, moment.observation)
+    if wrong is not None:
+        raise BrokenRuleError(wrong)
 
 
 def check_ranges(moment: Moment, answer: Answer) -> None:
