@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from isma.errors import CheckpointError, RunError
+from isma.errors import CheckpointError, RunError, short
 from isma.sources import digest
 from isma.storage import BLANK, is_intact, sealed, write_atomically
 
@@ -28,7 +28,9 @@ _SEAL, _TRAINING = "seal", "training"
 
 
 def sidecar_path(path: Path) -> Path:
-    """The JSON file beside the weights."""
+    """The JSON file beside the weights. Raises CheckpointError for a path that is no file's."""
+    if not path.name:
+        raise CheckpointError(f"a checkpoint must be a file of weights, got {str(path)!r}")
     return path.with_suffix(".json")
 
 
@@ -128,6 +130,15 @@ def _tensors(path: Path, content: bytes) -> Mapping[str, np.ndarray]:
         return load_tensors(content)
     except SafetensorError as error:
         raise CheckpointError(f"{path}: damaged: {error}") from None
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:  # Of a type that NumPy lacks.
+        raise CheckpointError(
+            f"{path}: weights must be of 16, 32 or 64 bits as IEEE 754 has them, got {short(error)}"
+        ) from None
 
 
 def _filled(path: Path, skeleton: PyTree, tensors: Mapping[str, np.ndarray]) -> PyTree:

@@ -1,7 +1,8 @@
 """Trained networks as checkpoints: weights, how numbers are scaled, and a frame to read them with."""
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -10,7 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from isma.errors import CheckpointError
+from isma.errors import CheckpointError, given, short
 from isma.model import checkpoint, vectors
 from isma.model.vectors import Scales
 
@@ -63,13 +64,43 @@ def load_alone(path: Path, kind: str, frame_of: Callable[..., F]) -> tuple[F, An
     except (KeyError, TypeError, ValueError):
         raise _not_told(path, kind) from None
     if held != kind:
-        raise CheckpointError(f"{path}: holds {held}, where {kind} is wanted")
+        raise CheckpointError(f"{path}: holds {short(held)}, where {kind} is wanted")
     try:
         frame = frame_of(**numbers)
+    except TypeError:
+        raise _not_told(path, kind) from None
+    _refuse_odd(path, frame)
+    try:
         skeleton = eqx.filter_eval_shape(frame.make, jax.random.key(0))
     except (TypeError, ValueError, IndexError):
         raise _not_told(path, kind) from None
     return frame, checkpoint.load(path, skeleton)
+
+
+def _refuse_odd(path: Path, frame: NetworkFrame) -> None:
+    """Refuse sizes that the file cannot hold, before a network of them is laid out, and odd numbers.
+
+    Every user, server and unit has a weight of its own, and a weight two bytes.
+    """
+    try:
+        most = path.stat().st_size // 2
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
+    for field in fields(frame):  # pyright: ignore[reportArgumentType]
+        value, rule = getattr(frame, field.name), None
+        if field.type is int and not (_is_number(value, int) and 1 <= value <= most):
+            rule = f"from 1 to {most:,}, as many as {path.name} can hold"
+        if field.type is bool and not isinstance(value, bool):
+            rule = "true or false"
+        if field.type is float and not (_is_number(value, int | float) and 0 < value < math.inf):
+            rule = "a number above 0"
+        if rule is not None:
+            name = f"{checkpoint.sidecar_path(path)}: frame.{field.name}"
+            raise CheckpointError(f"{name} must be {rule}, got {given(value)}")
+
+
+def _is_number(value: object, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _not_told(path: Path, kind: str) -> CheckpointError:
