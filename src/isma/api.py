@@ -29,8 +29,10 @@ from isma.world.scenario import Scenario
 from isma.world.vary import Vary, points
 
 
-def load_scenario(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Scenario:
-    """Load a preset or a TOML file, with fields overridden by name. Raises ScenarioError."""
+def load_scenario(
+    source: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None
+) -> Scenario:
+    """Load a preset, a TOML file or its tables, with fields overridden by name. Raises ScenarioError."""
     return files.load(source, overrides)
 
 

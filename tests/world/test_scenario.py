@@ -144,8 +144,8 @@ def test_ticks_and_slots() -> None:
     st.floats(1e6, 1e12),
     st.tuples(st.floats(1, 1e9), st.floats(1, 1e9)),
     st.sampled_from(scenario.Visibility),
-    st.floats(0, 1),
-    st.text(max_size=20),
+    st.just(0.0) | st.floats(1e-30, 1),
+    st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20),
 )
 def test_what_is_written_is_read_back(
     ticks: int,

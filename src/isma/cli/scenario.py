@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from isma.cli.terminal import ScenarioArgument, SetOption, moment, overrides_of, seconds
-from isma.simulator.params import build
+from isma.simulator.params import fit
 from isma.world import files
 from isma.world.importers.csv_traces import Columns
 from isma.world.importers.make import import_scenario
@@ -33,7 +33,7 @@ def show(name: ScenarioArgument, set_: SetOption = None) -> None:
 def check(file: ScenarioArgument, set_: SetOption = None) -> None:
     """Whether a scenario can be run, its data included; what it holds, in a line."""
     loaded = files.load(file, overrides_of(set_))
-    shape = build(loaded).shape
+    shape = fit(loaded)
     bare = shape.num_stations - shape.num_servers
     beside = f" at {shape.num_stations} stations" if bare else ""
     typer.echo(

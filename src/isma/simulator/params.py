@@ -11,9 +11,9 @@ from isma.contract import Infrastructure, Latency
 from isma.errors import ScenarioError
 from isma.planning.migration import cost_of
 from isma.units import db_to_ratio
-from isma.world import nearby, sites, traces
+from isma.world import backhaul, limits, nearby, sites, traces
 from isma.world.scenario import Remaining, Road, Scenario, Steady, Trace, Visibility
-from isma.world.servers import Network, network
+from isma.world.servers import Network, network, servers_among
 from isma.world.switches import Propagation, Stay
 
 
@@ -141,6 +141,7 @@ class Params(eqx.Module):
 
 def build(scenario: Scenario) -> Params:
     """Lay a scenario out as arrays. Raises ScenarioError or DataError where it cannot be."""
+    _refuse_unfit(scenario)
     laid = network(scenario)
     layout, num_servers = laid.layout, len(laid.home)
     clock_hz = _per_server("servers.clock_hz", scenario.servers.clock_hz, num_servers)
@@ -149,7 +150,7 @@ def build(scenario: Scenario) -> Params:
     )
     radio, time, tasks = scenario.radio, scenario.time, scenario.tasks
     track_m = _track(scenario, layout)
-    shape = _shape(scenario, laid, track_m)
+    shape = _shape(scenario, len(layout.ids), num_servers, track_m)
     speed_mps, turn_std = _steady(scenario)
     return Params(
         infrastructure=_infrastructure(scenario, laid, clock_hz, period_s, shape.num_users),
@@ -225,17 +226,39 @@ def _table(found: np.ndarray | None) -> Int[Array, "stations columns"] | None:
     return None if found is None else jnp.asarray(found, jnp.int32)
 
 
-def _shape(scenario: Scenario, laid: Network, track_m: np.ndarray | None) -> Shape:
-    shortest_s = min(asked.interval_s[0] for asked in scenario.asked)
-    shortest_slots = round(shortest_s / scenario.time.slot_s)
+def fit(scenario: Scenario) -> Shape:
+    """Sizes of a scenario that can be run, its data read but nothing laid out as `build` does.
+
+    Raises ScenarioError or DataError where it cannot be.
+    """
+    _refuse_unfit(scenario)
+    layout = sites.layout(scenario.sites)
+    backhaul.check_connected(scenario.backhaul, layout, scenario.sites.coverage_radius_m)
+    num_servers = servers_among(scenario, len(layout.ids))
+    _per_server("servers.clock_hz", scenario.servers.clock_hz, num_servers)
+    _per_server("servers.decision_period_s", scenario.servers.decision_period_s, num_servers)
+    return _shape(scenario, len(layout.ids), num_servers, _track(scenario, layout))
+
+
+def _refuse_unfit(scenario: Scenario) -> None:
+    """Refuse by what the scenario says alone, before any file is read."""
+    stations = 1 if scenario.sites.kind == "file" else scenario.sites.count
+    servers = scenario.servers.count or stations
+    limits.refuse_unfit(scenario, scenario.users.count or 1, stations, servers)
+
+
+def _shape(
+    scenario: Scenario, num_stations: int, num_servers: int, track_m: np.ndarray | None
+) -> Shape:
     delay_ticks = _delay_ticks(scenario)
     num_users = scenario.users.count if track_m is None else track_m.shape[1]
     assert num_users is not None  # validated: a count or a trace
+    limits.refuse_unfit(scenario, num_users, num_stations, num_servers)
     return Shape(
         num_users=num_users,
-        num_stations=len(laid.layout.ids),
-        num_servers=len(laid.home),
-        tasks_per_tick=-(-scenario.time.slots_per_tick // shortest_slots),
+        num_stations=num_stations,
+        num_servers=num_servers,
+        tasks_per_tick=limits.tasks_per_tick(scenario),
         history_ticks=0 if delay_ticks == 0 else 2 ** delay_ticks.bit_length(),
         lossy=scenario.broadcast.loss_ratio > 0,
         literal_remaining=scenario.broadcast.remaining is Remaining.LITERAL,

@@ -13,7 +13,7 @@ import networkx as nx
 import numpy as np
 from jaxtyping import Float, Int
 from networkx.utils import UnionFind
-from scipy.sparse import csgraph
+from scipy.sparse import csgraph, csr_array
 from scipy.spatial import Delaunay, KDTree, QhullError
 
 from isma.errors import DataError, IsmaError, ScenarioError, short, some
@@ -42,16 +42,29 @@ def hop_counts(
 
     Raises DataError or ScenarioError when the backhaul leaves a site out of reach.
     """
+    count, adjacency = len(layout.ids), _adjacency(backhaul, layout, coverage_radius_m)
+    hops = csgraph.shortest_path(adjacency, directed=False, unweighted=True)[:count, :count]
+    if not np.isfinite(hops).all():
+        raise _not_connected(backhaul, layout, hops)
+    return hops.astype(np.int32)
+
+
+def check_connected(backhaul: scenario.Backhaul, layout: Layout, coverage_radius_m: float) -> None:
+    """Raise as `hop_counts` does, without a table of all pairs."""
+    adjacency = _adjacency(backhaul, layout, coverage_radius_m)
+    label = csgraph.connected_components(adjacency, directed=False)[1][: len(layout.ids)]
+    if len(set(label.tolist())) > 1:
+        hop_counts(backhaul, layout, coverage_radius_m)
+
+
+def _adjacency(backhaul: scenario.Backhaul, layout: Layout, coverage_radius_m: float) -> csr_array:
+    """Which nodes are linked, sites first, as a sparse matrix."""
     count = len(layout.ids)
     _check_nodes(count, "stations")
     graph = _graph(backhaul, layout, coverage_radius_m)
     _check_nodes(len(graph), "nodes of a backhaul")
     transit = [node for node in graph if not isinstance(node, int)]
-    adjacency = nx.to_scipy_sparse_array(graph, nodelist=[*range(count), *transit])
-    hops = csgraph.shortest_path(adjacency, directed=False, unweighted=True)[:count, :count]
-    if not np.isfinite(hops).all():
-        raise _not_connected(backhaul, layout, hops)
-    return hops.astype(np.int32)
+    return nx.to_scipy_sparse_array(graph, nodelist=[*range(count), *transit])
 
 
 def _check_nodes(count: int, what: str) -> None:

@@ -4,9 +4,17 @@ import math
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from isma import units
+
+LEAST, MOST = 1e-30, 1e15
+"""Magnitudes between which numbers of a scenario lie, in SI units and bits, unless they are 0."""
+
+
+def is_text(value: str) -> bool:
+    """Whether a file, and a path, can hold it."""
+    return "\0" not in value and value.encode(errors="replace").decode() == value
 
 
 class Section(BaseModel):
@@ -15,6 +23,19 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+    @field_validator("*")
+    @classmethod
+    def _in_proportion(cls, value: object) -> object:
+        """Numbers that single precision can multiply, and text that a file can hold."""
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(one, int) and abs(one) >= 2**31:
+                raise ValueError("must be below 2^31")
+            if isinstance(one, float) and one != 0 and not LEAST <= abs(one) <= MOST:
+                raise ValueError(f"must be 0 or from {LEAST:g} to {MOST:g}")
+            if isinstance(one, str | Path) and not is_text(str(one)):
+                raise ValueError("must be text, without NUL and without half characters")
+        return value
 
 
 def _number(table: dict[str, float]) -> BeforeValidator:

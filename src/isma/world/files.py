@@ -10,7 +10,7 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
-from isma.errors import DataError, ScenarioError, ScenarioWarning, unknown
+from isma.errors import DataError, ScenarioError, ScenarioWarning, given, short, unknown
 from isma.storage import is_intact
 from isma.world import dependencies, inputs, services
 from isma.world.scenario import Road, Scenario, Service, Steady, Trace
@@ -24,6 +24,7 @@ IMPORTED = {
 """Presets made of data that the package may not carry, and the command that makes each."""
 
 
+_DEEPEST = 8
 MOST_BYTES = 10_000_000
 """Bytes of a scenario's file."""
 COUNT = "count"
@@ -38,24 +39,21 @@ def scenario_names() -> list[str]:
 
 
 def load(
-    source: str | Path,
+    source: str | Path | Mapping[str, Any],
     overrides: Mapping[str, Any] | None = None,
     varied: Collection[str] = (),
 ) -> Scenario:
-    """Load a preset by name or a scenario from a TOML file, with fields overridden by dotted name.
+    """Load a preset by name or a scenario from a TOML file or its tables, with fields overridden by name.
 
     Relative paths in a file are taken from the file's folder. An override of what is switched off is
     refused, unless its switch is among the fields that are going to be `varied`; in a file it gives a
     ScenarioWarning. Raises ScenarioError.
     """
-    text, label, folder = _read(source)
-    try:
-        tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(f"{label}: not a TOML file: {error}") from None
-    _refuse_changed(tree.pop(RUN, None), text, label)
-    given = list(_leaves(tree))
+    tree, label, folder = _tree(source)
+    tree.pop(RUN, None)
+    held = list(_leaves(tree))
     changed = {full_name(field): value for field, value in (overrides or {}).items()}
+    _refuse_odd(changed, label)
     for field, value in changed.items():
         _put(tree, field, value)
         if field.endswith(".file"):  # Another file has another digest.
@@ -63,7 +61,7 @@ def load(
     made = validate(_with_paths(tree, folder), label)
     _refuse_others(made, label)
     _refuse_idle(made, changed, varied)
-    told = dependencies.warning(made, given, {*varied, *changed})
+    told = dependencies.warning(made, held, {*varied, *changed})
     if told is not None:
         warnings.warn(f"{label}: {told}", ScenarioWarning, stacklevel=2)
     return made
@@ -98,11 +96,8 @@ def _refuse_others(made: Scenario, label: str) -> None:
 
 def run_table(source: str | Path) -> Mapping[str, Any] | None:
     """The table `[run]` of a run's `config.toml`; None for any other scenario. Raises ScenarioError."""
-    text, label, _ = _read(source)
-    try:
-        found = tomllib.loads(text).get(RUN)
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(f"{label}: not a TOML file: {error}") from None
+    tree, label, _ = _tree(source)
+    found = tree.get(RUN)
     if not isinstance(found, dict):
         return None
     try:
@@ -126,6 +121,7 @@ def override(
     """A copy of `scenario` with fields replaced by dotted name, validated again; as `load` refuses them."""
     tree = scenario.model_dump()
     changed = {full_name(field): value for field, value in overrides.items()}
+    _refuse_odd(changed, scenario.name)
     for field, value in changed.items():
         _put(tree, field, value)
     made = validate(tree, scenario.name)
@@ -170,6 +166,48 @@ def full_name(field: str) -> str:
     raise ScenarioError(unknown("field", field, known))
 
 
+def _tree(source: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str, Path]:
+    """A scenario's tables, what it is called, and where its paths begin. Raises ScenarioError."""
+    if isinstance(source, Mapping):
+        tree, label, folder = _copied(source), "scenario", Path.cwd()
+    else:
+        text, label, folder = _read(source)
+        try:
+            tree = tomllib.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ScenarioError(f"{label}: not a TOML file: {short(error, 200)}") from None
+        _refuse_changed(tree.get(RUN), text, label)
+    _refuse_odd(tree, label)
+    return tree, label, folder
+
+
+def _copied(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy whose tables may be changed; a field's dotted name stands for tables in each other."""
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        if not isinstance(name, str):
+            raise ScenarioError(f"a scenario's fields must have names, got {given(name)}")
+        _put(found, name, dict(value) if isinstance(value, Mapping) else value)
+    return found
+
+
+def _refuse_odd(tree: Mapping[str, Any], label: str) -> None:
+    """Refuse tables too deep to be a scenario's, and numbers too long to be shown. Raises ScenarioError."""
+    level: list[Any] = [tree]
+    for _ in range(_DEEPEST):
+        parts = [
+            part
+            for one in level
+            for part in (one.values() if isinstance(one, Mapping) else one)
+            if isinstance(part, int | Mapping | list | tuple)
+        ]
+        if any(isinstance(part, int) and part.bit_length() > 63 for part in parts):
+            raise ScenarioError(f"{label}: whole numbers must be below 2^63")
+        level = [part for part in parts if not isinstance(part, int)]
+    if level:
+        raise ScenarioError(f"{label}: must have at most {_DEEPEST} levels, one table in another")
+
+
 def _read(source: str | Path) -> tuple[str, str, Path]:
     path, name = Path(source), str(source)
     if name in preset_names():
@@ -192,7 +230,7 @@ def _put(tree: dict[str, Any], field: str, value: Any) -> None:
     for section in sections:
         tree = tree.setdefault(section, {})
         if not isinstance(tree, dict):
-            raise ScenarioError(f"{section} must be a section, got {tree!r}")
+            raise ScenarioError(f"{section} must be a section, got {given(tree)}")
     tree[leaf] = value
 
 
@@ -258,11 +296,11 @@ def _first(error: ValidationError) -> str:
     if kind == "union_tag_invalid":
         tags = detail.get("ctx", {})
         known = " or ".join(str(tags.get("expected_tags")).split(", "))
-        return f"{where}.kind must be {known}, got {tags.get('tag')!r}"
+        return f"{where}.kind must be {known}, got {given(tags.get('tag'))}"
     if kind == "missing":
         return f"{where} must be given"
     if kind == "value_error" and isinstance(value, dict | BaseModel):
         return f"{where}.{rule}" if where and not rule.startswith(where) else rule
     if kind != "value_error":
         rule = rule.replace("Input should be", "must be")
-    return f"{where} {rule}, got {value!r}"
+    return f"{where} {rule}, got {given(value)}"

@@ -342,6 +342,11 @@ class Scenario(Section):
                     f"{name} must be at least time.slot_s ({self.time.slot_s:g}), "
                     f"got {shortest_s:g}"
                 )
+        for name, longest_s in self._longest_s().items():
+            if longest_s / self.time.slot_s >= 2**31:
+                raise ValueError(
+                    f"{name} must be below 2^31 slots ({2**31 * self.time.slot_s:g} s), got {longest_s:g}"
+                )
         if self.presence.enabled:
             self._visits_fit()
         if self.mobility.kind == "road" and self.sites.kind != "line":
@@ -369,6 +374,16 @@ class Scenario(Section):
         if not self.services:
             return {"tasks.interval_s": self.tasks.interval_s[0]}
         return {f"services.interval_s of {s.name!r}": s.interval_s[0] for s in self.services}
+
+    def _longest_s(self) -> dict[str, float]:
+        """Times that are counted in slots."""
+        intervals = {
+            f"services.interval_s of {s.name!r}": s.interval_s[1] for s in self.services
+        } or {"tasks.interval_s": self.tasks.interval_s[1]}
+        return intervals | {
+            "servers.decision_period_s": max(each(self.servers.decision_period_s)),
+            "broadcast.period_s": self.broadcast.period_s,
+        }
 
     def _visits_fit(self) -> None:
         latest_s, duration_s = self.presence.arrival_s[1], self.time.duration_s

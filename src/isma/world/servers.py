@@ -60,17 +60,24 @@ def network(scenario: Scenario) -> Network:
     """
     layout = sites.layout(scenario.sites)
     hops = backhaul.hop_counts(scenario.backhaul, layout, scenario.sites.coverage_radius_m)
-    stations, count = len(layout.ids), scenario.servers.count
-    if count is None or count == stations:
+    stations = len(layout.ids)
+    count = servers_among(scenario, stations)
+    if count == stations:
         return Network(layout, hops, np.arange(stations))
-    if count > stations:
-        raise ScenarioError(
-            f"servers.count must be at most the number of stations ({stations}), got {count}"
-        )
     way_m = cdist(layout.position_m, layout.position_m)
     distance = hops + _EQUAL_HOPS * way_m / max(float(way_m.max()), 1.0)
     home = medoids(distance, whereabouts(scenario, layout), count)
     return Network(layout, hops[:, home], home)
+
+
+def servers_among(scenario: Scenario, stations: int) -> int:
+    """How many of so many stations have a server. Raises ScenarioError."""
+    count = scenario.servers.count
+    if count is not None and count > stations:
+        raise ScenarioError(
+            f"servers.count must be at most the number of stations ({stations}), got {count}"
+        )
+    return stations if count is None else count
 
 
 def whereabouts(scenario: Scenario, layout: sites.Layout) -> Float[np.ndarray, "stations"]:

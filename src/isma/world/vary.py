@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from isma.errors import ScenarioError
+from isma.errors import ScenarioError, short
 from isma.world import dependencies, files
 from isma.world.scenario import Scenario
 
@@ -52,21 +52,26 @@ def vary_from(text: Sequence[str]) -> Vary:
     for item in text:
         field, equals, values = item.partition("=")
         if not equals or not values:
-            raise ScenarioError(f"--vary is written FIELD=v1,v2,..., got {item!r}")
+            raise ScenarioError(f"--vary is written FIELD=v1,v2,..., got {short(item)!r}")
         name = files.full_name(field.strip())
         if name in varied:
             raise ScenarioError(f"--vary names {name} twice")
         parts = [scalar(part) for part in values.split(",")]
         if len(set(map(str, parts))) < len(parts):
-            raise ScenarioError(f"--vary {name}: values must differ, got {values}")
+            raise ScenarioError(f"--vary {name}: values must differ, got {short(values)}")
         varied[name] = tuple(parts)
     return varied
 
 
 def scalar(text: str) -> Any:
-    """A value as typed on the command line: number, boolean, list in brackets, or text."""
+    """A value as typed on the command line: number, boolean, list in brackets, or text.
+
+    Raises ScenarioError for one that no field could have.
+    """
     text = text.strip()
     try:
         return json.loads(text)
     except json.JSONDecodeError:
         return text
+    except (ValueError, RecursionError):  # Thousands of digits, or of brackets.
+        raise ScenarioError(f"a value must be shorter, got {short(text)!r}") from None
