@@ -68,8 +68,8 @@ class VectorServerEnv(VectorEnv[Any, Any, np.ndarray]):
         With `options={"reset_mask": …}` only those of the mask. Raises OptionError.
         """
         given = _seeds(seed, self.num_envs)
-        is_one = seed is not None and not isinstance(seed, Sequence | np.ndarray)
-        super().reset(seed=int(seed) if is_one else None)
+        several = seed is None or isinstance(seed, Sequence | np.ndarray)
+        super().reset(seed=None if several else given[0].item())
         mask = _mask(options, self.num_envs)
         if self._episodes is None:
             mask = np.ones_like(mask)

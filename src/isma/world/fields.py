@@ -1,10 +1,11 @@
 """What a scenario's fields are made of: numbers with units, ranges, and the rules they keep."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from isma import units
 
@@ -23,6 +24,18 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_truth(cls, tree: object) -> object:
+        """Refuse true where a number is wanted: it would count as 1."""
+        for name, value in tree.items() if isinstance(tree, Mapping) else ():
+            parts = value if isinstance(value, list | tuple) else (value,)
+            is_told = any(isinstance(part, bool) for part in parts)
+            field = cls.model_fields.get(name) if is_told else None
+            if field is not None and field.annotation is not bool:
+                raise ValueError(f"{name} must not be true or false, got {value}")
+        return tree
 
     @field_validator("*")
     @classmethod

@@ -25,6 +25,8 @@ IMPORTED = {
 
 
 _DEEPEST = 8
+_SHORT_ENOUGH = "whole numbers must be below 2^63"
+_FLAT_ENOUGH = f"must have at most {_DEEPEST} levels, one table in another"
 MOST_BYTES = 10_000_000
 """Bytes of a scenario's file."""
 COUNT = "count"
@@ -174,8 +176,14 @@ def _tree(source: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str, 
         text, label, folder = _read(source)
         try:
             tree = tomllib.loads(text)
-        except (ValueError, RecursionError) as error:
+        except tomllib.TOMLDecodeError as error:
             raise ScenarioError(f"{label}: not a TOML file: {short(error, 200)}") from None
+        except ValueError:
+            raise ScenarioError(
+                f"{label}: {_SHORT_ENOUGH}, got one of thousands of digits"
+            ) from None
+        except RecursionError:
+            raise ScenarioError(f"{label}: {_FLAT_ENOUGH}") from None
         _refuse_changed(tree.get(RUN), text, label)
     _refuse_odd(tree, label)
     return tree, label, folder
@@ -202,10 +210,10 @@ def _refuse_odd(tree: Mapping[str, Any], label: str) -> None:
             if isinstance(part, int | Mapping | list | tuple)
         ]
         if any(isinstance(part, int) and part.bit_length() > 63 for part in parts):
-            raise ScenarioError(f"{label}: whole numbers must be below 2^63")
+            raise ScenarioError(f"{label}: {_SHORT_ENOUGH}")
         level = [part for part in parts if not isinstance(part, int)]
     if level:
-        raise ScenarioError(f"{label}: must have at most {_DEEPEST} levels, one table in another")
+        raise ScenarioError(f"{label}: {_FLAT_ENOUGH}")
 
 
 def _read(source: str | Path) -> tuple[str, str, Path]:
@@ -301,6 +309,8 @@ def _first(error: ValidationError) -> str:
         return f"{where} must be given"
     if kind == "value_error" and isinstance(value, dict | BaseModel):
         return f"{where}.{rule}" if where and not rule.startswith(where) else rule
+    if kind == "int_parsing_size":
+        rule = "must be a whole number below 2^31"
     if kind != "value_error":
         rule = rule.replace("Input should be", "must be")
     return f"{where} {rule}, got {given(value)}"

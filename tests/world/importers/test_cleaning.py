@@ -150,6 +150,8 @@ def test_a_trace_of_another_region_is_refused():
         cleaning.clean(trace([("a", 0, 0), ("a", 9, 0)]), box, label="cabs")
     with pytest.raises(DataError, match="latitude and longitude are not swapped"):
         cleaning.clean(trace([("a", 0, 0), ("a", 9, 0)]), box)
+    with pytest.raises(DataError, match=r"50 m/s .*; check the unit of time \(--time-unit\)$"):
+        cleaning.clean(trace([("a", 0, 0), ("a", 1, 900)]))
     with pytest.raises(DataError, match=r"no fix of 0 can be used: dropped nothing$"):
         cleaning.clean(trace([("a", 0, 0)]).iloc[:0])
 

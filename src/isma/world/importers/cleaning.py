@@ -165,6 +165,8 @@ def clean(
                 "; check that the trace is of the sites' region and that latitude and longitude are "
                 "not swapped"
             )
+        elif dropped[Reason.JUMP]:
+            way_out = "; check the unit of time (--time-unit)" + (who_else and f", and {who_else}")
         elif dropped[Reason.LONELY] and who_else:
             way_out = f"; {who_else}"
         raise DataError(
