@@ -39,6 +39,10 @@ def test_a_scenario_from_tables_is_that_of_the_file(tmp_path: Path) -> None:
         ({"users": {"count": 3}, "radio": {"power_w": 1e-300}}, "must be 0 or from 1e-30 to 1e"),
         ({"users": {"count": 3}, "name": "a\0b"}, "name must be text, without NUL"),
         ({"users": {"count": 3}, "name": "\ud800"}, "name must be"),
+        (
+            {"users": {"count": 3}, "sites": {"kind": "file", "file": "caf\udce9.csv"}},
+            "sites.file must have a name in UTF-8, got .*caf.udce9.csv",
+        ),
         ({"users": {"count": 3}, "broadcast": {"period_s": 1e14}}, "must be below 2\\^31 slots"),
     ],
 )

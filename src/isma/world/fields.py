@@ -14,7 +14,7 @@ LEAST, MOST = 1e-30, 1e15
 
 
 def is_text(value: str) -> bool:
-    """Whether a file, and a path, can hold it."""
+    """Whether a file in UTF-8 can hold it."""
     return "\0" not in value and value.encode(errors="replace").decode() == value
 
 
@@ -46,7 +46,8 @@ class Section(BaseModel):
                 raise ValueError("must be below 2^31")
             if isinstance(one, float) and one != 0 and not LEAST <= abs(one) <= MOST:
                 raise ValueError(f"must be 0 or from {LEAST:g} to {MOST:g}")
-            if isinstance(one, str | Path) and not is_text(str(one)):
+            is_odd = isinstance(one, str) and not is_text(one)
+            if is_odd or (isinstance(one, Path) and "\0" in str(one)):
                 raise ValueError("must be text, without NUL and without half characters")
         return value
 

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from isma.errors import short
 from isma.world.fields import (
     BitsPerSecond,
     BitsRange,
@@ -31,6 +32,7 @@ from isma.world.fields import (
     check_ordered,
     check_whole,
     each,
+    is_text,
 )
 from isma.world.switches import (
     Energy,
@@ -336,6 +338,10 @@ class Scenario(Section):
         check_ordered("users.local_hz", self.users.local_hz)
         if self.servers.clock_range_hz is not None:
             check_ordered("servers.clock_range_hz", self.servers.clock_range_hz)
+        for name in ("sites", "backhaul", "mobility"):
+            file = getattr(getattr(self, name), "file", None)
+            if file is not None and not is_text(str(file)):  # A run's config.toml has to hold it.
+                raise ValueError(f"{name}.file must have a name in UTF-8, got {short(file)}")
         for name, shortest_s in self._shortest_intervals_s().items():
             if shortest_s < self.time.slot_s:
                 raise ValueError(
