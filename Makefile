@@ -2,12 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow faults check format bench clean
+.PHONY: demo demo-edge test test-slow faults check format bench clean
 
 # The main job: every rule on the paper's world, and a report worth reading.
 demo: .venv/base
 	$(BIN)/isma compare paper --policies local,stay,nearest,greedy,price,full-information --seeds 3 --out runs/demo
 	@echo "open runs/demo/report.html"
+
+# Three agents, twelve users on recorded trajectories, a stateful service each: what moves, what is lost.
+demo-edge: .venv/agent
+	$(BIN)/python -m isma.demo --out runs/demo-edge
 
 test: check
 	$(BIN)/pytest -n 2 --dist loadfile
@@ -38,6 +42,10 @@ bench: .venv/base
 	$(PYTHON) -c 'import sys; sys.exit("isma needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/agent: .venv/base
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[agent]'
 	touch $@
 
 .venv/dev: .venv/base

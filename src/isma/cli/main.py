@@ -40,6 +40,10 @@ COMMANDS = {
     "scenario": Listed(
         "isma.cli.scenario:app", "Look at scenarios, check them, make them from data."
     ),
+    "agent": Listed(
+        "isma.cli.agent:app",
+        "Run the agent of one edge server: it owns its users' services, decides, and moves them.",
+    ),
     "bench": Listed("isma.cli.bench:app", "Speed, with a peer beside it in the same run."),
 }
 """Each is imported when it is called; the help says what its own help begins with."""

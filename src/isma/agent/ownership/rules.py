@@ -64,6 +64,8 @@ from isma.agent.ownership.vocabulary import (
 MOST_TURNS = 5
 """Times that a source says the same before it gives up what it has not released."""
 
+_FULL = "no room for one more context"
+
 Rule = Callable[[Any, Any, str, Room], Step]
 """(state, event or message, its sender, room) → step."""
 
@@ -102,7 +104,7 @@ def route(state: State | None) -> Route:
 def create(state: None, event: Create, _: str, room: Room) -> Step:
     """Serve a new context in epoch 1."""
     if not room.admits:
-        return Step(state, (Told(Outcome.REFUSED, "", "no room for one more context"),))
+        return Step(state, (Told(Outcome.REFUSED, "", _FULL),))
     return Step(Serving(1, min(event.share_ppm, room.free_ppm)), (Begin(1),))
 
 
@@ -213,17 +215,18 @@ def tell_ending(state: State, message: Ask, sender: str, room: Room) -> Step:
 
 
 def keep(state: State | None, message: Reserve, sender: str, room: Room) -> Step:
-    """1. Keep a share for what the sender owns, if that is news."""
+    """1. Keep what is left of a share for what the sender owns, if that is news.
+
+    None may be left: the host scales all requests in its next decision.
+    """
     epoch, attempt = message.epoch, message.attempt
     if not _is_news(state, message, sender):
         return Step(state)
-    is_known = type(state) is Reserved and _is_of(state.epoch, state.attempt, message)
-    if is_known:
+    if isinstance(state, Reserved) and _is_of(state.epoch, state.attempt, message):
         return Step(state, (Send(sender, Kept(epoch, attempt, state.share_ppm)),))
+    if not room.admits:
+        return Step(state, (Send(sender, Refused(epoch, attempt, _FULL)),))
     share_ppm = min(message.share_ppm, room.free_ppm)
-    if not room.admits or (message.share_ppm and not share_ppm):
-        reason = "no share left" if room.admits else "no room for one more context"
-        return Step(state, (Send(sender, Refused(epoch, attempt, reason)),))
     reserved = Reserved(epoch, attempt, sender, share_ppm)
     kept = Send(sender, Kept(epoch, attempt, share_ppm))
     return Step(reserved, (kept, Wake(Delay.LEASE, 0)))

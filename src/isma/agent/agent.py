@@ -1,0 +1,187 @@
+"""One edge agent: its users, its decisions and its share of the CPU, on top of the ownership runtime."""
+
+import asyncio
+import time
+
+import msgspec
+
+from isma.agent.budget import Budget
+from isma.agent.config import Config
+from isma.agent.decisions import Decision, TaskRequest, nearest
+from isma.agent.journal import Journal, JournalFullError
+from isma.agent.meters import Meters
+from isma.agent.migrator import SnapshotMigrator
+from isma.agent.ownership.ledger import granted_ppm, share_ppm
+from isma.agent.ownership.vocabulary import (
+    WHOLE_PPM,
+    Asking,
+    Create,
+    Grant,
+    Move,
+    Outcome,
+    Serving,
+    Told,
+)
+from isma.agent.peers import Peers
+from isma.agent.runtime import Runtime, note
+
+
+class NoRoomError(Exception):
+    """The agent serves as many contexts as it may."""
+
+
+class About(msgspec.Struct, frozen=True):
+    """What travels with a context: whose it is, and its last task request."""
+
+    user: str
+    request: TaskRequest
+
+
+class Agent:
+    """Decides when a user comes and in every period, and moves services as decided."""
+
+    def __init__(self, config: Config, journal: Journal) -> None:
+        limits = config.limits
+        self.config = config
+        self.meters, self.budget = Meters(), Budget(limits.requests_per_s)
+        self.migrator = SnapshotMigrator(
+            config.service.socket, limits.snapshot_bytes, limits.request_s
+        )
+        self._peers = Peers(config)
+        self.runtime = Runtime(config, journal, self.migrator, self._peers, self._told)
+        self._about: dict[str, About] = {}
+        self._decided: dict[str, Decision] = {}
+        self._heard: set[str] = set()
+
+    def start(self) -> None:
+        """Go on from the journal."""
+        self.runtime.recover()
+
+    async def close(self) -> None:
+        """Leave what is under way."""
+        await self.runtime.close()
+        await self.migrator.close()
+        await self._peers.close()
+
+    async def decide_for_ever(self) -> None:
+        """Decide in every period."""
+        while True:
+            await asyncio.sleep(self.config.server.decision_period_s)
+            try:
+                self.decide()
+            except JournalFullError as error:
+                note("journal full", reason=str(error))
+
+    # What users ask.
+
+    def create(self, context: str, user: str, wanted: TaskRequest) -> None:
+        """Serve a new context, or the one that the same request has created. Raises NoRoomError."""
+        if context in self.runtime.ledger.contexts:
+            return
+        about = About(user, wanted)
+        self.runtime.handle(context, Create(0), msgspec.json.encode(about))
+        if context not in self.runtime.ledger.contexts:
+            raise NoRoomError(f"this agent serves at most {self.config.limits.contexts} contexts")
+        self._about[context] = about
+        self.decide(context)
+
+    def requested(self, context: str, wanted: TaskRequest) -> None:
+        """Take a user's news; it counts from the next decision on."""
+        about = self._about_of(context)
+        if about is not None and about.request != wanted:
+            self._about[context] = about = About(about.user, wanted)
+            self.runtime.about[context] = msgspec.json.encode(about)
+
+    def user(self, context: str) -> str | None:
+        """Whose context it is."""
+        about = self._about_of(context)
+        return None if about is None else about.user
+
+    def _about_of(self, context: str) -> About | None:
+        if context not in self._about and (told := self.runtime.about.get(context)):
+            self._about[context] = msgspec.json.decode(told, type=About)
+        return self._about.get(context)
+
+    def answer(self, context: str, epoch: int) -> dict[str, object]:
+        """The paper's a_i: address, ratio and share, with the epoch, the reason and how long it holds."""
+        decided = self._decided.get(context)
+        granted_ppm = share_ppm(self.runtime.ledger.contexts.get(context))
+        period_s = self.config.server.decision_period_s
+        return {
+            "contextId": context,
+            "referenceURI": self.address(self.config.name),
+            "offloadingRatio": decided.offload_ratio if decided and granted_ppm else 0.0,
+            "cpuShare": granted_ppm / WHOLE_PPM,
+            "epoch": epoch,
+            "reason": decided.reason if decided else "nothing has been decided yet",
+            "validUntil": time.time() + 2 * period_s,
+            "modelDigest": "",
+        }
+
+    def address(self, name: str) -> str | None:
+        """Where an agent takes requests."""
+        if name == self.config.name:
+            listen = self.config.listen
+            return f"https://{listen.address}:{listen.port}"
+        return self.config.peers.get(name)
+
+    # What it decides.
+
+    def decide(self, only: str | None = None) -> None:
+        """Decide for all users here, or for a newcomer alone."""
+        began_s = time.monotonic()
+        states = self.runtime.ledger.contexts
+        served = [name for name, state in states.items() if isinstance(state, Serving)]
+        requests = {
+            name: about.request for name in served if (about := self._about_of(name)) is not None
+        }
+        kept_ppm = granted_ppm(state for state in states.values() if not isinstance(state, Serving))
+        decided = nearest(self.config.name, requests, self.config.peers, WHOLE_PPM - kept_ppm)
+        for name in sorted(
+            decided, key=lambda name: decided[name].share_ppm - share_ppm(states[name])
+        ):
+            if only in (None, name):
+                self._carry_out(name, decided[name])
+        self.meters.decisions.observe(time.monotonic() - began_s)
+        self.meters.contexts.set(
+            sum(isinstance(state, Serving | Asking) for state in states.values())
+        )
+        self.meters.granted.set(granted_ppm(states.values()) / WHOLE_PPM)
+
+    def _carry_out(self, context: str, decision: Decision) -> None:
+        self._decided[context] = decision
+        if decision.server == self.config.name:
+            self.runtime.handle(context, Grant(decision.share_ppm))
+        else:
+            self.runtime.handle(context, Move(decision.server, decision.share_ppm))
+
+    def _told(self, context: str, told: Told) -> None:
+        self.meters.endings.labels(told.outcome.value).inc()
+        self._decided.pop(context, None)
+        self._about.pop(context, None)
+        if told.outcome is Outcome.ARRIVED:
+            asyncio.get_running_loop().call_soon(self._welcome, context)
+
+    def _welcome(self, context: str) -> None:
+        try:
+            self.decide()
+        except JournalFullError as error:
+            note("journal full", context=context, reason=str(error))
+
+    # What operators ask.
+
+    def missing(self) -> list[str]:
+        """What must be there before this agent is ready, and is not."""
+        return []
+
+    def status(self) -> dict[str, object]:
+        """Contexts with their states, as they are now."""
+        states = self.runtime.ledger.contexts
+        return {
+            "name": self.config.name,
+            "granted": granted_ppm(states.values()) / WHOLE_PPM,
+            "contexts": {
+                name: {"state": type(state).__name__, "epoch": state.epoch}
+                for name, state in states.items()
+            },
+        }

@@ -1,0 +1,109 @@
+"""What an agent is told: a TOML file, read once and checked before anything is opened."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from isma.errors import RunError, short
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+Positive = Annotated[float, msgspec.Meta(gt=0, le=1e15)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of the file; a field that it does not have is a mistake."""
+
+
+class Listen(_Table, frozen=True):
+    """Where requests are taken: HTTP over mutual TLS 1.3."""
+
+    port: Port
+    address: str = "127.0.0.1"
+
+
+class Tls(_Table, frozen=True):
+    """PEM files. The certificate's DNS name says who somebody is: NAME.agent.isma or NAME.user.isma."""
+
+    certificate: str
+    key: str
+    authority: str
+
+
+class Service(_Table, frozen=True):
+    """The service beside the agent, which answers on a Unix socket (docs/agent/service.md)."""
+
+    socket: str
+
+
+class Server(_Table, frozen=True):
+    """The edge server."""
+
+    cpu_hz: Positive
+    """CPU clock f^e."""
+    decision_period_s: Positive = 1.0
+    """Decision period D."""
+
+
+class Limits(_Table, frozen=True):
+    """The most of everything, so that nobody can use up the process."""
+
+    contexts: Count = 1_000
+    """Contexts that are here or may come."""
+    body_bytes: Count = 65_536
+    snapshot_bytes: Count = 64 * 2**20
+    requests_per_s: Positive = 200.0
+    """Of one user."""
+    request_s: Positive = 10.0
+    """Time in which a request must have come and be answered."""
+
+
+class Config(_Table, frozen=True):
+    """One agent."""
+
+    name: Name
+    folder: str
+    """Journal and snapshots that are on their way."""
+    listen: Listen
+    tls: Tls
+    service: Service
+    server: Server
+    peers: dict[Name, str] = {}
+    """Other agents' addresses by their names: https://HOST:PORT."""
+    limits: Limits = Limits()
+    lease_s: Positive = 2.0
+    """Time for which a share is kept for a service that is on its way."""
+    resend_s: Positive = 0.25
+    """Time after which a message is said again."""
+
+
+def read(path: Path) -> Config:
+    """The file's config, with its paths taken from where it lies. Raises RunError."""
+    try:
+        tree = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise RunError(f"{path} must be TOML: {short(error, 200)}") from None
+    try:
+        found = msgspec.convert(tree, Config)
+    except msgspec.ValidationError as error:
+        raise RunError(
+            f"{path}: {short(error, 200)} (isma agent init writes one that is right)"
+        ) from None
+    if found.name in found.peers:
+        raise RunError(f"{path}: peers must be other agents, got this one's name {found.name!r}")
+    for name, address in found.peers.items():
+        if not address.startswith("https://"):
+            raise RunError(f"{path}: peers.{name} must begin with https://, got {short(address)!r}")
+    base = path.resolve().parent
+    tls = Tls(*(str(base / part) for part in msgspec.structs.astuple(found.tls)))
+    return msgspec.structs.replace(
+        found,
+        folder=str(base / found.folder),
+        tls=tls,
+        service=Service(str(base / found.service.socket)),
+    )

@@ -1,0 +1,156 @@
+"""A stateful service that shows what a migration must not break: a counter that adds what it is sent.
+
+    python -m isma.agent.counter --socket counter.sock --folder state/counter
+
+It keeps to docs/agent/service.md. Every change is on the disk before it is answered.
+"""
+
+import argparse
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+from isma.agent.ownership import fence
+from isma.agent.ownership.vocabulary import Begin, Retire, Run, Thaw
+
+_KEPT = 1_000
+"""Outcomes of a context that are remembered for duplicates."""
+_MOST_BYTES = 64 * 2**20
+
+
+class Counter(msgspec.Struct, frozen=True):
+    """What travels: the sum, and the outcomes of the latest requests by their idempotency keys."""
+
+    count: int = 0
+    outcomes: dict[str, int] = {}
+
+
+def added(counter: Counter, key: str, by: int) -> tuple[Counter, int]:
+    """Add once for a key; a duplicate has the outcome of the first."""
+    if key in counter.outcomes:
+        return counter, counter.outcomes[key]
+    count = counter.count + by
+    kept = list(counter.outcomes.items())[-_KEPT + 1 :]
+    return Counter(count, dict([*kept, (key, count)])), count
+
+
+Call = Begin | Run | Thaw | Retire
+_COPY = fence.Copy[Counter]
+
+
+class Store:
+    """Copies of contexts on the disk."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._base = sqlite3.connect(folder / "counter.sqlite", isolation_level=None)
+        self._base.execute("PRAGMA journal_mode = WAL")
+        self._base.execute("PRAGMA synchronous = FULL")
+        self._base.execute("CREATE TABLE IF NOT EXISTS copies (name TEXT PRIMARY KEY, copy BLOB)")
+        rows = self._base.execute("SELECT name, copy FROM copies")
+        self._copies = {name: msgspec.json.decode(copy, type=_COPY) for name, copy in rows}
+
+    def get(self, context: str) -> fence.Copy[Counter]:
+        """The copy of a context, which may be absent."""
+        return self._copies.get(context, fence.Copy())
+
+    def put(self, context: str, copy: fence.Copy[Counter]) -> None:
+        """Write a copy, if it differs."""
+        if copy == self._copies.get(context):
+            return
+        row = (context, msgspec.json.encode(copy))
+        self._base.execute("INSERT OR REPLACE INTO copies VALUES (?, ?)", row)
+        self._copies[context] = copy
+
+
+STORE = web.AppKey("store", Store)
+
+
+def app(folder: Path) -> web.Application:
+    """The service's endpoints."""
+    made = web.Application(client_max_size=_MOST_BYTES)
+    made[STORE] = Store(folder)
+    made.router.add_post("/contexts/{context}/calls", _call)
+    made.router.add_post("/contexts/{context}/snapshots/{epoch:\\d+}/{attempt:\\d+}", _freeze)
+    made.router.add_put("/contexts/{context}/snapshots/{epoch:\\d+}/{attempt:\\d+}", _park)
+    made.router.add_post("/contexts/{context}/tasks", _task)
+    return made
+
+
+async def _call(request: web.Request) -> web.Response:
+    context, store = request.match_info["context"], request.app[STORE]
+    try:
+        call = msgspec.json.decode(await request.read(), type=Call)
+    except msgspec.DecodeError as error:
+        return web.Response(status=400, text=str(error))
+    copy = store.get(context)
+    match call:
+        case Begin(epoch):
+            copy = fence.begin(copy, epoch, Counter())
+        case Run(epoch):
+            copy = fence.run(copy, epoch)
+        case Thaw(epoch, attempt):
+            copy = fence.thaw(copy, epoch, attempt)
+        case Retire(epoch):
+            copy = fence.retire(copy, epoch)
+    store.put(context, copy)
+    return web.Response(status=204)
+
+
+def _attempt(request: web.Request) -> tuple[str, int, int]:
+    place = request.match_info
+    return place["context"], int(place["epoch"]), int(place["attempt"])
+
+
+async def _freeze(request: web.Request) -> web.Response:
+    (context, epoch, attempt), store = _attempt(request), request.app[STORE]
+    copy = fence.freeze(store.get(context), epoch, attempt)
+    store.put(context, copy)
+    if not fence.is_frozen(copy, epoch, attempt):
+        return web.Response(status=409, text="that attempt is over")
+    return web.Response(body=msgspec.json.encode(copy.body))
+
+
+async def _park(request: web.Request) -> web.Response:
+    (context, epoch, attempt), store = _attempt(request), request.app[STORE]
+    try:
+        body = msgspec.json.decode(await request.read(), type=Counter)
+    except msgspec.DecodeError as error:
+        return web.Response(status=400, text=str(error))
+    copy = fence.park(store.get(context), epoch, attempt, body)
+    store.put(context, copy)
+    return web.Response(status=204 if fence.is_parked(copy, epoch, attempt) else 409)
+
+
+async def _task(request: web.Request) -> web.Response:
+    context, store = request.match_info["context"], request.app[STORE]
+    key, epoch = request.headers.get("idempotency-key"), request.headers.get("x-isma-epoch", "")
+    try:
+        by = msgspec.json.decode(await request.read(), type=dict[str, int]).get("add", 1)
+    except msgspec.DecodeError as error:
+        return web.Response(status=400, text=str(error))
+    if not key or not epoch.isdecimal():
+        return web.Response(status=400, text="idempotency-key and x-isma-epoch must be given")
+    copy = store.get(context)
+    if not fence.heeds(copy, int(epoch)):
+        return web.Response(status=409, text=f"epoch {copy.epoch} is {copy.phase.value} here")
+    counter, count = added(copy.body or Counter(), key, by)
+    store.put(context, msgspec.structs.replace(copy, body=counter))
+    return web.json_response({"count": count})
+
+
+def main() -> None:
+    """Serve until the process is ended."""
+    parser = argparse.ArgumentParser(description="A counter that moves between edge servers.")
+    parser.add_argument("--socket", required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    asked = parser.parse_args()
+    Path(asked.socket).unlink(missing_ok=True)
+    web.run_app(app(asked.folder), path=asked.socket, print=None, loop=asyncio.new_event_loop())
+
+
+if __name__ == "__main__":
+    main()

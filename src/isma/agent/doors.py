@@ -1,0 +1,254 @@
+"""The agent's HTTP: users' task requests and tasks, hand-over between agents, and what operators read."""
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from aiohttp import web
+
+from isma.agent.agent import Agent, NoRoomError
+from isma.agent.decisions import TaskRequest
+from isma.agent.identity import Identity, Kind, of_certificate
+from isma.agent.journal import JournalFullError
+from isma.agent.migrator import ServiceError
+from isma.agent.openapi import document
+from isma.agent.ownership.rules import route
+from isma.agent.ownership.vocabulary import Close, Elsewhere, Here, Later, Nowhere, Received
+from isma.agent.peers import CHUNK_BYTES, Envelope
+from isma.agent.problems import problem
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+AGENT = web.AppKey("agent", Agent)
+WHO = web.RequestKey("who", Identity)
+_CONTEXT = "{context:[a-z0-9-]{1,80}}"
+_NUMBERS = "{epoch:[0-9]{1,15}}/{attempt:[0-9]{1,15}}"
+_KEY = re.compile(r"[\x21-\x7e]{1,128}")
+_MOVING_S = 0.02
+
+
+def app(agent: Agent) -> web.Application:
+    """All places of an agent."""
+    made = web.Application(middlewares=[_guarded], client_max_size=agent.config.limits.body_bytes)
+    made[AGENT] = agent
+    made.add_routes(
+        [
+            web.get("/healthz", _health),
+            web.get("/readyz", _ready),
+            web.get("/metrics", _metrics),
+            web.get("/openapi.json", _openapi),
+            web.get("/isma/v1/status", _status),
+            web.post("/isma/v1/contexts", _create),
+            web.post(f"/isma/v1/contexts/{_CONTEXT}/task-requests", _request),
+            web.post(f"/isma/v1/contexts/{_CONTEXT}/tasks", _task),
+            web.delete(f"/isma/v1/contexts/{_CONTEXT}", _close),
+            web.post("/isma/v1/handover", _message),
+            web.get(f"/isma/v1/handover/{_CONTEXT}/{_NUMBERS}", _size),
+            web.put(f"/isma/v1/handover/{_CONTEXT}/{_NUMBERS}", _piece),
+        ]
+    )
+    return made
+
+
+@web.middleware
+async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let in who is known, as often as it may come, and answer every error with a problem document."""
+    agent = request.app[AGENT]
+    transport = request.transport
+    who = of_certificate(transport.get_extra_info("peercert") if transport else None)
+    if who is None:
+        agent.meters.refused.labels("no name").inc()
+        return problem(
+            "forbidden", "a certificate must have one DNS name, NAME.user.isma or NAME.agent.isma"
+        )
+    request[WHO] = who
+    if who.kind is Kind.USER and not agent.budget.takes(who.name):
+        agent.meters.refused.labels("too many").inc()
+        return problem("too-many", after_s=1)
+    try:
+        answer = await handler(request)
+    except web.HTTPRequestEntityTooLarge:
+        answer = problem("too-large")
+    except web.HTTPNotFound:
+        answer = problem("not-found")
+    except web.HTTPMethodNotAllowed:
+        answer = problem("method")
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        answer = problem("malformed", str(error)[:200])
+    except NoRoomError as error:
+        answer = problem("full", str(error), after_s=5)
+    except JournalFullError:
+        answer = problem("journal-full", after_s=5)
+    agent.meters.requests.labels(str(answer.status)).inc()
+    return answer
+
+
+def _forbidden(request: web.Request, why: str) -> web.Response:
+    request.app[AGENT].meters.refused.labels("not allowed").inc()
+    return problem("forbidden", why)
+
+
+async def _health(request: web.Request) -> web.Response:
+    return web.json_response({"status": "alive"})
+
+
+async def _ready(request: web.Request) -> web.Response:
+    missing = request.app[AGENT].missing()
+    return web.json_response(
+        {"ready": not missing, "missing": missing}, status=503 if missing else 200
+    )
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    return web.Response(body=request.app[AGENT].meters.text(), content_type="text/plain")
+
+
+async def _openapi(request: web.Request) -> web.Response:
+    return web.json_response(document())
+
+
+async def _status(request: web.Request) -> web.Response:
+    if request[WHO].kind is not Kind.AGENT:
+        return _forbidden(request, "the status is for agents' certificates")
+    return web.json_response(request.app[AGENT].status())
+
+
+# Users.
+
+
+def _key(request: web.Request) -> str:
+    key = request.headers.get("Idempotency-Key", "")
+    if not _KEY.fullmatch(key):
+        raise ValueError("Idempotency-Key must be 1 to 128 visible characters")
+    return key
+
+
+def _elsewhere(agent: Agent, context: str) -> web.Response | int:
+    """The epoch if this agent serves the context, or where and when to ask."""
+    match route(agent.runtime.ledger.contexts.get(context)):
+        case Here(epoch):
+            return epoch
+        case Later(epoch):
+            return problem("moving", after_s=_MOVING_S, epoch=epoch)
+        case Elsewhere(owner, epoch):
+            address = agent.address(owner)
+            more = {"owner": owner, "epoch": epoch, "referenceURI": address}
+            return problem("moved", contextId=context, **more)
+        case Nowhere(ended):
+            return problem("ended" if ended else "unknown-context")
+
+
+async def _create(request: web.Request) -> web.Response:
+    agent, who = request.app[AGENT], request[WHO]
+    if who.kind is not Kind.USER:
+        return _forbidden(request, "contexts are for users' certificates")
+    wanted = msgspec.json.decode(await request.read(), type=TaskRequest)
+    told = f"{who.name}\n{_key(request)}".encode()
+    context = f"{agent.config.name}-{hashlib.sha256(told).hexdigest()[:20]}"
+    agent.create(context, who.name, wanted)
+    place = _elsewhere(agent, context)
+    if isinstance(place, web.Response):
+        return place
+    return _decision(agent, context, place, status=201)
+
+
+async def _request(request: web.Request) -> web.Response:
+    agent, context = request.app[AGENT], request.match_info["context"]
+    wanted = msgspec.json.decode(await request.read(), type=TaskRequest)
+    _key(request)
+    place = _mine(request)
+    if isinstance(place, web.Response):
+        return place
+    agent.requested(context, wanted)
+    return _decision(agent, context, place)
+
+
+def _decision(agent: Agent, context: str, epoch: int, status: int = 200) -> web.Response:
+    return web.json_response(agent.answer(context, epoch), status=status)
+
+
+def _mine(request: web.Request) -> web.Response | int:
+    """As `_elsewhere`; only a context's own user is let in."""
+    agent, context = request.app[AGENT], request.match_info["context"]
+    place = _elsewhere(agent, context)
+    if isinstance(place, int) and agent.user(context) != request[WHO].name:
+        return _forbidden(request, "the context is another user's")
+    return place
+
+
+async def _task(request: web.Request) -> web.Response:
+    agent, context = request.app[AGENT], request.match_info["context"]
+    key, body = _key(request), await request.read()
+    place = _mine(request)
+    if isinstance(place, web.Response):
+        return place
+    try:
+        status, answer = await agent.migrator.task(context, place, key, body)
+    except ServiceError as error:
+        return problem("unavailable", str(error), after_s=0.2)
+    if status == 409:  # The fence has the last word; by now this agent knows more, or soon does.
+        again = _mine(request)
+        return again if isinstance(again, web.Response) else problem("moving", after_s=_MOVING_S)
+    headers = {"x-isma-epoch": str(place)}
+    return web.Response(
+        status=status, body=answer, headers=headers, content_type="application/json"
+    )
+
+
+async def _close(request: web.Request) -> web.Response:
+    agent, context = request.app[AGENT], request.match_info["context"]
+    place = _mine(request)
+    if isinstance(place, web.Response):
+        return place
+    agent.runtime.handle(context, Close())
+    ended = isinstance(route(agent.runtime.ledger.contexts.get(context)), Nowhere)
+    return web.Response(status=204) if ended else problem("moving", after_s=_MOVING_S)
+
+
+# Agents.
+
+
+def _stranger(request: web.Request) -> web.Response | None:
+    who, peers = request[WHO], request.app[AGENT].config.peers
+    if who.kind is Kind.AGENT and who.name in peers:
+        return None
+    return _forbidden(request, "hand-over is for the agents in this one's config")
+
+
+async def _message(request: web.Request) -> web.Response:
+    agent = request.app[AGENT]
+    if (refusal := _stranger(request)) is not None:
+        return refusal
+    said = msgspec.json.decode(await request.read(), type=Envelope)
+    agent.runtime.handle(said.context, Received(request[WHO].name, said.message))
+    return web.Response(status=204)
+
+
+def _attempt(request: web.Request) -> tuple[str, int, int]:
+    place = request.match_info
+    return place["context"], int(place["epoch"]), int(place["attempt"])
+
+
+async def _size(request: web.Request) -> web.Response:
+    if (refusal := _stranger(request)) is not None:
+        return refusal
+    return web.Response(text=str(request.app[AGENT].runtime.spool.size(*_attempt(request))))
+
+
+async def _piece(request: web.Request) -> web.Response:
+    agent, (context, epoch, attempt) = request.app[AGENT], _attempt(request)
+    if (refusal := _stranger(request)) is not None:
+        return refusal
+    if not agent.runtime.expects(context, request[WHO].name, epoch, attempt):
+        return problem("out-of-order", "nothing is kept for this attempt")
+    chunk = await request.content.read(CHUNK_BYTES + 1)
+    while not request.content.at_eof() and len(chunk) <= CHUNK_BYTES:
+        chunk += await request.content.read(CHUNK_BYTES + 1 - len(chunk))
+    if len(chunk) > CHUNK_BYTES:
+        return problem("too-large")
+    offset = int(request.query.get("offset", "0"))
+    try:
+        taken = agent.runtime.spool.add(context, epoch, attempt, offset, chunk)
+    except OSError as error:
+        return problem("journal-full", error.strerror or "", after_s=5)
+    return web.Response(status=204) if taken else problem("out-of-order")

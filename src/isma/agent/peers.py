@@ -1,0 +1,77 @@
+"""What an agent says to the others: messages, and before a snapshot's message its bytes."""
+
+from collections.abc import Mapping
+
+import aiohttp
+import msgspec
+
+from isma.agent.config import Config
+from isma.agent.identity import Identity, Kind, context
+from isma.agent.ownership.vocabulary import Message, Snapshot
+
+CHUNK_BYTES = 2**20
+
+
+class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A message on the wire; its sender is whom the certificate names."""
+
+    context: str
+    message: Message
+
+
+class PeerError(Exception):
+    """Another agent did not take something: it is as good as lost."""
+
+
+class Peers:
+    """Connections to the other agents; a name is proved before anything is said."""
+
+    def __init__(self, config: Config) -> None:
+        self._addresses: Mapping[str, str] = config.peers
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                ssl=context(config.tls, server=False), limit_per_host=32
+            ),
+            timeout=aiohttp.ClientTimeout(total=config.limits.request_s),
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    def address(self, name: str) -> str | None:
+        """Where an agent is, if it is one of the config's."""
+        return self._addresses.get(name)
+
+    async def send(self, to: str, about: str, message: Message, payload: bytes | None) -> None:
+        """Say something, once; what a snapshot holds goes before. Raises PeerError."""
+        if isinstance(message, Snapshot):
+            if payload is None:
+                raise PeerError("the snapshot is no longer there")
+            place = f"/isma/v1/handover/{about}/{message.epoch}/{message.attempt}"
+            await self._upload(to, place, payload)
+        body = msgspec.json.encode(Envelope(about, message))
+        await self._ask(to, "POST", "/isma/v1/handover", body)
+
+    async def _upload(self, to: str, place: str, payload: bytes) -> None:
+        """Go on from where it was broken off."""
+        offset = int(await self._ask(to, "GET", place, b"") or 0)
+        while offset < len(payload):
+            chunk = payload[offset : offset + CHUNK_BYTES]
+            await self._ask(to, "PUT", f"{place}?offset={offset}&size={len(payload)}", chunk)
+            offset += len(chunk)
+
+    async def _ask(self, to: str, method: str, path: str, body: bytes) -> bytes:
+        address = self._addresses.get(to)
+        if address is None:
+            raise PeerError(f"{to} is not one of the peers")
+        try:
+            async with self._session.request(
+                method, address + path, data=body, server_hostname=Identity(Kind.AGENT, to).host
+            ) as answer:
+                content = await answer.content.read(64)
+                if answer.status >= 300:
+                    raise PeerError(f"{to} answers {answer.status}")
+                return content
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise PeerError(f"{to} does not answer: {error}") from error

@@ -1,0 +1,208 @@
+"""The ownership core among real journals, sockets and services: it carries out what the rules say."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from isma.agent.config import Config
+from isma.agent.journal import Journal, JournalFullError
+from isma.agent.migrator import Migrator, ServiceError
+from isma.agent.ownership.ledger import Ledger
+from isma.agent.ownership.vocabulary import (
+    Begin,
+    Delay,
+    Effect,
+    Event,
+    Freeze,
+    Froze,
+    Outcome,
+    Recovered,
+    Reserved,
+    Retire,
+    Run,
+    Send,
+    Snapshot,
+    Stage,
+    Staged,
+    State,
+    Step,
+    Thaw,
+    Told,
+    Wake,
+    Woken,
+)
+from isma.agent.peers import PeerError, Peers
+from isma.agent.spool import Spool
+from isma.sources import digest
+
+log = logging.getLogger("isma.agent")
+_ASK_S = 1.0
+_MOST_DOUBLINGS = 3
+_REPEAT_S = 0.05
+_SIZE_BYTES = 4
+
+
+def note(event: str, **fields: object) -> None:
+    """Write a line of the log: JSON, without secrets."""
+    log.info("%s", json.dumps({"event": event, "monotonic_s": time.monotonic(), **fields}))
+
+
+class Runtime:
+    """All contexts of this agent; `handle` is the only way to change one."""
+
+    def __init__(
+        self,
+        config: Config,
+        journal: Journal,
+        migrator: Migrator,
+        peers: Peers,
+        told: Callable[[str, Told], None],
+    ) -> None:
+        records = journal.records()
+        self.ledger = Ledger(
+            {name: record.state for name, record in records.items()}, config.limits.contexts
+        )
+        self.about = {name: record.about for name, record in records.items() if record.about}
+        """What travels with each context: its user and last request, as JSON."""
+        self.spool = Spool(Path(config.folder) / "spool", config.limits.snapshot_bytes)
+        self._journal, self._migrator, self._peers, self._told = journal, migrator, peers, told
+        self._delays_s = {
+            Delay.RESEND: config.resend_s,
+            Delay.LEASE: config.lease_s,
+            Delay.ASK: _ASK_S,
+        }
+        self._payloads: dict[str, tuple[str, bytes]] = {}
+        """Snapshots on their way out, with their digests."""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def recover(self) -> None:
+        """Go on from the journal."""
+        for context in list(self.ledger.contexts):
+            self.handle(context, Recovered())
+
+    async def close(self) -> None:
+        """Leave what is under way; the journal has all that matters."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def handle(self, context: str, event: Event, about: bytes | None = None) -> Step:
+        """Journal what follows from an event, then do it. Raises JournalFullError: nothing has happened."""
+        step = self.ledger.step(context, event)
+        if step.state is not None and step.state != self.ledger.contexts.get(context):
+            self._change(context, step.state, about)
+        for effect in step.effects:
+            self._do(context, effect)
+        return step
+
+    def _change(self, context: str, state: State, about: bytes | None) -> None:
+        kept = self.about.get(context, b"") if about is None else about
+        self._journal.write(context, state, kept)
+        self.ledger.apply(context, state)
+        if kept:
+            self.about[context] = kept
+        note("state", context=context, state=type(state).__name__, epoch=state.epoch)
+
+    def _do(self, context: str, effect: Effect) -> None:
+        match effect:
+            case Send(to, message):
+                self._start(self._send(context, to, message))
+            case Wake(delay, turn):
+                after_s = self._delays_s[delay] * 2 ** min(turn, _MOST_DOUBLINGS)
+                woken = Woken(self.ledger.contexts[context], turn)
+                asyncio.get_running_loop().call_later(after_s, self._wake, context, woken)
+            case Freeze(epoch, attempt):
+                self._start(self._freeze(context, epoch, attempt))
+            case Stage():
+                self._start(self._stage(context, effect))
+            case Begin() | Run() | Thaw() | Retire():
+                self._start(self._call(context, effect))
+            case Told():
+                note("told", context=context, outcome=effect.outcome.value, peer=effect.peer)
+                if effect.outcome is not Outcome.ARRIVED:
+                    self._payloads.pop(context, None)
+                self._told(context, effect)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _wake(self, context: str, woken: Woken) -> None:
+        try:
+            self.handle(context, woken)
+        except JournalFullError as error:
+            note("journal full", reason=str(error))
+            asyncio.get_running_loop().call_later(_ASK_S, self._wake, context, woken)
+
+    def _answer(self, context: str, event: Event, about: bytes | None = None) -> None:
+        try:
+            self.handle(context, event, about)
+        except JournalFullError as error:  # It is asked again when the time has passed.
+            note("journal full", reason=str(error))
+
+    async def _send(self, context: str, to: str, message: Any) -> None:
+        payload = None
+        if isinstance(message, Snapshot):
+            name, payload = self._payloads.get(context, ("", None))
+            payload = payload if name == message.digest else None
+        try:
+            await self._peers.send(to, context, message, payload)
+        except PeerError as error:
+            note("lost", context=context, message=type(message).__name__, reason=str(error))
+
+    async def _call(self, context: str, call: Begin | Run | Thaw | Retire) -> None:
+        """Say it until the service answers."""
+        after_s = _REPEAT_S
+        while True:
+            try:
+                await self._migrator.call(context, call)
+            except ServiceError as error:
+                note("service", context=context, reason=str(error))
+                await asyncio.sleep(after_s)
+                after_s = min(2 * after_s, 1.0)
+                continue
+            note("called", context=context, call=type(call).__name__, epoch=call.epoch)
+            return
+
+    async def _freeze(self, context: str, epoch: int, attempt: int) -> None:
+        note("freeze", context=context, epoch=epoch)
+        try:
+            body = await self._migrator.freeze(context, epoch, attempt)
+        except ServiceError as error:
+            note("service", context=context, reason=str(error))
+            return
+        if body is None:
+            return
+        about = self.about.get(context, b"")
+        payload = len(about).to_bytes(_SIZE_BYTES) + about + body
+        name = digest(payload)
+        self._payloads[context] = (name, payload)
+        self._answer(context, Froze(epoch, attempt, name))
+
+    async def _stage(self, context: str, stage: Stage) -> None:
+        payload = self.spool.whole(context, stage.epoch, stage.attempt, stage.digest)
+        if payload is None:
+            note("snapshot", context=context, reason="it is not whole")
+            return
+        size = int.from_bytes(payload[:_SIZE_BYTES])
+        about, body = payload[_SIZE_BYTES:][:size], payload[_SIZE_BYTES + size :]
+        try:
+            parked = await self._migrator.park(context, stage.epoch, stage.attempt, body)
+        except ServiceError as error:
+            note("service", context=context, reason=str(error))
+            return
+        if parked:
+            self._answer(context, Staged(stage.epoch, stage.attempt, stage.digest), about)
+            self.spool.forget(context)
+
+    def expects(self, context: str, sender: str, epoch: int, attempt: int) -> bool:
+        """Whether a snapshot's bytes may come from that agent now."""
+        state = self.ledger.contexts.get(context)
+        if not isinstance(state, Reserved):
+            return False
+        return (state.source, state.epoch, state.attempt) == (sender, epoch, attempt)

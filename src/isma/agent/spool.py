@@ -1,0 +1,46 @@
+"""Snapshots that are on their way in: bytes that come in pieces, and are whole or nothing."""
+
+from pathlib import Path
+
+from isma.sources import digest
+
+
+class Spool:
+    """Files of one folder, by context, epoch and attempt."""
+
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        self._folder, self._most_bytes = folder, most_bytes
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def _path(self, context: str, epoch: int, attempt: int) -> Path:
+        return self._folder / f"{context}.{epoch}.{attempt}"
+
+    def size(self, context: str, epoch: int, attempt: int) -> int:
+        """Bytes that have come."""
+        path = self._path(context, epoch, attempt)
+        return path.stat().st_size if path.exists() else 0
+
+    def add(self, context: str, epoch: int, attempt: int, offset: int, chunk: bytes) -> bool:
+        """Take the piece that comes next; False for any other, or too many bytes. Raises OSError."""
+        size = self.size(context, epoch, attempt)
+        if offset != size or size + len(chunk) > self._most_bytes:
+            return False
+        with self._path(context, epoch, attempt).open("ab") as file:
+            file.write(chunk)
+        return True
+
+    def whole(self, context: str, epoch: int, attempt: int, wanted: str) -> bytes | None:
+        """All of it, if it has the digest; what has another goes, to come again."""
+        path = self._path(context, epoch, attempt)
+        if not path.exists():
+            return None
+        content = path.read_bytes()
+        if digest(content) == wanted:
+            return content
+        path.unlink()
+        return None
+
+    def forget(self, context: str) -> None:
+        """Remove what has come of a context."""
+        for path in self._folder.glob(f"{context}.*"):
+            path.unlink(missing_ok=True)
