@@ -21,6 +21,7 @@ from isma.evaluation.plan import Plan
 from isma.evaluation.tables import Run
 from isma.evaluation.until import compare_until
 from isma.policies import defaults, registry
+from isma.randomness import check_seeds
 from isma.reproduction import run as reproduction
 from isma.reproduction.result import Result
 from isma.training import models, session
@@ -61,7 +62,7 @@ def compare(
     plan = Plan(
         loaded,
         tuple(defaults.default_for(loaded) if policies is None else policies),
-        tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
+        check_seeds(range(seeds) if isinstance(seeds, int) else seeds),
         varied,
         p95_limit_s,
     )
@@ -91,7 +92,7 @@ def bound(
     plan = whole_run.BoundPlan(
         _loaded(scenario, varied),
         tuple(policies),
-        tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
+        check_seeds(range(seeds) if isinstance(seeds, int) else seeds),
         varied,
     )
     folder = None if out is None else Path(out)

@@ -5,12 +5,32 @@ under JAX_ENABLE_X64. All that is random is drawn in 32 bits, and widened where 
 (docs/decisions/0030).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from isma.errors import RunError, given
+
+LARGEST_SEED = 2**32 - 1
+"""Above it JAX draws what a smaller seed has drawn, and below 0 as well."""
+
+
+def check_seeds(seeds: Iterable[object]) -> tuple[int, ...]:
+    """Seeds of worlds that differ, as whole numbers in their order. Raises RunError."""
+    known: dict[int, None] = {}
+    for seed in seeds:
+        if not isinstance(seed, int | np.integer) or isinstance(seed, bool):
+            raise RunError(f"a seed must be a whole number, got {given(seed)}")
+        if not 0 <= seed <= LARGEST_SEED:
+            raise RunError(f"a seed must be from 0 to {LARGEST_SEED}, got {given(seed)}")
+        if int(seed) in known:  # A world that counts twice makes intervals too narrow.
+            raise RunError(f"seeds must differ, got {seed} twice")
+        known[int(seed)] = None
+    return tuple(known)
 
 
 def uniform(

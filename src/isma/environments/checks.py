@@ -11,8 +11,8 @@ from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv
 
 from isma.errors import OptionError, given, unknown
+from isma.randomness import LARGEST_SEED
 
-LARGEST_SEED = 2**32 - 1
 _PROCESS = os.getpid()
 """In which JAX was imported: its threads are not there in a fork of it."""
 _WAY_OUT = (

@@ -20,6 +20,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 from isma import storage
 from isma.errors import CheckpointError, RunError
 from isma.model import checkpoint
+from isma.randomness import check_seeds
 from isma.sources import digest
 
 Metrics = Mapping[str, float]
@@ -76,8 +77,9 @@ def run(
 ) -> Path:
     """Train to the end, from the folder's last finished round on; the path of the checkpoint.
 
-    Raises RunError for a folder that holds something else.
+    Raises RunError for a folder that holds something else, and for a seed that is none.
     """
+    check_seeds([seed])
     text = json.dumps(config, indent=2, default=str) + "\n"
     with storage.claimed(out, "config.json", text, "training"):
         return _train(learner, config, digest(text.encode()), seed, out, on_progress)
