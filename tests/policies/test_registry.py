@@ -115,6 +115,7 @@ def test_anybodys_class(own_module: str) -> None:
         ("price:stay_s=-1", "stay_s must be 0 (one decision period) or more, got -1"),
         ("mdp:horizon_s=0", "horizon_s must be positive, got 0"),
         ("local:x=1", "takes no options, got 'x'"),
+        ("threshold:hops=2:hops=3", "option hops must be given once"),
         ("own.policy", "must name a class: package.module:Class"),
         ("own.policy:hops=3", "must name a class: package.module:Class"),
         ("own.nothing:Mine", "cannot be imported"),

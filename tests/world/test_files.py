@@ -157,3 +157,10 @@ def test_a_runs_own_table_is_checked(table: str, said: str, tmp_path: Path) -> N
         files.run_table(path)
     assert said in str(told.value)
     assert "\n" not in str(told.value)
+
+
+def test_a_run_that_is_no_table(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("run = 3\n[users]\ncount = 5\n")
+    with pytest.raises(ScenarioError, match="run must be a table of what was run: leave it out"):
+        files.load(path)

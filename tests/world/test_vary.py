@@ -1,9 +1,10 @@
 """Values of fields as they are typed on the command line."""
 
 import pytest
+from worlds import tiny
 
 from isma.errors import ScenarioError
-from isma.world.vary import scalar, vary_from
+from isma.world.vary import points, scalar, vary_from
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,12 @@ def test_vary_mistakes(text: list[str], said: str) -> None:
     with pytest.raises(ScenarioError) as told:
         vary_from(text)
     assert said in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["speed_mps=5,5.0", "clock_hz=2 GHz,2000 MHz", "users=5,5e0", "failures.enabled=true,yes"],
+)
+def test_two_ways_to_write_one_value(typed: str) -> None:
+    with pytest.raises(ScenarioError, match="values must differ, and these are the same world"):
+        points(tiny(), vary_from([typed]))

@@ -153,6 +153,7 @@ def _values(name: str, made: Callable[..., Policy], options: list[str]) -> dict[
     values: dict[str, object] = {
         key: field.default for key, field in fields.items() if field.default is not field.empty
     }
+    told: set[str] = set()
     for option in options:
         key, equals, text = option.partition("=")
         if not equals and kinds.get(key) is bool:
@@ -170,6 +171,9 @@ def _values(name: str, made: Callable[..., Policy], options: list[str]) -> dict[
                     else f"takes no options, got {short(key)!r}"
                 )
             )
+        if key in told:
+            raise PolicyError(f"policy {short(name)!r}: option {key} must be given once")
+        told.add(key)
         values[key] = options_of.parsed(name, key, text, kinds[key])
     needed = [key for key in fields if key not in values]
     if needed:

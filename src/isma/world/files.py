@@ -52,7 +52,8 @@ def load(
     ScenarioWarning. Raises ScenarioError.
     """
     tree, label, folder = _tree(source)
-    tree.pop(RUN, None)
+    if not isinstance(tree.pop(RUN, {}), Mapping):
+        raise ScenarioError(f"{label}: {RUN} must be a table of what was run: leave it out")
     held = list(_leaves(tree))
     changed = {full_name(field): value for field, value in (overrides or {}).items()}
     _refuse_odd(changed, label)
@@ -100,7 +101,7 @@ def run_table(source: str | Path) -> Mapping[str, Any] | None:
     """The table `[run]` of a run's `config.toml`; None for any other scenario. Raises ScenarioError."""
     tree, label, _ = _tree(source)
     found = tree.get(RUN)
-    if not isinstance(found, dict):
+    if found is None:
         return None
     try:
         return _RunTable.model_validate(found).model_dump(exclude_unset=True)

@@ -25,16 +25,27 @@ class Point:
 def points(scenario: Scenario, vary: Vary) -> list[Point]:
     """Every combination of the varied fields' values. Raises ScenarioError.
 
-    A field that changes nothing at any of them is refused.
+    A field that changes nothing at any of them is refused, and so are two ways to write one value.
     """
-    found = []
+    found: list[Point] = []
     for values in itertools.product(*vary.values()):
         chosen = dict(zip(vary, values, strict=True))
         made = files.override(scenario, chosen, varied=vary) if chosen else scenario
         found.append(Point(chosen, made))
     for field in vary:
         _refuse_idle(field, [point.scenario for point in found])
+    _refuse_same(found)
     return found
+
+
+def _refuse_same(found: Sequence[Point]) -> None:
+    """Refuse points that are one world: 5 and 5.0, 2 GHz and 2000 MHz."""
+    known: dict[str, Mapping[str, Any]] = {}
+    for point in found:
+        same = known.setdefault(files.dumps(point.scenario), point.values)
+        if same is not point.values:
+            one, other = (short(dict(values), 100) for values in (same, point.values))
+            raise ScenarioError(f"values must differ, and these are the same world: {one}, {other}")
 
 
 def _refuse_idle(field: str, scenarios: Sequence[Scenario]) -> None:
