@@ -216,7 +216,7 @@ def test_compare_says_who_wins_and_a_run_makes_itself_again(
     assert (run_table["policies"], run_table["seeds"]) == (["local", "random"], [0, 1])
     assert run(monkeypatch, *asked) == 0, "without --out the same command finds its folder again"
     assert list((tmp_path / "runs").iterdir()) == [first]
-    assert "cells: 0 computed, 4 taken up" in capsys.readouterr().err
+    assert "results (a policy in a world): 0 computed, 4 reused" in capsys.readouterr().err
     assert len((first / "times" / "cells.jsonl").read_text().splitlines()) == 4
     assert run(monkeypatch, "compare", str(first / "config.toml"), "--out", "second") == 0
     for name in ("config.toml", "seeds.csv", "users.parquet", "tasks.parquet"):

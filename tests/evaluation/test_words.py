@@ -186,7 +186,7 @@ def test_a_wide_interval_asks_for_more_seeds() -> None:
     # half-width 1.02 % of the best's mean, 1.0 % of its own: 8 seeds × (1.0 / 0.5)² = 32
     assert said[-1] == (
         f"{CAUTION}the distance of `greedy` to the best is known to ±1.0 % only, and 0.5 % is the "
-        "aim: run more seeds (about 32), in its folder by isma compare config.toml --seeds 32 --out .."
+        "aim: run more seeds (about 32), in its folder by `isma compare config.toml --seeds 32 --out .`."
     )
 
 

@@ -43,7 +43,8 @@ def run_and_print(
 
         run = api.compare(loaded, policies, seeds, vary, out, show, limit_s, until)
     if last is not None:
-        console.print(f"cells: {last.computed} computed, {last.taken_up} taken up", highlight=False)
+        told = f"{last.computed} computed, {last.taken_up} reused"
+        console.print(f"results (a policy in a world): {told}", highlight=False)
     if until is not None:
         rows = [row for point in run.points for row in run.ranked(point)]
         half, number = (widest(rows) or ("", 0.0))[1], len(run.config["run"]["seeds"])

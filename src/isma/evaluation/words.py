@@ -324,7 +324,7 @@ def _more_seeds(run: Run, wanted: int) -> str:
     outside = any(map(registry.is_outside, run.policies))
     policies = f" --policies {','.join(run.policies)}" if outside else ""
     command = f"isma compare config.toml --seeds {seeds}{policies} --out ."
-    return f"run more seeds (about {number(wanted, 2)}), in its folder by {command}"
+    return f"run more seeds (about {number(wanted, 2)}), in its folder by `{command}`"
 
 
 def _able(run: Run) -> list[Score]:
