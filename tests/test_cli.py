@@ -285,7 +285,9 @@ def test_a_policy_that_is_typed_is_found_beside_what_is_installed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "numpy.py").write_text(RUNS)
-    (tmp_path / "typed_here.py").write_text("from isma.policies.follow import Stay\nMine = Stay\n")
+    (tmp_path / "typed_here.py").write_text(
+        "from isma.policies.rules.follow import Stay\nMine = Stay\n"
+    )
     assert run(monkeypatch, "check-policy", "typed_here:Nobody") == 1
     assert "typed_here has no Nobody" in capsys.readouterr().err
     assert sys.path[-1] == str(tmp_path)

@@ -8,10 +8,10 @@ import pytest
 
 from isma import sources
 from isma.errors import PolicyError
-from isma.policies.follow import Nearest
-from isma.policies.price import Price
+from isma.policies.pricing.policy import Price
+from isma.policies.rules.follow import Nearest
 
-RULE = "from isma.policies.follow import Stay\n"
+RULE = "from isma.policies.rules.follow import Stay\n"
 KINDS = {
     "helper": ({"helper.py": "X = 1"}, "from ideas import helper\n"),
     "relative": ({"helper.py": "X = 1"}, "from .helper import X\n"),
@@ -117,6 +117,6 @@ def test_a_cell_depends_on_the_simulator_and_not_on_what_tells_of_it() -> None:
         "isma.api",
     )
     assert not [name for name in cell if name.startswith(apart)]
-    assert "isma.policies.price" not in cell
-    assert "isma.policies.price" in sources.of_policy(Price)
-    assert "isma.policies.price" not in sources.of_policy(Nearest)
+    assert "isma.policies.pricing.policy" not in cell
+    assert "isma.policies.pricing.policy" in sources.of_policy(Price)
+    assert "isma.policies.pricing.policy" not in sources.of_policy(Nearest)

@@ -13,10 +13,11 @@ from isma.model.outlook import OutlookFrame
 from isma.planning.cross_entropy import Budget
 from isma.policies.dqn import Dqn, DqnFrame
 from isma.policies.drac import Drac, DracFrame
-from isma.policies.isma2 import Isma2
 from isma.policies.known_physics import KnownPhysics
 from isma.policies.latent import LatentPlanner
 from isma.policies.planner import Search
+from isma.policies.pricing.forecast_plan import Planned
+from isma.policies.pricing.policy import Price
 
 BUDGET = Budget(candidates=12, iterations=1, horizon=2, elites=3)
 
@@ -43,12 +44,11 @@ def drac(explores: bool = False) -> Drac:
     return Drac(network, vectors.scales([tiny()]), jnp.asarray(explores))
 
 
-def isma2() -> Isma2:
+def isma2() -> Price:
     """The newest policy with an untrained outlook, that foresees more than a trained one."""
     outlook = OutlookFrame(width=8).make(jax.random.key(0))
-    return Isma2(
-        outlook=eqx.tree_at(lambda o: o.farther.weight, outlook, replace_fn=lambda w: 5 * w)
-    )
+    outlook = eqx.tree_at(lambda o: o.farther.weight, outlook, replace_fn=lambda w: 5 * w)
+    return Price(valuation=Planned(outlook=outlook))
 
 
 PLANNERS: dict[str, Policy] = {

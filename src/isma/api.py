@@ -1,4 +1,4 @@
-"""What a Python program calls: the same as the command line, without the terminal."""
+"""Functions for Python programs: everything that the command line does, without the terminal."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from isma.evaluation import compare as comparison
 from isma.evaluation import explain as looking
 from isma.evaluation import report, whole_run
 from isma.evaluation.conformance import suite
-from isma.evaluation.conformance.rules import Verdict
+from isma.evaluation.conformance.rules import RuleVerdict
 from isma.evaluation.explanation import Explanation
 from isma.evaluation.figures import gaps, learning
 from isma.evaluation.plan import Plan
@@ -43,7 +43,7 @@ def compare(
     seeds: int | Iterable[int] = 5,
     vary: Mapping[str, Sequence[Any]] | None = None,
     out: str | Path | None = None,
-    on_progress: Callable[[comparison.Progress], None] = lambda progress: None,
+    on_progress: Callable[[comparison.CompareProgress], None] = lambda progress: None,
     p95_limit_s: float | None = None,
     until: float | None = None,
 ) -> Run:
@@ -119,7 +119,7 @@ def explain(
     return looking.explain(Path(run), user, time_s, policy, seed, point, on_ticks)
 
 
-def check_policy(name: str, scenario: Scenario | str | Path = "paper") -> list[Verdict]:
+def check_policy(name: str, scenario: Scenario | str | Path = "paper") -> list[RuleVerdict]:
     """Try every rule of the contract on the policy of that name. Raises IsmaError."""
     return suite.check(registry.get(name), _loaded(scenario))
 

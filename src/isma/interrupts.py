@@ -23,7 +23,7 @@ _SHOW_CURSOR = "\r\x1b[?25h\x1b[K"
 
 
 class Interrupt:
-    """What becomes of SIGINT: the process ends at once or, once `raises` is set, by KeyboardInterrupt."""
+    """Handler of SIGINT: the process ends at once or, once `raises` is set, by KeyboardInterrupt."""
 
     def __init__(self) -> None:
         self.raises = False
@@ -80,7 +80,7 @@ def answer() -> None:
 
 
 def installed() -> Interrupt | None:
-    """What answers SIGINT now, if `answer` has taken over."""
+    """Handler of SIGINT in use, if `answer` has taken over."""
     handler = signal.getsignal(signal.SIGINT)
     return handler if isinstance(handler, Interrupt) else None
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from isma.benchmarks import comparison, own, peers
 from isma.benchmarks.peers import simulators
-from isma.benchmarks.peers.simulators import Known
+from isma.benchmarks.peers.simulators import KnownPeer
 from isma.benchmarks.peers.walk import Counts, Ready, Walk, record
 from isma.cli import bench
 
@@ -139,7 +139,11 @@ def test_the_numpy_loop_counts_what_it_lived_through() -> None:
 
 def test_a_peer_that_is_not_installed_is_named_and_how_to_install_it() -> None:
     found, missing = simulators.find(
-        (Known("Absent", "no_such_package", "no-such", "absent_follow", "pip install it", "all"),)
+        (
+            KnownPeer(
+                "Absent", "no_such_package", "no-such", "absent_follow", "pip install it", "all"
+            ),
+        )
     )
     assert not found
     assert missing == [simulators.Missing("Absent", "not installed", "pip install it")]
@@ -150,7 +154,7 @@ def test_a_peer_that_breaks_when_imported_is_named(
 ) -> None:
     (tmp_path / "broken_follow.py").write_text("raise ValueError('an old networkx')")
     monkeypatch.setattr(peers, "__path__", [*peers.__path__, str(tmp_path)])
-    known = Known("Broken", "json", "json", "broken_follow", "pip install it", "all")
+    known = KnownPeer("Broken", "json", "json", "broken_follow", "pip install it", "all")
     found, missing = simulators.find((known,))
     assert not found
     assert missing[0].why == "ValueError: an old networkx"
@@ -188,7 +192,7 @@ def test_json_has_every_field(table: comparison.Table) -> None:
     told = json.loads(comparison.as_json(table))
     assert list(told) == [field.name for field in fields(comparison.Table)]
     assert [list(row) for row in told["rows"]] == [
-        [field.name for field in fields(comparison.Row)]
+        [field.name for field in fields(comparison.PeerRow)]
     ] * 4
     assert told["missing"] == [
         {"name": "Absent", "why": "not installed", "install": "pip install it"}

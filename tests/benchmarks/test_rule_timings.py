@@ -13,7 +13,7 @@ from isma.cli import bench
 from isma.contract import Memory
 from isma.errors import DataError
 from isma.policies import registry
-from isma.policies.plain import Local
+from isma.policies.rules.local_random import Local
 from isma.world.scenario import Scenario
 
 
@@ -60,7 +60,7 @@ def test_a_rule_that_is_too_large_is_not_asked(monkeypatch: pytest.MonkeyPatch) 
 def test_json_has_every_field(decisions: rules.Decisions) -> None:
     told = json.loads(rules.as_json(decisions))
     assert list(told) == [field.name for field in fields(rules.Decisions)]
-    names = [field.name for field in fields(rules.Decision)]
+    names = [field.name for field in fields(rules.DecisionTime)]
     assert [list(row) for row in told["decisions"]] == [names] * 4
 
 

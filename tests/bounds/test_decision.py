@@ -13,7 +13,7 @@ from isma.contract import Memory, Observation
 from isma.planning.allocation import Offer, offers
 from isma.planning.assignment import assess
 from isma.policies import registry
-from isma.policies.plain import Local
+from isma.policies.rules.local_random import Local
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
 from isma.simulator.state import reset

@@ -18,7 +18,7 @@ from worlds import SERVERS, USERS, tiny
 from isma.errors import PolicyError, RunError
 from isma.evaluation import bound, cell
 from isma.evaluation.cell import Cell
-from isma.evaluation.compare import Progress, compare
+from isma.evaluation.compare import CompareProgress, compare
 from isma.evaluation.plan import Plan
 from isma.evaluation.score import TIMES
 from isma.policies import registry
@@ -146,7 +146,7 @@ def test_another_folder_gets_the_same_bytes(finished: Path, tmp_path: Path) -> N
 def test_an_interrupted_run_keeps_what_is_finished(finished: Path, tmp_path: Path) -> None:
     out = tmp_path / "cut"
 
-    def interrupt(progress: Progress) -> None:
+    def interrupt(progress: CompareProgress) -> None:
         if len(list(out.glob("cells/*.npz"))) >= 1:
             raise KeyboardInterrupt
 
@@ -162,7 +162,7 @@ def test_an_interrupted_run_keeps_what_is_finished(finished: Path, tmp_path: Pat
 
 
 def test_progress_only_grows_and_ends_at_the_end(tmp_path: Path) -> None:
-    heard: list[Progress] = []
+    heard: list[CompareProgress] = []
     compare(plan_of(policies=("local",), seeds=(0,)), tmp_path / "run", heard.append)
     done = [progress.done_ticks for progress in heard]
     assert done == sorted(done)
@@ -240,7 +240,7 @@ def test_times_are_measured_once_and_not_changed_unnoticed(
 
 def last_of(plan: Plan, out: Path) -> tuple[int, int]:
     """Cells that were computed, and taken up."""
-    heard: list[Progress] = []
+    heard: list[CompareProgress] = []
     compare(plan, out, heard.append)
     return heard[-1].computed, heard[-1].taken_up
 
@@ -335,7 +335,7 @@ def test_a_full_disk_is_told_in_one_line(
 BROKEN = """
 import numpy as np
 from isma.contract import Action
-from isma.policies.follow import Stay
+from isma.policies.rules.follow import Stay
 
 class Broken(Stay):
     def act(self, memory, observation, key):

@@ -6,14 +6,14 @@ from worlds import tiny
 
 from isma.contract import Policy
 from isma.errors import ScenarioError
-from isma.evaluation.conformance.rules import Outcome, Rule, Verdict
+from isma.evaluation.conformance.rules import Rule, RuleOutcome, RuleVerdict
 from isma.evaluation.conformance.suite import check
 from isma.policies import registry
 from isma.world.scenario import Visibility
 
 
-def broken(verdicts: list[Verdict]) -> dict[Rule, str]:
-    return {v.rule: v.said for v in verdicts if v.outcome is Outcome.BROKEN}
+def broken(verdicts: list[RuleVerdict]) -> dict[Rule, str]:
+    return {v.rule: v.said for v in verdicts if v.outcome is RuleOutcome.BROKEN}
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def broken(verdicts: list[Verdict]) -> dict[Rule, str]:
 def test_who_keeps_to_the_contract_passes(policy: Policy) -> None:
     verdicts = check(policy, tiny())
     assert [v.rule for v in verdicts] == list(Rule)
-    assert {v.outcome for v in verdicts} == {Outcome.KEPT}, [v.line for v in verdicts]
+    assert {v.outcome for v in verdicts} == {RuleOutcome.KEPT}, [v.line for v in verdicts]
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_who_keeps_to_the_contract_passes(policy: Policy) -> None:
 def test_a_reference_may_see_everybody(policy: Policy) -> None:
     verdicts = check(policy, tiny())
     assert not broken(verdicts)
-    not_tried = {v.rule for v in verdicts if v.outcome is Outcome.NOT_TRIED}
+    not_tried = {v.rule for v in verdicts if v.outcome is RuleOutcome.NOT_TRIED}
     assert not_tried == {Rule.OTHERS_USERS, Rule.OTHERS_NEWS, Rule.OTHERS_MEMORY}
 
 
@@ -89,10 +89,10 @@ def test_who_does_not_is_told(policy: Policy, rule: Rule, said: str) -> None:
 def test_what_builds_on_a_broken_rule_is_not_tried(policy: Policy, rule: Rule) -> None:
     verdicts = check(policy, tiny())
     place = [v.rule for v in verdicts].index(rule)
-    assert {v.outcome for v in verdicts[:place]} <= {Outcome.KEPT}
-    assert verdicts[place].outcome is Outcome.BROKEN
+    assert {v.outcome for v in verdicts[:place]} <= {RuleOutcome.KEPT}
+    assert verdicts[place].outcome is RuleOutcome.BROKEN
     after = [(v.outcome, v.said) for v in verdicts[place + 1 :]]
-    assert set(after) == {(Outcome.NOT_TRIED, f"{rule.value!r} is broken")}
+    assert set(after) == {(RuleOutcome.NOT_TRIED, f"{rule.value!r} is broken")}
 
 
 def test_users_must_be_told_from_servers() -> None:

@@ -11,7 +11,7 @@ from worlds import tiny
 from isma import api
 from isma.errors import RunError
 from isma.evaluation.explain import of_world
-from isma.evaluation.explanation import Choice, Explanation
+from isma.evaluation.explanation import Explanation, ServerCost
 from isma.policies import registry
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
@@ -48,10 +48,10 @@ def test_what_is_said_is_what_was_done(name: str) -> None:
         assert np.isfinite(found.mean_s)
 
 
-def _explanation(best_s: float, target: int = 0, certain_s: float = 0) -> Explanation:
+def _explanation(best_s: float, target: int = 0, hop_saving_s: float = 0) -> Explanation:
     here = {"load": 0.5, "offload_ratio": 1, "own_s": 10, "others_s": 0, "later_s": 0}
-    choice = Choice(server=0, hops=1, certain_s=0, **here)
-    other = replace(choice, server=1, hops=0, own_s=best_s, certain_s=certain_s)
+    choice = ServerCost(server=0, hops=1, hop_saving_s=0, **here)
+    other = replace(choice, server=1, hops=0, own_s=best_s, hop_saving_s=hop_saving_s)
     return Explanation(
         policy="price",
         user=3,
@@ -86,7 +86,7 @@ def test_the_reason_follows_from_the_numbers(best_s: float, target: int, said: s
 
 def test_a_margin_is_asked_for_what_rests_on_prices() -> None:
     """Of a gain of 0.4 s nothing, a quarter or all is sure: 0.5 s, 0.375 s or nothing must be saved."""
-    said = [" ".join(_explanation(9.6, certain_s=sure).why) for sure in (0, 0.1, 0.4)]
+    said = [" ".join(_explanation(9.6, hop_saving_s=sure).why) for sure in (0, 0.1, 0.4)]
     assert "less than the 0.5 s" in said[0]
     assert "enough to go" in said[1]
     assert "enough to go" in said[2]

@@ -11,14 +11,17 @@ import pytest
 from worlds import tiny
 
 from isma import api
+from isma.contract import Memory
 from isma.errors import ScenarioError
 from isma.evaluation import cell, ladder, whole_run
 from isma.evaluation.future import every_tick
 from isma.evaluation.whole_run import Reach, closed
 from isma.planning.allocation import offers
-from isma.policies.dwelling import Lasting
-from isma.policies.plain import Local
-from isma.policies.price import Weighed
+from isma.planning.pools import Pools
+from isma.policies.pricing.candidates import all_servers
+from isma.policies.pricing.true_future import TrueFuture
+from isma.policies.pricing.valuation import Forecast
+from isma.policies.rules.local_random import Local
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
 from isma.simulator.state import reset
@@ -33,16 +36,19 @@ def test_a_rung_knows_the_stations_of_the_run_itself() -> None:
     scenario = tiny(COSTLY)
     params = build(scenario)
     found = ladder.rung(scenario, every_tick(scenario, params, 7), 10.0)
-    assert found.segments == 2
+    assert found.valuation.segments == 2
     key = jax.random.split(jax.random.key(7))[0]
     state, policy = jax.jit(reset)(params, key), Local()
     memory = policy.init(scenario, params.shape.num_users, params.shape.num_servers, key)
     for moment in range(4):
-        np.testing.assert_array_equal(found.track.station[moment], state.station)
+        np.testing.assert_array_equal(found.valuation.track.station[moment], state.station)
         state, memory, _ = run_chunk(params, policy, state, memory, key, 50)
     blind = ladder.rung(scenario, every_tick(scenario, params, 7), 0.0)
-    assert (blind.segments, blind.known) == (1, 0)
-    assert ladder.rung(scenario, every_tick(scenario, params, 7), 7.0).track.step_slots == 3500
+    assert (blind.valuation.segments, blind.valuation.known) == (1, 0)
+    assert (
+        ladder.rung(scenario, every_tick(scenario, params, 7), 7.0).valuation.track.step_slots
+        == 3500
+    )
 
 
 @pytest.mark.slow
@@ -52,20 +58,19 @@ def test_what_is_beyond_its_time_changes_nothing() -> None:
     params = build(scenario)
     state = jax.jit(reset)(params, jax.random.key(0))
     seen = observe(params, state, everyone(params, state), Visibility.SERVER)
-    ticks, offer = every_tick(scenario, params, 0), offers(seen)
-    pull = jnp.broadcast_to(jnp.array([1.0, 2.0, 3.0]), offer.transfer_s.shape)
-    places = Weighed(
-        *(seen, offer, jnp.arange(3)[None], seen.host, pull, jnp.mean(pull, axis=1)),
-        certain_s=jnp.zeros_like(pull),
-    )
-    lasts = Lasting.believed(jnp.ones_like(seen.wait_s))
+    home = Pools(seen.pool(seen.host), seen.num_pools)
+    root_price = jnp.broadcast_to(jnp.array([1.0, 2.0, 3.0]), (3, 3))
+    places = all_servers(seen, offers(seen), home, root_price)
+    ticks = every_tick(scenario, params, 0)
     for foresight_s, known in ((0.0, 0), (10.0, 2)):
-        rung = ladder.rung(scenario, ticks, foresight_s)
-        later_s = rung.later_s(places, lasts, None)
+        rung = ladder.rung(scenario, ticks, foresight_s).valuation
+        assert isinstance(rung, TrueFuture)
+        forecast: Forecast = rung.forecast(Memory.none(), seen)
+        later_s = rung.added_cost_s(places, forecast)
         for first, same in ((1, known == 0), (known + 1, True)):
             station = (rung.track.station.at[first:].add(1)) % 3
             other = replace(rung, track=replace(rung.track, station=station))
-            found = jnp.array_equal(other.later_s(places, lasts, None), later_s)
+            found = jnp.array_equal(other.added_cost_s(places, forecast), later_s)
             assert bool(found) is same
 
 

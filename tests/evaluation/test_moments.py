@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from isma.evaluation import cell, moments
-from isma.evaluation.moments import MOST_SHOWN, Course, Moment, Moments, shown_users
+from isma.evaluation.moments import MOST_SHOWN, Course, CourseSample, SampledMoment, shown_users
 from isma.policies import registry
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
@@ -12,19 +12,19 @@ from isma.simulator.state import reset
 from isma.world import files
 
 
-def moment(number: int) -> Moment:
-    return Moment(float(number), np.zeros((1, 2)), np.zeros((0, 8)))
+def moment(number: int) -> SampledMoment:
+    return SampledMoment(float(number), np.zeros((1, 2)), np.zeros((0, 8)))
 
 
 def test_few_moments_are_all_kept() -> None:
-    kept = Moments()
+    kept = CourseSample()
     for number in range(100):
         kept.add(moment(number))
     assert [m.time_s for m in kept.all()] == list(range(100))
 
 
 def test_of_many_an_even_part_is_kept_and_the_last() -> None:
-    kept = Moments()
+    kept = CourseSample()
     for number in range(10_001):
         kept.add(moment(number))
     times = np.array([m.time_s for m in kept.all()])

@@ -1,10 +1,11 @@
-"""Moves against prices, in worlds small enough to reckon by hand.
+"""Moves against prices, in worlds small enough to work out by hand.
 
 Everybody takes 1 s of transfer anywhere, and offloads all of every task. A user with a = 1 s of work
-has a pull of 1; a server's price is the square of its pulls' sum S; to join costs 1 + 1 + 2 S.
+has a root price of 1; a server's price is the square of their sum S; to join costs 1 + 1 + 2 S.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +14,29 @@ import pytest
 from jaxtyping import Array, Bool, Float, Int
 
 from isma.planning.allocation import Offer
-from isma.planning.moves import Search, best_moves
+from isma.planning.moves import MoveSearch, best_moves, cheapest
 from isma.planning.pools import Pools
 
 SERVERS = 3
-move = jax.jit(best_moves, static_argnums=(8, 9))
+
+
+@partial(jax.jit, static_argnums=(8, 9))
+def move(
+    offer: Offer,
+    host: Array,
+    maker: Pools,
+    price_s: Array,
+    movable: Array,
+    least_gain_s: Array,
+    added_cost_s: Array,
+    hop_saving_s: Array,
+    may: Callable,
+    max_moves: int,
+) -> MoveSearch:
+    root_price = jnp.sqrt(price_s)
+    row = jnp.minimum(maker.pool, maker.num_pools - 1)
+    places = cheapest(offer, host, root_price[row], added_cost_s, hop_saving_s)
+    return best_moves(places, maker, root_price, movable, least_gain_s, may, max_moves)
 
 
 def anyone(gain_s: Float[Array, "users"], to: Int[Array, "users"]) -> Bool[Array, "users"]:
@@ -36,13 +55,13 @@ def moves(
     work_s: float | list[float] = 1.0,
     movable: list[bool] | None = None,
     least_gain_s: float = 0.0,
-    handicap_s: list[float] | None = None,
-    certain_s: list[float] | None = None,
+    added_cost_s: list[float] | None = None,
+    hop_saving_s: list[float] | None = None,
     maker: list[int] | None = None,
     max_moves: int = 4,
     fixed_s: list[float] | None = None,
     may: Callable = anyone,
-) -> Search:
+) -> MoveSearch:
     users = len(host)
     table = lambda value: jnp.broadcast_to(jnp.asarray(value, float), (users, SERVERS))  # noqa: E731
     work = jnp.broadcast_to(jnp.asarray(work_s, float), (users,))[:, None]
@@ -55,8 +74,8 @@ def moves(
         jnp.broadcast_to(jnp.asarray(price_s, float), (SERVERS, SERVERS)),
         jnp.array([True] * users if movable is None else movable),
         jnp.full((users,), least_gain_s),
-        jnp.broadcast_to(jnp.asarray(handicap_s or [0.0] * SERVERS), (users, SERVERS)),
-        jnp.broadcast_to(jnp.asarray(certain_s or [0.0] * SERVERS), (users, SERVERS)),
+        jnp.broadcast_to(jnp.asarray(added_cost_s or [0.0] * SERVERS), (users, SERVERS)),
+        jnp.broadcast_to(jnp.asarray(hop_saving_s or [0.0] * SERVERS), (users, SERVERS)),
         may,
         max_moves,
     )
@@ -83,8 +102,8 @@ def test_one_of_two_moves_to_an_idle_server() -> None:
     np.testing.assert_array_equal(found.target, [1, 0])
     np.testing.assert_array_equal(found.moved, [True, False])
     assert float(found.share[0]) == pytest.approx(1)
-    np.testing.assert_allclose(found.pull[0], [1, 1, 0.1], rtol=1e-5)
-    np.testing.assert_allclose(found.pull[1], [2, 0, 0.1], rtol=1e-5)
+    np.testing.assert_allclose(found.root_price[0], [1, 1, 0.1], rtol=1e-5)
+    np.testing.assert_allclose(found.root_price[1], [2, 0, 0.1], rtol=1e-5)
 
 
 def test_the_newcomers_own_weight_counts() -> None:
@@ -98,7 +117,7 @@ def test_the_newcomers_own_weight_counts() -> None:
 
 
 def test_the_one_with_most_to_gain_goes_first() -> None:
-    """Works 1, 4 and 1, so pulls 1, 2 and 1, and S = 4; the other servers are idle.
+    """Works 1, 4 and 1, so root prices 1, 2 and 1, and S = 4; the other servers are idle.
 
     A light one stays for 1 + 1 + 2 · 3 = 8 and goes for 2: gain 6. The heavy one stays for
     1 + 4 + 2 · 2 · 2 = 13 and goes for 5: gain 8, so it goes first, to server 1. Then S = 2: a light
@@ -117,16 +136,16 @@ def test_the_one_with_most_to_gain_goes_first() -> None:
         ({}, True),
         ({"least_gain_s": 1.99}, True),
         ({"least_gain_s": 2.01}, False),
-        ({"least_gain_s": 3.99, "certain_s": [0.0, 1.0, 1.0]}, True),
-        ({"least_gain_s": 4.01, "certain_s": [0.0, 1.0, 1.0]}, False),
-        ({"least_gain_s": 99.0, "certain_s": [0.0, 3.0, 3.0]}, True),
-        ({"least_gain_s": 1.99, "certain_s": [0.0, -1.0, -1.0]}, True),
-        ({"least_gain_s": 2.01, "certain_s": [0.0, -1.0, -1.0]}, False),
+        ({"least_gain_s": 3.99, "hop_saving_s": [0.0, 1.0, 1.0]}, True),
+        ({"least_gain_s": 4.01, "hop_saving_s": [0.0, 1.0, 1.0]}, False),
+        ({"least_gain_s": 99.0, "hop_saving_s": [0.0, 3.0, 3.0]}, True),
+        ({"least_gain_s": 1.99, "hop_saving_s": [0.0, -1.0, -1.0]}, True),
+        ({"least_gain_s": 2.01, "hop_saving_s": [0.0, -1.0, -1.0]}, False),
         ({"movable": [False, False]}, False),
         ({"max_moves": 0}, False),
-        ({"handicap_s": [0.0, 1.9, 1.9]}, True),
-        ({"handicap_s": [0.0, 2.1, 2.1]}, False),
-        ({"handicap_s": [100.0, 0.0, 0.0]}, True),
+        ({"added_cost_s": [0.0, 1.9, 1.9]}, True),
+        ({"added_cost_s": [0.0, 2.1, 2.1]}, False),
+        ({"added_cost_s": [100.0, 0.0, 0.0]}, True),
         ({"fixed_s": [5.0, 6.9, 6.9]}, True),
         ({"fixed_s": [5.0, 7.1, 7.1]}, False),
     ],
@@ -134,7 +153,7 @@ def test_the_one_with_most_to_gain_goes_first() -> None:
 def test_what_holds_a_user_back(wish: dict, moved: bool) -> None:
     """The gain of moving one of two to an idle server is 2 s, less what latency is more there.
 
-    Home has no handicap. The least gain holds for the part that is not certain.
+    Home has no added cost. The least gain holds for the part that is not certain.
     """
     assert bool(moves([0, 0], [4, 0, 0], **wish).moved.any()) is moved
 
@@ -144,8 +163,8 @@ def test_only_who_may_moves() -> None:
     np.testing.assert_array_equal(found.moved, [False, True])
 
 
-def test_handicaps_choose_among_equals() -> None:
-    assert int(moves([0, 0], [4, 0, 0], handicap_s=[0, 0.5, 0.1]).target[0]) == 2
+def test_added_costs_choose_among_equals() -> None:
+    assert int(moves([0, 0], [4, 0, 0], added_cost_s=[0, 0.5, 0.1]).target[0]) == 2
 
 
 def test_each_decides_on_its_own_belief() -> None:
@@ -156,7 +175,7 @@ def test_each_decides_on_its_own_belief() -> None:
     beliefs = [[4, 100, 0], [100, 4, 0], [0, 0, 0]]
     found = moves([0, 0, 1, 1], beliefs)
     np.testing.assert_array_equal(found.target, [2, 0, 2, 1])
-    np.testing.assert_allclose(found.pull[:2], [[1, 10, 1], [10, 1, 1]], rtol=1e-5)
+    np.testing.assert_allclose(found.root_price[:2], [[1, 10, 1], [10, 1, 1]], rtol=1e-5)
 
 
 def test_nobody_moves_twice() -> None:

@@ -14,7 +14,7 @@ from worlds import line, network, seen
 
 from isma.contract import Infrastructure, MigrationCost, Observation
 from isma.planning.migration import (
-    Sooner,
+    OffloadGain,
     added_s2,
     charge_s,
     delay_s2,
@@ -95,29 +95,29 @@ def test_of_a_stop_each_period_is_waited_for_or_done_alone(
     found = added_s2(
         observation,
         *(jnp.full((3, 1), value) for value in (stop_s, wait_s)),
-        Sooner(jnp.full((4, 2, 3), sooner_s), jnp.array([0.5, 1.5, 4.0, 9.0])),
+        OffloadGain(jnp.full((4, 3), sooner_s), jnp.array([0.5, 1.5, 4.0, 9.0])),
     )
-    assert found.shape == (2, 3, 1)
+    assert found.shape == (3, 1)
 
     whole_s2, old_s2 = (
         of_a_stop_s2(lasts_s, sooner_s, period_s) for lasts_s in (wait_s + stop_s, wait_s)
     )
     expected = whole_s2 - old_s2
-    np.testing.assert_allclose(found, np.full((2, 3, 1), expected), rtol=1e-3, atol=2e-2)
+    np.testing.assert_allclose(found, np.full((3, 1), expected), rtol=1e-3, atol=2e-2)
 
 
 @pytest.mark.parametrize("passed_s", [0.0, 2.0, 5.0])
 def test_what_a_stop_costs_is_averaged_while_it_lasts(passed_s: float) -> None:
     """As moment by moment, over stops within a segment, through several and beyond the last."""
     end_s, rng = np.array([2.0, 5.0, 10.0]), np.random.default_rng(6)
-    value, stop_s = rng.uniform(0.1, 2, (3, 2, 2)), np.array([[1.0, 2.5], [6.0, 30.0]])
-    sooner = Sooner(jnp.asarray(value), jnp.asarray(end_s - passed_s))
-    found = sooner.mean_s(jnp.asarray(stop_s))
-    for sample, user, place in itertools.product(range(2), repeat=3):
+    value, stop_s = rng.uniform(0.1, 2, (3, 2)), np.array([[1.0, 2.5], [6.0, 30.0]])
+    gain = OffloadGain(jnp.asarray(value), jnp.asarray(end_s - passed_s))
+    found = gain.mean_s(jnp.asarray(stop_s))
+    for user, place in itertools.product(range(2), repeat=2):
         moments_s = passed_s + (np.arange(20000) + 0.5) / 20000 * stop_s[user, place]
         segment = np.minimum(np.searchsorted(end_s, moments_s), 2)
-        expected = value[segment, sample, user].mean()
-        assert found[sample, user, place] == pytest.approx(expected, rel=1e-3)
+        expected = value[segment, user].mean()
+        assert found[user, place] == pytest.approx(expected, rel=1e-3)
 
 
 def test_who_can_do_its_tasks_alone_need_not_wait() -> None:

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from isma.contract import Action, Observation
 from isma.errors import PolicyError
-from isma.planning.allocation import Asked, at, of_servers, offers, split
+from isma.planning.allocation import OffersOnDemand, at, of_servers, offers, split
 from isma.planning.migration import charge_s, delay_s2
-from isma.planning.nearby import by_number, foremost, rows_of, split_again
 from isma.planning.pools import Pools
+from isma.planning.shortlist import by_number, foremost, rows_of, split_again
 from isma.policies import defaults, registry
-from isma.policies.base import refuse_large
+from isma.policies.shared import refuse_large
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
 from isma.simulator.state import reset
@@ -30,7 +30,7 @@ from isma.world.servers import network
 SETS = {"servers.clock_range_hz": ["5 GHz", "20 GHz"], "latency.per_hop_s": 0.02}
 KEY = jax.random.key(3)
 PLAN = "isma2, ties and turns aside"
-MOVERS = ("price:spread=0:rivals=1e9:listed=40", PLAN, "greedy", "nearest")
+MOVERS = ("price:spread=0:rivals=1e9:shortlist=40", PLAN, "greedy", "nearest")
 listed = jax.jit(foremost, static_argnums=2)
 
 
@@ -55,7 +55,7 @@ def decided(rule: str, observation: Observation) -> Action:
     """Once it has heard what servers are usually like."""
     policy = registry.get("isma2" if rule == PLAN else rule)
     if rule == PLAN:
-        policy = replace(policy, spread=0.0, rivals=1e9, listed=40)
+        policy = replace(policy, spread=0.0, rivals=1e9, shortlist=40)
     memory = policy.init(files.load("paper-migration"), 40, 6, KEY)
     act = eqx.filter_jit(policy.act)
     for passed_slots, price in enumerate((0.5, 2.0, 1.0)):
@@ -70,9 +70,9 @@ def decided(rule: str, observation: Observation) -> Action:
 @pytest.mark.parametrize(
     "rule",
     slow_but_for(
-        ["price:spread=0:rivals=1e9:listed=40", PLAN, "greedy"],
+        ["price:spread=0:rivals=1e9:shortlist=40", PLAN, "greedy"],
         [
-            "price:spread=0:rivals=1e9:listed=40",
+            "price:spread=0:rivals=1e9:shortlist=40",
             PLAN,
             "greedy",
             "nearest",
@@ -94,9 +94,12 @@ def test_with_all_servers_near_it_decides_the_same(rule: str, observed: Observat
 
 def test_what_is_asked_for_is_what_the_table_says(observed: Observation) -> None:
     server = jax.random.randint(KEY, (40, 3), 0, 6)
-    asked, table = of_servers(Asked(observed), server), of_servers(offers(observed), server)
+    asked, table = (
+        of_servers(OffersOnDemand(observed), server),
+        of_servers(offers(observed), server),
+    )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), asked, table)
-    one, row = at(Asked(observed), server[:, 0]), at(offers(observed), server[:, 0])
+    one, row = at(OffersOnDemand(observed), server[:, 0]), at(offers(observed), server[:, 0])
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), one, row)
     lasts_s = jnp.full((40, 1), 30.0)
     for some, every in (

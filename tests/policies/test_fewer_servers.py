@@ -15,7 +15,7 @@ from isma.errors import PolicyError
 from isma.planning.allocation import offers
 from isma.planning.migration import downtime_s
 from isma.policies import registry
-from isma.policies.base import detour, excess_s, hop_delay_s
+from isma.policies.shared import detour, excess_s, hop_delay_s
 from isma.simulator.params import build
 from isma.world.scenario import Visibility
 

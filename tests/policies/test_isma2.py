@@ -1,23 +1,22 @@
 """isma2: `price` where nothing is foreseen, and otherwise where its model says that users will be."""
 
-from dataclasses import replace
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jaxtyping import Array, Float
-from worlds import USERS, costing, decide, line, network, seen, tiny
+from worlds import costing, decide, line, network, seen, tiny
 
-from isma.contract import Memory, Observation
+from isma.contract import Memory, Observation, Policy
 from isma.errors import PolicyError
-from isma.model.outlook import Normal, Ways
 from isma.policies import registry
-from isma.policies.beside import Load
-from isma.policies.dwelling import Lasting
-from isma.policies.heard import Heard, Usual
-from isma.policies.isma2 import Isma2, UserBelief
+from isma.policies.pricing.dwell_time import GainDuration
+from isma.policies.pricing.forecast_plan import Planned
+from isma.policies.pricing.mobility_forecast import MobilityForecast, Persistence, gain_midway
+from isma.policies.pricing.policy import Price
+from isma.policies.pricing.price_history import LongRunPrice
+from isma.policies.pricing.valuation import Forecast
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
 from isma.simulator.state import reset
@@ -26,7 +25,7 @@ from isma.world.scenario import Scenario
 COSTLY = {"migration.kind": "cold", "migration.downtime_s": 0.5, "latency.per_hop_s": 0.1}
 
 
-def hosts(scenario: Scenario, policy: Isma2 | str, ticks: int = 100) -> np.ndarray:
+def hosts(scenario: Scenario, policy: Policy | str, ticks: int = 100) -> np.ndarray:
     made = registry.get(policy) if isinstance(policy, str) else policy
     params, key = build(scenario), jax.random.key(3)
     shape = params.shape
@@ -49,7 +48,8 @@ def test_nothing_beyond_the_next_decision_needs_no_plan() -> None:
 def test_users_that_decide_for_themselves_are_not_pooled() -> None:
     alone = tiny({**COSTLY, "visibility": "user"})
     memory = registry.get("isma2").init(alone, 7, 3, jax.random.key(0))
-    assert not isinstance(memory.per_user, UserBelief)
+    assert memory.per_server is None
+    assert memory.per_user.state is None
 
 
 @pytest.mark.parametrize(("users", "servers"), [(5, 3), (60, 30)])
@@ -60,13 +60,49 @@ def test_one_checkpoint_serves_any_numbers(users: int, servers: int) -> None:
     assert found.max() < servers
 
 
-class Knowing(Isma2):
-    """Users will be so many hops from each server, segment by segment."""
+class Given(MobilityForecast):
+    """Users will be so many hops from each server, and have so many times their gain, by segment."""
 
-    hops: Float[Array, "segments paths users places"] = eqx.field(kw_only=True)
+    far: Float[Array, "segments servers"]
+    times: Float[Array, "segments"]
 
-    def _hops_ahead(self, observation: Observation, server: Array, way: None, ways: None) -> Array:
-        return jnp.take_along_axis(self.hops, server[None, None], axis=3)
+    def of_rows(self, row: Array) -> MobilityForecast:
+        return self
+
+    def hops(self, observation: Observation, server: Array, segments: int) -> Array:
+        return self.far[:segments][:, server]
+
+    def gain(self, observation: Observation, segments: int) -> Array:
+        return self.times[:segments, None] * observation.gain
+
+
+class Expecting(Planned):
+    """A plan by a forecast that is given."""
+
+    mobility: MobilityForecast = eqx.field(default_factory=Persistence)
+    gap_s: float | None = None
+    """What sets loads apart lasts so long, and a service stays for ever."""
+    deviation: Float[Array, "servers"] | None = None
+    """Lasting deviations of √λ."""
+
+    def forecast(self, memory: Memory, observation: Observation) -> Forecast:
+        found = super().forecast(memory, observation)._replace(mobility=self.mobility)
+        if self.gap_s is not None:
+            for_ever_s = jnp.full(observation.host.shape, 1e6)
+            gap_s = jnp.full_like(for_ever_s, self.gap_s)
+            found = found._replace(duration=GainDuration(for_ever_s, for_ever_s, gap_s))
+        if self.deviation is not None:
+            rows = (len(self.deviation), 1)
+            lasting = jnp.any(self.deviation != 0) * jnp.ones(rows[0])
+            long_run = LongRunPrice(jnp.tile(self.deviation, rows), lasting)
+            found = found._replace(long_run=long_run)
+        return found
+
+
+def knowing(way: list[list[float]], gain: tuple[float, ...] = (1.0,) * 6) -> Price:
+    """Whose users will be so far from each server, segment by segment."""
+    mobility = Given(jnp.asarray(way), jnp.asarray(gain))
+    return Price(valuation=Expecting(mobility=mobility, segments=len(way)), spread=0.0)
 
 
 AWAY, THERE = [0.0, 1.0, 2.0], [2.0, 1.0, 0.0]
@@ -85,69 +121,15 @@ AWAY, THERE = [0.0, 1.0, 2.0], [2.0, 1.0, 0.0]
 def test_it_goes_where_its_user_will_be(way: list[list[float]], goes_to: int) -> None:
     """A hop costs 1 s here, and a move 3 s² of delay."""
     observation = costing(seen(network([1e9] * 3, line(3)), [0], [0]), downtime_s=6**0.5)
-    policy = Knowing(hops=jnp.asarray(way)[:, None, None, :], spread=0.0)
-    assert int(decide(policy, observation).server[0]) == goes_to
+    assert int(decide(knowing(way), observation).server[0]) == goes_to
 
 
 def test_a_plan_knows_that_a_service_can_move_again() -> None:
     """Longer than a move pays for, a server on the way is better than the last one at once."""
     between = [1.0, 0.0, 1.0]
-    way = jnp.asarray([between] * 4 + [THERE] * 2)[:, None, None, :]
+    policy = knowing([between] * 4 + [THERE] * 2)
     observation = costing(seen(network([1e9] * 3, line(3)), [0], [1]), downtime_s=1.0)
-    assert int(decide(Knowing(hops=way, spread=0.0), observation).server[0]) == 1
-
-
-class Timing(Knowing):
-    """A task is done so much sooner by the service than alone, segment by segment."""
-
-    sooner_s: Float[Array, "segments"] = eqx.field(kw_only=True)
-
-    def _sooner_s(self, observation: Observation, load: Load, gain: Array) -> Array:
-        return jnp.broadcast_to(self.sooner_s[:, None, None], gain.shape)
-
-
-@pytest.mark.parametrize(
-    ("sooner_s", "goes_to"),
-    [
-        ((50.0,) * 6, 2),  # The sooner the better.
-        ((50.0, *(1.0,) * 5), 0),  # Better in 2 s, when tasks take long anyway.
-        ((1.0, *(8.0,) * 5), 2),  # Now or never: 42 s² now, and 50 from then on.
-    ],
-)
-def test_a_service_stops_when_that_costs_least(sooner_s: tuple[float, ...], goes_to: int) -> None:
-    """Two hops of 1 s are saved by a stop of 10 s, which is 50 s² where it is waited for."""
-    way = jnp.asarray([THERE] * 6)[:, None, None, :]
-    observation = costing(seen(network([1e9] * 3, line(3)), [0], [2]), downtime_s=10.0)
-    policy = Timing(hops=way, sooner_s=jnp.asarray(sooner_s), spread=0.0)
-    assert int(decide(policy, observation).server[0]) == goes_to
-
-
-@pytest.mark.parametrize(
-    ("first_s", "then_s", "goes_to"),
-    [
-        (3.5, 3.5, 2),  # A stop of 100 s costs 346 s².
-        (4.0, 4.0, 0),  # 394 s².
-        (1.0, 4.0, 0),  # It outlasts the 2 s in which it would cost little: 388 s².
-        (20.0, 3.0, 0),  # 330 s², but 297 two seconds later.
-    ],
-)
-def test_a_stop_costs_what_comes_later_while_it_lasts(
-    first_s: float, then_s: float, goes_to: int
-) -> None:
-    """Two hops of 1 s for the 126 s of the plan and a minute are 372 s²."""
-    way = jnp.asarray([THERE] * 6)[:, None, None, :]
-    observation = costing(seen(network([1e9] * 3, line(3)), [0], [2]), downtime_s=100.0)
-    policy = Timing(hops=way, sooner_s=jnp.asarray([first_s, *(then_s,) * 5]), spread=0.0)
-    assert int(decide(policy, observation).server[0]) == goes_to
-
-
-class Fading(Knowing):
-    """Each user's channel gain will be so many times that of now, segment by segment."""
-
-    gain: Float[Array, "segments"] = eqx.field(kw_only=True)
-
-    def _gain_ahead(self, observation: Observation, ways: None) -> Array:
-        return self.gain[:, None, None] * observation.gain
+    assert int(decide(policy, observation).server[0]) == 1
 
 
 @pytest.mark.parametrize(
@@ -162,21 +144,14 @@ def test_who_will_be_out_of_reach_needs_no_service_nearby(
     gain: tuple[float, ...], goes_to: int
 ) -> None:
     """Two hops of 1 s are saved in the minute of the plan and in that after it."""
-    way = jnp.asarray([THERE] * 6)[:, None, None, :]
     observation = costing(seen(network([1e9] * 3, line(3)), [0], [2]), downtime_s=17.0)
-    policy = Fading(hops=way, gain=jnp.asarray(gain), spread=0.0)
-    assert int(decide(policy, observation).server[0]) == goes_to
+    assert int(decide(knowing([THERE] * 6, gain), observation).server[0]) == goes_to
 
 
-def test_a_channel_is_foretold_midway_in_each_future() -> None:
-    """Two futures of two segments: what was drawn in them adds up."""
-    drawn = jnp.asarray([[0.2, -1.0], [-0.4, 3.0]])[:, :, None] * jnp.ones(USERS)
-    nothing = jnp.zeros_like(drawn)
-    ways = Ways(nothing, nothing, Normal(nothing, nothing), drawn, nothing[..., None])
-    observation = replace(seen(network([1e9], [[0.0]]), [0]), gain=jnp.full(USERS, 1e-9))
-    found = Isma2(segments=2)._gain_ahead(observation, ways)
-    expected = 1e-9 * np.exp([[0.1, -0.2], [0.2 - 0.5, -0.4 + 1.5]])
-    np.testing.assert_allclose(found[..., 0], expected, rtol=1e-5)
+def test_a_channel_is_forecast_midway() -> None:
+    """Two segments: half of the second change comes on top of the first."""
+    found = gain_midway(jnp.asarray([1e-9]), jnp.asarray([[0.2], [-1.0]]))
+    np.testing.assert_allclose(found[:, 0], 1e-9 * np.exp([0.1, 0.2 - 0.5]), rtol=1e-5)
 
 
 @pytest.mark.parametrize("option", ["segments=0", "segments=7", "paths=0", "prices=2", "model=3"])
@@ -191,18 +166,7 @@ def test_what_is_gained_lasts_beyond_the_plan(cost_s2: float, goes_to: int) -> N
     observation = costing(
         seen(network([1e9] * 3, line(3)), [0], [2]), downtime_s=(2 * cost_s2) ** 0.5
     )
-    policy = Knowing(hops=jnp.asarray([THERE])[:, None, None, :], segments=1, spread=0.0)
-    assert int(decide(policy, observation).server[0]) == goes_to
-
-
-class Believing(Isma2):
-    """What sets loads apart lasts so long, and a service stays for ever."""
-
-    gap_s: float = eqx.field(kw_only=True)
-
-    def lasts(self, memory: Memory, observation: Observation) -> Lasting:
-        for_ever_s = jnp.full(observation.host.shape, 1e6)
-        return Lasting(for_ever_s, for_ever_s, jnp.full_like(for_ever_s, self.gap_s))
+    assert int(decide(knowing([THERE]), observation).server[0]) == goes_to
 
 
 @pytest.mark.parametrize(("gap_s", "moves"), [(1.0, 0), (1e4, 1)])
@@ -210,25 +174,16 @@ def test_a_fuller_server_is_left_if_it_stays_fuller(gap_s: float, moves: int) ->
     """Two users share a server beside an idle one: a stop of 20 s pays only if they would for long."""
     two = seen(network([1e9] * 2, line(2)), [0, 0], [0, 0], work_s=20.0)
     observation = costing(two, downtime_s=20.0)
-    action = decide(Believing(gap_s=gap_s, spread=0.0), observation)
+    action = decide(Price(valuation=Expecting(gap_s=gap_s), spread=0.0), observation)
     assert int(jnp.sum(action.server[:2] == 1)) == moves
-
-
-class Remembering(Believing):
-    """The last server was full whenever it was heard of, and is empty now."""
-
-    part: float = eqx.field(kw_only=True)
-
-    def usual(self, memory: Memory, observation: Observation) -> Usual:
-        apart = jnp.tile(jnp.asarray([-5.0, 5.0]), (2, 1))
-        return Usual(self.part * apart, jnp.full(2, self.part))
 
 
 @pytest.mark.parametrize(("part", "goes_to"), [(0.0, 1), (1.0, 0)])
 def test_a_server_that_is_full_again_soon_is_not_gone_to(part: float, goes_to: int) -> None:
     """A hop is saved there for ever; what it is like just now is over in a second."""
     observation = costing(seen(network([1e9] * 2, line(2)), [0], [1]), downtime_s=1.0)
-    policy = Remembering(gap_s=1.0, part=part, spread=0.0)
+    valuation = Expecting(gap_s=1.0, deviation=part * jnp.asarray([-5.0, 5.0]))
+    policy = Price(valuation=valuation, spread=0.0)
     assert int(decide(policy, observation).server[0]) == goes_to
 
 
@@ -239,6 +194,6 @@ def test_servers_remember_what_they_heard(policy: str) -> None:
     shape = params.shape
     memory = made.init(scenario, shape.num_users, shape.num_servers, key)
     _, after, _ = run_chunk(params, made, jax.jit(reset)(params, key), memory, key, 60)
-    heard = after.per_server if isinstance(after.per_server, Heard) else after.per_server.heard
+    heard = after.per_server.prices
     assert float(heard.known_s.min()) > 3  # Of the six seconds, from the first hearing on.
     assert float(heard.mean.max()) > 0

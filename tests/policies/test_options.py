@@ -8,8 +8,8 @@ import pytest
 
 from isma.errors import PolicyError
 from isma.policies import registry
-from isma.policies.follow import Nearest
 from isma.policies.options import kinds, parsed
+from isma.policies.rules.follow import Nearest
 
 
 class Mood(Enum):

@@ -8,13 +8,14 @@ from isma.contract import Policy
 from isma.errors import PolicyError
 from isma.policies import defaults, registry
 from isma.policies.dqn import Dqn
-from isma.policies.follow import Threshold
 from isma.policies.learned import SHIPPED
+from isma.policies.pricing.policy import Price
+from isma.policies.rules.follow import Threshold
 
 OWN_POLICY = """
 import equinox as eqx
 from isma.contract import Policy
-from isma.policies.follow import Stay
+from isma.policies.rules.follow import Stay
 
 class Mine(Stay):
     name: str = eqx.field(static=True, default="x")
@@ -42,8 +43,8 @@ def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_every_name_gives_a_policy() -> None:
     assert set(registry.RULES) - set(defaults.DEFAULT) == {"break-even", "mdp", "cell-mdp"}
     assert set(defaults.DEFAULT) < set(registry.RULES)
-    for name, kind in registry.RULES.items():
-        assert type(registry.get(name)) is kind
+    for name, made in registry.RULES.items():
+        assert type(registry.get(name)) is (Price if name == "price" else made)
     for made in registry.REGISTRY.values():
         assert made.__doc__, "a policy says what it does"
 
@@ -146,3 +147,32 @@ def test_a_switch_is_turned_on_by_its_name_alone() -> None:
         registry.get(f"dqn:literal:literal_checkpoint={shipped}")
     with pytest.raises(PolicyError, match="name=value, got 'budget'"):
         registry.get("isma:budget")
+
+
+def test_a_module_that_has_moved_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "of_old.py").write_text("from isma.policies.base import shared_out\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        PolicyError, match=r"isma\.policies\.base'?: it is now isma\.policies\.shared"
+    ):
+        registry.get("of_old:Mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("price:learns=0", "learns is now learn_dwell"),
+        ("price:listed=6", "listed is now shortlist"),
+        ("isma2:paths=2", "paths is gone"),
+        ("full-information:shaken=3", "shaken is gone"),
+    ],
+)
+def test_an_option_of_old_is_refused_with_what_became_of_it(name: str, told: str) -> None:
+    with pytest.raises(PolicyError, match=told):
+        registry.get(name)
+
+
+def test_options_of_isma2_are_those_of_its_classes() -> None:
+    made = registry.get("isma2:margin=0.2:model=false:segments=3:prices=false")
+    assert (made.margin, made.prices) == (0.2, False)
+    assert (made.valuation.outlook, made.valuation.segments) == (None, 3)

@@ -13,7 +13,7 @@ from worlds import FAR, act, costing, decide, first_memory, line, network, seen
 
 from isma.contract import Action, Memory, Observation
 from isma.policies import registry
-from isma.policies.price import Price
+from isma.policies.pricing.search import chances_to_move
 from isma.world.scenario import Visibility
 
 SLOW = 1e6
@@ -276,7 +276,7 @@ def test_odds_count_servers_from_where_a_gain_pays_for_the_way() -> None:
     """
     city = network([1e9] * 5, line(5))
     city = eqx.tree_at(lambda n: n.broadcast_period_s, city, jnp.asarray(2.0))
-    odds = Price(rivals=2.0).odds(seen(city, [0]))
+    odds = chances_to_move(seen(city, [0]), rivals=2.0)
     np.testing.assert_allclose(odds[0], [1, 1, 1, 1, 1])
     np.testing.assert_allclose(odds[1], [1, 2 / 3, 2 / 3, 2 / 3, 1], rtol=1e-6)
     np.testing.assert_allclose(odds[4:], 2 / 5 * np.ones((29, 5)), rtol=1e-6)

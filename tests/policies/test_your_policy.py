@@ -12,12 +12,12 @@ from worlds import SERVERS, USERS, at_random, decide, first_memory, tiny
 
 from isma.contract import Memory
 from isma.errors import PolicyError
-from isma.evaluation.conformance.rules import Outcome
+from isma.evaluation.conformance.rules import RuleOutcome
 from isma.evaluation.conformance.suite import check
 from isma.planning.allocation import RATIOS
 from isma.policies import registry
-from isma.policies.follow import Nearest
 from isma.policies.outside import Decision, PlainPolicy, ServerView
+from isma.policies.rules.follow import Nearest
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk, run_chunk_of_worlds
 from isma.simulator.state import reset
@@ -45,7 +45,7 @@ def ideas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_the_pages_examples_keep_to_the_contract_and_run(ideas: str, example: str) -> None:
     policy = registry.get(f"{ideas}.{example}:rest=2")
-    assert {v.outcome for v in check(policy, tiny())} == {Outcome.KEPT}
+    assert {v.outcome for v in check(policy, tiny())} == {RuleOutcome.KEPT}
     key = jax.random.key(0)
     memory = policy.init(tiny(), USERS, SERVERS, key)
     _, _, outcome = run_chunk(PARAMS, policy, reset(PARAMS, key), memory, key, 100)
@@ -159,7 +159,7 @@ class Unasked(PlainPolicy):
     ],
 )
 def test_a_mistake_is_told(policy: PlainPolicy, said: str) -> None:
-    broken = [v.said for v in check(policy, tiny()) if v.outcome is Outcome.BROKEN]
+    broken = [v.said for v in check(policy, tiny()) if v.outcome is RuleOutcome.BROKEN]
     assert any(said in line for line in broken), broken
     with pytest.raises((PolicyError, jax.errors.JaxRuntimeError), match=re.escape(said)):
         jax.block_until_ready(policy.act(Memory.none(), at_random(0), jax.random.key(0)))

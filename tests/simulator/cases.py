@@ -23,7 +23,7 @@ from isma.world.switches import (
     Presence,
     Propagation,
     Queues,
-    Stay,
+    VisitLength,
 )
 
 NUM_TICKS = 50
@@ -188,7 +188,7 @@ def make_switches(
             part=0.7,
             arrival_s=(0, 20 * tick_s),
             stay_s=(tick_s, 20 * tick_s),
-            stay=Stay(rng.choice(list(Stay))),
+            stay=VisitLength(rng.choice(list(VisitLength))),
             within_m=None if "road" in case.on else rng.uniform(1, 50),
         )
     if "latency" in case.on:

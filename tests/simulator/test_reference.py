@@ -23,8 +23,8 @@ from jaxtyping import Array, Float, PyTree
 from side_by_side import new_world, plain, run_simulator, world_of
 
 from isma.contract import Memory
-from isma.policies.follow import Nearest
-from isma.policies.plain import Local
+from isma.policies.rules.follow import Nearest
+from isma.policies.rules.local_random import Local
 from isma.simulator import params as parameters
 from isma.simulator.params import Params
 from isma.simulator.rollout import run_chunk

@@ -4,13 +4,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from isma.model.outlook import AHEAD_S, FARTHER, SERVER_LOOK, USER_LOOK
-from isma.policies.looks import Ground, end_ahead, place_looks
+from isma.policies.pricing.features import Topology, place_features, road_end
 from isma.training.past import Past
 from isma.training.watched import Watched
 
 PERIODS, SERVERS = 40, 4
 HOPS = np.abs(np.subtract.outer(np.arange(SERVERS), np.arange(SERVERS))).astype(np.float32)
-ROAD = Ground(jnp.asarray(HOPS), jnp.asarray(HOPS))
+ROAD = Topology(jnp.asarray(HOPS), jnp.asarray(HOPS))
 
 
 def watched() -> Watched:
@@ -65,7 +65,7 @@ def test_how_much_farther_a_server_is_then() -> None:
 def test_a_look_at_places_by_hand() -> None:
     """At station 2, before at 1 and still before at 0: server 3, where the road ends, is nearer by a hop
     each time, and one hop off; back from there it is two hops to server 2 and four to server 0."""
-    look = place_looks(ROAD, jnp.array([2]), jnp.array([[1, 0, -1]]), jnp.array([[3, 2, 0]]))
+    look = place_features(ROAD, jnp.array([2]), jnp.array([[1, 0, -1]]), jnp.array([[3, 2, 0]]))
     user = [2 / 3, 1 / 4, np.exp(-1)]
     np.testing.assert_allclose(
         look[0],
@@ -80,14 +80,14 @@ def test_a_look_at_places_by_hand() -> None:
 
 def test_where_a_road_ends_by_hand() -> None:
     """Coming from 1 to 2 it ends at 3, from 2 to 1 at 0; at 3 one is there; from nowhere it is not known."""
-    end = end_ahead(jnp.asarray(HOPS), jnp.array([2, 1, 3, 2]), jnp.array([1, 2, 2, -1]))
+    end = road_end(jnp.asarray(HOPS), jnp.array([2, 1, 3, 2]), jnp.array([1, 2, 2, -1]))
     np.testing.assert_array_equal(end.server[:3], [3, 0, 3])
     np.testing.assert_array_equal(end.room, [1, 1, 0, 0])
     np.testing.assert_array_equal(end.known, [True, True, True, False])
 
 
 def test_far_off_a_city_ends_nowhere() -> None:
-    end = end_ahead(jnp.zeros((1, 257)), jnp.array([0, 0]), jnp.array([0, -1]))
+    end = road_end(jnp.zeros((1, 257)), jnp.array([0, 0]), jnp.array([0, -1]))
     np.testing.assert_array_equal(end.room, [16, 0])
     np.testing.assert_array_equal(end.known, [True, False])
 
@@ -96,12 +96,12 @@ def test_an_end_where_stations_outnumber_servers() -> None:
     """Six stations, servers beside 1 and 3: going east from 1 to 2 the road ends at 3, from where it is two
     hops to the other; beyond it nothing is ahead, and all is as far as where nothing is known."""
     hops = jnp.abs(jnp.arange(6.0)[:, None] - jnp.array([1.0, 3.0]))
-    ground = Ground(hops, hops[jnp.array([1, 3])])
+    ground = Topology(hops, hops[jnp.array([1, 3])])
     station, visited = jnp.array([2, 5]), jnp.array([[1, -1, -1], [4, -1, -1]])
-    end = end_ahead(hops, station, visited[:, 0])
+    end = road_end(hops, station, visited[:, 0])
     np.testing.assert_array_equal(end.known, [True, False])
     assert (int(end.server[0]), float(end.room[0])) == (1, 1.0)
-    by_end = 4 * place_looks(ground, station, visited, jnp.array([[0, 1], [0, 1]]))[:, :, 6]
+    by_end = 4 * place_features(ground, station, visited, jnp.array([[0, 1], [0, 1]]))[:, :, 6]
     np.testing.assert_allclose(by_end, [[1 + 2, 1], [16, 16]])
 
 

@@ -6,14 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from isma.model.actor_critic import ActorCritic, Judged, Sizes
+from isma.model.actor_critic import ActorCritic, ActorCriticSizes, Judged
 from isma.model.situation import Asked, Situation
 from isma.planning.action_grid import Choice
 from isma.policies.turns import Turns
 from isma.training.ppo import Ppo, Sequences, advantages, along, log_odds_of
 
 ROWS, STEPS, SERVERS = 64, 4, 3
-SIZES = Sizes(user=2, server=3, ratios=4, shares=5, width=8)
+SIZES = ActorCriticSizes(user=2, server=3, ratios=4, shares=5, width=8)
 KEY = jax.random.key(0)
 PPO = Ppo(
     *(4, 4, 0.02),

@@ -9,13 +9,13 @@ import pytest
 from isma.world import sites, traces
 from isma.world.importers import cabspotting
 from isma.world.importers.cleaning import Box, clean
-from isma.world.splits import WINDOW, Purpose, Split, split
+from isma.world.splits import WINDOW, DataSplit, Purpose, split
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("ISMA_DATA") or ROOT.parent / "shared" / "data")
 
 
-def windows(of: Split) -> list[tuple[float, float]]:
+def windows(of: DataSplit) -> list[tuple[float, float]]:
     return [(start.timestamp(), (start + WINDOW).timestamp()) for start in of.starts]
 
 

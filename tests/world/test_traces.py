@@ -125,7 +125,7 @@ def test_best_window_has_most_users_of_all_minutes(minutes_of_user, duration_min
 def test_best_window_may_start_between_minutes():
     frame = frame_of([("a", 12.5, 0, 0), ("a", 40.5, 0, 0)])
     best = traces.best_window(frame, 28.0, 300.0)
-    assert best == traces.Window(datetime(2020, 1, 1, 12, 0, 12, 500_000, tzinfo=UTC), 1)
+    assert best == traces.TimeWindow(datetime(2020, 1, 1, 12, 0, 12, 500_000, tzinfo=UTC), 1)
 
 
 def test_a_written_trace_reads_back_in_order_and_the_same_bytes(tmp_path: Path):

@@ -29,7 +29,7 @@ _OURS = "isma"
 
 
 @dataclass(frozen=True)
-class Row:
+class PeerRow:
     """One simulator at one length of run."""
 
     simulator: str
@@ -61,7 +61,7 @@ class Table:
     """Processes that wanted a core in the minute before."""
     processor: str
     jax: str
-    rows: tuple[Row, ...]
+    rows: tuple[PeerRow, ...]
     missing: tuple[Missing, ...]
 
 
@@ -122,7 +122,9 @@ def _theirs(found: list[simulators.Simulator]) -> list[_Contender]:
     ]
 
 
-def _rows(contenders: list[_Contender], walk: Walk, on_step: Callable[[str], None]) -> list[Row]:
+def _rows(
+    contenders: list[_Contender], walk: Walk, on_step: Callable[[str], None]
+) -> list[PeerRow]:
     spent: list[list[float]] = [[] for _ in contenders]
     counts: list[Counts] = [Counts(0, None) for _ in contenders]
     for turn in range(ROUNDS):
@@ -138,7 +140,7 @@ def _rows(contenders: list[_Contender], walk: Walk, on_step: Callable[[str], Non
         for count, times in zip(counts, spent, strict=True)
     ]
     return [
-        Row(
+        PeerRow(
             one.name,
             one.version,
             one.policy,

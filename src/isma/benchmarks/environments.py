@@ -22,7 +22,7 @@ _SEED = 1000
 
 
 @dataclass(frozen=True)
-class Rate:
+class StepRate:
     """One measured rate; the median of several repeats."""
 
     what: str
@@ -38,17 +38,17 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Rates:
+class StepRates:
     """All rates of one run, and the machine they are from."""
 
     cores: int
     processor: str
     jax: str
     gymnasium: str
-    rates: tuple[Rate, ...]
+    rates: tuple[StepRate, ...]
 
 
-def measure(on_step: Callable[[str], None] = lambda label: None) -> Rates:
+def measure(on_step: Callable[[str], None] = lambda label: None) -> StepRates:
     """Measure on the preset `paper`, flat observations, actions drawn beforehand."""
     found = []
     for others in ("nearest", "price"):
@@ -58,7 +58,7 @@ def measure(on_step: Callable[[str], None] = lambda label: None) -> Rates:
         found.append(_many_worlds(others))
     on_step("all servers as agents")
     found.append(_all_servers())
-    return Rates(
+    return StepRates(
         os.cpu_count() or 1,
         platform.processor() or platform.machine(),
         jax.__version__,
@@ -67,30 +67,30 @@ def measure(on_step: Callable[[str], None] = lambda label: None) -> Rates:
     )
 
 
-def _one_world(others: str) -> Rate:
+def _one_world(others: str) -> StepRate:
     env = ServerEnv("paper", others=others, flat=True)
     env.action_space.seed(_SEED)
     first_s, spent_s = _timed(env, lambda: env.action_space.sample(), STEPS)
     period = _ticks_in_a_step(env)
-    return Rate("one world", others, 1, 1 / spent_s, period / spent_s, first_s)
+    return StepRate("one world", others, 1, 1 / spent_s, period / spent_s, first_s)
 
 
-def _many_worlds(others: str) -> Rate:
+def _many_worlds(others: str) -> StepRate:
     env = VectorServerEnv(WORLDS, "paper", others=others, flat=True)
     env.action_space.seed(_SEED)
     first_s, spent_s = _timed(env, lambda: env.action_space.sample(), BATCH_STEPS)
     rate = WORLDS / spent_s
-    return Rate("batch", others, WORLDS, rate, rate * _ticks_in_a_step(env), first_s)
+    return StepRate("batch", others, WORLDS, rate, rate * _ticks_in_a_step(env), first_s)
 
 
-def _all_servers() -> Rate:
+def _all_servers() -> StepRate:
     env = NetworkEnv("paper", flat=True)
     each = env.possible_agents
     for agent in each:
         env.action_space(agent).seed(_SEED)
     drawn = lambda: {agent: env.action_space(agent).sample() for agent in each}  # noqa: E731
     first_s, spent_s = _timed(env, drawn, STEPS)
-    return Rate("all servers", "-", 1, 1 / spent_s, 1 / spent_s, first_s)
+    return StepRate("all servers", "-", 1, 1 / spent_s, 1 / spent_s, first_s)
 
 
 def _ticks_in_a_step(env: ServerEnv | VectorServerEnv) -> int:
@@ -114,12 +114,12 @@ def _timed(env: Any, draw: Callable[[], Any], steps: int) -> tuple[float, float]
     return first_s, float(np.median(spent))
 
 
-def as_json(rates: Rates) -> str:
+def as_json(rates: StepRates) -> str:
     """The rates as JSON."""
     return json.dumps(asdict(rates), indent=2)
 
 
-def as_text(rates: Rates) -> str:
+def as_text(rates: StepRates) -> str:
     """The rates as a table."""
     lines = [
         f"preset paper, flat; {rates.cores} cores, {rates.processor}, jax {rates.jax}, "

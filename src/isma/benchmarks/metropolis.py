@@ -38,7 +38,7 @@ _KIB = 1024
 
 @dataclass(frozen=True)
 class Size:
-    """What one size of city takes."""
+    """Time and memory that one size of city takes."""
 
     users: int
     servers: int
@@ -59,7 +59,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Sizes:
+class CitySizes:
     """All sizes of one run, and the machine."""
 
     policy: str
@@ -78,7 +78,7 @@ def measure(
     on_step: Callable[[str], None] = lambda label: None,
     users: Sequence[int] = USERS,
     policy: str = POLICY,
-) -> Sizes:
+) -> CitySizes:
     """Measure the preset `metropolis` at several sizes. Raises RunError, and PolicyError."""
     registry.get(policy)
     load = os.getloadavg()[0]
@@ -92,7 +92,7 @@ def measure(
         count: proportion[count] if count == SERVERS * USERS_PER_SERVER else one(count, SERVERS)
         for count in users
     }
-    return Sizes(
+    return CitySizes(
         policy,
         os.cpu_count() or 1,
         platform.processor() or platform.machine(),
@@ -152,7 +152,7 @@ def size(users: int, servers: int, name: str = POLICY) -> Size:
 
 
 def _held_bytes(needs: Any) -> int:
-    """As XLA reckons it; what shares memory counts once."""
+    """Bytes by XLA's own count; memory that is shared counts once."""
     parts = needs.argument_size_in_bytes + needs.output_size_in_bytes + needs.temp_size_in_bytes
     return parts - needs.alias_size_in_bytes
 
@@ -161,12 +161,12 @@ def _peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB
 
 
-def as_json(sizes: Sizes) -> str:
+def as_json(sizes: CitySizes) -> str:
     """The figures as JSON."""
     return json.dumps(asdict(sizes), indent=2)
 
 
-def as_text(sizes: Sizes) -> str:
+def as_text(sizes: CitySizes) -> str:
     """The figures as a table."""
     lines = [
         f"preset metropolis, {sizes.policy} deciding; {sizes.cores} cores, {sizes.processor}, "
@@ -183,7 +183,7 @@ def as_text(sizes: Sizes) -> str:
     return "\n".join(lines)
 
 
-def draw(sizes: Sizes, out: Path) -> Path:
+def draw(sizes: CitySizes, out: Path) -> Path:
     """Draw time and memory against users, both axes logarithmic, and give the file (PNG or SVG)."""
     from io import BytesIO
 

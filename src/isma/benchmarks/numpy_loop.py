@@ -19,7 +19,7 @@ _FILLS = 4
 
 
 @dataclass
-class World:
+class NumpyWorld:
     """A world's arrays, copied from the compiled simulator's so that both do the same."""
 
     params: Params
@@ -49,8 +49,8 @@ class World:
     """Services moved to another server."""
 
     @classmethod
-    def of(cls, params: Params, state: State) -> "World":
-        """The same world in NumPy."""
+    def of(cls, params: Params, state: State) -> "NumpyWorld":
+        """NumPy copy of a world."""
         infrastructure, emission, placement = params.infrastructure, state.emission, state.placement
         arrays = (
             params.site_m,
@@ -76,7 +76,7 @@ class World:
         return cls(params, *(np.array(array) for array in arrays))
 
 
-def run(world: World, num_ticks: int, seed: int) -> float:
+def run(world: NumpyWorld, num_ticks: int, seed: int) -> float:
     """Advance by `num_ticks` and return the mean completion time over all tasks, in seconds."""
     random, params = np.random.default_rng(seed), world.params
     slots, tick_s = int(params.slots_per_tick), float(params.tick_s)
@@ -98,12 +98,12 @@ def run(world: World, num_ticks: int, seed: int) -> float:
     return total / max(tasks, 1)
 
 
-def _nearest(world: World) -> np.ndarray:
+def _nearest(world: NumpyWorld) -> np.ndarray:
     offset = world.position_m[:, None] - world.site_m
     return np.argmin((offset**2).sum(-1), axis=1)
 
 
-def _move(world: World, random: np.random.Generator) -> None:
+def _move(world: NumpyWorld, random: np.random.Generator) -> None:
     params = world.params
     heading = world.heading + float(params.turn_std_rad) * random.standard_normal(
         len(world.heading)
@@ -122,7 +122,7 @@ def _move(world: World, random: np.random.Generator) -> None:
     world.heading = np.where(outside, turned, heading)
 
 
-def _rate_bps(world: World, position_m: np.ndarray, station: np.ndarray) -> np.ndarray:
+def _rate_bps(world: NumpyWorld, position_m: np.ndarray, station: np.ndarray) -> np.ndarray:
     params, infrastructure = world.params, world.params.infrastructure
     squared = ((position_m - world.site_m[station]) ** 2).sum(-1)
     squared = np.maximum(squared, float(params.min_distance_m) ** 2)
@@ -131,7 +131,7 @@ def _rate_bps(world: World, position_m: np.ndarray, station: np.ndarray) -> np.n
     return float(infrastructure.bandwidth_hz) * np.log2(1 + ratio)
 
 
-def _serve(world: World, before: np.ndarray, start: int, slots: int) -> np.ndarray:
+def _serve(world: NumpyWorld, before: np.ndarray, start: int, slots: int) -> np.ndarray:
     behind = np.maximum(start - world.first_slot, 0)
     passed = -(-behind // world.interval)
     numbers = passed[:, None] + np.arange(world.params.shape.tasks_per_tick)
@@ -150,7 +150,7 @@ def _serve(world: World, before: np.ndarray, start: int, slots: int) -> np.ndarr
     return np.maximum(local, bits / rate + backhaul + edge)
 
 
-def decide(world: World, tick: int, slots: int) -> None:
+def decide(world: NumpyWorld, tick: int, slots: int) -> None:
     """Let the servers that are due, or have a newcomer, decide by `nearest`."""
     due = (tick - world.phase) % world.period == 0
     newcomer = world.first_slot // slots == tick
@@ -171,7 +171,9 @@ def decide(world: World, tick: int, slots: int) -> None:
     world.granted = world.request / np.maximum(1, world.load[world.host])
 
 
-def _split(world: World, target: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _split(
+    world: NumpyWorld, target: np.ndarray, seen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Priced shares and best ratios for all seen users, at their home's price."""
     servers = len(world.clock_hz)
     rate = _rate_bps(world, world.position_m, world.station)

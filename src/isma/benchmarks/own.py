@@ -50,9 +50,9 @@ def worlds(policy: str, num_worlds: int, steps: int) -> Ready:
 
 
 def numpy(steps: int) -> Ready:
-    """The same work as a plain loop, by `nearest`; it draws its own turns."""
+    """Plain NumPy loop over the peers' work, by `nearest`; it draws its own turns."""
     params: Params = build(scenario())
-    world = numpy_loop.World.of(params, jax.jit(reset)(params, jax.random.key(SEED)))
+    world = numpy_loop.NumpyWorld.of(params, jax.jit(reset)(params, jax.random.key(SEED)))
 
     def go() -> None:
         numpy_loop.run(world, steps, SEED)

@@ -32,7 +32,7 @@ _PRESETS = {False: "paper", True: "paper-migration"}
 
 
 @dataclass(frozen=True)
-class Decision:
+class DecisionTime:
     """One rule at one size."""
 
     rule: str
@@ -55,7 +55,7 @@ class Decisions:
     processor: str
     jax: str
     numpy: str
-    decisions: tuple[Decision, ...]
+    decisions: tuple[DecisionTime, ...]
 
 
 def measure(
@@ -102,31 +102,31 @@ def _lived(preset: str, users: int, servers: int) -> _Lived:
     return _Lived(preset, scenario, params, state)
 
 
-def _decision(rule: str, world: _Lived) -> Decision:
+def _decision(rule: str, world: _Lived) -> DecisionTime:
     policy, params, key = registry.get(rule), world.params, jax.random.key(0)
     users, servers = params.shape.num_users, params.shape.num_servers
     most = _MOST_USERS.get(rule, users)
     if users > most:
         why = f"weighs pairs of users: asked of at most {most}"
-        return Decision(rule, world.preset, users, servers, None, None, why)
+        return DecisionTime(rule, world.preset, users, servers, None, None, why)
     visibility = policy.visibility or params.shape.visibility
     observation = observe(params, world.state, everyone(params, world.state), visibility)
     try:
         memory = policy.init(world.scenario, users, servers, key)
     except IsmaError as error:
-        return Decision(rule, world.preset, users, servers, None, None, str(error))
+        return DecisionTime(rule, world.preset, users, servers, None, None, str(error))
     median, p99 = act_ms(policy, memory, observation, key)
-    return Decision(rule, world.preset, users, servers, median, p99)
+    return DecisionTime(rule, world.preset, users, servers, median, p99)
 
 
-def _numpy(users: int, servers: int) -> Decision:
+def _numpy(users: int, servers: int) -> DecisionTime:
     params = build(files.load("paper", {"users.count": users, "sites.count": servers}))
-    world = numpy_loop.World.of(params, jax.jit(reset)(params, jax.random.key(0)))
+    world = numpy_loop.NumpyWorld.of(params, jax.jit(reset)(params, jax.random.key(0)))
     numpy_loop.run(world, _period_ticks(params), seed=0)
     world.period = np.ones_like(world.period)
     slots = int(params.slots_per_tick)
     median, p99 = percentiles_ms(lambda: numpy_loop.decide(world, world.ticks, slots))
-    return Decision("nearest, NumPy loop", "paper", users, servers, median, p99)
+    return DecisionTime("nearest, NumPy loop", "paper", users, servers, median, p99)
 
 
 def _period_ticks(params: Params) -> int:

@@ -27,7 +27,7 @@ _NUMPY_TICKS = 600
 
 
 @dataclass(frozen=True)
-class Figure:
+class SpeedFigure:
     """One measured rate; the median of several repeats."""
 
     what: str
@@ -52,7 +52,7 @@ class Figures:
     device: str
     """What simulated: JAX's name of it."""
     jax: str
-    figures: tuple[Figure, ...]
+    figures: tuple[SpeedFigure, ...]
 
 
 def measure(
@@ -87,9 +87,9 @@ def measure(
 
 def _figure(
     what: str, policy: str, worlds: int, ticks: int, users: int, s_per_tick: float, numpy_s: float
-) -> Figure:
+) -> SpeedFigure:
     rate = worlds * users / s_per_tick
-    return Figure(what, policy, worlds, ticks, rate, s_per_tick * 1e6, rate * numpy_s / users)
+    return SpeedFigure(what, policy, worlds, ticks, rate, s_per_tick * 1e6, rate * numpy_s / users)
 
 
 def _one_world_s_per_tick(params: Params, policy: Policy, ticks: int) -> float:
@@ -126,8 +126,8 @@ def _batch_s_per_tick(params: Params, policy: Policy, worlds: int) -> float:
 
 def _numpy_s_per_tick(params: Params) -> float:
     state = jax.jit(reset)(params, jax.random.key(0))
-    numpy_loop.run(numpy_loop.World.of(params, state), 20, seed=0)
-    world = numpy_loop.World.of(params, state)
+    numpy_loop.run(numpy_loop.NumpyWorld.of(params, state), 20, seed=0)
+    world = numpy_loop.NumpyWorld.of(params, state)
     began = time.perf_counter()
     numpy_loop.run(world, _NUMPY_TICKS, seed=0)
     return (time.perf_counter() - began) / _NUMPY_TICKS

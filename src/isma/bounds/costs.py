@@ -1,4 +1,4 @@
-"""What a step costs a user at each place for given prices, whatever ratio and share it takes."""
+"""Lower bounds of a step's cost for a user at each place under given prices, over all ratios and shares."""
 
 from typing import NamedTuple
 
@@ -29,7 +29,7 @@ class Costs(NamedTuple):
 
 
 class Cheapest(NamedTuple):
-    """What one task costs at least at a price."""
+    """Least cost of one task at a price."""
 
     cost_s: Float[Array, "..."]
     cpu_share: Float[Array, "..."]
@@ -37,7 +37,7 @@ class Cheapest(NamedTuple):
 
 
 class _Choices(NamedTuple):
-    """What a user of a stage may choose between in each step."""
+    """Choices of a user of a stage in each step."""
 
     hops: Float[Array, "steps users choices"]
     price_s: Float[Array, "steps users choices"]

@@ -13,7 +13,7 @@ from isma.contract import Latency
 
 
 class Remap(eqx.Module):
-    """What becomes of a user's places when a stage ends."""
+    """Successors of a user's places when a stage ends."""
 
     position: Int[Array, "stages users places"]
     """Where each place is found in the next stage's list; the last one, elsewhere, if it is not."""
@@ -32,7 +32,7 @@ class Elsewhere(eqx.Module):
 
 
 class Stops(eqx.Module):
-    """What moving costs: how long a service stops, by classes of hops."""
+    """Costs of moving: how long a service stops, by classes of hops."""
 
     stop_slots: Int[Array, "users classes"]
     """Least time for which a move of a class stops a user's service."""

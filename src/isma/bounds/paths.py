@@ -23,7 +23,7 @@ Ahead = tuple[Float[Array, "ahead users places"], Float[Array, "ahead users plac
 
 
 class _Step(NamedTuple):
-    """What a step of the recursion reads."""
+    """Inputs of a step of the recursion."""
 
     cost_s: Float[Array, "users places"]
     until_touched_s: Float[Array, "users classes"]
@@ -108,7 +108,7 @@ def _waiting(
     cost_s: Float[Array, "stages steps users places"],
     steepness: Float[Array, "stages steps users"],
 ) -> tuple[Float[Array, "stages steps users classes"], Float[Array, "stages steps users classes"]]:
-    """What a user's tasks cost while its service stands still, from every step on, for every class.
+    """Cost of a user's tasks while its service stands still, from every step on, for every class.
 
     Both over all steps that the stop touches, and over those that it covers as a whole.
     """

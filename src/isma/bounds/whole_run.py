@@ -171,7 +171,7 @@ class _Asked(NamedTuple):
 
 
 def _asked(future: Future, price_s: Float[Array, "blocks servers"], blur: Array | float) -> _Asked:
-    """What users ask for when they choose by a softmin of this temperature, over a step's mean cost."""
+    """Demand of users that choose by a softmin of this temperature, over a step's mean cost."""
     costs = step_costs(future, price_s)
     decisions = jnp.maximum(jnp.sum(future.weight > 0), 1)
     typical_s = jnp.sum(jnp.min(costs.cost_s, axis=-1)) / decisions

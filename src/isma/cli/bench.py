@@ -112,7 +112,7 @@ def bench_outlook(
         Path | None, typer.Option(help="another model than the package's")
     ] = None,
 ) -> None:
-    """What isma2's model foretells, beside last values, constant velocity and counted rates."""
+    """Forecasts of isma2's model beside last values, constant velocity and counted rates."""
     model = outlook_of(ISMA2 if checkpoint is None else checkpoint)
     with bar(Console(stderr=True)) as shown:
         task = shown.add_task("laying out", total=None)

@@ -7,7 +7,7 @@ import typer
 from isma import api
 from isma.cli.terminal import SetOption, overrides_of, policy_names
 from isma.errors import PolicyError
-from isma.evaluation.conformance.rules import Outcome
+from isma.evaluation.conformance.rules import RuleOutcome
 from isma.world import files
 
 
@@ -23,7 +23,7 @@ def check_policy(
     verdicts = api.check_policy(policy, files.load(scenario, overrides_of(set_)))
     for verdict in verdicts:
         typer.echo(verdict.line)
-    broken = [verdict.rule.value for verdict in verdicts if verdict.outcome is Outcome.BROKEN]
+    broken = [verdict.rule.value for verdict in verdicts if verdict.outcome is RuleOutcome.BROKEN]
     if broken:
         raise PolicyError(
             f"{policy} breaks {len(broken)} of {len(verdicts)} rules: {', '.join(broken)}"

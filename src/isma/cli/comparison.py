@@ -8,7 +8,7 @@ from rich.table import Table
 
 from isma import api
 from isma.cli.terminal import bar
-from isma.evaluation.compare import Progress as Standing
+from isma.evaluation.compare import CompareProgress as Standing
 from isma.evaluation.precision import widest
 from isma.evaluation.tables import Point, Run
 from isma.evaluation.words import findings

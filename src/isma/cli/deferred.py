@@ -8,7 +8,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 
-class Listed(NamedTuple):
+class CommandEntry(NamedTuple):
     """A command as the help lists it, and where it is written."""
 
     where: str
@@ -20,7 +20,7 @@ class Listed(NamedTuple):
 class Deferred(TyperCommand):
     """A command's name and help; the command itself as soon as anything is asked of it."""
 
-    def __init__(self, name: str, listed: Listed) -> None:
+    def __init__(self, name: str, listed: CommandEntry) -> None:
         super().__init__(name, callback=None, help=listed.help)
         self._where = listed.where
 
@@ -34,7 +34,7 @@ class Deferred(TyperCommand):
         return get_command(made).make_context(info_name, args, *rest, **named)
 
 
-def group_of(commands: dict[str, Listed]) -> type[TyperGroup]:
+def group_of(commands: dict[str, CommandEntry]) -> type[TyperGroup]:
     """The class of a program with these commands."""
 
     class Group(TyperGroup):

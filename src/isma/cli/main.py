@@ -8,43 +8,43 @@ from typing import Annotated
 import typer
 
 from isma import interrupts
-from isma.cli.deferred import Listed, group_of
+from isma.cli.deferred import CommandEntry, group_of
 from isma.cli.last_resort import guarded
 from isma.errors import RunError
 
 COMMANDS = {
-    "compare": Listed(
+    "compare": CommandEntry(
         "isma.cli.compare:compare",
         "Simulate, tabulate, draw, explain: which policy serves this city's users best, and by how much.",
     ),
-    "bound": Listed(
+    "bound": CommandEntry(
         "isma.cli.bound:bound",
         "How good anyone could be here: a lower bound of the mean with the whole future known.",
     ),
-    "explain": Listed(
+    "explain": CommandEntry(
         "isma.cli.explain:explain",
         "Why a service was sent where it was: what each server would have cost, and what came of it.",
     ),
-    "train": Listed(
+    "train": CommandEntry(
         "isma.cli.train:train",
         "Train a model by simulation. Interrupted or killed, the same command goes on exactly there.",
     ),
-    "reproduce": Listed(
+    "reproduce": CommandEntry(
         "isma.cli.reproduce:reproduce",
         "Run the paper's figures again and judge its claims. Interrupted, the same command goes on.",
     ),
-    "check-policy": Listed(
+    "check-policy": CommandEntry(
         "isma.cli.check_policy:check_policy",
         "Try a policy on every rule of the contract: shapes, ranges, determinism, no peeking, memory.",
     ),
-    "scenario": Listed(
+    "scenario": CommandEntry(
         "isma.cli.scenario:app", "Look at scenarios, check them, make them from data."
     ),
-    "agent": Listed(
+    "agent": CommandEntry(
         "isma.cli.agent:app",
         "Run the agent of one edge server: it owns its users' services, decides, and moves them.",
     ),
-    "bench": Listed("isma.cli.bench:app", "Speed, with a peer beside it in the same run."),
+    "bench": CommandEntry("isma.cli.bench:app", "Speed, with a peer beside it in the same run."),
 }
 """Each is imported when it is called; the help says what its own help begins with."""
 

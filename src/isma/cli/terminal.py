@@ -1,4 +1,4 @@
-"""What all commands share: options, values as they are typed, a bar of progress."""
+"""Parts that all commands share: options, values as they are typed, a bar of progress."""
 
 import os
 import re

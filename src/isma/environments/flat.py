@@ -23,7 +23,7 @@ from isma.environments.quantities import (
 from isma.model import vectors
 from isma.model.vectors import Scales
 from isma.planning.allocation import offers
-from isma.policies.base import shared_out
+from isma.policies.shared import shared_out
 from isma.simulator.params import Params
 from isma.world.scenario import Scenario, Visibility
 

@@ -20,7 +20,7 @@ from isma.environments.quantities import (
 )
 from isma.model import vectors
 from isma.planning.allocation import RATIOS, offers
-from isma.policies.base import shared_out
+from isma.policies.shared import shared_out
 from isma.simulator.params import Params
 from isma.world.scenario import Scenario, Visibility
 

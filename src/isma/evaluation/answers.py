@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from isma.evaluation import quantities
-from isma.evaluation.needed import Need, needs
+from isma.evaluation.needed import ServerNeed, needs
 from isma.evaluation.plan import SERVERS
 from isma.evaluation.quantities import duration
 from isma.evaluation.tables import Run
@@ -22,7 +22,7 @@ def answers(run: Run) -> list[str]:
     return said
 
 
-def _first(found: Sequence[Need]) -> str:
+def _first(found: Sequence[ServerNeed]) -> str:
     """The answer: with the policy that needs fewest."""
     best = found[0]
     done = f"95 % of tasks are done within {quantities.setting('limit_s', best.limit_s)}"
@@ -37,8 +37,8 @@ def _first(found: Sequence[Need]) -> str:
     return f"{best.fewest} {verb} enough, with `{best.policy}`: {done}{_evidence(best)}."
 
 
-def _each(need: Need) -> str:
-    """What one of the other policies needs."""
+def _each(need: ServerNeed) -> str:
+    """Need of one of the other policies."""
     if need.fewest is None:
         least = duration(need.p95_s[need.best])
         return f"`{need.policy}` does not get there: {least} at best, with {need.best} servers."
@@ -46,7 +46,7 @@ def _each(need: Need) -> str:
     return f"`{need.policy}` needs {need.fewest} {noun}{_evidence(need)}."
 
 
-def _evidence(need: Need) -> str:
+def _evidence(need: ServerNeed) -> str:
     """The p95 at that number and at the next fewer; and where more servers are not enough again."""
     assert need.fewest is not None
     at = duration(need.p95_s[need.fewest])

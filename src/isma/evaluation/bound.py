@@ -11,8 +11,8 @@ from jaxtyping import Array, Bool, Float
 from isma.bounds.decision import Bound, decision_bound, first_prices_s
 from isma.contract import Observation
 from isma.planning.allocation import Offer, at, offered, offers
-from isma.policies.base import nearest
-from isma.policies.plain import Local
+from isma.policies.rules.local_random import Local
+from isma.policies.shared import nearest
 from isma.simulator.params import Params
 from isma.simulator.rollout import run_chunk
 from isma.simulator.state import Emission, State, reset
@@ -83,7 +83,7 @@ def _next(
 
 
 def _offer(params: Params, state: State) -> Offer:
-    """What servers mean for users at their best: nobody waits, and everyone has the whole band."""
+    """Offers of servers at their best: nobody waits, and everyone has the whole band."""
     seen = observe(params, state, everyone(params, state), Visibility.FULL)
     seen = replace(seen, bandwidth_hz=None)
     if seen.infrastructure.near is None:

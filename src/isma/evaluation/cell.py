@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 
 from isma.contract import Policy
 from isma.errors import PolicyError, ScenarioError
-from isma.evaluation.moments import Course, Moment, Moments, shown_users
+from isma.evaluation.moments import Course, CourseSample, SampledMoment, shown_users
 from isma.policies.mistakes import telling
 from isma.simulator.params import Params
 from isma.simulator.rollout import run_chunk
@@ -28,7 +28,7 @@ _DEADLINE_SLACK = 1e-5
 
 @dataclass(frozen=True)
 class Cell:
-    """What a run has left behind; times in seconds, after the warm-up unless said otherwise."""
+    """Result of a run; times in seconds, after the warm-up unless said otherwise."""
 
     user_time_s: Float[np.ndarray, "users"]
     """Sum of a user's completion times."""
@@ -133,7 +133,7 @@ class _Tally:
         self._unfinished, self._present, self._energy_j = 0, 0, 0.0
         self._params, self._duration_s = params, scenario.time.duration_s
         self._counted_ticks = scenario.time.num_ticks - self._warmup
-        self._course, self._moments = Course(columns=6), Moments()
+        self._course, self._moments = Course(columns=6), CourseSample()
         self._load, self._loads = np.zeros((3, self._servers)), 0
         self._shown = shown_users(users)
         self._last = state
@@ -198,7 +198,7 @@ class _Tally:
         else:
             tasks = np.zeros((0, 8))
         position_m = np.asarray(state.motion.position_m)[self._shown]
-        self._moments.add(Moment(end_s, position_m, tasks))
+        self._moments.add(SampledMoment(end_s, position_m, tasks))
         self._last = state
 
     def _tasks_of(

@@ -28,7 +28,7 @@ class _StopError(Exception):
 
 
 @dataclass(frozen=True)
-class Progress:
+class CompareProgress:
     """Where a comparison stands."""
 
     done_ticks: int
@@ -40,7 +40,7 @@ class Progress:
     """Cells that the folder had already."""
 
 
-Report = Callable[[Progress], None]
+Report = Callable[[CompareProgress], None]
 
 
 def compare(
@@ -103,7 +103,9 @@ class _Work:
     def tell(self, label: str) -> None:
         """Say what comes after the cells."""
         self._report(
-            Progress(self.total_ticks, self.total_ticks, label, self._computed, self._taken_up)
+            CompareProgress(
+                self.total_ticks, self.total_ticks, label, self._computed, self._taken_up
+            )
         )
 
     def params(self, point: int) -> Params:
@@ -191,4 +193,4 @@ class _Work:
             raise _StopError
         with self._lock:
             self._done += ticks
-            self._report(Progress(self._done, self.total_ticks, label))
+            self._report(CompareProgress(self._done, self.total_ticks, label))

@@ -14,14 +14,14 @@ from isma.contract import Action, Memory, Observation, Policy
 from isma.errors import RunError, unknown
 from isma.evaluation import kept
 from isma.evaluation.cell import chunk_ticks
-from isma.evaluation.explanation import Choice, Explanation
+from isma.evaluation.explanation import Explanation, ServerCost
 from isma.evaluation.keys import Keys
 from isma.evaluation.plan import Plan
 from isma.policies import registry
-from isma.policies.base import refuse_large
 from isma.policies.mistakes import telling
-from isma.policies.price import Price
-from isma.policies.reckoning import Reckoned, reckon
+from isma.policies.pricing.breakdown import Breakdown, break_down
+from isma.policies.pricing.policy import Price
+from isma.policies.shared import refuse_large
 from isma.simulator.params import Params, build
 from isma.simulator.rollout import run_chunk
 from isma.simulator.state import State, draw, reset
@@ -44,7 +44,7 @@ class _Look(NamedTuple):
 
     observation: Observation
     action: Action
-    reckoned: Reckoned
+    breakdown: Breakdown
 
 
 def explain(
@@ -115,7 +115,7 @@ def of_world(
     seed: int,
     on_ticks: OnTicks = lambda done, total: None,
 ) -> Explanation:
-    """The same in a world that is named by its scenario and seed. Raises IsmaError."""
+    """Explanation of a decision in a world that is named by its scenario and seed. Raises IsmaError."""
     scenario, params = point.scenario, build(point.scenario)
     shape = params.shape
     refuse_large("isma explain", shape.num_users, shape.num_servers)
@@ -156,7 +156,7 @@ def of_world(
         offload_ratio=float(look.action.offload_ratio[user]),
         cpu_share=float(look.action.cpu_share[user]),
         choices=_choices(look, user),
-        now_s=float(look.reckoned.now_s[user]),
+        now_s=float(look.breakdown.now_s[user]),
         margin=policy.margin if isinstance(policy, Price) else None,
         priced=policy.publishes_price,
         stop_s=stop_slots * scenario.time.slot_s,
@@ -187,23 +187,23 @@ def _look(params: Params, policy: Policy, state: State, memory: Memory, key: PRN
     state, deciding, _ = before_decisions(params, state, draws)
     seen = observe(params, state, deciding, policy.visibility or params.shape.visibility)
     action, _ = policy.act(memory, seen, draws.policy_key)
-    return _Look(seen, action, reckon(policy, memory, seen))
+    return _Look(seen, action, break_down(policy, memory, seen))
 
 
-def _choices(look: _Look, user: int) -> tuple[Choice, ...]:
+def _choices(look: _Look, user: int) -> tuple[ServerCost, ...]:
     row = lambda value: np.asarray(value[user], float).tolist()  # noqa: E731
     hops: Float[Array, "servers"] = look.observation.infrastructure.hops[
         look.observation.station[user]
     ]
-    known = look.reckoned
+    known = look.breakdown
     found = [
-        Choice(server, round(far), *values)
+        ServerCost(server, round(far), *values)
         for server, (far, *values) in enumerate(
             zip(
                 np.asarray(hops).tolist(),
                 *(row(known.load), row(known.offload_ratio)),
                 *(row(known.own_s), row(known.others_s)),
-                *(row(known.later_s), row(known.certain_s)),
+                *(row(known.later_s), row(known.hop_saving_s)),
                 strict=True,
             )
         )

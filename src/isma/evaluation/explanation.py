@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Choice:
+class ServerCost:
     """A server, as the one that decided saw it. Times are for one task."""
 
     server: int
@@ -20,7 +20,7 @@ class Choice:
     """What the server's other users lose by it."""
     later_s: float
     """What going there adds beyond the present moment; infinite where that was not thought about."""
-    certain_s: float
+    hop_saving_s: float
     """What going there saves whatever others do: hops."""
 
     @property
@@ -45,7 +45,7 @@ class Explanation:
     offload_ratio: float
     cpu_share: float
     """What was asked for it."""
-    choices: tuple[Choice, ...]
+    choices: tuple[ServerCost, ...]
     """All servers, the cheapest first."""
     now_s: float
     """Completion time where it was, as all shared that server."""
@@ -60,13 +60,13 @@ class Explanation:
     mean_s: float
     """Their mean completion time; NaN if none came."""
 
-    def at(self, server: int) -> Choice:
-        """What one server would have meant."""
+    def at(self, server: int) -> ServerCost:
+        """Cost of one server."""
         return next(choice for choice in self.choices if choice.server == server)
 
     @property
     def why(self) -> list[str]:
-        """The same in sentences."""
+        """Reasons in sentences."""
         here, there, best = self.at(self.host), self.at(self.target), self.choices[0]
         stays = self.target == self.host
         said = [
@@ -98,12 +98,12 @@ class Explanation:
         said.append(self._came())
         return said
 
-    def _why_not(self, best: Choice, here: Choice) -> str:
+    def _why_not(self, best: ServerCost, here: ServerCost) -> str:
         gain_s = here.cost_s - best.cost_s
         found = f"Server {best.server} would have saved {gain_s:.4g} s a task"
         if self.margin is None:
             return f"{found}, {self._blind()}"
-        rests = min(max(1 - best.certain_s / max(gain_s, 1e-12), 0.0), 1.0)
+        rests = min(max(1 - best.hop_saving_s / max(gain_s, 1e-12), 0.0), 1.0)
         least_s = self.margin * self.now_s * rests
         if gain_s <= least_s:
             return (
@@ -139,6 +139,6 @@ def _hops(hops: int) -> str:
     return "1 hop" if hops == 1 else f"{hops} hops"
 
 
-def _part(here: Choice, there: Choice) -> str:
+def _part(here: ServerCost, there: ServerCost) -> str:
     saved = 1 - there.cost_s / here.cost_s
     return f"{saved:.1%} less" if saved >= 0 else f"{-saved:.1%} more"

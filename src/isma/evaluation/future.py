@@ -14,7 +14,7 @@ from isma.bounds.places import every_server, nearest_servers
 from isma.contract import Memory
 from isma.planning.allocation import uplink_rate_bps
 from isma.planning.migration import move_between
-from isma.policies.plain import Local
+from isma.policies.rules.local_random import Local
 from isma.simulator.params import Params
 from isma.simulator.serve import emitted_in, gain_at, slots
 from isma.simulator.state import State, active, draw, network, reset
@@ -40,7 +40,7 @@ Table = Array | np.ndarray
 
 
 class Ticks(NamedTuple):
-    """What happens in each tick, whatever is decided."""
+    """Events of each tick that no decision changes."""
 
     tasks: Num[Table, "ticks users"]
     """How many come."""
@@ -95,7 +95,7 @@ def known_future(scenario: Scenario, params: Params, seed: int, evenly: bool = F
 
 
 def every_tick(scenario: Scenario, params: Params, seed: int) -> Ticks:
-    """What happens in each tick of a seed's world, from its beginning."""
+    """Events of each tick of a seed's world, from its beginning."""
     key = _key(seed)
     found = _ticks(params, _reset(params, key), key, scenario.time.num_ticks)
     return Ticks(*(np.asarray(part) for part in found))
@@ -130,7 +130,7 @@ def _ticks(params: Params, state: State, key: PRNGKeyArray, num_ticks: int) -> T
 
 
 def _spread(ticks: Ticks, period_ticks: int, slots_per_tick: int) -> Ticks:
-    """The same number of tasks in each period, spread over the ticks in which their user is there."""
+    """Ticks with each period's tasks spread over those in which their user is there."""
     begins = np.arange(0, len(ticks.tasks), period_ticks)
     times = np.diff(begins, append=len(ticks.tasks))
     tasks, room = (np.add.reduceat(part, begins, axis=0) for part in (ticks.tasks, ticks.there))

@@ -8,8 +8,9 @@ from jaxtyping import Array, Float
 
 from isma.evaluation.future import Ticks
 from isma.planning.migration import cost_of
-from isma.policies.foresight import Foresight, Track
-from isma.policies.markov import cells_along, way_of
+from isma.policies.pricing.policy import Price
+from isma.policies.pricing.true_future import Track, TrueFuture
+from isma.policies.rules.markov import cells_along, way_of
 from isma.world.scenario import Scenario
 from isma.world.walks import walks
 
@@ -20,7 +21,7 @@ _STEPS_S = ((60.0, 5.0), (float("inf"), 10.0))
 """How finely a future up to so many seconds is looked at."""
 
 
-def rung(scenario: Scenario, ticks: Ticks, foresight_s: float) -> Foresight:
+def rung(scenario: Scenario, ticks: Ticks, foresight_s: float) -> Price:
     """The reference that sees so far into a world's ticks. Raises DataError or ScenarioError."""
     finest_s = next(step_s for longest_s, step_s in _STEPS_S if foresight_s <= longest_s)
     known = math.ceil(foresight_s / finest_s)
@@ -32,7 +33,11 @@ def rung(scenario: Scenario, ticks: Ticks, foresight_s: float) -> Foresight:
         jnp.asarray(ticks.begin_uplink_s[::every]),
         jnp.asarray(every * scenario.time.slots_per_tick, jnp.int32),
     )
-    return Foresight(track=track, value_s=_value_s(scenario), segments=max(known, 1), known=known)
+    future = TrueFuture(
+        track=track, value_s=_value_s(scenario), segments=max(known, 1), known=known
+    )
+    # Small: a move that must pay for its stop along the true trajectory is no fickle one.
+    return Price(valuation=future, margin=0.01, margin_on_hops=True, spread=0.0)
 
 
 def _value_s(scenario: Scenario) -> Float[Array, "levels stations hosts"] | None:

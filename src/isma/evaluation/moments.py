@@ -1,4 +1,4 @@
-"""What is kept of a run's course: bounded, however long the run is and however many its users are."""
+"""Sample of a run's course: bounded, however long the run is and however many its users are."""
 
 from dataclasses import dataclass
 
@@ -20,23 +20,23 @@ def shown_users(num_users: int) -> Int[np.ndarray, "shown"]:
 
 
 @dataclass(frozen=True)
-class Moment:
-    """What is kept of one moment."""
+class SampledMoment:
+    """Sample of one moment."""
 
     time_s: float
     position_m: Float[np.ndarray, "shown 2"]
     tasks: Float[np.ndarray, "sample 8"]
 
 
-class Moments:
+class CourseSample:
     """Moments evenly over a run: where there are too many every other one goes."""
 
     def __init__(self) -> None:
-        self._kept: list[Moment] = []
+        self._kept: list[SampledMoment] = []
         self._every, self._seen = 1, 0
-        self._last: Moment | None = None
+        self._last: SampledMoment | None = None
 
-    def add(self, moment: Moment) -> None:
+    def add(self, moment: SampledMoment) -> None:
         """Keep a moment, or let it go."""
         self._last, self._seen = moment, self._seen + 1
         if self._seen % self._every:
@@ -46,7 +46,7 @@ class Moments:
             # The last of each pair stays, so that what is kept still ends every so many moments.
             self._kept, self._every = self._kept[1::2], 2 * self._every
 
-    def all(self) -> list[Moment]:
+    def all(self) -> list[SampledMoment]:
         """The moments that are kept, and the last one of all."""
         if self._last is None or (self._kept and self._kept[-1] is self._last):
             return self._kept

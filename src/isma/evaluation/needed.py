@@ -8,8 +8,8 @@ from isma.evaluation.tables import Run
 
 
 @dataclass(frozen=True)
-class Need:
-    """What a policy's p95 is at every number of servers, and which of them are enough."""
+class ServerNeed:
+    """Policy's p95 at every number of servers, and which of them are enough."""
 
     policy: str
     limit_s: float
@@ -50,8 +50,8 @@ def limit_s(run: Run) -> float | None:
     return float(limit) if limit is not None and SERVERS in run.vary else None
 
 
-def needs(run: Run) -> dict[float | str | None, list[Need]]:
-    """What every policy needs that is no reference, the most frugal first; empty without a limit.
+def needs(run: Run) -> dict[float | str | None, list[ServerNeed]]:
+    """Needs of all policies but references, the most frugal first; empty without a limit.
 
     By the other varied field's value, or None where servers alone are varied.
     """
@@ -66,12 +66,14 @@ def needs(run: Run) -> dict[float | str | None, list[Need]]:
             by_number = found.setdefault(other, {}).setdefault(row.policy, {})
             by_number[int(point[place])] = row.p95_s
     return {
-        other: _ordered([Need(name, limit, dict(sorted(p95.items()))) for name, p95 in by.items()])
+        other: _ordered(
+            [ServerNeed(name, limit, dict(sorted(p95.items()))) for name, p95 in by.items()]
+        )
         for other, by in found.items()
     }
 
 
-def _ordered(found: Sequence[Need]) -> list[Need]:
+def _ordered(found: Sequence[ServerNeed]) -> list[ServerNeed]:
     """Those who need fewest servers first, and of equals the fastest there."""
     return sorted(
         found,

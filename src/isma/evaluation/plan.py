@@ -1,4 +1,4 @@
-"""What a comparison consists of: its points, policies and seeds, and the folder that holds it."""
+"""Plan of a comparison: its points, policies and seeds, and the folder that holds it."""
 
 import itertools
 import math

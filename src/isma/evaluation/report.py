@@ -34,7 +34,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Row:
+class ReportRow:
     """A policy's row of the summary table."""
 
     policy: str
@@ -45,7 +45,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Setting:
+class ReportSetting:
     """A field of the scenario beside the package's default."""
 
     field: str
@@ -161,14 +161,14 @@ def _beyond(run: Run) -> list[str]:
     return [name for name in BEYOND if name in run.summary.columns]
 
 
-def _rows(run: Run, point: Point) -> list[Row]:
+def _rows(run: Run, point: Point) -> list[ReportRow]:
     looks = style.looks(run)
     best = next((row.policy for row in run.ranked(point)), None)
     _, scale = _time_unit(run)
     fields = zip(run.vary, point, strict=True)
     at = tuple(Value(quantities.setting(field, value), value) for field, value in fields)
     return [
-        Row(
+        ReportRow(
             policy=row.policy,
             colour=looks[row.policy].colour,
             reference=row.reference,
@@ -222,7 +222,7 @@ def _plain(value: float) -> Value:
 
 
 def _order(value: float) -> float:
-    """What a cell is sorted by: unknown values last."""
+    """Sorting key of a cell: unknown values last."""
     return float(value) if math.isfinite(value) else math.inf
 
 
@@ -251,7 +251,7 @@ def _time_unit(run: Run) -> tuple[str, float]:
     return quantities.time_unit(tables.numbers(run.summary, "mean_s").tolist())
 
 
-def _settings(run: Run) -> list[Setting]:
+def _settings(run: Run) -> list[ReportSetting]:
     """Every field of the run's scenario beside the package's default."""
     given = _flat({key: value for key, value in run.config.items() if key != "run"})
     kind = {"trace": Trace, "road": Road}.get(str(given.get("mobility.kind")), Steady)
@@ -268,7 +268,7 @@ def _settings(run: Run) -> list[Setting]:
         if varied:
             shown = ", ".join(quantities.setting(field, level) for level in run.levels(field))
         settings.append(
-            Setting(
+            ReportSetting(
                 field=field,
                 value=shown,
                 default=quantities.setting(field, default),

@@ -18,7 +18,7 @@ def _beyond(meaning: str, heading: str, unit: str) -> Any:
 
 @dataclass(frozen=True)
 class Score:
-    """What one policy did at one point; each field is the column of its name."""
+    """Results of one policy at one point; each field is the column of its name."""
 
     policy: str = _column("the policy, as it was named on the command line")
     reference: bool = _column(

@@ -16,7 +16,7 @@ from isma.world.switches import Migrating
 
 @dataclass(frozen=True)
 class Standing:
-    """What the rows of one point are made from."""
+    """Sources of one point's rows."""
 
     scenario: Scenario
     cells: Mapping[CellKey, Cell]
@@ -111,7 +111,7 @@ def _rates(standing: Standing, policy: str) -> dict[str, float]:
 
 
 def _beyond(standing: Standing, policy: str) -> dict[str, float]:
-    """What only worlds beyond the paper's have: the columns of what is switched on."""
+    """Columns of worlds beyond the paper's: those of what is switched on."""
     scenario, cells = standing.scenario, standing.of(policy)
     time, users = scenario.time, float(np.mean([made.mean_users for made in cells]))
     hours = (time.duration_s - time.warmup_s) / 3600

@@ -150,12 +150,12 @@ class Run:
         return frame.take(np.flatnonzero(keep))
 
     def standing(self, point: Point) -> list[Score]:
-        """What every policy did at one point, fastest first, references among them."""
+        """Results of every policy at one point, fastest first, references among them."""
         rows = [Score.of(row) for row in records(self.at(self.summary, point))]
         return sorted(rows, key=lambda row: row.mean_s)
 
     def ranked(self, point: Point) -> list[Score]:
-        """What the policies did that are not references, best first."""
+        """Results of the policies that are not references, best first."""
         return [row for row in self.standing(point) if not row.reference]
 
     def gap(self, point: Point, policy: str, base: str) -> Gap:

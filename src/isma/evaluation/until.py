@@ -50,7 +50,7 @@ def compare_until(
 
 
 def _with(plan: Plan, number: int) -> Plan:
-    """The same with at least so many seeds, the next ones added."""
+    """Plan with at least so many seeds, the next ones added."""
     following = max(plan.seeds) + 1
     more = max(0, number - len(plan.seeds))
     return replace(plan, seeds=(*plan.seeds, *range(following, following + more)))

@@ -37,7 +37,7 @@ OnPart = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Reach:
-    """What the bounds of one world are, and what is reached in it."""
+    """Bounds of one world, and the means that are reached in it."""
 
     point: Mapping[str, Any]
     """Values of the varied fields."""
@@ -60,7 +60,7 @@ class Reach:
 
     @property
     def best_s(self) -> float:
-        """That mean."""
+        """Least mean of the policies, in seconds."""
         return self.mean_s[self.best]
 
     @property

@@ -1,4 +1,4 @@
-"""What a run says, in sentences computed from its tables.
+"""Findings of a run, in sentences computed from its tables.
 
 Names of policies stand between backticks. A sentence that starts with `Caution:` limits the others.
 """
@@ -30,7 +30,7 @@ _TIMED = ("decision_ms_p50", "decision_ms_p99")
 
 
 def findings(run: Run) -> list[str]:
-    """What the run shows, the most important first; cautions last."""
+    """Findings of the run, the most important first; cautions last."""
     if not run.ranked(run.points[0]) and run.references:
         listed = _listed(sorted(run.references))
         return [f"Only references were run ({listed}): nobody can run them, so add a policy."]
@@ -193,7 +193,7 @@ def _moves(ranked: list[Score]) -> list[str]:
 
 
 def _over_points(run: Run) -> list[str]:
-    """Who wins where along `--vary`, by how much, and what nearest costs on the way."""
+    """Winners along `--vary`, by how much, and what nearest costs on the way."""
     ranked = {point: rows for point in run.points if (rows := run.ranked(point))}
     said = [_who_wins(run, {point: rows[0].policy for point, rows in ranked.items()})]
     leads = [rows[1].above_best for rows in ranked.values() if len(rows) > 1]
@@ -284,7 +284,7 @@ def _loads(run: Run) -> list[str]:
 
 
 def _cautions(run: Run) -> list[str]:
-    """What the run is too short, too small or too lopsided to show."""
+    """Cautions: findings for which the run is too short, too small or too lopsided."""
     rows = _able(run)
     said = []
     by_seed = any(row.unit != "user" for row in rows)
@@ -318,7 +318,7 @@ def _cautions(run: Run) -> list[str]:
 
 
 def _more_seeds(run: Run, wanted: int) -> str:
-    """What to type in the run's folder; policies of one's own have to be typed again."""
+    """Command to type in the run's folder; policies of one's own have to be typed again."""
     first = min(run.config["run"].get("seeds", [0]))
     seeds = f"{first}..{first + wanted - 1}" if first else f"{wanted}"
     outside = any(map(registry.is_outside, run.policies))

@@ -20,7 +20,7 @@ _FIRST_GAIN = 0.01
 """How far from equal the first policy's odds are (Andrychowicz et al., arXiv 2006.05990)."""
 
 
-class Sizes(eqx.Module):
+class ActorCriticSizes(eqx.Module):
     """Widths of the layers."""
 
     user: int = eqx.field(static=True)
@@ -60,10 +60,10 @@ class ActorCritic(eqx.Module):
     """A user and a server together."""
     actor: Dense
     critic: Mlp
-    sizes: Sizes
+    sizes: ActorCriticSizes
 
     @classmethod
-    def make(cls, sizes: Sizes, key: PRNGKeyArray) -> "ActorCritic":
+    def make(cls, sizes: ActorCriticSizes, key: PRNGKeyArray) -> "ActorCritic":
         """Random weights; every action is about as likely as any other."""
         keys = jax.random.split(key, 5)
         width, tanh = sizes.width, jnp.tanh

@@ -100,7 +100,7 @@ class GaussianHead(eqx.Module):
 
 
 class LstmMemory(eqx.Module):
-    """What the stacked cells remember, first cell first."""
+    """Memory of the stacked cells, first cell first."""
 
     hidden: tuple[Float[Array, "*rows width"], ...]
     cell: tuple[Float[Array, "*rows width"], ...]

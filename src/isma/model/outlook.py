@@ -1,4 +1,4 @@
-"""What is ahead for users and servers, learned: a recurrent, stochastic model with shared weights.
+"""Forecast of users and servers, learned: a recurrent, stochastic model with shared weights.
 
 A host sees its users look by look. Of each user a recurrent state takes in one look after another, and
 of each server another one takes in its price and the mean of its users' states. From there futures are
@@ -25,7 +25,7 @@ LENGTHS_S = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 """Segments ahead: steps that grow, since a move pays back over minutes."""
 AHEAD_S = tuple(float(end) for end in np.cumsum(LENGTHS_S))
 USER_LOOK, SERVER_LOOK, PLACE_LOOK = 19, 6, 10
-"""Numbers in a look at a user, at a server, and at a server from where a user is (isma.policies.looks)."""
+"""Lengths of the feature vectors of a user, a server and a place (isma.policies.pricing.features)."""
 FARTHER = tuple(float(hops) for hops in range(-5, 6))
 """By how many hops a user's way to a server may have changed at the end of a segment; more is the same."""
 _UNIT_S = 10.0
@@ -49,7 +49,7 @@ class Normal(NamedTuple):
 
 
 class Latent(NamedTuple):
-    """What is remembered of what was seen."""
+    """Recurrent states after the observations so far."""
 
     user: Float[Array, "users width"]
     server: Float[Array, "servers width"]
@@ -197,7 +197,7 @@ class Outlook(eqx.Module):
 
 @dataclass(frozen=True)
 class OutlookFrame:
-    """What the weights are to be read with."""
+    """Numbers that the weights are read with."""
 
     width: int = 32
     """Numbers in a state."""
@@ -206,6 +206,13 @@ class OutlookFrame:
     def make(self, key: PRNGKeyArray) -> Outlook:
         """A model with random weights."""
         return Outlook.make(key, self.width)
+
+
+def noise(paths: int) -> Float[Array, "paths segments 2"]:
+    """Common random numbers of futures, for prices and channels: what differs is not chance."""
+    return jnp.asarray(
+        np.random.default_rng(0).normal(size=(paths, len(LENGTHS_S), 2)), jnp.float32
+    )
 
 
 def mean_farther(log_chance: Float[Array, "*rows changes"]) -> Float[Array, "*rows"]:

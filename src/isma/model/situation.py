@@ -1,4 +1,4 @@
-"""What a decision about one user is based on, as networks read it; rows of users."""
+"""Inputs of a decision about one user, as networks read them; rows of users."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ _MANY = 10.0
 
 
 class Asked(eqx.Module):
-    """What a decision maker has chosen so far in a round of decisions, by target server."""
+    """Requests of a decision maker so far in a round of decisions, by target server."""
 
     share: Float[Array, "*rows servers"]
     """Sum of the shares asked for."""

@@ -31,7 +31,7 @@ _UNLIMITED = 1e6
 
 
 class Offer(eqx.Module):
-    """What a server would mean for a user's tasks; a further axis of servers may follow."""
+    """Delay of a user's tasks by a server, part by part; a further axis of servers may follow."""
 
     local_s: Float[Array, "..."]
     """Time of a task done wholly by the user itself, t^L = f^r / f^L."""
@@ -44,7 +44,7 @@ class Offer(eqx.Module):
 
 
 class Response(eqx.Module):
-    """What a user takes at a price."""
+    """Choice of a user at a price."""
 
     offload_ratio: Float[Array, "..."]
     cpu_share: Float[Array, "..."]
@@ -64,19 +64,23 @@ class Split(eqx.Module):
     """λ: what one more unit of that server's CPU would save all its users together, in seconds."""
 
 
-class Asked(eqx.Module):
+class OffersOnDemand(eqx.Module):
     """Offers of those servers that are asked for: where a table of all would be too large."""
 
     observation: Observation
 
 
-Offers = Offer | Asked
+Offers = Offer | OffersOnDemand
 """A table of all servers, or what takes its place in a large city."""
 
 
 def offered(observation: Observation) -> Offers:
-    """What every server would mean for every user; `at` and `of_servers` read it."""
-    return offers(observation) if observation.infrastructure.near is None else Asked(observation)
+    """Offers of every server to every user; `at` and `of_servers` read them."""
+    return (
+        offers(observation)
+        if observation.infrastructure.near is None
+        else OffersOnDemand(observation)
+    )
 
 
 def offers(observation: Observation) -> Offer:
@@ -103,7 +107,7 @@ def offer_over(
     work_s: Float[Array, "users #places"],
     near_s: Float[Array, "*#rows users 1"],
 ) -> Offer:
-    """What places so many hops away mean for users whose radio takes `near_s` for all data of a task."""
+    """Offers of places so many hops away to users whose radio takes `near_s` for all data of a task."""
     infrastructure, requests = observation.infrastructure, observation.requests
     far_s = delay.backhaul_time_s(
         requests.data_bits[:, None], 1.0, hops, infrastructure.backhaul_rate_bps
@@ -140,7 +144,7 @@ def at(offer: Offers, server: Int[Array, "users"]) -> Offer:
 
 def of_servers(offer: Offers, server: Int[Array, "users places"]) -> Offer:
     """The offers of some of the servers for each user."""
-    if isinstance(offer, Asked):
+    if isinstance(offer, OffersOnDemand):
         seen, net = offer.observation, offer.observation.infrastructure
         return _offer(seen, net.hops[seen.station[:, None], server], net.server_hz[server])
     take = lambda part: jnp.take_along_axis(part, server, axis=1)  # noqa: E731
@@ -198,7 +202,7 @@ def lead_s(offer: Offer, ratio: Float[Array, "..."] | float) -> Float[Array, "..
 
 
 def joining(offer: Offer, price_s: Float[Array, "..."]) -> Response:
-    """What it adds to everybody's times, in seconds, when a user joins a server at price λ.
+    """Marginal delay of a user that joins a server at price λ, for itself and all others, in seconds.
 
     While no share is capped the times on a server sum to Σ (L + η τ) + (Σ √(η a))², and its price is
     the square of that second sum. One more user therefore costs L + η τ + η a + 2 √(λ η a): the cost
@@ -317,7 +321,7 @@ def _search(offer: Offer, pools: Pools) -> Float[Array, "pools"]:
 def _search_anew(
     offer: Offer, pools: Pools, enough: Float[Array, "pools"]
 ) -> Float[Array, "pools"]:
-    """The same search, with nothing kept from step to step but the bracket."""
+    """Search for the price with nothing kept from step to step but the bracket."""
 
     def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bracket

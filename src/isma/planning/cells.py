@@ -64,7 +64,7 @@ def targets(
 
 
 class Cells(NamedTuple):
-    """What the stations and hosts of a city mean for a service, by how long one hop takes to pay back."""
+    """Best hosts and costs-to-go over stations and hosts, by how long one hop takes to pay back."""
 
     goes: Int[Array, "levels stations hosts"]
     """The server to which a service goes."""

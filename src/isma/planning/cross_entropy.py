@@ -56,7 +56,7 @@ PAPER = Budget(candidates=1000, iterations=200, horizon=10, elites=100)
 
 
 class Searched(NamedTuple):
-    """What a search has found, and how it went."""
+    """Result of a search, and how it went."""
 
     mean: Float[Array, "steps numbers"]
     std: Float[Array, "steps numbers"]

@@ -37,7 +37,7 @@ _SHORTEST_S = 1e-3
 
 
 class Move(NamedTuple):
-    """What one move takes."""
+    """Cost of one move in time and data."""
 
     ahead_s: Float[Array, "..."]
     """Time for which the service still runs where it was."""
@@ -47,18 +47,16 @@ class Move(NamedTuple):
     """Data that each hop carries."""
 
 
-class Sooner(NamedTuple):
-    """By how much a service does a task sooner than its user alone, around a stop's beginning."""
+class OffloadGain(NamedTuple):
+    """Gain of offloading: how much sooner a service does a task than its user alone, around a stop."""
 
-    sooner_s: Float[Array, "segments samples users"]
+    gain_s: Float[Array, "segments users"]
     end_s: Float[Array, "segments"]
-    """When each segment of time ends, from then on; negative if it has before. The last goes on."""
+    """End of each segment of time, from the stop's beginning; negative if it is past. The last goes on."""
 
-    def mean_s(
-        self, stop_s: Float[Array, "users *places"]
-    ) -> Float[Array, "samples users *places"]:
-        """The mean over a stop of each length, which may last through several segments."""
-        value = self.sooner_s.reshape(*self.sooner_s.shape, *(1,) * (stop_s.ndim - 1))
+    def mean_s(self, stop_s: Float[Array, "users *places"]) -> Float[Array, "users *places"]:
+        """Mean over a stop of each length, which may last through several segments."""
+        value = self.gain_s.reshape(*self.gain_s.shape, *(1,) * (stop_s.ndim - 1))
         total = value[-1] * stop_s
         for segment in range(len(value) - 1):
             beyond = value[segment] - value[segment + 1]
@@ -85,7 +83,7 @@ def delay_s2(observation: Observation, server: Places = None) -> Float[Array, "u
 
 
 def one_hop_delay_s2(observation: Observation) -> Float[Array, "users"]:
-    """The same of a move by one hop, wherever that leads."""
+    """Delay of all tasks over time, in s², that a move by one hop would add, wherever it leads."""
     cost, requests = observation.infrastructure.migration, observation.requests
     if cost is None:
         return jnp.zeros_like(requests.cycles)
@@ -98,7 +96,7 @@ def one_hop_delay_s2(observation: Observation) -> Float[Array, "users"]:
 def charge_s(
     observation: Observation, lasts_s: Float[Array, "users #places"], server: Places = None
 ) -> Float[Array, "users places"] | None:
-    """What a move adds to each task, if what it gains lasts so long from now; None where moves are free.
+    """Added delay of a task by a move whose gain lasts so long from now; None where moves are free.
 
     While state is copied ahead there is nothing gained yet, which leaves less time to pay.
     """
@@ -129,7 +127,7 @@ def move_between(
     downtime_per_hop_s: Float[Array, "..."],
     hops: Float[Array, "..."],
 ) -> Move:
-    """What a move to a server so many hops away takes."""
+    """Copying time, stop and data of a move to a server so many hops away."""
     whole_s = state_bits * hops / rate_bps
     fixed_s = cost.downtime_s + downtime_per_hop_s * hops
     if cost.kind is Migrating.COLD:
@@ -146,7 +144,7 @@ def move_between(
 
 
 def _moves(observation: Observation, server: Places) -> Move | None:
-    """What moving each user to each server takes; stops are 0 at home and for unseen users."""
+    """Moves of each user to each server; stops are 0 at home and for unseen users."""
     cost, between = observation.infrastructure.migration, observation.infrastructure.between
     if cost is None:
         return None
@@ -181,11 +179,11 @@ def added_s2(
     observation: Observation,
     stop_s: Float[Array, "users *places"],
     wait_s: Float[Array, "users *#places"],
-    sooner: Sooner | None = None,
+    gain: OffloadGain | None = None,
 ) -> Float[Array, "..."]:
     """Delay over time that a further stop adds where a service already stands still for `wait_s`.
 
-    `sooner` tells by how much a task is done sooner by the service than alone; without it as if the
+    `gain` tells by how much a task is done sooner by the service than alone; without it as if the
     service took no time.
     """
     waiting = stop_s * (stop_s / 2 + wait_s)
@@ -194,9 +192,9 @@ def added_s2(
         return waiting
     column = lambda value: value.reshape(-1, *(1,) * (stop_s.ndim - 1))  # noqa: E731
     period_s = column(observation.infrastructure.decision_period_s[observation.host])
-    if sooner is not None:
+    if gain is not None:
         whole_s2, old_s2 = (
-            _stop_s2(lasts_s, sooner.mean_s(lasts_s), period_s)
+            _stop_s2(lasts_s, gain.mean_s(lasts_s), period_s)
             for lasts_s in (stop_s + wait_s, wait_s)
         )
         return jnp.where(stop_s > 0, whole_s2 - old_s2, 0)
@@ -221,5 +219,5 @@ def _stop_s2(
 def mean_wait_s(
     wait_s: Float[Array, "users"], period_s: Float[Array, "users"]
 ) -> Float[Array, "users"]:
-    """What tasks of the coming decision period wait on average for a service that stands still so long."""
+    """Mean wait of the coming decision period's tasks for a service that stands still so long."""
     return jnp.where(wait_s < period_s, wait_s**2 / (2 * period_s), wait_s - period_s / 2)

@@ -1,8 +1,8 @@
-"""Moving users between servers against prices: the best single move again and again.
+"""Migrations against prices: the best single move again and again (greedy local search).
 
-A server's price λ stands for its users: its square root is the sum of their pulls √(η a). A user
-that leaves takes its pull along, one that comes adds it, so that a decision maker can follow what
-its own moves do to the prices of servers whose users it does not know.
+A server's price λ stands for its users: its square root, the root price, is the sum of their √(η a). A user
+that leaves takes its part of the root price along, one that comes adds its own, so that a decision maker
+can follow what its own moves do to the prices of servers whose users it does not know.
 """
 
 from collections.abc import Callable
@@ -16,101 +16,99 @@ from isma.planning.allocation import Offer, at, joining, of_servers
 from isma.planning.pools import Pools
 
 _LEAST_S = 1e-12
-_MOST_PLACES = 8
+_MOST_DESTINATIONS = 8
 """Servers besides home that a user may go to in one decision: the cheapest to join."""
 
 
-class Search(NamedTuple):
-    """A search under way."""
+class MoveSearch(NamedTuple):
+    """State of the search, and its result."""
 
     target: Int[Array, "users"]
-    pull: Float[Array, "makers servers"]
-    """√λ of every server, as each decision maker reckons it."""
+    root_price: Float[Array, "makers servers"]
+    """√λ of every server, as each decision maker estimates it."""
     share: Float[Array, "users"]
-    """Share that a user asks for where it moves to."""
+    """CPU share that a user requests where it moves to."""
     moved: Bool[Array, "users"]
     step: Int[Array, ""]
     improving: Bool[Array, ""]
 
 
-class Places(NamedTuple):
-    """Where a user might go: its home first, then other servers; an infinite handicap bars one."""
+class Destinations(NamedTuple):
+    """Servers to which each user may move, its home first; an infinite added cost bars one."""
 
     server: Int[Array, "users places"]
     offer: Offer
-    handicap_s: Float[Array, "users places"]
-    certain_s: Float[Array, "users places"]
-    """What of going there is gained whatever others do: fewer hops."""
+    added_cost_s: Float[Array, "users places"]
+    """Cost of going there beside the marginal cost at present: of the stop, of the time after, of a tie."""
+    hop_saving_s: Float[Array, "users places"]
+    """Part of the gain that rests on no price: fewer hops."""
+
+
+def cheapest(
+    offer: Offer,
+    host: Int[Array, "users"],
+    root_price: Float[Array, "users servers"],
+    added_cost_s: Float[Array, "users servers"],
+    hop_saving_s: Float[Array, "users servers"],
+) -> Destinations:
+    """Each user's home, to which nothing is added, and the servers cheapest to join at present prices."""
+    users, servers = root_price.shape
+    added_cost_s = added_cost_s.at[jnp.arange(users), host].set(0)
+    cost = joining(offer, root_price**2).cost_s + added_cost_s
+    cost = cost.at[jnp.arange(users), host].set(jnp.inf)
+    _, nearest = jax.lax.top_k(-cost, min(_MOST_DESTINATIONS, servers - 1))
+    server = jnp.concatenate([host[:, None], nearest.astype(host.dtype)], axis=1)
+    take = lambda value: jnp.take_along_axis(value, server, axis=1)  # noqa: E731
+    return Destinations(server, of_servers(offer, server), take(added_cost_s), take(hop_saving_s))
 
 
 def best_moves(
-    offer: Offer,
-    host: Int[Array, "users"],
+    places: Destinations,
     maker: Pools,
-    price_s: Float[Array, "makers servers"],
+    root_price: Float[Array, "makers servers"],
     movable: Bool[Array, "users"],
     least_gain_s: Float[Array, "users"],
-    handicap_s: Float[Array, "users servers"],
-    certain_s: Float[Array, "users servers"],
     may: Callable[[Float[Array, "users"], Int[Array, "users"]], Bool[Array, "users"]],
     max_moves: int,
-) -> Search:
+) -> MoveSearch:
     """Let each decision maker move its users one by one while that saves time overall.
 
-    `maker` groups the users by who decides for them, and `price_s` is what each maker believes of
+    `maker` groups the users by who decides for them, and `root_price` is what each maker believes of
     every server, with all users where they are. A move must save more than `least_gain_s` seconds,
     counting what it costs or spares everyone else on both servers; less, in proportion, if a part of
-    that is `certain_s`, whatever the prices. `may` is asked by gain in seconds and target whether it
-    is let go. No user moves twice. Makers who
-    hear the same news would all choose the same idle server: a random part of `handicap_s`, which
-    is added to what a server costs, makes them differ; what a move itself costs is the other part.
+    that is saved hops, whatever the prices. `may` is asked by gain in seconds and target whether it
+    is let go. No user moves twice.
     """
-    pull = jnp.sqrt(price_s)
-    row = jnp.minimum(maker.pool, maker.num_pools - 1)
-    places = _places(offer, host, pull[row], handicap_s, certain_s)
-    return moves_among(places, maker, pull, movable, least_gain_s, may, max_moves)
-
-
-def moves_among(
-    places: Places,
-    maker: Pools,
-    pull: Float[Array, "makers servers"],
-    movable: Bool[Array, "users"],
-    least_gain_s: Float[Array, "users"],
-    may: Callable[[Float[Array, "users"], Int[Array, "users"]], Bool[Array, "users"]],
-    max_moves: int,
-) -> Search:
-    """As `best_moves`, between given places, from √λ of every server as each maker reckons it."""
     row, host = jnp.minimum(maker.pool, maker.num_pools - 1), places.server[:, 0]
-    own = own_pull(jax.tree.map(lambda part: part[:, 0], places.offer), pull[row, host])
+    own = own_root_price(jax.tree.map(lambda part: part[:, 0], places.offer), root_price[row, host])
 
-    def improve(search: Search) -> Search:
-        around = search.pull[row[:, None], places.server]
+    def improve(search: MoveSearch) -> MoveSearch:
+        around = search.root_price[row[:, None], places.server]
         without = around.at[:, 0].add(-own)
         joined = joining(places.offer, jnp.maximum(without, 0) ** 2)
-        cost_s = joined.cost_s + places.handicap_s
+        cost_s = joined.cost_s + places.added_cost_s
         gain_s = cost_s[:, :1] - cost_s
         # Prices are some seconds old; hops are what they are.
-        beyond_s = gain_s - least_gain_s[:, None] * by_prices(gain_s, places.certain_s)
+        beyond_s = gain_s - least_gain_s[:, None] * load_part(gain_s, places.hop_saving_s)
         best = jnp.argmin(-beyond_s[:, 1:], axis=1) + 1
         most = _at(beyond_s, best)
         to = _at(places.server, best)
         goes = movable & ~search.moved & (most > 0) & may(_at(gain_s, best), to)
         wins = maker.winner(jnp.where(goes, most, -jnp.inf))
-        pulls = jnp.sqrt(_at(joined.offload_ratio, best) * _at(places.offer.work_s, best))
-        changed = _moved(search.pull, row, host, to, wins, own, pulls)
-        return Search(
+        arrives = jnp.sqrt(_at(joined.offload_ratio, best) * _at(places.offer.work_s, best))
+        changed = _moved(search.root_price, row, host, to, wins, own, arrives)
+        return MoveSearch(
             target=jnp.where(wins, to, search.target),
-            pull=changed,
+            root_price=changed,
             share=jnp.where(wins, _at(joined.cpu_share, best), search.share),
             moved=search.moved | wins,
             step=search.step + 1,
             improving=jnp.any(wins),
         )
 
-    start = Search(
+    start = MoveSearch(
         target=host,
-        pull=pull,
+        root_price=root_price,
         share=jnp.zeros_like(least_gain_s),
         moved=jnp.zeros_like(movable),
         step=jnp.zeros((), jnp.int32),
@@ -121,59 +119,51 @@ def moves_among(
     return jax.lax.while_loop(lambda s: s.improving & (s.step < max_moves), improve, start)
 
 
-def costs_s(
-    offer: Offer, home: Int[Array, "users"], pull: Float[Array, "users places"]
+def without_own(
+    offer: Offer, home: Int[Array, "users"], root_price: Float[Array, "users places"]
 ) -> Float[Array, "users places"]:
-    """What it adds to everybody's times to serve each user at each place, one of which is its home.
-
-    Moves aside; `pull` is √λ of each place with the user where it is.
-    """
+    """√λ of each place without the user itself, which its home's holds; `home` is a place's column."""
     user = jnp.arange(len(home))
-    own = own_pull(at(offer, home), pull[user, home])
+    own = own_root_price(at(offer, home), root_price[user, home])
     # No scatter, which would go row by row on a CPU.
-    there = jnp.arange(pull.shape[1]) == home[:, None]
-    without = jnp.where(there, pull - own[:, None], pull)
-    return joining(offer, jnp.maximum(without, 0) ** 2).cost_s
+    there = jnp.arange(root_price.shape[1]) == home[:, None]
+    return jnp.maximum(jnp.where(there, root_price - own[:, None], root_price), 0)
 
 
-def gains_s(
-    offer: Offer, home: Int[Array, "users"], pull: Float[Array, "users places"]
+def marginal_costs_s(
+    offer: Offer, home: Int[Array, "users"], root_price: Float[Array, "users places"]
 ) -> Float[Array, "users places"]:
-    """What it would save everybody to serve each user at each place and not at its home."""
-    cost_s = costs_s(offer, home, pull)
+    """Marginal delay of serving each user at each place, for itself and all others; moves aside.
+
+    `root_price` is √λ of each place with the user where it is.
+    """
+    return joining(offer, without_own(offer, home, root_price) ** 2).cost_s
+
+
+def savings_s(
+    offer: Offer, home: Int[Array, "users"], root_price: Float[Array, "users places"]
+) -> Float[Array, "users places"]:
+    """Delay saved for everybody by serving each user at each place and not at its home."""
+    cost_s = marginal_costs_s(offer, home, root_price)
     return jnp.take_along_axis(cost_s, home[:, None], axis=1) - cost_s
 
 
-def by_prices(gain_s: Float[Array, "..."], certain_s: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The part of a gain that rests on prices and so on load; the rest is certain, fewer hops."""
-    return jnp.clip(1 - certain_s / jnp.maximum(gain_s, _LEAST_S), 0, 1)
+def load_part(
+    gain_s: Float[Array, "..."], hop_saving_s: Float[Array, "..."]
+) -> Float[Array, "..."]:
+    """Part of a gain that rests on prices and so on load; the rest is certain, fewer hops."""
+    return jnp.clip(1 - hop_saving_s / jnp.maximum(gain_s, _LEAST_S), 0, 1)
 
 
-def _places(
-    offer: Offer,
-    host: Int[Array, "users"],
-    pull: Float[Array, "users servers"],
-    handicap_s: Float[Array, "users servers"],
-    certain_s: Float[Array, "users servers"],
-) -> Places:
-    """Each user's home and the servers that would be cheapest to join, at present prices."""
-    users, servers = pull.shape
-    handicap_s = handicap_s.at[jnp.arange(users), host].set(0)
-    cost = joining(offer, pull**2).cost_s + handicap_s
-    cost = cost.at[jnp.arange(users), host].set(jnp.inf)
-    _, nearest = jax.lax.top_k(-cost, min(_MOST_PLACES, servers - 1))
-    server = jnp.concatenate([host[:, None], nearest.astype(host.dtype)], axis=1)
-    take = lambda value: jnp.take_along_axis(value, server, axis=1)  # noqa: E731
-    return Places(server, of_servers(offer, server), take(handicap_s), take(certain_s))
-
-
-def own_pull(home: Offer, pull: Float[Array, "users"]) -> Float[Array, "users"]:
-    """A user's own part √(η a) of its home's pull, which is no more than all of it."""
-    return jnp.minimum(jnp.sqrt(joining(home, pull**2).offload_ratio * home.work_s), pull)
+def own_root_price(home: Offer, root_price: Float[Array, "users"]) -> Float[Array, "users"]:
+    """A user's own part √(η a) of its home's root price, which is no more than all of it."""
+    return jnp.minimum(
+        jnp.sqrt(joining(home, root_price**2).offload_ratio * home.work_s), root_price
+    )
 
 
 def _moved(
-    pull: Float[Array, "makers servers"],
+    root_price: Float[Array, "makers servers"],
     row: Int[Array, "users"],
     host: Int[Array, "users"],
     to: Int[Array, "users"],
@@ -181,9 +171,9 @@ def _moved(
     leaves: Float[Array, "users"],
     arrives: Float[Array, "users"],
 ) -> Float[Array, "makers servers"]:
-    """The pulls as their makers reckon them once the winners have moved."""
-    pull = pull.at[row, host].add(jnp.where(wins, -leaves, 0))
-    return jnp.maximum(pull.at[row, to].add(jnp.where(wins, arrives, 0)), 0)
+    """Root prices as their makers estimate them once the winners have moved."""
+    root_price = root_price.at[row, host].add(jnp.where(wins, -leaves, 0))
+    return jnp.maximum(root_price.at[row, to].add(jnp.where(wins, arrives, 0)), 0)
 
 
 def _at(value: Array, place: Int[Array, "users"]) -> Array:

@@ -28,7 +28,7 @@ from isma.world.scenario import Scenario
 
 @dataclass(frozen=True)
 class DqnFrame:
-    """What a network's weights are to be read with."""
+    """Numbers that a network's weights are read with."""
 
     num_servers: int
     width: int

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from isma.contract import Memory, Observation
 from isma.model import weights
-from isma.model.actor_critic import ActorCritic, Sizes
+from isma.model.actor_critic import ActorCritic, ActorCriticSizes
 from isma.model.situation import Asked, Situation
 from isma.model.vectors import Scales
 from isma.planning.action_grid import SHARES, Choice
@@ -21,7 +21,7 @@ from isma.world.scenario import Scenario
 
 @dataclass(frozen=True)
 class DracFrame:
-    """What a network's weights are to be read with."""
+    """Numbers that a network's weights are read with."""
 
     width: int
     """Units of every layer, and of a user's memory."""
@@ -31,7 +31,9 @@ class DracFrame:
     def make(self, key: PRNGKeyArray) -> ActorCritic:
         """A network with random weights."""
         columns = (sight.USER_COLUMNS, sight.SERVER_COLUMNS)
-        return ActorCritic.make(Sizes(*columns, len(RATIOS), len(SHARES), self.width), key)
+        return ActorCritic.make(
+            ActorCriticSizes(*columns, len(RATIOS), len(SHARES), self.width), key
+        )
 
 
 class Drac(TakesTurns):

@@ -5,21 +5,23 @@ from dataclasses import replace
 from functools import partial
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from isma.contract import Policy
 from isma.errors import PolicyError
 from isma.model import weights
 from isma.model.frame import Frame
 from isma.model.latent import Kind
-from isma.model.outlook import LENGTHS_S, Outlook, OutlookFrame
+from isma.model.outlook import Outlook, OutlookFrame
 from isma.planning.cross_entropy import PAPER, Budget
 from isma.policies import dqn as dqns
 from isma.policies import drac as dracs
-from isma.policies.dwelling import PRIOR_S
-from isma.policies.isma2 import Isma2
 from isma.policies.known_physics import KnownPhysics
 from isma.policies.latent import LatentPlanner
+from isma.policies.options import fields_of, takes
 from isma.policies.planner import Search
+from isma.policies.pricing.forecast_plan import Planned
+from isma.policies.pricing.policy import Price
 
 BUDGETS = {"default": Budget(200, 10, 0, 20), "paper": PAPER}
 """`default` plans one step, as far as an action matters where moves are free (docs/decisions/0031)."""
@@ -71,7 +73,7 @@ def dlsm(
 def known_physics(
     budget: str = "default", discount: float = 0.99, remote_price_s: float = 0.0
 ) -> Policy:
-    """The same search with equations (1) to (6) as its model: what a perfect one-step model brings."""
+    """Planner's search with equations (1) to (6) as its model: the worth of a perfect one-step model."""
     search = _search(budget, discount, remote_price_s)
     return KnownPhysics(search)
 
@@ -99,25 +101,12 @@ def drac(checkpoint: Path = _DRAC) -> Policy:
     return dracs.load(checkpoint)
 
 
-def isma2(
-    checkpoint: Path = ISMA2,
-    model: int = 1,
-    prices: int = 1,
-    segments: int = len(LENGTHS_S),
-    stay_s: float = PRIOR_S,
-    paths: int = 1,
-) -> Policy:
-    """Prices, and a plan along a learned outlook on where users are going; `model=0` is without that."""
-    if model not in (0, 1):
-        raise PolicyError(f"isma2: model must be 0 or 1, got {model}")
+@takes(Price, Planned, without=("valuation", "margin_on_hops", "outlook"))
+def isma2(checkpoint: Path = ISMA2, model: bool = True, **options: Any) -> Policy:
+    """Prices, and a plan along a learned forecast of users; `model=false` plans as if they stayed."""
+    planned, search = fields_of(Planned, options)
     outlook = outlook_of(checkpoint) if model else None
-    return Isma2(
-        outlook=outlook,
-        prices=prices,
-        segments=segments,
-        stay_s=stay_s,
-        paths=paths,
-    )
+    return Price(valuation=Planned(outlook=outlook, **planned), **search)
 
 
 def outlook_of(checkpoint: Path) -> Outlook:

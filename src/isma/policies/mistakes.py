@@ -1,4 +1,4 @@
-"""What a stranger's class raises, as a mistake of its author: one line that says what and where."""
+"""Errors of a stranger's class as mistakes of its author: one line that says what and where."""
 
 import sys
 import traceback
@@ -34,7 +34,7 @@ def telling(policy: Policy) -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """What is raised, without the pages that JAX adds to it."""
+    """Message of an error, without the pages that JAX adds to it."""
     return next(iter(str(error).strip().splitlines()), "")
 
 

@@ -3,7 +3,7 @@
 import inspect
 import math
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from enum import Enum
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -50,7 +50,7 @@ _FINITE = AfterValidator(_finite)
 
 
 def _choices(kind: object) -> dict[str, object]:
-    """What an Enum or a Literal allows, by what is typed for it; empty for any other kind."""
+    """Values of an Enum or a Literal, by what is typed for them; empty for any other kind."""
     if get_origin(kind) is Literal:
         return {str(value): value for value in get_args(kind)}
     if isinstance(kind, type) and issubclass(kind, Enum):
@@ -59,7 +59,7 @@ def _choices(kind: object) -> dict[str, object]:
 
 
 def _wanted(kind: object) -> str:
-    """What an annotation asks for, in words."""
+    """Words for what an annotation asks for."""
     if chosen := _choices(kind):
         return f"one of {', '.join(chosen)}"
     if get_origin(kind) is tuple:
@@ -71,7 +71,7 @@ def _wanted(kind: object) -> str:
 
 
 def kinds(made: Callable[..., object]) -> dict[str, object]:
-    """What each option is: its annotation, or without one the type of its default."""
+    """Kind of each option: its annotation, or without one the type of its default."""
     try:
         fields = inspect.signature(made, eval_str=True).parameters
     except (NameError, TypeError, SyntaxError):  # Written as text that says nothing here.
@@ -84,3 +84,53 @@ def kinds(made: Callable[..., object]) -> dict[str, object]:
             kind = type(field.default) if plain else str
         found[key] = kind
     return found
+
+
+def takes(
+    *classes: type, without: Collection[str] = ()
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator that gives a function of `**options` the classes' fields as its options."""
+
+    def decorate(made: Callable[..., Any]) -> Callable[..., Any]:
+        own = [
+            field
+            for field in inspect.signature(made, eval_str=True).parameters.values()
+            if field.kind is not field.VAR_KEYWORD
+        ]
+        given = [
+            field.replace(kind=field.KEYWORD_ONLY)
+            for one in classes
+            for field in inspect.signature(one, eval_str=True).parameters.values()
+            if field.name not in without
+        ]
+        setattr(made, "__signature__", inspect.Signature([*own, *given]))  # noqa: B010
+        return made
+
+    return decorate
+
+
+def fields_of(one: type, options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options that are fields of a class, and the others."""
+    known = inspect.signature(one).parameters
+    own = {key: value for key, value in options.items() if key in known}
+    return own, {key: value for key, value in options.items() if key not in known}
+
+
+FORMER: Mapping[str, Mapping[str, str]] = {
+    "price": {"learns": "is now learn_dwell", "listed": "is now shortlist"},
+    "isma2": {"paths": "is gone: one expected future is planned along, as was the default"},
+    "full-information": {"shaken": "is gone: three users are moved in the perturbed copy"},
+}
+"""Options that policies had by other names, and what became of them."""
+
+FORMER_MODULES: Mapping[str, str] = {
+    "isma.policies.base": "isma.policies.shared",
+    "isma.policies.plain": "isma.policies.rules.local_random",
+    "isma.policies.follow": "isma.policies.rules.follow",
+    "isma.policies.greedy": "isma.policies.rules.greedy",
+    "isma.policies.price": "isma.policies.pricing.policy",
+    "isma.policies.isma2": "isma.policies.pricing.forecast_plan",
+    "isma.planning.nearby": "isma.planning.shortlist",
+    "isma.planning.ahead": "isma.planning.migration_path",
+}
+"""Modules that people's policies may import, by their former names."""

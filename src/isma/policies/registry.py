@@ -12,24 +12,24 @@ from isma import sources
 from isma.contract import Policy
 from isma.errors import PolicyError, short, unknown
 from isma.policies import options as options_of
-from isma.policies.break_even import BreakEven
-from isma.policies.cell_mdp import CellMdp
-from isma.policies.follow import Nearest, Stay, Threshold
-from isma.policies.full_information import FullInformation
-from isma.policies.greedy import Greedy
 from isma.policies.learned import dlsm, dqn, drac, isma, isma2, known_physics, slsm
-from isma.policies.mdp import Mdp
-from isma.policies.plain import Local, Random
-from isma.policies.price import Price
+from isma.policies.pricing.policy import price
+from isma.policies.rules.cell_mdp import CellMdp
+from isma.policies.rules.distance_mdp import Mdp
+from isma.policies.rules.follow import Nearest, Stay, Threshold
+from isma.policies.rules.full_information import FullInformation
+from isma.policies.rules.greedy import Greedy
+from isma.policies.rules.local_random import Local, Random
+from isma.policies.rules.ski_rental import BreakEven
 
-RULES: dict[str, type[Policy]] = {
+RULES: dict[str, Callable[..., Policy]] = {
     "local": Local,
     "random": Random,
     "stay": Stay,
     "nearest": Nearest,
     "threshold": Threshold,
     "greedy": Greedy,
-    "price": Price,
+    "price": price,
     "break-even": BreakEven,
     "mdp": Mdp,
     "cell-mdp": CellMdp,
@@ -74,7 +74,7 @@ def refuse_outside(names: Iterable[str], where: object, way_out: str) -> None:
 
 
 def identity(name: str) -> Mapping[str, Any]:
-    """What decides what that policy does: its code, its options, and the files that they name.
+    """Identity of a policy: all that decides what it does: code, options, and the files that they name.
 
     Of a path only the file's bytes count, and those of a sidecar. Raises PolicyError.
     """
@@ -135,7 +135,11 @@ def _imported(module: str, attribute: str) -> type[Policy]:
     try:
         found = getattr(importlib.import_module(module), attribute)
     except ImportError as error:
-        raise PolicyError(f"policy {module}:{attribute} cannot be imported: {error}") from None
+        now = options_of.FORMER_MODULES.get(error.name or "")
+        way_out = f": it is now {now}" if now else ""
+        raise PolicyError(
+            f"policy {module}:{attribute} cannot be imported: {error}{way_out}"
+        ) from None
     except AttributeError:
         raise PolicyError(f"policy {module}:{attribute}: {module} has no {attribute}") from None
     except Exception as error:  # Whatever the module does when it is imported.
@@ -162,6 +166,9 @@ def _values(name: str, made: Callable[..., Policy], options: list[str]) -> dict[
             raise PolicyError(
                 f"policy {short(name)!r}: options are written name=value, got {short(option)!r}"
             )
+        former = options_of.FORMER.get(name.partition(":")[0], {}).get(key)
+        if former is not None:
+            raise PolicyError(f"policy {short(name)!r}: {key} {former}")
         if key not in fields:
             raise PolicyError(
                 f"policy {short(name)!r}: "

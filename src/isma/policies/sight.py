@@ -1,4 +1,4 @@
-"""What a host sees of each of its users, as the learned policies' networks read it.
+"""View of a host of each of its users, as the learned policies' networks read it.
 
 All of it is in the host's sight: the user's request and station, the host's other users, and F of
 every server as the host has heard it.
@@ -14,7 +14,7 @@ from isma.model.situation import Situation
 from isma.model.vectors import Scales
 from isma.planning.allocation import offers
 from isma.planning.pools import Pools
-from isma.policies.base import believed_load, nearest
+from isma.policies.shared import believed_load, nearest
 
 _REQUEST = 5
 USER_COLUMNS = 2 * _REQUEST + 1

@@ -18,7 +18,7 @@ Choose = Callable[[Int[Array, ""], Asked, PRNGKeyArray], Choice]
 
 
 class Turns(eqx.Module):
-    """What each user's last decision was taken on, and what was chosen."""
+    """Inputs and choice of each user's last decision."""
 
     view: PyTree
     """What was seen of the user; the policy's own."""

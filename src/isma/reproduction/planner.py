@@ -31,7 +31,7 @@ _PRICES_S = (0.0, 30.0)
 
 
 def study(
-    scale: Scale, out: Path, on_progress: Callable[[compare.Progress], None]
+    scale: Scale, out: Path, on_progress: Callable[[compare.CompareProgress], None]
 ) -> tuple[pd.DataFrame, Figure]:
     """Compare all budgets of both planners, write `planner.csv` and a picture. Raises IsmaError."""
     names = {

@@ -83,7 +83,7 @@ def planner_study(
 ) -> pd.DataFrame:
     """Learned and known models by budget, in closed loop. Raises IsmaError."""
 
-    def show(standing: compare.Progress) -> None:
+    def show(standing: compare.CompareProgress) -> None:
         label = standing.label.split(":remote")[0]
         on_progress(Progress(label, standing.done_ticks, standing.total_ticks))
 
@@ -150,7 +150,7 @@ def _compared(
         {figure.field: _values(figure, scale)},
     )
 
-    def show(standing: compare.Progress) -> None:
+    def show(standing: compare.CompareProgress) -> None:
         label = f"{figure.name}: {standing.label.split(':')[0]}"
         on_progress(Progress(label, standing.done_ticks, standing.total_ticks))
 

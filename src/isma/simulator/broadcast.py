@@ -1,4 +1,4 @@
-"""What servers tell each other: remaining CPU and a price, with age, delay and loss."""
+"""Broadcasts between servers: remaining CPU and a price, with age, delay and loss."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -50,7 +50,7 @@ def broadcast(params: Params, state: State, draws: Draws) -> tuple[Heard, Underw
 
 
 def news(params: Params, state: State) -> News:
-    """What each server has last heard; of itself it knows the present."""
+    """News that each server has last heard; of itself it knows the present."""
     servers = params.shape.num_servers
     own = jnp.eye(servers, dtype=bool)
     age = jnp.where(own, 0, state.tick - state.heard.sent_tick)

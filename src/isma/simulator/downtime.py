@@ -20,7 +20,7 @@ _WHOLE = 1e-3
 
 
 class Migrated(NamedTuple):
-    """What becomes of the moves that a decision has begun."""
+    """Result of the moves that a decision has begun."""
 
     placement: Placement
     downtime: Downtime | None
@@ -139,7 +139,7 @@ def _stopped(
 
 
 def _between(params: Params, cost: MigrationCost, state: State, host: Int[Array, "users"]) -> Move:
-    """What it takes to move each user from where it is to `host`."""
+    """Time and data of moving each user from where it is to `host`."""
     return move_between(
         cost,
         params.infrastructure.backhaul_rate_bps,

@@ -14,7 +14,7 @@ from isma.units import db_to_ratio
 from isma.world import backhaul, limits, nearby, sites, traces
 from isma.world.scenario import Remaining, Road, Scenario, Steady, Trace, Visibility
 from isma.world.servers import Network, network, servers_among
-from isma.world.switches import Propagation, Stay
+from isma.world.switches import Propagation, VisitLength
 
 
 class Shape(eqx.Module):
@@ -69,7 +69,7 @@ class Visits(eqx.Module):
     """Around the first station; None: anywhere."""
     num_visitors: int = eqx.field(static=True)
     """The first so many users are visitors."""
-    kind: Stay = eqx.field(static=True)
+    kind: VisitLength = eqx.field(static=True)
 
 
 class Streets(eqx.Module):

@@ -48,7 +48,7 @@ def grant(
 
 
 def regrant(placement: Placement, moves: Moves | None) -> Placement:
-    """The same placement with loads and granted shares summed anew."""
+    """Placement with loads and granted shares summed anew."""
     servers = placement.load.shape[0]
     load, granted = grant(placement.host, placement.requested_share, servers, moves)
     return replace(placement, load=load, granted_share=granted)

@@ -42,7 +42,7 @@ def queue(
 
 
 class Lines(NamedTuple):
-    """What tasks wait for on both branches, and what is left at the tick's end."""
+    """Queues of tasks on both branches, and what is left at the tick's end."""
 
     local_s: Float[Array, "users tasks"]
     edge_s: Float[Array, "users tasks"]

@@ -16,7 +16,7 @@ from isma.simulator.state import Emission, Motion, Placement, State, network
 
 
 class Served(NamedTuple):
-    """What becomes of a tick's tasks."""
+    """Results of a tick's tasks."""
 
     completion_time_s: Float[Array, "users tasks"]
     """NaN where there is no task."""
@@ -64,7 +64,7 @@ def serve(params: Params, state: State, placement: Placement, ahead: Motion) -> 
 def _energy_j(
     params: Params, state: State, placement: Placement, uplink_s: Float[Array, "users tasks"]
 ) -> Float[Array, "users tasks"] | None:
-    """What a task takes from its user: E = κ (f^L)² (1 - η) f^r + p t^cw (JTORA, section III)."""
+    """Energy of a task from its user: E = κ (f^L)² (1 - η) f^r + p t^cw (JTORA, section III)."""
     requests = state.requests
     if params.kappa_j_per_hz2 is None:
         return None

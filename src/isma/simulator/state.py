@@ -12,7 +12,7 @@ from isma import randomness
 from isma.contract import Backlog, Infrastructure, Requests
 from isma.simulator.params import Params
 from isma.world import mobility
-from isma.world.switches import Migrating, Stay
+from isma.world.switches import Migrating, VisitLength
 
 NEVER = -1
 """A tick that does not come."""
@@ -40,7 +40,7 @@ class Motion(eqx.Module):
 
 
 class Placement(eqx.Module):
-    """What the decisions have settled: who is served where, and with how much."""
+    """Settlement by the decisions: who is served where, and with how much."""
 
     host: Int[Array, "users"]
     """Hosting server; before a user's first task, the one nearest to its station."""
@@ -100,7 +100,7 @@ class Outages(eqx.Module):
 
 
 class Fading(eqx.Module):
-    """What a user's link to its station owes to chance: standard normal variables."""
+    """Random part of a user's link to its station: standard normal variables."""
 
     shadow: Float[Array, "users"]
     """Shadowing, in standard deviations of loss."""
@@ -144,7 +144,7 @@ class Draws(eqx.Module):
 
 
 class Deciding(eqx.Module):
-    """Who decides at this tick."""
+    """Decision makers of this tick."""
 
     acting: Bool[Array, "servers"]
     due: Bool[Array, "servers"]
@@ -264,7 +264,7 @@ def _requests(
 
 
 def _visiting(params: Params, emission: Emission, keys: Key[Array, "2"]) -> Emission:
-    """The same with visitors who come at a time of their own and leave again."""
+    """Emission with visitors who come at a time of their own and leave again."""
     visits = params.visits
     if visits is None:
         return emission
@@ -273,7 +273,7 @@ def _visiting(params: Params, emission: Emission, keys: Key[Array, "2"]) -> Emis
     arrival = randomness.whole(keys[0], users, visits.arrival_slot[0], visits.arrival_slot[1] + 1)
     first_slot = jnp.where(visitor, arrival, emission.first_slot)
     unit = randomness.uniform(keys[1], users, visits.stay_s.dtype)
-    if visits.kind is Stay.EXPONENTIAL:
+    if visits.kind is VisitLength.EXPONENTIAL:
         unit = -jnp.log1p(-unit)
     stay_s = visits.stay_s[0] + (visits.stay_s[1] - visits.stay_s[0]) * unit
     stay_slots = jnp.round(jnp.clip(stay_s / params.slot_s, 1, _LONGEST)).astype(jnp.int32)

@@ -44,7 +44,7 @@ def act_ms(
     key: PRNGKeyArray,
     fewest: int = _FEWEST_CALLS,
 ) -> tuple[float, float]:
-    """The same of that memory and observation; compiling left out."""
+    """Milliseconds of a decision on that memory and observation; compiling left out."""
     calls = itertools.count()
 
     def ask() -> None:

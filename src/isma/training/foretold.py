@@ -15,9 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from isma.model.outlook import AHEAD_S, FARTHER, Latent, Outlook, mean_farther
-from isma.policies.dwelling import PRIOR_S
-from isma.policies.isma2 import noise
+from isma.model.outlook import AHEAD_S, FARTHER, Latent, Outlook, mean_farther, noise
+from isma.policies.pricing.dwell_time import PRIOR_S
 from isma.training.outlook import taken_in
 from isma.training.past import Came, Past, Window
 from isma.training.watched import Table, ground_of, period_s, watch

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from isma.model.outlook import AHEAD_S, FARTHER
-from isma.policies.looks import Ground, place_looks
+from isma.policies.pricing.features import Topology, place_features
 from isma.training.watched import Table, Watched
 
 _PLACES = 8
@@ -17,7 +17,7 @@ _PLACES = 8
 _SPREAD = 1.5
 _NO_PRICE = -6.0
 """Below it a server is as good as empty: log √λ has a floor."""
-_place_looks = jax.jit(place_looks)
+_place_looks = jax.jit(place_features)
 
 
 class Came(NamedTuple):
@@ -41,7 +41,7 @@ class Outcomes(NamedTuple):
     price: Came
     """Log of √λ."""
     place: Float[Array, "*anchors users places look"]
-    """Looks at some servers (isma.policies.looks.place_looks)."""
+    """Looks at some servers (isma.policies.pricing.features.place_features)."""
     farther: Int[Array, "*anchors segments users places"]
     """Which of `FARTHER` the way to each of them came to."""
     farther_known: Bool[Array, "*anchors segments users"]
@@ -73,10 +73,10 @@ class Past:
     """The same of its service."""
     gone: Int[np.ndarray, "worlds periods users"]
     """The first period of which nothing is known of the user."""
-    ground: Ground
+    ground: Topology
 
     @classmethod
-    def of(cls, watched: Watched, period_s: float, ground: Ground) -> "Past":
+    def of(cls, watched: Watched, period_s: float, ground: Topology) -> "Past":
         """Sorted out by what came next."""
         watched = Watched(*map(np.asarray, watched))
         ends = np.round(np.asarray(AHEAD_S) / period_s).astype(int)

@@ -12,9 +12,10 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from isma.contract import Memory, Observation
 from isma.model.outlook import SERVER_LOOK, USER_LOOK
 from isma.planning.allocation import Offers, Split
-from isma.policies.dwelling import Lasting, look
-from isma.policies.looks import Ground, Last, looks
-from isma.policies.price import Price
+from isma.policies.pricing.dwell_time import count_dwell
+from isma.policies.pricing.features import LastObservation, Topology, features
+from isma.policies.pricing.policy import Price
+from isma.policies.pricing.valuation import Forecast, Myopic
 from isma.simulator.params import Params, build
 from isma.simulator.state import active, draw, reset
 from isma.simulator.step import step
@@ -41,31 +42,37 @@ class Watched(NamedTuple):
     """Stations before the present one, the last one first."""
 
 
-class Watcher(Price):
-    """`price`, with servers that note what they see."""
+class Watching(Myopic):
+    """Valuation of `price`, whose memory holds the last features of all users and servers."""
 
-    def init(
-        self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
-    ) -> Memory:
-        """Nothing seen and nothing noted."""
-        kept = super().init(scenario, num_users, num_servers, key)
+    def init(self, scenario: Scenario, num_users: int, num_servers: int) -> Memory:
+        """Empty statistics and features."""
+        kept = super().init(scenario, num_users, num_servers)
         return Memory(
             (jnp.zeros(num_servers), jnp.zeros((num_servers, SERVER_LOOK))),
-            (kept.per_user, Last.nothing(num_users), jnp.zeros((num_users, USER_LOOK))),
+            (
+                kept.per_user,
+                LastObservation.none(num_users),
+                jnp.zeros((num_users, USER_LOOK)),
+            ),
         )
 
-    def looked(
+    def update(
         self, memory: Memory, observation: Observation, offer: Offers, here: Split
     ) -> Memory:
-        """What `price` remembers, and the look."""
+        """Statistics and features after the observation."""
         before, last, _ = memory.per_user
-        seen = look(before, observation)
-        now = looks(before, seen, last, memory.per_server[0], observation, offer, here)
-        return Memory((now.pull, now.server), (seen, now.last, now.user))
+        seen = count_dwell(before, observation)
+        now = features(before, seen, last, memory.per_server[0], observation, offer, here)
+        return Memory((now.log_root_price, now.server), (seen, now.last, now.user))
 
-    def lasts(self, memory: Memory, observation: Observation) -> Lasting:
-        """As `price`."""
-        return super().lasts(Memory(None, memory.per_user[0]), observation)
+    def forecast(self, memory: Memory, observation: Observation) -> Forecast:
+        """Duration of gains by the statistics."""
+        return super().forecast(Memory(None, memory.per_user[0]), observation)
+
+
+WATCHER = Price(valuation=Watching())
+"""`price`, with servers that note what they see."""
 
 
 def watch(
@@ -79,7 +86,7 @@ def watch(
     for world, one in enumerate(jax.random.split(key, num_worlds)):
         params = jax.tree.map(lambda leaf, world=world: leaf[world], worlds.params)
         memory_key, run_key = jax.random.split(one)
-        memory = Watcher().init(scenario, shape.num_users, shape.num_servers, memory_key)
+        memory = WATCHER.init(scenario, shape.num_users, shape.num_servers, memory_key)
         each.append(jax.device_get(_one_world(params, memory, run_key, num_periods, ticks)))
     return jax.tree.map(lambda *parts: np.stack(parts), *each)
 
@@ -89,21 +96,20 @@ def period_s(scenario: Scenario) -> float:
     return float(np.max(np.asarray(scenario.servers.decision_period_s)))
 
 
-def ground_of(scenario: Scenario) -> Ground:
+def ground_of(scenario: Scenario) -> Topology:
     """Hops from every station and server to every server."""
-    return Ground.of(build(scenario).infrastructure)
+    return Topology.of(build(scenario).infrastructure)
 
 
 @eqx.filter_jit
 def _one_world(
     params: Params, memory: Memory, key: PRNGKeyArray, num_periods: int, ticks: int
 ) -> Watched:
-    policy = Watcher()
     world_key, run_key = jax.random.split(key)
 
     def one_tick(_: Array, carry):
         state, memory = carry
-        return step(params, policy, state, memory, draw(params, run_key, state.tick))[:2]
+        return step(params, WATCHER, state, memory, draw(params, run_key, state.tick))[:2]
 
     def one_period(carry, _):
         state, memory = jax.lax.fori_loop(0, ticks, one_tick, carry)

@@ -22,7 +22,7 @@ class Purpose(StrEnum):
 
 
 @dataclass(frozen=True)
-class Split:
+class DataSplit:
     """The worlds of one purpose."""
 
     seeds: range
@@ -33,10 +33,10 @@ class Split:
     """San Francisco: when its windows of two hours begin."""
 
 
-def split(purpose: Purpose) -> Split:
+def split(purpose: Purpose) -> DataSplit:
     """The worlds that are for this purpose; they have none in common with those of another."""
     text = (resources.files("isma.world") / "splits.toml").read_text()
     found = tomllib.loads(text)[purpose]
     first, last = found["seeds"]
     city = found["san-francisco"]
-    return Split(range(first, last + 1), city["archive"], tuple(city["starts"]))
+    return DataSplit(range(first, last + 1), city["archive"], tuple(city["starts"]))

@@ -90,7 +90,7 @@ class Queues(Section):
     """Whether a task waits for those before it; in the paper none does."""
 
 
-class Stay(StrEnum):
+class VisitLength(StrEnum):
     """How long visitors stay."""
 
     UNIFORM = "uniform"
@@ -110,7 +110,7 @@ class Presence(Section):
     """When a visitor comes and has its first task, uniform: a short range is a crowd."""
     stay_s: SecondsRange = (120.0, 600.0)
     """How long it stays."""
-    stay: Stay = Stay.UNIFORM
+    stay: VisitLength = VisitLength.UNIFORM
     """How that time is spread."""
     within_m: Metres | None = None
     """Visitors appear within this distance of the first station; none given: anywhere."""

@@ -37,7 +37,7 @@ class Trajectories:
 
 
 @dataclass(frozen=True)
-class Window:
+class TimeWindow:
     """A stretch of time and how many users a trace follows through it."""
 
     start: datetime
@@ -110,7 +110,7 @@ def longest_s(frame: pd.DataFrame, max_gap_s: float) -> float:
     return float((last_s - first_s).max())
 
 
-def best_window(frame: pd.DataFrame, duration_s: float, max_gap_s: float) -> Window | None:
+def best_window(frame: pd.DataFrame, duration_s: float, max_gap_s: float) -> TimeWindow | None:
     """The window of `duration_s` through which most users have fixes; the earliest of equals.
 
     It starts on a whole minute, unless nobody is followed from one; None when nobody is at all.
@@ -134,7 +134,9 @@ def best_window(frame: pd.DataFrame, duration_s: float, max_gap_s: float) -> Win
         followed = begun - over
         if len(followed) and followed.max() > 0:
             best = int(followed.argmax())
-            return Window(datetime.fromtimestamp(float(start_s[best]), UTC), int(followed[best]))
+            return TimeWindow(
+                datetime.fromtimestamp(float(start_s[best]), UTC), int(followed[best])
+            )
     return None
 
 

@@ -30,7 +30,7 @@ def ready(walk: Walk) -> Ready:
 
 
 def ready_without_log(walk: Walk) -> Ready:
-    """The same simulation with no component collected: a step costs what it simulates."""
+    """Simulation with no component collected: a step costs what it simulates."""
     simulator, services, patterns = _world(walk)
     simulator.monitor = lambda: None
     return Ready(simulator.run_model, lambda: _counts(simulator, services, patterns))

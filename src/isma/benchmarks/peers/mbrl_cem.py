@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from isma.benchmarks.peers.peer import Peer
-from isma.benchmarks.peers.torch_model import Rlsm
+from isma.benchmarks.peers.torch_model import TorchRlsm
 from isma.model.latent import Sizes
 from isma.planning.cross_entropy import Budget
 
@@ -19,7 +19,7 @@ _BOUND = 3.0
 
 def make(sizes: Sizes, budget: Budget) -> Peer:
     """The optimiser with this budget, from Normal(0, I) clipped to its box."""
-    model = Rlsm(sizes)
+    model = TorchRlsm(sizes)
     config = OmegaConf.create(
         {
             "_target_": "mbrl.planning.CEMOptimizer",

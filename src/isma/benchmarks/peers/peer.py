@@ -1,4 +1,4 @@
-"""What a peer is to the benchmark, and which peers are there."""
+"""Interface of a peer to the benchmark, and the peers that are there."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

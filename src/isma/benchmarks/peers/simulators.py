@@ -11,7 +11,7 @@ from isma.benchmarks.peers.walk import Ready, Walk
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownPeer:
     """A simulator that the benchmark can drive, installed or not."""
 
     name: str
@@ -32,7 +32,7 @@ _EDGESIMPY = (
     "limited sight; a batch of worlds. A user stands on a station, not between them"
 )
 KNOWN = (
-    Known(
+    KnownPeer(
         "EdgeSimPy",
         "edge_sim_py",
         "edge_sim_py",
@@ -41,7 +41,7 @@ KNOWN = (
         "without what it asks for",
         _EDGESIMPY,
     ),
-    Known(
+    KnownPeer(
         "EdgeSimPy, no log",
         "edge_sim_py",
         "edge_sim_py",
@@ -50,7 +50,7 @@ KNOWN = (
         _EDGESIMPY + ". Nothing that happens is recorded",
         "ready_without_log",
     ),
-    Known(
+    KnownPeer(
         "YAFS",
         "yafs",
         "yafs",
@@ -60,7 +60,7 @@ KNOWN = (
         "radio rates, CPU shares, offload ratios, decision periods, limited sight; migration takes "
         "no time and has no state; mobility; a batch of worlds",
     ),
-    Known(
+    KnownPeer(
         "LEAF",
         "leaf",
         "leafsim",
@@ -69,7 +69,7 @@ KNOWN = (
         "radio rates, delays and queues, migration (a placement is undone and made anew), shared "
         "CPU, offload ratios, decision periods, limited sight, mobility; a batch of worlds",
     ),
-    Known(
+    KnownPeer(
         "mobile-env",
         "mobile_env",
         "mobile-env",
@@ -84,7 +84,7 @@ KNOWN = (
 class Simulator:
     """A simulator of others that can run."""
 
-    known: Known
+    known: KnownPeer
     version: str
     ready: Callable[[Walk], Ready]
 
@@ -98,7 +98,7 @@ class Missing:
     install: str
 
 
-def find(known: tuple[Known, ...] = KNOWN) -> tuple[list[Simulator], list[Missing]]:
+def find(known: tuple[KnownPeer, ...] = KNOWN) -> tuple[list[Simulator], list[Missing]]:
     """The simulators that can run, and those that cannot. What they print is dropped."""
     found, missing = [], []
     for one in known:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from isma.model.latent import Sizes
 
 
-class Rlsm(nn.Module):
+class TorchRlsm(nn.Module):
     """An LSTM of stacked cells, the stochastic transition and the reward model; random weights.
 
     What a candidate remembers comes and goes with rows first: hidden and cell states of shape

@@ -11,7 +11,7 @@ from torchrl.envs.model_based import ModelBasedEnvBase
 from torchrl.modules import CEMPlanner
 
 from isma.benchmarks.peers.peer import Peer
-from isma.benchmarks.peers.torch_model import Rlsm
+from isma.benchmarks.peers.torch_model import TorchRlsm
 from isma.model.latent import Sizes
 from isma.planning.cross_entropy import Budget
 
@@ -21,7 +21,7 @@ _BELIEF = ("hidden", "cell", "sample")
 class _Imagined(ModelBasedEnvBase):
     """An environment whose state is a belief."""
 
-    def __init__(self, model: Rlsm):
+    def __init__(self, model: TorchRlsm):
         step = TensorDictModule(model, in_keys=["action", *_BELIEF], out_keys=[*_BELIEF, "reward"])
         super().__init__(step, batch_size=torch.Size([]))
         shapes = zip(_BELIEF, (part.shape for part in model.start()), strict=True)
@@ -36,7 +36,7 @@ class _Imagined(ModelBasedEnvBase):
 
 def make(sizes: Sizes, budget: Budget) -> Peer:
     """The planner with this budget."""
-    model = Rlsm(sizes)
+    model = TorchRlsm(sizes)
     planner = CEMPlanner(
         _Imagined(model),
         planning_horizon=budget.steps,

@@ -46,7 +46,7 @@ class Walk:
 
 @dataclass(frozen=True)
 class Counts:
-    """What a run did, read from the simulator's own state after it."""
+    """Counts of a run, read from the simulator's own state after it."""
 
     user_steps: int
     """Steps in which a user was served, all users together."""

@@ -1,1 +1,1 @@
-"""What every policy must keep to, tried on anybody's class: `isma check-policy`."""
+"""Conformance of anybody's policy to the contract: `isma check-policy`."""

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from isma.contract import Memory, Policy, misfit
-from isma.evaluation.conformance.moments import Answer, Moment
+from isma.evaluation.conformance.moments import Answer, ProbeMoment
 from isma.evaluation.conformance.rules import BrokenRuleError
 
 _ON_GRID = 1e-4
@@ -30,7 +30,7 @@ def check_rows(memory: object, users: int, servers: int) -> None:
                 )
 
 
-def check_shapes(policy: Policy, moment: Moment) -> None:
+def check_shapes(policy: Policy, moment: ProbeMoment) -> None:
     """The answer has the contract's shapes and types, and memory keeps its own. Raises BrokenRuleError."""
     answer = eqx.filter_eval_shape(policy.act, *moment)
     wrong = misfit(answer, moment.memory, moment.observation)
@@ -38,7 +38,7 @@ def check_shapes(policy: Policy, moment: Moment) -> None:
         raise BrokenRuleError(wrong)
 
 
-def check_ranges(moment: Moment, answer: Answer) -> None:
+def check_ranges(moment: ProbeMoment, answer: Answer) -> None:
     """What is decided for the users that decide can be carried out. Raises BrokenRuleError."""
     observation, action = moment.observation, answer.action
     takes = np.asarray(observation.decides & observation.visible)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Key, PRNGKeyArray, PyTree
 
 from isma.contract import Action, Memory, Observation, Policy
-from isma.policies.plain import Random
+from isma.policies.rules.local_random import Random
 from isma.simulator.params import Params
 from isma.simulator.rollout import run_chunk
 from isma.simulator.state import Deciding, State, reset
@@ -22,7 +22,7 @@ NUMBER = 6
 _TICKS_APART = 7
 
 
-class Moment(NamedTuple):
+class ProbeMoment(NamedTuple):
     """One call of a policy."""
 
     memory: Memory
@@ -31,20 +31,20 @@ class Moment(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a policy says to it."""
+    """Answer of a policy to it."""
 
     action: Action
     memory: Memory
 
 
 @eqx.filter_jit
-def ask(policy: Policy, moment: Moment) -> Answer:
+def ask(policy: Policy, moment: ProbeMoment) -> Answer:
     """One decision, compiled once for a policy and a view."""
     return Answer(*policy.act(*moment))
 
 
 def sights(params: Params, visibility: Visibility, seed: int) -> list[Observation]:
-    """What a world's servers see at moments some ticks apart, while users are served anywhere."""
+    """Views of a world's servers at moments some ticks apart, while users are served anywhere."""
     world_key, who_key = jax.random.split(jax.random.key(seed))
     state, memory = jax.jit(reset)(params, world_key), Memory.none()
     longest = int(jnp.max(params.period_ticks))
@@ -79,11 +79,11 @@ def _look(
 
 def remembered(
     policy: Policy, first: Memory, observations: list[Observation], seed: int
-) -> list[Moment]:
-    """The same moments with what the policy remembers at each, having decided at those before it."""
+) -> list[ProbeMoment]:
+    """Moments with the policy's memory at each, after its decisions at those before it."""
     memory, found = first, []
     for number, observation in enumerate(observations):
-        moment = Moment(memory, observation, jax.random.fold_in(jax.random.key(seed), number))
+        moment = ProbeMoment(memory, observation, jax.random.fold_in(jax.random.key(seed), number))
         found.append(moment)
         memory = memory.renewed(ask(policy, moment).memory, observation)
     return found
@@ -99,7 +99,7 @@ def rows_of(observation: Observation) -> PyTree:
 
 
 def with_rows(observation: Observation, rows: PyTree) -> Observation:
-    """The same with other rows of users."""
+    """Moment with other rows of users."""
     requests, gain, station, host, wait_s, decides, position_m, backlog, bandwidth_hz = rows
     return replace(
         observation,

@@ -5,7 +5,7 @@ from enum import Enum
 
 
 class Rule(Enum):
-    """What every policy must keep to."""
+    """Rules of the contract for every policy."""
 
     MEMORY_ROWS = "memory rows"
     """Memory has a row for each server (`per_server`) or user (`per_user`)."""
@@ -29,8 +29,8 @@ class Rule(Enum):
     """Nor on what other servers remember."""
 
 
-class Outcome(Enum):
-    """What became of a rule."""
+class RuleOutcome(Enum):
+    """Outcome of a rule."""
 
     KEPT = "kept"
     BROKEN = "broken"
@@ -42,11 +42,11 @@ class BrokenRuleError(Exception):
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What became of one rule, and why."""
+class RuleVerdict:
+    """Verdict on one rule, with its reason."""
 
     rule: Rule
-    outcome: Outcome
+    outcome: RuleOutcome
     said: str = ""
     """What was found where it is broken; why not where it was not tried."""
 

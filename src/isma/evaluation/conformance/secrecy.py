@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Int, PyTree
 from isma.contract import Memory, News, Observation, Policy
 from isma.evaluation.conformance.moments import (
     Answer,
-    Moment,
+    ProbeMoment,
     ask,
     hide,
     rows_of,
@@ -45,7 +45,7 @@ class Maker(eqx.Module):
         return f"{user}server {self.server}"
 
 
-def check_hidden(policy: Policy, moment: Moment, donor: Moment) -> None:
+def check_hidden(policy: Policy, moment: ProbeMoment, donor: ProbeMoment) -> None:
     """Noise in rows that are not visible changes nothing. Raises BrokenRuleError."""
     quarter = jnp.arange(moment.observation.host.shape[0]) % 4 == 3
     blank = hide(moment.observation, quarter)
@@ -60,7 +60,7 @@ def check_hidden(policy: Policy, moment: Moment, donor: Moment) -> None:
         )
 
 
-def check_users(policy: Policy, moment: Moment, donor: Moment) -> None:
+def check_users(policy: Policy, moment: ProbeMoment, donor: ProbeMoment) -> None:
     """Other servers' users change nothing here. Raises BrokenRuleError."""
     for maker in makers(moment.observation):
         other = _elsewhere(moment.observation, donor.observation, maker)
@@ -71,8 +71,8 @@ def check_users(policy: Policy, moment: Moment, donor: Moment) -> None:
         )
 
 
-def check_news(policy: Policy, moment: Moment, donor: Moment) -> None:
-    """What other servers have heard changes nothing here. Raises BrokenRuleError."""
+def check_news(policy: Policy, moment: ProbeMoment, donor: ProbeMoment) -> None:
+    """Check that news heard by other servers changes nothing here. Raises BrokenRuleError."""
     for maker in makers(moment.observation):
         mine = maker.among(moment.observation)
         news: News = choose(mine, moment.observation.news, donor.observation.news)
@@ -84,8 +84,8 @@ def check_news(policy: Policy, moment: Moment, donor: Moment) -> None:
         )
 
 
-def check_memory(policy: Policy, moment: Moment, donor: Moment) -> None:
-    """What other servers and their users remember changes nothing here. Raises BrokenRuleError."""
+def check_memory(policy: Policy, moment: ProbeMoment, donor: ProbeMoment) -> None:
+    """Check that memories of other servers and their users change nothing here. Raises BrokenRuleError."""
     for maker in makers(moment.observation):
         mine = maker.among(moment.observation)
         other = Memory(
@@ -117,7 +117,7 @@ def makers(observation: Observation) -> Iterator[Maker]:
 
 @eqx.filter_jit
 def _elsewhere(one: Observation, other: Observation, maker: Maker) -> Observation:
-    """The same to this decision maker, and everything else of another world."""
+    """Observation with this decision maker's part, and everything else of another world."""
     servers = one.acting.shape[0]
     host = other.host
     if not maker.alone:
@@ -137,7 +137,7 @@ def _elsewhere(one: Observation, other: Observation, maker: Maker) -> Observatio
 
 
 def _same(
-    policy: Policy, moment: Moment, changed: Moment, maker: Maker, what: str, way_out: str
+    policy: Policy, moment: ProbeMoment, changed: ProbeMoment, maker: Maker, what: str, way_out: str
 ) -> None:
     one, other = ask(policy, moment), ask(policy, changed)
     mine = maker.among(moment.observation)

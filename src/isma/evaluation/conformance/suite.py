@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from isma.contract import Policy
 from isma.errors import PolicyError, ScenarioError
 from isma.evaluation.conformance import form, secrecy
-from isma.evaluation.conformance.moments import Answer, Moment, ask, hide, remembered, sights
-from isma.evaluation.conformance.rules import BrokenRuleError, Outcome, Rule, Verdict
+from isma.evaluation.conformance.moments import Answer, ProbeMoment, ask, hide, remembered, sights
+from isma.evaluation.conformance.rules import BrokenRuleError, Rule, RuleOutcome, RuleVerdict
 from isma.policies.mistakes import first_line, telling
 from isma.policies.outside import PlainPolicy
 from isma.simulator.params import Params, build
@@ -28,7 +28,7 @@ _PLAIN_ADVICE = (
 )
 
 
-def check(policy: Policy, scenario: Scenario) -> list[Verdict]:
+def check(policy: Policy, scenario: Scenario) -> list[RuleVerdict]:
     """Try every rule. Raises ScenarioError where users could not be told from servers."""
     params = build(scenario)
     users, servers = params.shape.num_users, params.shape.num_servers
@@ -37,27 +37,29 @@ def check(policy: Policy, scenario: Scenario) -> list[Verdict]:
             f"a policy must be checked with other numbers of users than of servers, got {users} of "
             "both: set users.count"
         )
-    verdicts: list[Verdict] = []
+    verdicts: list[RuleVerdict] = []
     missing: Rule | None = None
     for rule, trial in _Trials(policy, scenario, params).in_order():
         if missing is not None:
-            verdicts.append(Verdict(rule, Outcome.NOT_TRIED, f"{missing.value!r} is broken"))
+            verdicts.append(
+                RuleVerdict(rule, RuleOutcome.NOT_TRIED, f"{missing.value!r} is broken")
+            )
             continue
         verdicts.append(_verdict(policy, rule, trial))
-        if verdicts[-1].outcome is Outcome.BROKEN and rule in _NEEDED:
+        if verdicts[-1].outcome is RuleOutcome.BROKEN and rule in _NEEDED:
             missing = rule
     return verdicts
 
 
-def _verdict(policy: Policy, rule: Rule, trial: Callable[[], str]) -> Verdict:
+def _verdict(policy: Policy, rule: Rule, trial: Callable[[], str]) -> RuleVerdict:
     try:
         with telling(policy):
             why_not = trial()
     except (BrokenRuleError, PolicyError) as broken:
-        return Verdict(rule, Outcome.BROKEN, str(broken))
+        return RuleVerdict(rule, RuleOutcome.BROKEN, str(broken))
     except Exception as error:  # Also what the simulator makes of a stranger's answer is a finding.
-        return Verdict(rule, Outcome.BROKEN, f"{type(error).__name__}: {first_line(error)}")
-    return Verdict(rule, Outcome.NOT_TRIED if why_not else Outcome.KEPT, why_not)
+        return RuleVerdict(rule, RuleOutcome.BROKEN, f"{type(error).__name__}: {first_line(error)}")
+    return RuleVerdict(rule, RuleOutcome.NOT_TRIED if why_not else RuleOutcome.KEPT, why_not)
 
 
 class _Trials:
@@ -72,8 +74,8 @@ class _Trials:
         self._sizes = shape.num_users, shape.num_servers
         with telling(policy):  # Whom this world does not fit says so, before any rule is tried.
             self._first = policy.init(scenario, *self._sizes, jax.random.key(0))
-        self._moments: list[Moment] = []
-        self._others: list[Moment] = []
+        self._moments: list[ProbeMoment] = []
+        self._others: list[ProbeMoment] = []
         self._answered: list[Answer] = []
 
     def in_order(self) -> Iterator[tuple[Rule, Callable[[], str]]]:
@@ -94,12 +96,14 @@ class _Trials:
         return ""
 
     def _shapes(self) -> str:
-        form.check_shapes(self._policy, Moment(self._first, self._sights[0], jax.random.key(0)))
+        form.check_shapes(
+            self._policy, ProbeMoment(self._first, self._sights[0], jax.random.key(0))
+        )
         return ""
 
     def _nobody(self) -> str:
         nobody = hide(self._sights[0], jnp.ones_like(self._sights[0].visible))
-        moment = Moment(self._first, nobody, jax.random.key(0))
+        moment = ProbeMoment(self._first, nobody, jax.random.key(0))
         form.check_ranges(moment, ask(self._policy, moment))
         return ""
 
@@ -131,7 +135,7 @@ class _Trials:
         return ""
 
     def _each(
-        self, trial: Callable[[Policy, Moment, Moment], None], reference: bool = False
+        self, trial: Callable[[Policy, ProbeMoment, ProbeMoment], None], reference: bool = False
     ) -> str:
         if self._view is Visibility.FULL and not reference:
             return _FULL

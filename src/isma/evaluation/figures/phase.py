@@ -16,8 +16,8 @@ _BESIDE = "nearest"
 
 
 @dataclass(frozen=True)
-class Cell:
-    """Who wins at a point, and how far the others are."""
+class PhaseCell:
+    """Winner at a point, and how far the others are."""
 
     winner: str
     lead: float
@@ -68,23 +68,23 @@ def draw(run: Run) -> Drawing | None:
     return Drawing("phase", "Which policy wins where", text, canvas)
 
 
-def cell(run: Run, point: Point) -> Cell | None:
-    """Who wins at a point; None where only references were run."""
+def cell(run: Run, point: Point) -> PhaseCell | None:
+    """Winner at a point; None where only references were run."""
     ranked = run.ranked(point)
     if not ranked:
         return None
     nearest = next((row.above_best_ratio for row in ranked if row.policy == _BESIDE), math.nan)
     if len(ranked) < 2:
-        return Cell(ranked[0].policy, math.nan, False, nearest)
+        return PhaseCell(ranked[0].policy, math.nan, False, nearest)
     lead = ranked[1].above_best
-    return Cell(ranked[0].policy, lead.ratio, lead.certain, nearest)
+    return PhaseCell(ranked[0].policy, lead.ratio, lead.certain, nearest)
 
 
-def _most(cells: dict[Point, Cell]) -> float:
+def _most(cells: dict[Point, PhaseCell]) -> float:
     return max(found.nearest for found in cells.values() if math.isfinite(found.nearest)) or 1.0
 
 
-def _winner(run: Run, axes: Axes, at: tuple[int, int], found: Cell, wide: int) -> None:
+def _winner(run: Run, axes: Axes, at: tuple[int, int], found: PhaseCell, wide: int) -> None:
     look = style.looks(run)[found.winner]
     square = Rectangle((at[0] - 0.5, at[1] - 0.5), 1, 1, facecolor=look.colour, alpha=0.32)
     axes.add_patch(square)
@@ -101,7 +101,7 @@ def _winner(run: Run, axes: Axes, at: tuple[int, int], found: Cell, wide: int) -
     _write(axes, at, f"{label}\n{lead}".strip(), wide)
 
 
-def _cost(axes: Axes, at: tuple[int, int], found: Cell, wide: int, most: float) -> None:
+def _cost(axes: Axes, at: tuple[int, int], found: PhaseCell, wide: int, most: float) -> None:
     if not math.isfinite(found.nearest):
         return
     depth = 0.05 + 0.6 * max(found.nearest, 0.0) / most
@@ -131,7 +131,7 @@ def frame(axes: Axes, axes_of: list[quantities.Axis]) -> None:
         spine.set_visible(False)
 
 
-def _key(run: Run, cells: dict[Point, Cell]) -> list[Patch]:
+def _key(run: Run, cells: dict[Point, PhaseCell]) -> list[Patch]:
     looks, shown = style.looks(run), quantities.names(run.policies)
     winners = [p for p in run.policies if any(found.winner == p for found in cells.values())]
     key = [Patch(facecolor=looks[p].colour, alpha=0.45, label=shown[p]) for p in winners]

@@ -14,7 +14,7 @@ from isma.world.switches import Migrating
 _Member = TypeVar("_Member", bound=StrEnum)
 
 
-class Kind(StrEnum):
+class ImportKind(StrEnum):
     """What a scenario can be made from."""
 
     CABSPOTTING = "cabspotting"
@@ -27,7 +27,7 @@ class Kind(StrEnum):
     """The same from node-link JSON."""
 
 
-class World(StrEnum):
+class ImportedWorld(StrEnum):
     """What a scenario gets that is not in the data."""
 
     PAPER = "paper"
@@ -49,7 +49,7 @@ class Drawn(StrEnum):
 class Request:
     """An import as it is asked for."""
 
-    kind: Kind
+    kind: ImportKind
     source: Path
     out: Path
     sites: Path | None = None
@@ -58,7 +58,7 @@ class Request:
     duration_s: float | None = None
     columns: Columns | None = None
     cells: Path | None = None
-    world: World = World.PAPER
+    world: ImportedWorld = ImportedWorld.PAPER
     time_unit: str | None = None
     migration: Migrating | None = None
     services: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ class Request:
     @property
     def is_topology(self) -> bool:
         """Whether the source is a network and no trace."""
-        return self.kind in (Kind.GRAPHML, Kind.NODE_LINK)
+        return self.kind in (ImportKind.GRAPHML, ImportKind.NODE_LINK)
 
 
 def one_of(enum: type[_Member], name: str, what: str) -> _Member:
@@ -109,7 +109,7 @@ def check(asked: Request) -> None:
             f"--sites must be given with {asked.kind}: "
             "a CSV with columns site_id, latitude, longitude"
         )
-    if asked.columns is not None and asked.kind is not Kind.CSV:
+    if asked.columns is not None and asked.kind is not ImportKind.CSV:
         raise ScenarioError(f"--columns must not be given with {asked.kind}: its columns are fixed")
 
 

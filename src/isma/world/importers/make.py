@@ -18,7 +18,7 @@ from isma.errors import DataError, RunError, ScenarioError, short, some
 from isma.world import backhaul as network
 from isma.world import files, scenario, sites, traces
 from isma.world.importers import cabspotting, csv_traces, summary, topology
-from isma.world.importers.asked import Drawn, Kind, Request, World, check, one_of
+from isma.world.importers.asked import Drawn, ImportedWorld, ImportKind, Request, check, one_of
 from isma.world.importers.cells import agreement
 from isma.world.importers.cleaning import Box, clean
 from isma.world.importers.csv_traces import Columns
@@ -58,7 +58,7 @@ class _Draft:
 
 
 def import_scenario(
-    kind: Kind | str,
+    kind: ImportKind | str,
     source: Path,
     out: Path,
     sites: Path | None = None,
@@ -67,7 +67,7 @@ def import_scenario(
     duration_s: float | None = None,
     columns: Columns | None = None,
     cells: Path | None = None,
-    world: World | str = World.PAPER,
+    world: ImportedWorld | str = ImportedWorld.PAPER,
     *,
     time_unit: str | None = None,
     migration: str | None = None,
@@ -82,7 +82,7 @@ def import_scenario(
     and `migration` where they are given. Raises DataError, ScenarioError or RunError.
     """
     asked = Request(
-        one_of(Kind, kind, "kind of import"),
+        one_of(ImportKind, kind, "kind of import"),
         source,
         out,
         sites,
@@ -91,7 +91,7 @@ def import_scenario(
         duration_s,
         columns,
         cells,
-        one_of(World, world, "world"),
+        one_of(ImportedWorld, world, "world"),
         time_unit,
         one_of(Migrating, migration, "kind of migration") if migration else None,
         tuple(services),
@@ -107,7 +107,7 @@ def _from_trace(asked: Request) -> _Draft:
     drawn = asked.backhaul if isinstance(asked.backhaul, Drawn) else Drawn.GABRIEL
     linked = _backhaul(asked.backhaul if isinstance(asked.backhaul, Path) else None, drawn)
     lines = [f"{len(table.ids):,} sites", *_network_lines(linked, layout)]
-    cabs = asked.kind is Kind.CABSPOTTING
+    cabs = asked.kind is ImportKind.CABSPOTTING
     reading = (
         cabspotting.read(asked.source, asked.time_unit)
         if cabs
@@ -169,7 +169,7 @@ def _from_topology(asked: Request) -> _Draft:
 def _fields(asked: Request, name: str, duration_s: float | None) -> dict[str, Any]:
     """What is not in the data: what the preset `paper` says, and what is asked for beside it."""
     tree = files.load("paper").model_dump(mode="json", exclude_unset=True)
-    if asked.world is World.FULL:
+    if asked.world is ImportedWorld.FULL:
         text = (resources.files("isma.world.importers") / "full.toml").read_text()
         for section, fields in tomllib.loads(text).items():
             tree[section] = fields if section == "services" else tree.get(section, {}) | fields

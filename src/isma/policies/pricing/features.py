@@ -1,4 +1,4 @@
-"""What a server sees of its users and of itself at a decision, in numbers that mean the same anywhere."""
+"""Feature vectors of users, servers and places at a decision: ratios and fixed units, valid in any city."""
 
 from typing import NamedTuple
 
@@ -10,37 +10,37 @@ from isma.contract import Infrastructure, Observation
 from isma.planning.allocation import Offers, Split, at
 from isma.planning.migration import one_hop_delay_s2
 from isma.planning.pools import Pools
-from isma.policies.base import detour, hop_delay_s
-from isma.policies.dwelling import PRIOR_S, Seen, lasting
+from isma.policies.pricing.dwell_time import PRIOR_S, DwellStatistics, gain_duration
+from isma.policies.shared import detour, hop_delay_s
 
 _UNIT_S = 10.0
 _MOST = 8.0
 _LEAST_PART = 1e-4
 _LEAST_S = 1e-6
 _VISITED = 3
-"""Stations that are remembered: which way a user goes is told by the last few."""
+"""Stations that are remembered: the last few tell a user's direction."""
 _IN_SIGHT = 256
-"""Of so many servers at most it is seen where they end; in a larger city that is nowhere."""
+"""Most servers among which the end of a road is looked for; a larger city has none."""
 _MOST_ROOM = 16.0
 """Hops; farther off it makes no difference."""
 _FEW_HOPS = 4.0
-"""What hops are counted in beside numbers of about 1."""
+"""Unit of hops beside numbers of about 1."""
 
 
-class Ground(NamedTuple):
-    """How far a city's places are apart, in hops."""
+class Topology(NamedTuple):
+    """Distances of a city's stations and servers, in hops."""
 
     hops: Float[Array, "stations servers"]
     between: Float[Array, "servers servers"]
 
     @classmethod
-    def of(cls, infrastructure: Infrastructure) -> "Ground":
-        """That of an operator's network."""
+    def of(cls, infrastructure: Infrastructure) -> "Topology":
+        """Topology of an operator's network."""
         return cls(infrastructure.hops, infrastructure.between)
 
 
-class End(NamedTuple):
-    """Where a road or a city ends ahead of each user: there users turn round."""
+class RoadEnd(NamedTuple):
+    """End of a road or a city ahead of each user, where users turn round."""
 
     server: Int[Array, "users"]
     """The farthest one ahead, that is one from which the user was farther at the station before."""
@@ -50,54 +50,54 @@ class End(NamedTuple):
     """Whether a station before is known, and some server is ahead."""
 
 
-class Last(eqx.Module):
-    """What a look at a user is compared with: the one before."""
+class LastObservation(eqx.Module):
+    """Last observation of each user, with which the next one is compared."""
 
     slot: Int[Array, "users"]
-    """When that was."""
+    """Slot of it."""
     arrived: Int[Array, "users"]
-    """When the user was first found in its cell."""
+    """Slot in which the user was first found in its cell."""
     placed: Int[Array, "users"]
-    """When its service was first found on its server."""
+    """Slot in which its service was first found on its server."""
     snr: Float[Array, "users"]
     """Log of the signal-to-noise ratio."""
     visited: Int[Array, "users before"]
     """Stations at which the user was before this one, the last one first; -1 where none is known."""
 
     @classmethod
-    def nothing(cls, num_users: int) -> "Last":
-        """No look yet."""
+    def none(cls, num_users: int) -> "LastObservation":
+        """Before any observation."""
         never = jnp.zeros((num_users,), jnp.int32)
         nowhere = jnp.full((num_users, _VISITED), -1, jnp.int32)
         return cls(never, never, never, jnp.zeros((num_users,)), nowhere)
 
 
-class Looks(NamedTuple):
-    """A look at all users, and of every server at itself."""
+class Features(NamedTuple):
+    """Feature vectors of all users and servers."""
 
-    user: Float[Array, "users look"]
-    server: Float[Array, "servers look"]
-    last: Last
-    pull: Float[Array, "servers"]
+    user: Float[Array, "users features"]
+    server: Float[Array, "servers features"]
+    last: LastObservation
+    log_root_price: Float[Array, "servers"]
     """Log of √λ."""
 
 
-def looks(
-    before: Seen,
-    seen: Seen,
-    last: Last,
-    pull_was: Float[Array, "servers"],
+def features(
+    before: DwellStatistics,
+    seen: DwellStatistics,
+    last: LastObservation,
+    log_root_price_was: Float[Array, "servers"],
     observation: Observation,
     offer: Offers,
     here: Split,
-) -> Looks:
-    """What is seen now; `before` and `last` are of the look before, as `pull_was` of the servers."""
+) -> Features:
+    """Features of an observation; `before`, `last` and `log_root_price_was` are of the one before."""
     slot, slot_s = observation.slot, observation.infrastructure.slot_s
     new = before.first_slot < 0
     went = ~new & (seen.station != before.station)
     moved = ~new & (seen.host != before.host)
     snr = _snr(observation)
-    now = Last(
+    now = LastObservation(
         jnp.broadcast_to(slot, new.shape).astype(jnp.int32),
         jnp.where(new | went, slot, last.arrived).astype(jnp.int32),
         jnp.where(new | moved, slot, last.placed).astype(jnp.int32),
@@ -106,26 +106,26 @@ def looks(
     )
     since_s = jnp.where(new, 0, slot - last.slot) * slot_s
     rate = jnp.where(new | went, 0, snr - last.snr) / jnp.maximum(since_s, 1e-3)
-    lasts = lasting(seen, observation, PRIOR_S)
+    duration = gain_duration(seen, observation, PRIOR_S)
     infrastructure, host = observation.infrastructure, observation.host
     home = Pools(observation.pool(host), observation.num_pools)
     hop_s, own_s = hop_delay_s(observation, offer), jnp.maximum(here.time_s, 1e-9)
-    pull = jnp.sqrt(here.price_s)
+    root_price = jnp.sqrt(here.price_s)
     own = jnp.sqrt(here.offload_ratio * at(offer, host).work_s)
-    server, relative = _servers(observation, home, here, pull_was)
-    end = end_ahead(infrastructure.hops, observation.station, now.visited[:, 0])
+    server, relative = _servers(observation, home, here, log_root_price_was)
+    end = road_end(infrastructure.hops, observation.station, now.visited[:, 0])
     columns = (
         snr / 10,
         rate,
         went,
         jnp.log1p((slot - now.arrived) * slot_s / _UNIT_S),
-        jnp.log(lasts.hops_s / PRIOR_S),
-        jnp.log(lasts.load_s / PRIOR_S),
+        jnp.log(duration.hops_s / PRIOR_S),
+        jnp.log(duration.load_s / PRIOR_S),
         jnp.log1p((slot - now.placed) * slot_s / _UNIT_S),
         moved,
         jnp.log1p(infrastructure.hops[observation.station, host]),
         jnp.log1p(detour(observation)),
-        own / jnp.maximum(home.spread(pull), jnp.maximum(own, 1e-9)),
+        own / jnp.maximum(home.spread(root_price), jnp.maximum(own, 1e-9)),
         home.spread(relative),
         jnp.log1p(since_s / _UNIT_S),
         new,
@@ -135,18 +135,18 @@ def looks(
         jnp.log1p(end.room),
         end.known,
     )
-    return Looks(_bounded(columns), server, now, _log_pull(here))
+    return Features(_bounded(columns), server, now, _log_root_price(here))
 
 
-def place_looks(
-    ground: Ground,
+def place_features(
+    topology: Topology,
     station: Int[Array, "users"],
     visited: Int[Array, "users before"],
     server: Int[Array, "*#users places"],
-) -> Float[Array, "users places look"]:
-    """How servers lie from where users are and were: hops now, how many more there were before, and
-    how many there are by way of where the road ends."""
-    hops = ground.hops
+) -> Float[Array, "users places features"]:
+    """Features of servers from each user's trajectory: hops now, how many more there were before, and hops
+    by way of where the road ends."""
+    hops = topology.hops
     now = hops[station[:, None], server]
     nearest = jnp.min(hops, axis=1)[station][:, None]
     was = [
@@ -154,8 +154,8 @@ def place_looks(
         for before in jnp.moveaxis(visited, 1, 0)
     ]
     known = jnp.mean((visited >= 0).astype(now.dtype), axis=1)
-    end = end_ahead(hops, station, visited[:, 0])
-    by_end = end.room[:, None] + ground.between[end.server[:, None], server]
+    end = road_end(hops, station, visited[:, 0])
+    by_end = end.room[:, None] + topology.between[end.server[:, None], server]
     by_end = jnp.where(end.known[:, None], jnp.minimum(by_end, _MOST_ROOM), _MOST_ROOM)
     of_user = (known, end.room / _FEW_HOPS, jnp.exp(-end.room))
     columns = (
@@ -165,21 +165,21 @@ def place_looks(
     return jnp.stack([column.astype(now.dtype) for column in columns], axis=2)
 
 
-def end_ahead(
+def road_end(
     hops: Float[Array, "stations servers"],
     station: Int[Array, "users"],
     before: Int[Array, "users"],
-) -> End:
+) -> RoadEnd:
     """The farthest server ahead of each user; in a large city far off."""
     known = before >= 0
     if hops.shape[1] > _IN_SIGHT:
         far = jnp.where(known, _MOST_ROOM, 0).astype(hops.dtype)
-        return End(jnp.zeros_like(station), far, known)
+        return RoadEnd(jnp.zeros_like(station), far, known)
     now = hops[station]
     ahead = jnp.where((hops[before] > now) & known[:, None], now, -1)
     room = jnp.clip(jnp.max(ahead, axis=1), 0, _MOST_ROOM)
     # Where stations outnumber servers a user may leave the last one behind: then nothing is ahead.
-    return End(jnp.argmax(ahead, axis=1), room, known & jnp.any(ahead >= 0, axis=1))
+    return RoadEnd(jnp.argmax(ahead, axis=1), room, known & jnp.any(ahead >= 0, axis=1))
 
 
 def _pushed(
@@ -192,9 +192,9 @@ def _servers(
     observation: Observation,
     home: Pools,
     here: Split,
-    pull_was: Float[Array, "servers"],
-) -> tuple[Float[Array, "servers look"], Float[Array, "servers"]]:
-    """Each server's price beside those that it hears of; and the first of those numbers alone."""
+    log_root_price_was: Float[Array, "servers"],
+) -> tuple[Float[Array, "servers features"], Float[Array, "servers"]]:
+    """Features of each server, its price beside those that it hears of; and the first of them alone."""
     heard = jnp.sqrt(observation.news.price_s)
     others = 1 - jnp.eye(len(heard), dtype=heard.dtype)
     mean = jnp.sum(heard * others, axis=1) / max(len(heard) - 1, 1)
@@ -202,10 +202,10 @@ def _servers(
     relative = jnp.clip(part(jnp.sqrt(here.price_s)), -_MOST, _MOST)
     number = home.sum(observation.visible.astype(heard.dtype))
     time_s = home.sum(here.time_s) / jnp.maximum(number, 1)
-    now = _log_pull(here)
+    now = _log_root_price(here)
     columns = (
         relative,
-        now - pull_was,
+        now - log_root_price_was,
         jnp.log1p(number),
         part(jnp.max(heard * others, axis=1)),
         part(jnp.min(jnp.where(others > 0, heard, jnp.inf), axis=1)),
@@ -214,7 +214,7 @@ def _servers(
     return _bounded(columns), relative
 
 
-def _log_pull(here: Split) -> Float[Array, "servers"]:
+def _log_root_price(here: Split) -> Float[Array, "servers"]:
     return 0.5 * jnp.log(here.price_s + _LEAST_S)
 
 

@@ -1,4 +1,4 @@
-"""What the rules share that look up moves in a table, made beforehand from how users wander."""
+"""Shared parts of rules that look moves up in a table, made beforehand from how users wander."""
 
 import logging
 from pathlib import Path
@@ -19,7 +19,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Way(NamedTuple):
-    """What going from station to server and from server to server means in a scenario."""
+    """Distances of a scenario from station to server, and delays of moves by distance."""
 
     hops: Int[np.ndarray, "stations servers"]
     home: Int[np.ndarray, "servers"]

@@ -10,13 +10,14 @@ from exhaustive import of_a_stop_s2
 from worlds import costing, line, network, seen
 
 from isma.contract import Observation
-from isma.planning.ahead import Futures, Places, cost_ahead_s2, least_ahead_s2
 from isma.planning.allocation import Offer, joining
 from isma.planning.migration import move_between
+from isma.planning.migration_path import least_cost_s2
+from isma.policies.pricing.true_future import Between, KnownTrajectories, path_cost_s2
 
 LENGTH_S = np.array([2.0, 3.0, 5.0])
-FADES_S = 4.0
-USUAL = 0.5
+DECAYS_S = 4.0
+LONG_RUN = 0.5
 
 
 def world(kind: str) -> Observation:
@@ -30,14 +31,11 @@ def world(kind: str) -> Observation:
     return made
 
 
-def futures() -> Futures:
+def future_of_users() -> KnownTrajectories:
     rng = np.random.default_rng(3)
-    station = rng.integers(0, 3, (2, 3, 2))
-    return Futures(
-        jnp.asarray(LENGTH_S),
-        jnp.asarray(station, jnp.int32),
-        jnp.asarray(rng.uniform(0.5, 2, (2, 3, 2))),
-    )
+    station = jnp.asarray(rng.integers(0, 3, (4, 2)), jnp.int32)
+    uplink_s = jnp.asarray(rng.uniform(0.5, 2, (3, 2)))
+    return KnownTrajectories(jnp.asarray(LENGTH_S), station[:-1], uplink_s, station[-1])
 
 
 @pytest.mark.parametrize(
@@ -45,32 +43,31 @@ def futures() -> Futures:
     ["plain", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("waiting", "newcomer"))],
 )
 def test_as_all_sequences_of_places(kind: str) -> None:
-    observation, future = world(kind), futures()
+    observation, future = world(kind), future_of_users()
     server = np.array([[0, 1, 2], [2, 1, 0]])
-    pull = np.random.default_rng(4).uniform(0.2, 3, (2, 3))
-    places = Places(jnp.asarray(server, jnp.int32), jnp.asarray(pull), jnp.full((2, 3), USUAL))
-    rest_s2 = np.random.default_rng(5).uniform(0, 3, (2, 2, 3))
-    found = cost_ahead_s2(observation, future, places, jnp.asarray(FADES_S), jnp.asarray(rest_s2))
+    root_price = np.random.default_rng(4).uniform(0.2, 3, (2, 3))
+    places = jnp.asarray(server, jnp.int32)
+    between = Between(places, places, jnp.asarray(root_price), jnp.full((2, 3), LONG_RUN))
+    terminal_s2 = np.random.default_rng(5).uniform(0, 3, (2, 3))
+    found = path_cost_s2(
+        observation, future, between, jnp.asarray(DECAYS_S), jnp.asarray(terminal_s2)
+    )
     for user, first in itertools.product(range(2), range(3)):
-        means = [
-            min(
-                cost(observation, future, sample, user, (first, *later), server, pull)
-                + rest_s2[sample, user, later[-1]]
-                for later in itertools.product(range(3), repeat=2)
-            )
-            for sample in range(2)
-        ]
-        assert float(found[user, first]) == pytest.approx(np.mean(means), rel=1e-4)
+        least_s2 = min(
+            cost(observation, future, user, (first, *later), server, root_price)
+            + terminal_s2[user, later[-1]]
+            for later in itertools.product(range(3), repeat=2)
+        )
+        assert float(found[user, first]) == pytest.approx(least_s2, rel=1e-4)
 
 
 def cost(
     observation: Observation,
-    future: Futures,
-    sample: int,
+    future: KnownTrajectories,
     user: int,
     path: tuple[int, ...],
     server: np.ndarray,
-    pull: np.ndarray,
+    root_price: np.ndarray,
 ) -> float:
     """Delay over time along one sequence of places, the moves included."""
     infrastructure, total, at = observation.infrastructure, 0.0, 0
@@ -90,10 +87,10 @@ def cost(
             total += stop_s**2 / 2
             if at == 0:
                 total += stop_s * max(float(observation.wait_s[user]) - begin_s[segment], 0)
-        kept = np.exp(-(begin_s[segment] + LENGTH_S[segment] / 2) / FADES_S)
-        root = USUAL + kept * (pull[user, place] - USUAL)
-        way = abs(int(future.station[sample, segment, user]) - server[user, place])
-        transfer_s = future.uplink_s[sample, segment, user] + 1.0 * way
+        kept = np.exp(-(begin_s[segment] + LENGTH_S[segment] / 2) / DECAYS_S)
+        root = LONG_RUN + kept * (root_price[user, place] - LONG_RUN)
+        way = abs(int(future.station[segment, user]) - server[user, place])
+        transfer_s = future.uplink_s[segment, user] + 1.0 * way
         offer = Offer(jnp.asarray(100.0), transfer_s, jnp.asarray(1.0))
         total += LENGTH_S[segment] * float(joining(offer, jnp.asarray(root**2)).cost_s)
         at = place
@@ -109,27 +106,22 @@ def test_as_all_sequences_where_stops_cost_what_is_lost_meanwhile() -> None:
     )
     rng = np.random.default_rng(7)
     server = np.array([[0, 1, 2], [2, 1, 0]])
-    cost_s, rest_s2 = rng.uniform(0, 2, (3, 2, 2, 3)), rng.uniform(0, 3, (2, 2, 3))
-    sooner_s = rng.uniform(0.1, 3, (3, 2, 2))
-    found = least_ahead_s2(
+    cost_s, terminal_s2 = rng.uniform(0, 2, (3, 2, 3)), rng.uniform(0, 3, (2, 3))
+    gain_s = rng.uniform(0.1, 3, (3, 2))
+    found = least_cost_s2(
         observation,
         jnp.asarray(server, jnp.int32),
-        *(jnp.asarray(part) for part in (LENGTH_S, cost_s, rest_s2, sooner_s)),
+        *(jnp.asarray(part) for part in (LENGTH_S, cost_s, terminal_s2, gain_s)),
     )
     period_s = float(observation.infrastructure.decision_period_s[0])
     for user, first in itertools.product(range(2), range(3)):
-        means = []
-        for sample in range(2):
-            lost_s = sooner_s[:, sample, user]
-            means.append(
-                min(
-                    float(LENGTH_S @ cost_s[range(3), sample, user, list(path)])
-                    + stops_s2(path, server[user], lost_s, period_s, (2.8, 0.0)[user], user == 1)
-                    + rest_s2[sample, user, path[-1]]
-                    for path in ((first, *later) for later in itertools.product(range(3), repeat=2))
-                )
-            )
-        assert float(found[user, first]) == pytest.approx(np.mean(means), rel=1e-3)
+        least_s2 = min(
+            float(LENGTH_S @ cost_s[range(3), user, list(path)])
+            + stops_s2(path, server[user], gain_s[:, user], period_s, (2.8, 0.0)[user], user == 1)
+            + terminal_s2[user, path[-1]]
+            for path in ((first, *later) for later in itertools.product(range(3), repeat=2))
+        )
+        assert float(found[user, first]) == pytest.approx(least_s2, rel=1e-3)
 
 
 def stops_s2(
@@ -153,3 +145,50 @@ def stops_s2(
                 total += sign * of_a_stop_s2(lasts_s, mean_s, period_s)
         at = place
     return total
+
+
+def begins_with(stop_s: float, offload_gain_s: tuple[float, ...]) -> int:
+    """First server of the best path of a user whose service is two hops away from it for good.
+
+    A hop costs 1 s a task: in the plan's 126 s, and in the minute after it.
+    """
+    observation = costing(seen(network([1e9] * 3, line(3)), [0], [2], size=1), downtime_s=stop_s)
+    hops = jnp.asarray([[2.0, 1.0, 0.0]])
+    found = least_cost_s2(
+        observation,
+        jnp.arange(3, dtype=jnp.int32)[None],
+        jnp.asarray([2.0, 4.0, 8.0, 16.0, 32.0, 64.0]),
+        jnp.broadcast_to(hops, (6, 1, 3)),
+        60.0 * hops,
+        jnp.asarray(offload_gain_s)[:, None],
+    )
+    return int(jnp.argmin(found[0]))
+
+
+@pytest.mark.parametrize(
+    ("gain_s", "goes_to"),
+    [
+        ((50.0,) * 6, 2),  # The sooner the better.
+        ((50.0, *(1.0,) * 5), 0),  # Better in 2 s, when tasks take long anyway.
+        ((1.0, *(8.0,) * 5), 2),  # Now or never: 42 s² now, and 50 from then on.
+    ],
+)
+def test_a_service_stops_when_that_costs_least(gain_s: tuple[float, ...], goes_to: int) -> None:
+    """Two hops of 1 s are saved by a stop of 10 s, which is 50 s² where it is waited for."""
+    assert begins_with(10.0, gain_s) == goes_to
+
+
+@pytest.mark.parametrize(
+    ("first_s", "then_s", "goes_to"),
+    [
+        (3.5, 3.5, 2),  # A stop of 100 s costs 346 s².
+        (4.0, 4.0, 0),  # 394 s².
+        (1.0, 4.0, 0),  # It outlasts the 2 s in which it would cost little: 388 s².
+        (20.0, 3.0, 0),  # 330 s², but 297 two seconds later.
+    ],
+)
+def test_a_stop_costs_what_comes_later_while_it_lasts(
+    first_s: float, then_s: float, goes_to: int
+) -> None:
+    """Two hops of 1 s for the 126 s of the plan and a minute are 372 s²."""
+    assert begins_with(100.0, (first_s, *(then_s,) * 5)) == goes_to

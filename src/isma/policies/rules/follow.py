@@ -7,7 +7,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from isma.contract import Action, Memory, Observation, Policy
 from isma.errors import PolicyError
 from isma.planning.allocation import offered
-from isma.policies.base import detour, nearest, shared_out
+from isma.policies.shared import detour, nearest, shared_out
 
 
 class Stay(Policy):

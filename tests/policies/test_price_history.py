@@ -1,4 +1,4 @@
-"""What is usual at servers, by the prices that were heard of them."""
+"""Long-run prices of servers, by the prices that were heard of them."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from worlds import line, network, seen
 
 from isma.contract import Observation
-from isma.policies.heard import Heard, hear
+from isma.policies.pricing.price_history import PriceHistory, hear_prices
 
 HEARINGS = st.lists(
     st.tuples(st.floats(0.1, 10), *[st.floats(0, 100, width=32)] * 3), min_size=1, max_size=6
@@ -34,12 +34,12 @@ def telling(at_s: float, price_s: Sequence[float]) -> Observation:
     return dataclasses.replace(observation, news=news, slot=slot)
 
 
-_hear = jax.jit(hear)
+_hear = jax.jit(hear_prices)
 
 
-def after(hearings: Sequence[tuple[float, Sequence[float]]]) -> Heard:
+def after(hearings: Sequence[tuple[float, Sequence[float]]]) -> PriceHistory:
     """What is known after hearing such prices at such times."""
-    heard = Heard.nothing(len(hearings[0][1]))
+    heard = PriceHistory.none(len(hearings[0][1]))
     for at_s, price_s in hearings:
         heard = _hear(heard, telling(at_s, price_s))
     return heard
@@ -55,8 +55,8 @@ def test_means_count_for_how_long_they_took(hearings: list[tuple[float, ...]]) -
     mean = np.average(pull, axis=0, weights=passed_s)
     np.testing.assert_allclose(heard.known_s[0], passed_s.sum(), rtol=1e-2)
     np.testing.assert_allclose(heard.mean[0], mean, rtol=0.03, atol=0.02)
-    apart = heard.usual().part[0] * (heard.mean[0] - heard.mean[0].mean())
-    np.testing.assert_allclose(heard.usual().apart[0], apart, rtol=1e-5, atol=1e-5)
+    apart = heard.long_run().lasting_part[0] * (heard.mean[0] - heard.mean[0].mean())
+    np.testing.assert_allclose(heard.long_run().deviation[0], apart, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_means_count_for_how_long_they_took(hearings: list[tuple[float, ...]]) -
 def test_what_lasts_is_told_from_what_comes_and_goes(
     hearings: list[tuple[float, list[float]]], part: float
 ) -> None:
-    np.testing.assert_allclose(after(hearings).usual().part, part, atol=1e-3)
+    np.testing.assert_allclose(after(hearings).long_run().lasting_part, part, atol=1e-3)
 
 
 @pytest.mark.parametrize("minutes", [0.5, 2, 10])
@@ -92,4 +92,4 @@ def test_chance_is_not_taken_for_what_lasts(minutes: float, lasting: float) -> N
     for step in range(round(60 * minutes / step_s) + 1):
         hearings.append((step_s * step, (6 + own + odd) ** 2))
         odd = kept * odd + np.sqrt((1 - lasting) * (1 - kept**2)) * rng.normal(size=servers)
-    np.testing.assert_allclose(after(hearings).usual().part[0], lasting, atol=0.12)
+    np.testing.assert_allclose(after(hearings).long_run().lasting_part[0], lasting, atol=0.12)

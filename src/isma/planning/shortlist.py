@@ -1,4 +1,4 @@
-"""Large cities: only near servers are looked at, and only the users that have most to gain there.
+"""Shortlists of large cities: near servers alone, and the users that have most to gain there.
 
 Tables of users and places stay as small as the users are many; nothing here has a row for each
 user and a column for each server.
@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 from isma.contract import Observation
 from isma.planning.allocation import Offer, Response, Split, at, joining, offered, respond, split
 from isma.planning.migration import one_hop_delay_s2
-from isma.planning.moves import own_pull
+from isma.planning.moves import own_root_price
 from isma.planning.pools import Pools
 
 _T = TypeVar("_T")
@@ -36,10 +36,10 @@ def candidates(observation: Observation) -> Int[Array, "#users places"]:
     return jnp.arange(observation.acting.shape[0])[None] if places is None else places
 
 
-def as_heard(
+def heard_of_candidates(
     observation: Observation, table: Float[Array, "servers servers"]
 ) -> Float[Array, "users places"]:
-    """What each user's host (row) believes of each candidate (column)."""
+    """Beliefs of each user's host (row) about each candidate (column)."""
     places = near(observation)
     if places is None:
         return table[observation.host]
@@ -68,7 +68,7 @@ def foremost(pools: Pools, value: Float[Array, "users"], number: int) -> Bool[Ar
 
 
 def by_number(chosen: Bool[Array, "users"], sizes: Sequence[int], do: Callable[[int], _T]) -> _T:
-    """What is done with no more rows than the chosen users need: the first of the sizes that holds them.
+    """Result of `do` with no more rows than the chosen users need: the first of the sizes that holds them.
 
     Shapes are static, so that rows which nobody needs cost as much as others. The last size must hold
     all that can be chosen.
@@ -89,8 +89,8 @@ def rows_of(chosen: Bool[Array, "users"], size: int) -> Int[Array, "rows"]:
 def split_again(here: Split, offer: Offer, home: Pools, pools: Pools) -> tuple[Split, Response]:
     """How pools are shared once some users have left them, and what those take at home's new price.
 
-    Both are reckoned for the pools alone that users leave; what is said of a user that does not leave
-    is without meaning in the second.
+    Both are computed for the pools alone that users leave; the second has no meaning for a user that
+    does not leave.
     """
     users = home.pool.shape[0]
     leaves = ((home.pool != pools.pool) & (home.pool < home.num_pools)).astype(offer.local_s.dtype)
@@ -122,7 +122,7 @@ def split_again(here: Split, offer: Offer, home: Pools, pools: Pools) -> tuple[S
 def most_to_gain_s(
     observation: Observation,
     home: Pools,
-    pull: Float[Array, "makers servers"],
+    root_price: Float[Array, "makers servers"],
     lasts_s: Float[Array, "users"],
 ) -> Float[Array, "users"]:
     """No user could save more by moving to a near server than this, in seconds a task.
@@ -136,11 +136,11 @@ def most_to_gain_s(
     row = jnp.minimum(home.pool, home.num_pools - 1)
     there = at(offer, net.near[:, 0][station])
     work_s = observation.requests.cycles / jnp.max(net.server_hz)
-    cheapest = jnp.min(jnp.min(pull, axis=0)[net.near], axis=1)[station]
+    cheapest = jnp.min(jnp.min(root_price, axis=0)[net.near], axis=1)[station]
     best = Offer(there.local_s, there.transfer_s, work_s, there.fixed_s)
     here = at(offer, host)
-    at_home = pull[row, host]
-    without = jnp.maximum(at_home - own_pull(here, at_home), 0)
+    at_home = root_price[row, host]
+    without = jnp.maximum(at_home - own_root_price(here, at_home), 0)
     stays_s = joining(here, without**2).cost_s
     gain_s = stays_s - joining(best, cheapest**2).cost_s
     if net.migration is not None:

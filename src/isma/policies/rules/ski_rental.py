@@ -6,7 +6,7 @@ from jaxtyping import PRNGKeyArray
 from isma.contract import Action, Memory, Observation, Policy
 from isma.planning.allocation import offered
 from isma.planning.migration import delay_s2
-from isma.policies.base import excess_s, nearest, shared_out, to_one
+from isma.policies.shared import excess_s, nearest, shared_out, to_one
 from isma.world.scenario import Scenario
 
 

@@ -10,8 +10,8 @@ from isma.contract import Action, Memory, Observation
 from isma.planning.allocation import offers
 from isma.planning.migration import cost_of, one_hop_delay_s2
 from isma.planning.payback import level
-from isma.policies.base import hop_delay_s, nearest, refuse_large, shared_out
-from isma.policies.markov import Markov, cells_along, way_of
+from isma.policies.rules.markov import Markov, cells_along, way_of
+from isma.policies.shared import hop_delay_s, nearest, refuse_large, shared_out
 from isma.world.scenario import Scenario
 
 _SHORTEST_STEP_S = 5.0

@@ -6,7 +6,7 @@ from jaxtyping import PRNGKeyArray
 from isma import randomness
 from isma.contract import Action, Memory, Observation, Policy
 from isma.planning.allocation import at, best_ratio, offered
-from isma.policies.base import believed_load
+from isma.policies.shared import believed_load
 
 
 class Local(Policy):

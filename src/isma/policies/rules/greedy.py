@@ -6,9 +6,9 @@ from jaxtyping import PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation, Policy
 from isma.planning.allocation import Offer, at, best_ratio, of_servers, offered, respond, split
-from isma.planning.nearby import as_heard, candidates, near
 from isma.planning.pools import Pools
-from isma.policies.base import believed_load, charged_s, check_stay, shared_out
+from isma.planning.shortlist import candidates, heard_of_candidates, near
+from isma.policies.shared import believed_load, charged_s, check_stay, shared_out
 
 
 class Greedy(Policy):
@@ -38,7 +38,7 @@ class Greedy(Policy):
         servers = candidates(observation)
         there = offer if isinstance(offer, Offer) else of_servers(offer, servers)
         asked = respond(there, home.spread(stays.price_s, 1.0)[:, None]).cpu_share
-        load = as_heard(observation, believed_load(observation))
+        load = heard_of_candidates(observation, believed_load(observation))
         granted = asked / jnp.maximum(1, load + asked)
         elsewhere = servers != observation.host[:, None]
         time_s = best_ratio(there, granted).time_s

@@ -1,4 +1,4 @@
-"""What the rules share: the split of a server's own CPU, a leaving user's request, what a move costs."""
+"""Shared parts of the rules: the split of a server's CPU, a leaving user's request, the cost of a move."""
 
 from collections.abc import Callable
 
@@ -9,9 +9,9 @@ from isma import delay
 from isma.contract import Action, Observation
 from isma.errors import PolicyError
 from isma.planning.allocation import (
-    Asked,
     Offer,
     Offers,
+    OffersOnDemand,
     Split,
     at,
     best_ratio,
@@ -20,8 +20,8 @@ from isma.planning.allocation import (
     split,
 )
 from isma.planning.migration import Places, charge_s, downtime_s, mean_wait_s
-from isma.planning.nearby import split_again
 from isma.planning.pools import Pools
+from isma.planning.shortlist import split_again
 from isma.world.scale import LARGE, is_large
 from isma.world.scenario import Visibility
 from isma.world.switches import Migrating
@@ -59,7 +59,7 @@ def shared_out(
     if (
         here is not None
         and observation.visibility is Visibility.SERVER
-        and isinstance(offer, Asked)
+        and isinstance(offer, OffersOnDemand)
     ):
         stays, leaves = split_again(here, theirs, home, pools)
     else:
@@ -83,7 +83,7 @@ def shared_out(
 
 
 def _coming_wait_s(observation: Observation, target: Int[Array, "users"]) -> Float[Array, "users"]:
-    """What tasks wait on average until the next decision, for an old stop and that of going to `target`."""
+    """Mean wait of tasks until the next decision, for an old stop and that of going to `target`."""
     infrastructure = observation.infrastructure
     stop_s = jnp.zeros_like(observation.wait_s)
     if infrastructure.migration is not None and infrastructure.migration.kind is Migrating.COLD:
@@ -99,7 +99,7 @@ def to_one(
     price: Callable[[Observation, Places], Float[Array, "users places"]],
     target: Int[Array, "users"],
 ) -> Float[Array, "users"]:
-    """What moving each user to one server costs by `price`, which reckons it for all or for some."""
+    """Cost of moving each user to one server by `price`, which gives it for all or for some."""
     if observation.infrastructure.near is None:
         return jnp.take_along_axis(price(observation, None), target[:, None], axis=1)[:, 0]
     return price(observation, target[:, None])[:, 0]
@@ -108,7 +108,7 @@ def to_one(
 def charged_s(
     observation: Observation, stay_s: float, server: Places = None
 ) -> Float[Array, "users places"] | None:
-    """What a move adds to a task if its gain lasts `stay_s`, or with 0 one decision period of the host.
+    """Added delay of a task by a move whose gain lasts `stay_s`, or with 0 one decision period of the host.
 
     None where moves are free.
     """
@@ -139,7 +139,7 @@ def check_stay(policy: str, stay_s: float) -> None:
 
 
 def excess_s(observation: Observation, offer: Offers) -> Float[Array, "users"]:
-    """What the way to its host costs each task beyond that to the server nearest to its user.
+    """Delay of each task on its way to the host, beyond that to the server nearest to its user.
 
     Transfer and latency of the part that a user would offload to that one with an equal share of
     home. Not a difference of completion times: those jump with the grid of ratios, and so would a
@@ -151,7 +151,7 @@ def excess_s(observation: Observation, offer: Offers) -> Float[Array, "users"]:
 
 
 def hop_delay_s(observation: Observation, offer: Offers) -> Float[Array, "users"]:
-    """What one hop more on the way to its host adds to each of a user's tasks.
+    """Delay that one hop more to its host adds to each of a user's tasks.
 
     For the part that it would offload to the nearest server with an equal share of home, as
     `excess_s`.
@@ -169,14 +169,14 @@ def nearer_s(
     hop_s: Float[Array, "users"],
     server: Int[Array, "*#users places"],
 ) -> Float[Array, "users places"]:
-    """What being served by each server spares a task on its way there, a hop costing `hop_s`; may be < 0."""
+    """Delay of hops saved by being served by each server, a hop costing `hop_s`; may be < 0."""
     hops, station = observation.infrastructure.hops, observation.station
     at_home = hops[station, observation.host]
     return hop_s[:, None] * (at_home[:, None] - hops[station[:, None], server])
 
 
 def _even_ratio(observation: Observation, there: Offer) -> Float[Array, "users"]:
-    """What each user would offload there with an equal share of home."""
+    """Offload ratio of each user there with an equal share of home."""
     home = Pools(observation.pool(observation.host), observation.num_pools)
     users = home.spread(home.sum(observation.visible.astype(there.local_s.dtype)), 1.0)
     return best_ratio(there, 1 / jnp.maximum(users, 1)).offload_ratio

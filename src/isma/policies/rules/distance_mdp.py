@@ -11,8 +11,8 @@ from isma.planning.allocation import offers
 from isma.planning.distance import best_distances, transitions
 from isma.planning.migration import cost_of, one_hop_delay_s2
 from isma.planning.payback import level, levels_s
-from isma.policies.base import detour, excess_s, nearest, refuse_large, shared_out
-from isma.policies.markov import Markov, Way, way_of
+from isma.policies.rules.markov import Markov, Way, way_of
+from isma.policies.shared import detour, excess_s, nearest, refuse_large, shared_out
 from isma.world.scenario import Scenario
 
 _DISTANCE_FIRST = 1e4

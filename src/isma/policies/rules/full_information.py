@@ -11,15 +11,18 @@ from isma import randomness
 from isma.contract import Action, Memory, Observation, Policy
 from isma.planning.allocation import Offer, offers
 from isma.planning.assignment import Improved, improve
-from isma.policies.base import nearest, refuse_large, shared_out
+from isma.policies.shared import nearest, refuse_large, shared_out
 from isma.world.scenario import Scenario, Visibility
+
+_PERTURBED = 3
+"""Users that are sent somewhere at random in the perturbed copy of the plan."""
 
 
 class FullInformation(Policy):
     """Myopic optimum with every user visible, on each server's own schedule: not a policy to run.
 
     All servers follow one plan for the whole city, which every decision improves by local search
-    from where it stands, from a shaken copy, and at first from the nearest servers; a decision
+    from where it stands, from a perturbed copy, and at first from the nearest servers; a decision
     carries out what the plan says of the users that are due.
     """
 
@@ -30,8 +33,6 @@ class FullInformation(Policy):
     """Moves, and as many swaps, that are judged exactly for each improvement."""
     margin: float = eqx.field(static=True, default=0.01)
     """Part of their users' time that a change of the plan must save on the servers it concerns."""
-    shaken: int = eqx.field(static=True, default=3)
-    """Users that are sent somewhere at random in the shaken copy."""
 
     def init(
         self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
@@ -46,25 +47,25 @@ class FullInformation(Policy):
         """Improve the plan, and carry out the part of it that is due."""
         offer = offers(observation)
         plan = jnp.where(memory.per_user >= 0, memory.per_user, nearest(observation))
-        starts = jnp.stack([plan, self._shake(plan, offer, key)])
+        starts = jnp.stack([plan, _perturbed(plan, offer, key)])
         found: Improved = jax.vmap(
             lambda start: improve(
                 offer, start, observation.visible, self.steps, self.checks, self.margin
             )
         )(starts)
         servers = offer.transfer_s.shape[1]
-        least_gain_s = self.shaken * self.margin * found.total_s[0] * 2 / servers
+        least_gain_s = _PERTURBED * self.margin * found.total_s[0] * 2 / servers
         better = found.total_s[1] < found.total_s[0] - least_gain_s
         plan = jnp.where(better, found.target[1], found.target[0])
         target = jnp.where(observation.decides, plan, observation.host)
         action, _ = shared_out(observation, offer, target)
         return action, Memory(None, plan)
 
-    def _shake(
-        self, plan: Int[Array, "users"], offer: Offer, key: PRNGKeyArray
-    ) -> Int[Array, "users"]:
-        users, servers = offer.transfer_s.shape
-        who, where = jax.random.split(key)
-        user = randomness.whole(who, (self.shaken,), 0, users)
-        to = randomness.whole(where, (self.shaken,), 0, servers, plan.dtype)
-        return plan.at[user].set(to)
+
+def _perturbed(plan: Int[Array, "users"], offer: Offer, key: PRNGKeyArray) -> Int[Array, "users"]:
+    """Copy of a plan with some users sent elsewhere at random (iterated local search)."""
+    users, servers = offer.transfer_s.shape
+    who, where = jax.random.split(key)
+    user = randomness.whole(who, (_PERTURBED,), 0, users)
+    to = randomness.whole(where, (_PERTURBED,), 0, servers, plan.dtype)
+    return plan.at[user].set(to)

@@ -1,0 +1,126 @@
+"""Candidates: the servers to which a search may move users, and what each of them would mean.
+
+In a small city every server is a candidate for every user; in a large one the near servers are, for the
+users on a shortlist. All that weighs servers reads them here: the search, the valuations, `isma explain`.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from isma.contract import Observation
+from isma.planning import shortlist
+from isma.planning.allocation import Offer, Offers, OffersOnDemand, Split, at, of_servers
+from isma.planning.pools import Pools
+from isma.policies.shared import believed_load, hop_delay_s, nearer_s
+from isma.world.scenario import Visibility
+
+_SHORTEST_S = 1e-9
+
+
+class Candidates(NamedTuple):
+    """Servers (places) to which services may go, as those who decide for them see them at present."""
+
+    observation: Observation
+    """Rows of the users that are searched for."""
+    offer: Offer
+    """Delay that each place means for a user."""
+    server: Int[Array, "#users places"]
+    home: Int[Array, "users"]
+    """Column of each user's home."""
+    maker: Int[Array, "users"]
+    """Row of what its decision maker knows."""
+    root_price: Float[Array, "users places"]
+    """√λ of each, with the user where it is."""
+    mean_root_price: Float[Array, "users"]
+    """Mean √λ of all servers."""
+    hop_s: Float[Array, "users"]
+    """Delay of one hop more."""
+    hop_saving_s: Float[Array, "users places"]
+    """Part of the gain of going there that rests on no price: fewer hops."""
+
+
+def all_servers(
+    observation: Observation,
+    offer: Offer,
+    home: Pools,
+    root_price: Float[Array, "makers servers"],
+) -> Candidates:
+    """Every server for every user."""
+    everywhere = jnp.arange(offer.transfer_s.shape[1])
+    hop_s = jnp.maximum(hop_delay_s(observation, offer), _SHORTEST_S)
+    maker = jnp.minimum(home.pool, len(root_price) - 1)
+    return Candidates(
+        observation,
+        offer,
+        server=everywhere[None],
+        home=observation.host,
+        maker=maker,
+        root_price=root_price[maker],
+        mean_root_price=jnp.mean(root_price[maker], axis=1),
+        hop_s=hop_s,
+        hop_saving_s=nearer_s(observation, hop_s, everywhere),
+    )
+
+
+def near_servers(
+    observation: Observation,
+    offer: Offers,
+    home: Pools,
+    root_price: Float[Array, "makers servers"],
+    row: Int[Array, "rows"],
+) -> Candidates:
+    """Home and the near servers, for some users of a large city."""
+    few = observation.of_rows(row)
+    near = jnp.broadcast_to(
+        shortlist.candidates(few), (len(row), shortlist.candidates(few).shape[1])
+    )
+    server = jnp.concatenate([few.host[:, None], near.astype(few.host.dtype)], axis=1)
+    hop_s = jnp.maximum(hop_delay_s(observation, offer)[row], _SHORTEST_S)
+    # Behind the barrier the tables are made once, and not again in every term that reads them.
+    offer_s, saving_s = jax.lax.optimization_barrier(
+        (of_servers(OffersOnDemand(few), server), nearer_s(few, hop_s, server))
+    )
+    maker = jnp.minimum(home.pool[row], len(root_price) - 1)
+    return Candidates(
+        few,
+        offer_s,
+        server=server,
+        home=jnp.zeros_like(few.host),
+        maker=maker,
+        root_price=root_price[maker[:, None], server],
+        mean_root_price=jnp.mean(root_price, axis=1)[maker],
+        hop_s=hop_s,
+        hop_saving_s=saving_s,
+    )
+
+
+def barred(found: Candidates) -> Bool[Array, "#users places"]:
+    """Places that are a user's home once more, beside its own column."""
+    again = found.server == found.observation.host[:, None]
+    return again & (jnp.arange(again.shape[1]) != found.home[:, None])
+
+
+def estimated_price_s(
+    observation: Observation, home: Pools, here: Split, offer: Offers
+) -> Float[Array, "makers servers"]:
+    """Price of each server (column) as each decision maker (row) estimates it; its own it knows.
+
+    A price is as old as that server's last decision, but its load is fresh. A user that came since
+    asked for φ = o / (√λ + o), o being its √(η a), so that √λ has grown by √λ φ / (1 - φ). Where there
+    was nobody before there is no price to grow: those that came are taken to be like one's own.
+    """
+    published, load = jnp.sqrt(observation.news.price_s), believed_load(observation)
+    alone = observation.visibility is Visibility.USER
+    if alone:  # Every user decides for itself, on what its host has heard.
+        published, load = published[observation.host], load[observation.host]
+    came = jnp.maximum(load - 1, 0)
+    grown = published * (1 + came / (1 - jnp.minimum(came, 0.5)))
+    own = jnp.sqrt(here.offload_ratio * at(offer, observation.host).work_s)
+    typical = home.sum(own) / jnp.maximum(home.sum(observation.visible.astype(own.dtype)), 1)
+    believed = jnp.where(published > 0, grown, load * typical[:, None]) ** 2
+    if alone:
+        return believed
+    return jnp.where(jnp.eye(believed.shape[1], dtype=bool), here.price_s, believed)

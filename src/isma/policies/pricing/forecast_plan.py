@@ -1,0 +1,185 @@
+"""Planned valuation, of `isma2`: receding-horizon planning along a learned forecast of the users.
+
+Known is computed: CPU shares, offload ratios, the cost of a migration (isma.policies.pricing.search).
+Hidden is how users and servers go on. A recurrent model with the same weights for every user
+(isma.model.outlook) takes in each host's observations and forecasts from there. A user moves now if that is
+how the best sequence of servers over the next two minutes begins: the shortest path
+(isma.planning.migration_path) with a terminal cost.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from isma.contract import Memory, Observation
+from isma.errors import PolicyError
+from isma.model.outlook import LENGTHS_S, Latent, Outlook
+from isma.planning.allocation import Offers, Split
+from isma.planning.migration_path import at_places, decaying, least_cost_s2
+from isma.planning.moves import marginal_costs_s
+from isma.planning.pools import Pools
+from isma.policies.pricing.candidates import Candidates
+from isma.policies.pricing.dwell_time import PRIOR_S, DwellStatistics, count_dwell
+from isma.policies.pricing.features import Features, LastObservation, features
+from isma.policies.pricing.marginal_cost import (
+    marginal_cost_s,
+    offload_gain_s,
+    root_prices_of,
+    terminal_cost_s2,
+)
+from isma.policies.pricing.mobility_forecast import Modelled, Persistence
+from isma.policies.pricing.price_history import PriceHistory, hear_prices
+from isma.policies.pricing.valuation import (
+    Forecast,
+    Valuation,
+    expected_duration,
+    needs_memory,
+    stop_cost_s,
+)
+from isma.policies.shared import check_stay
+from isma.world.scenario import Scenario, Visibility
+
+
+class UserMemory(eqx.Module):
+    """Memory of each user; it travels with the service."""
+
+    dwell: DwellStatistics
+    last: LastObservation | None
+    """Reference of features; None without a model, as the state."""
+    state: Float[Array, "users width"] | None
+    """Recurrent state of the model."""
+
+
+class ServerMemory(eqx.Module):
+    """Memory of each server about itself and the prices it heard."""
+
+    prices: PriceHistory
+    log_root_price: Float[Array, "servers"] | None
+    """Log of √λ at its last decision; None without a model, as the state."""
+    state: Float[Array, "servers width"] | None
+    """Recurrent state of the model."""
+
+
+class Planned(Valuation):
+    """Cost-to-go of the best path of migrations, where users and loads go as is forecast."""
+
+    outlook: Outlook | None = None
+    """The trained model; None to plan as if users stayed where they are."""
+    segments: int = eqx.field(static=True, default=len(LENGTHS_S))
+    """Segments of time that are planned over, each twice as long as the one before."""
+    places: int = eqx.field(static=True, default=16)
+    """Servers that are planned with for each user, home included."""
+    stay_s: float = eqx.field(static=True, default=PRIOR_S)
+    """Prior mean of a user's dwell time at a station; 0 for no plan, and moves that pay within one decision
+    period."""
+
+    def __check_init__(self) -> None:
+        """Refuse a horizon that the model does not reach, and a plan between no servers."""
+        check_stay("isma2", self.stay_s)
+        most = len(LENGTHS_S)
+        if not 1 <= self.segments <= most:
+            raise PolicyError(f"isma2: segments must be 1 to {most}, got {self.segments}")
+        if self.places < 1:
+            raise PolicyError(f"isma2: places must be at least 1, got {self.places}")
+
+    def init(self, scenario: Scenario, num_users: int, num_servers: int) -> Memory:
+        """Empty statistics and states; where every user decides alone, no server pools what users share."""
+        if not needs_memory(scenario, self.stay_s):
+            return Memory.none()
+        dwell = DwellStatistics.none(num_users)
+        if scenario.visibility is Visibility.USER:
+            return Memory(None, UserMemory(dwell, None, None))
+        prices = PriceHistory.none(num_servers)
+        if self.outlook is None:
+            return Memory(ServerMemory(prices, None, None), UserMemory(dwell, None, None))
+        states = self.outlook.nothing(num_users, num_servers)
+        return Memory(
+            ServerMemory(prices, jnp.zeros(num_servers), states.server),
+            UserMemory(dwell, LastObservation.none(num_users), states.user),
+        )
+
+    def update(
+        self, memory: Memory, observation: Observation, offer: Offers, here: Split
+    ) -> Memory:
+        """Statistics, history and states after the observation."""
+        user, server = memory.per_user, memory.per_server
+        if user is None:
+            return memory
+        dwell = count_dwell(user.dwell, observation)
+        if server is None:
+            return Memory(None, UserMemory(dwell, None, None))
+        prices = hear_prices(server.prices, observation)
+        if self.outlook is None or user.state is None:
+            return Memory(ServerMemory(prices, None, None), UserMemory(dwell, None, None))
+        before = server.log_root_price
+        now = features(user.dwell, dwell, user.last, before, observation, offer, here)
+        states = self._next_states(Latent(user.state, server.state), now, observation)
+        return Memory(
+            ServerMemory(prices, now.log_root_price, states.server),
+            UserMemory(dwell, now.last, states.user),
+        )
+
+    def forecast(self, memory: Memory, observation: Observation) -> Forecast:
+        """Duration of gains, futures of users, long-run prices; the first alone where no server plans."""
+        user, server = memory.per_user, memory.per_server
+        dwell = None if user is None else user.dwell
+        duration = expected_duration(dwell, observation, self.stay_s)
+        if user is None or server is None:
+            return Forecast(duration)
+        long_run = server.prices.long_run()
+        if self.outlook is None or user.state is None:
+            return Forecast(duration, Persistence(), long_run)
+        prices, host = self.outlook.prices(server.state).drawn, observation.host
+        mobility = Modelled(
+            self.outlook,
+            user=user.state,
+            host=server.state[host],
+            price=jnp.moveaxis(prices[:, host], 0, -1),
+            visited=user.last.visited,
+        )
+        return Forecast(duration, mobility, long_run)
+
+    def added_cost_s(
+        self, candidates: Candidates, forecast: Forecast
+    ) -> Float[Array, "users places"] | None:
+        """Cost-to-go of going to each place now beyond the present moment, if the best moves follow.
+
+        All is relative to home at present: hops and channel as the user goes, load as services move on.
+        """
+        observation, duration = candidates.observation, forecast.duration
+        if observation.infrastructure.migration is None or forecast.mobility is None:
+            return stop_cost_s(candidates, duration)
+        joined_s = marginal_costs_s(candidates.offer, candidates.home, candidates.root_price)
+        number, user = joined_s.shape[1], jnp.arange(len(joined_s))
+        saved_s = joined_s[user, candidates.home][:, None] - joined_s
+        foremost = saved_s.at[user, candidates.home].set(jnp.inf)
+        column = jax.lax.top_k(foremost, min(self.places, number))[1]
+        length_s = jnp.asarray(LENGTHS_S[: self.segments])
+        prices = root_prices_of(candidates, column, forecast.long_run)
+        hops = forecast.mobility.hops(observation, prices.server, self.segments)
+        gain = forecast.mobility.gain(observation, self.segments)
+        root_price = decaying(prices.now, prices.long_run, duration.gap_s, length_s)
+        cost_s2 = least_cost_s2(
+            observation,
+            prices.server,
+            length_s,
+            cost_s=marginal_cost_s(observation, hops, prices.work_s, root_price, gain),
+            terminal_s2=terminal_cost_s2(
+                observation, prices, duration, hops[-2:], gain[-1], jnp.sum(length_s)
+            ),
+            offload_gain_s=offload_gain_s(observation, prices, gain),
+        )
+        # Staying now and going after the first segment is a path too: going now saves no more than that.
+        more_s = (cost_s2 - cost_s2[:, :1]) / length_s[0]
+        planned_s = more_s + jnp.take_along_axis(saved_s, column, axis=1)
+        return at_places(planned_s, column, number)
+
+    def _next_states(self, before: Latent, now: Features, observation: Observation) -> Latent:
+        """Recurrent states after an observation: of users, and of servers with their users' mean."""
+        assert self.outlook is not None
+        user = self.outlook.user_seen(before, now.user, observation.host)
+        home = Pools(observation.pool(observation.host), observation.num_pools)
+        number = home.sum(observation.visible.astype(user.dtype))
+        pooled = home.sum(user) / jnp.maximum(number, 1)[:, None]
+        return Latent(user, self.outlook.server_seen(before, now.server, pooled))

@@ -1,0 +1,103 @@
+"""Prices: each server moves its own users against what the others charge."""
+
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
+
+from isma.contract import Action, Memory, Observation, Policy
+from isma.planning.allocation import OffersOnDemand, at, offered, offers, split
+from isma.planning.pools import Pools
+from isma.policies.options import fields_of, takes
+from isma.policies.pricing.search import DecisionState, MoveRule, search, situation
+from isma.policies.pricing.valuation import Myopic, Valuation
+from isma.policies.shared import shared_out
+from isma.world.scenario import Scenario, Visibility
+
+
+class Price(Policy):
+    """Moves a user where its own time and what it costs the others there are least.
+
+    Each server broadcasts λ, what one more unit of its CPU would save its users, and nothing about
+    them (docs/allocation.md). A valuation adds what follows a move.
+    """
+
+    publishes_price: ClassVar[bool] = True
+    valuation: Valuation = eqx.field(default_factory=Myopic)
+    """Value of what follows a move."""
+    margin: float = eqx.field(static=True, default=0.1)
+    """What a move gains by prices must be this part of the user's time: they are some seconds old.
+
+    The hops that it saves are certain: the more of the gain is theirs, the less is asked for."""
+    margin_on_hops: bool = eqx.field(static=True, default=False)
+    """Whether the margin is asked also for what a move gains by fewer hops."""
+    spread: float = eqx.field(static=True, default=0.02)
+    """Servers within this part of the user's time count as equal, and chance chooses."""
+    rivals: float = eqx.field(static=True, default=10.0)
+    """Servers that may decide on the same news and still all move their users; if there are more for
+    whom a server is worth its distance, each user that would gain from it moves with the chance that brings
+    the movers down to so many."""
+    moves: int = eqx.field(static=True, default=4)
+    """Most users that a server moves in one decision."""
+    shortlist: int = eqx.field(static=True, default=6)
+    """In a large city: users with most to gain that a server looks at for each decision."""
+    prices: bool = eqx.field(static=True, default=True)
+    """Whether servers tell and hear prices; else they estimate each other's from load."""
+
+    def init(
+        self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
+    ) -> Memory:
+        """The valuation's memory; where moves are free there is none."""
+        return self.valuation.init(scenario, num_users, num_servers)
+
+    def act(
+        self, memory: Memory, observation: Observation, key: PRNGKeyArray
+    ) -> tuple[Action, Memory]:
+        """Move users one by one while it pays, then share out home's CPU among those who stay."""
+        now, memory = self.situation(memory, observation)
+        observation = now.observation
+        found = search(now, self.valuation, self.rule, key)
+        offer = offered(observation)
+        action, stays = shared_out(observation, offer, found.target, now.here)
+        share = jnp.where(found.moved, found.share, action.cpu_share)
+        # Where nothing is asked for nothing can be done: a move may be for later alone.
+        ratio = jnp.where(found.moved & (share <= 0), 0, action.offload_ratio)
+        told = self.prices and observation.visibility is not Visibility.USER
+        own_price_s = stays.price_s if told else jnp.zeros_like(action.price_s)
+        return Action(action.server, ratio, share, own_price_s), memory
+
+    @property
+    def rule(self) -> MoveRule:
+        """Conditions on a move."""
+        return MoveRule(
+            margin=self.margin,
+            margin_on_hops=self.margin_on_hops,
+            spread=self.spread,
+            rivals=self.rivals,
+            moves=self.moves,
+            shortlist=self.shortlist,
+        )
+
+    def situation(self, memory: Memory, observation: Observation) -> tuple[DecisionState, Memory]:
+        """Everything that the search starts from, and the memory after the observation."""
+        if not self.prices:
+            news = observation.news
+            unheard = replace(news, price_s=jnp.zeros_like(news.price_s))
+            observation = replace(observation, news=unheard)
+        offer = offered(observation)
+        home = Pools(observation.pool(observation.host), observation.num_pools)
+        here = split(at(offer, observation.host), home)
+        memory = self.valuation.update(memory, observation, offer, here)
+        if isinstance(offer, OffersOnDemand) and observation.visibility is Visibility.USER:
+            offer = offers(observation)
+        forecast = self.valuation.forecast(memory, observation)
+        return situation(observation, offer, home, here, forecast), memory
+
+
+@takes(Price, Myopic, without=("valuation", "margin_on_hops"))
+def price(**options: Any) -> Price:
+    """Prices, with a stop charged over the time for which its gain is expected to last."""
+    myopic, search = fields_of(Myopic, options)
+    return Price(valuation=Myopic(**myopic), **search)
