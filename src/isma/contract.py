@@ -18,7 +18,7 @@ from isma.world.scenario import Scenario, Visibility
 from isma.world.switches import Migrating
 
 
-class Latency(eqx.Module):
+class HopLatency(eqx.Module):
     """Time that a task needs to reach a server, however small it is."""
 
     task_s: Float[Array, ""]
@@ -28,7 +28,7 @@ class Latency(eqx.Module):
 
 
 class MigrationCost(eqx.Module):
-    """What moving a service costs, as far as it is the same for all (isma.planning.migration)."""
+    """Cost of moving a service, as far as it is the same for all (isma.planning.migration)."""
 
     downtime_s: Float[Array, ""]
     """Time for which every move stops the service."""
@@ -42,7 +42,7 @@ class MigrationCost(eqx.Module):
 
 
 class Infrastructure(eqx.Module):
-    """What every server knows of the operator's network: public, and no news about any user.
+    """Public knowledge of every server about the operator's network: no news about any user.
 
     What may be None is switched off in this world.
     """
@@ -65,7 +65,7 @@ class Infrastructure(eqx.Module):
     """Noise power N0 over the whole band."""
     slot_s: Float[Array, ""]
     """Length of a time slot, in which every server counts."""
-    latency: Latency | None = None
+    latency: HopLatency | None = None
     migration: MigrationCost | None = None
     home: Int[Array, "servers"] | None = None
     """Base station beside which each server stands; None where server l stands at station l."""
@@ -130,7 +130,7 @@ class Backlog(eqx.Module):
 
 
 class Observation(eqx.Module):
-    """What the deciding servers see now; rows of users that none of them may see are zero."""
+    """View of the deciding servers now; rows of users that none of them may see are zero."""
 
     infrastructure: Infrastructure
     requests: Requests
@@ -175,7 +175,7 @@ class Observation(eqx.Module):
         return users if self.visibility is Visibility.USER else servers
 
     def of_rows(self, row: Int[Array, "rows"]) -> "Observation":
-        """What is seen of some users alone. Pools are those of all: ask the whole for them."""
+        """View of some users alone. Pools are those of all: ask the whole for them."""
         take = lambda part: jax.tree.map(lambda value: value[row], part)  # noqa: E731
         return replace(
             self,
@@ -209,7 +209,7 @@ class Observation(eqx.Module):
 
 
 class Action(eqx.Module):
-    """What is decided for each user, and what each server says of itself."""
+    """Decision for each user, and each server's word about itself."""
 
     server: Int[Array, "users"]
     """Server that is to host the service, a(IP)."""
@@ -267,7 +267,7 @@ class Policy(eqx.Module):
 
 
 def misfit(answer: object, memory: Memory, observation: Observation) -> str | None:
-    """What of a policy's answer is not as the contract has it: types, shapes, rows; None if all is."""
+    """First misfit of a policy's answer with the contract: types, shapes, rows; None if there is none."""
     if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Action)):
         return f"act must return a pair (Action, Memory) of isma.contract, got {_named(answer)}"
     action, new = answer

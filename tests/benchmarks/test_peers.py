@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from isma.benchmarks import comparison, own, peers
 from isma.benchmarks.peers import simulators
 from isma.benchmarks.peers.simulators import KnownPeer
-from isma.benchmarks.peers.walk import Counts, Ready, Walk, record
+from isma.benchmarks.peers.walk import Counts, PeerReady, Walk, record
 from isma.cli import bench
 
 # Three stations in a row, 1 km apart; a row is a moment, a column a user.
@@ -40,7 +40,7 @@ def adapter(name: str):
     return import_module(f"isma.benchmarks.peers.{known.adapter}"), known.make
 
 
-def ready(name: str) -> Ready:
+def ready(name: str) -> PeerReady:
     module, make = adapter(name)
     return getattr(module, make)(WALK)
 
@@ -161,8 +161,8 @@ def test_a_peer_that_breaks_when_imported_is_named(
 
 
 def contender(name: str, user_steps: int) -> comparison._Contender:
-    def make(walk: Walk) -> Ready:
-        return Ready(lambda: None, lambda: Counts(user_steps * walk.steps, 2))
+    def make(walk: Walk) -> PeerReady:
+        return PeerReady(lambda: None, lambda: Counts(user_steps * walk.steps, 2))
 
     return comparison._Contender(name, "1.0", "nearest", 1, make, "" if name == "isma" else "much")
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import line, network, seen
 
-from isma.contract import Latency
+from isma.contract import HopLatency
 from isma.planning.allocation import (
     RATIOS,
     Offer,
@@ -55,7 +55,7 @@ def test_offers_by_hand() -> None:
 
 def test_offers_with_latency_by_hand() -> None:
     """0.1 s for any task and 0.5 s a hop: the user at station 0 of three in a row."""
-    latency = Latency(jnp.asarray(0.1), jnp.asarray(0.5))
+    latency = HopLatency(jnp.asarray(0.1), jnp.asarray(0.5))
     net = eqx.tree_at(
         lambda n: n.latency, network([1e9] * 3, line(3)), latency, is_leaf=lambda x: x is None
     )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jaxtyping import Array, Float
 from worlds import at_random, costing, line, network, seen
 
-from isma.contract import Latency, Observation
+from isma.contract import HopLatency, Observation
 from isma.planning.allocation import offers
 from isma.planning.moves import marginal_costs_s
 from isma.planning.pools import Pools
@@ -29,7 +29,7 @@ from isma.policies.pricing.mobility_forecast import Persistence
 from isma.policies.pricing.price_history import LongRunPrice
 from isma.policies.pricing.valuation import Forecast
 
-SLOW = Latency(jnp.asarray(0.01), jnp.asarray(0.3))
+SLOW = HopLatency(jnp.asarray(0.01), jnp.asarray(0.3))
 """A hop costs a task 0.3 s."""
 ALONE_S, WORK_S = 3.0, 1.0
 

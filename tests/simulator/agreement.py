@@ -8,7 +8,7 @@ from side_by_side import run_reference, run_simulator
 from isma.contract import Memory
 from isma.simulator.params import Params
 from isma.simulator.state import Draws, State
-from isma.simulator.step import Outcome
+from isma.simulator.step import TickOutcome
 
 TOLERANCE = 1e-7
 """Both run in double precision: what is left is the order of additions, on paths that bounce."""
@@ -28,7 +28,7 @@ def assert_same_times(expected: list[reference.Task], num_users: int, times_s: n
     assert len(times_s) == num_users
 
 
-def assert_same_tick(expected: reference.Tick, state: State, outcome: Outcome) -> None:
+def assert_same_tick(expected: reference.Tick, state: State, outcome: TickOutcome) -> None:
     """Everything that a tick leaves behind."""
     placement, motion, heading = state.placement, state.motion, np.asarray(expected.headings_rad)
     assert_same_times(expected.tasks, len(expected.hosts), outcome.completion_time_s)

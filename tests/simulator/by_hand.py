@@ -15,7 +15,7 @@ from isma.contract import Memory
 from isma.simulator import params as parameters
 from isma.simulator.params import Params
 from isma.simulator.state import Draws, State
-from isma.simulator.step import Outcome
+from isma.simulator.step import TickOutcome
 from isma.world import scenario as described
 from isma.world.scenario import Scenario
 
@@ -81,7 +81,7 @@ def script(*rows: tuple[tuple[float, ...], ...]) -> list[Scripted]:
     ]
 
 
-Run = list[tuple[State, Memory, Outcome]]
+Run = list[tuple[State, Memory, TickOutcome]]
 
 
 def followed(

@@ -13,7 +13,7 @@ from isma.simulator import params as parameters
 from isma.simulator.params import Params
 from isma.simulator.state import Draws
 from isma.world import scenario as described
-from isma.world.scenario import Remaining, Scenario, Service
+from isma.world.scenario import Remaining, Scenario, ServiceClass
 from isma.world.switches import (
     Energy,
     Failures,
@@ -159,13 +159,13 @@ def make_switches(
     if "services" in case.on:
         shortest_s = tick_s / case.tasks_per_tick
         switches["services"] = (
-            Service(
+            ServiceClass(
                 name="often",
                 interval_s=(shortest_s, shortest_s),
                 data_bits=(1e5, 1e6),
                 cycles=(1e7, 1e8),
             ),
-            Service(
+            ServiceClass(
                 name="rare",
                 interval_s=(3 * tick_s, 4 * tick_s),
                 data_bits=(1e6, 1e7),

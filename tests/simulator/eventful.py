@@ -12,7 +12,7 @@ from worlds import EVERYTHING, SERVERS, tiny
 from isma.contract import Action, Memory, Observation, Policy
 from isma.simulator.params import Params, build
 from isma.simulator.state import NEVER, State, draw, reset
-from isma.simulator.step import Outcome, step
+from isma.simulator.step import TickOutcome, step
 from isma.world.scenario import Scenario
 
 NUM_TICKS = 120
@@ -52,7 +52,7 @@ class Run(NamedTuple):
     params: Params
     before: State
     after: State
-    outcome: Outcome
+    outcome: TickOutcome
 
     @property
     def slots(self) -> int:
@@ -135,7 +135,7 @@ def run(kind: str, seed: int, **numbers: float) -> Run:
 
 
 @eqx.filter_jit
-def _followed(params: Params, key: PRNGKeyArray) -> tuple[State, State, Outcome]:
+def _followed(params: Params, key: PRNGKeyArray) -> tuple[State, State, TickOutcome]:
     world_key, run_key = jax.random.split(key)
     policy = Anything()
 

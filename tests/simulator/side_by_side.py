@@ -12,7 +12,7 @@ from scripted import Scripted, nothing_seen
 from isma.contract import Memory
 from isma.simulator.params import Params
 from isma.simulator.state import Draws, State, network, reset
-from isma.simulator.step import Outcome, step
+from isma.simulator.step import TickOutcome, step
 from isma.world import scenario as described
 from isma.world.scenario import Remaining, Scenario
 from isma.world.switches import (
@@ -135,7 +135,7 @@ def rows(columns: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
 
 def run_simulator(
     params: Params, state: State, script: list[Scripted], draws: list[Draws]
-) -> list[tuple[State, Memory, Outcome]]:
+) -> list[tuple[State, Memory, TickOutcome]]:
     memory = nothing_seen(params.shape.num_servers, params.shape.num_users)
     run = []
     for policy, drawn in zip(script, draws, strict=True):

@@ -19,7 +19,7 @@ from isma.policies import registry
 from isma.simulator.params import Params, build
 from isma.simulator.rollout import run_chunk
 from isma.simulator.state import Draws, Placement, State, draw, reset
-from isma.simulator.step import Deciding, Outcome, settle, step
+from isma.simulator.step import Deciding, TickOutcome, settle, step
 
 NUM_TICKS = 60
 PARAMS = build(tiny({"coverage_radius_m": 150}))
@@ -36,7 +36,7 @@ new_world = eqx.filter_jit(reset)
 @eqx.filter_jit
 def follow(
     params: Params, policy: Policy, state: State, memory: Memory, draws: Draws
-) -> tuple[State, Outcome]:
+) -> tuple[State, TickOutcome]:
     """Every state and outcome of a run with its randomness given."""
 
     def one(carry: tuple, drawn: Draws) -> tuple[tuple, tuple]:
@@ -54,7 +54,7 @@ def drawn(params: Params, key: PRNGKeyArray) -> Draws:
 DRAWS = drawn(PARAMS, KEY)
 
 
-def run(name: str, state: State = START, draws: Draws = DRAWS) -> tuple[State, Outcome]:
+def run(name: str, state: State = START, draws: Draws = DRAWS) -> tuple[State, TickOutcome]:
     policy = registry.get(CALM.get(name, name))
     memory = policy.init(tiny(), USERS, SERVERS, jax.random.key(2))
     return follow(PARAMS, policy, state, memory, draws)

@@ -29,7 +29,7 @@ from isma.simulator import params as parameters
 from isma.simulator.params import Params
 from isma.simulator.rollout import run_chunk
 from isma.simulator.state import Draws, State, draw, reset
-from isma.simulator.step import Outcome, step
+from isma.simulator.step import TickOutcome, step
 from isma.world.files import load
 from isma.world.scenario import Scenario
 from isma.world.switches import Propagation
@@ -149,7 +149,7 @@ def test_world_by_hand(double: None) -> None:
     assert_by_hand(result, run)
 
 
-def assert_by_hand(result: reference.Result, run: list[tuple[State, Memory, Outcome]]) -> None:
+def assert_by_hand(result: reference.Result, run: list[tuple[State, Memory, TickOutcome]]) -> None:
     """The figures worked out in `test_world_by_hand`."""
     times = [[[1.680677], []], [[4.099897], [9.616210]], [[1.150121], [10]], [[9], [10]]]
     for tick, (_, _, outcome) in enumerate(run):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from isma.world.scenario import Road, Scenario, Service, Steady, Trace
+from isma.world.scenario import Road, Scenario, ServiceClass, Steady, Trace
 
 PAGE = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text()
 SECTIONS: dict[str, tuple[type[BaseModel], ...]] = {
@@ -16,7 +16,7 @@ SECTIONS: dict[str, tuple[type[BaseModel], ...]] = {
         if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
     },
     "[mobility]": (Steady, Road, Trace),
-    "[[services]]": (Service,),
+    "[[services]]": (ServiceClass,),
 }
 BESIDE = {"kind", "use"}
 """The kind of motion is said in words; `use` stands for a class of services."""

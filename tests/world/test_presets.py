@@ -9,7 +9,7 @@ from isma.policies import registry
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
 from isma.simulator.state import State, reset
-from isma.simulator.step import Outcome
+from isma.simulator.step import TickOutcome
 from isma.world import files
 
 SMALL = ["campus", "highway", "paper", "paper-migration", "stadium"]
@@ -17,7 +17,7 @@ LARGE = ["metropolis"]
 """Looked at in test_metropolis.py."""
 
 
-def run(name: str, ticks: int, rule: str = "nearest") -> tuple[State, Outcome]:
+def run(name: str, ticks: int, rule: str = "nearest") -> tuple[State, TickOutcome]:
     scenario = files.load(name)
     params, policy, key = build(scenario), registry.get(rule), jax.random.key(0)
     sizes = (params.shape.num_users, params.shape.num_servers)

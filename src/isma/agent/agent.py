@@ -31,7 +31,7 @@ class NoRoomError(Exception):
 
 
 class About(msgspec.Struct, frozen=True):
-    """What travels with a context: whose it is, and its last task request."""
+    """Data that travel with a context: whose it is, and its last task request."""
 
     user: str
     request: TaskRequest
@@ -93,7 +93,7 @@ class Agent:
             self.runtime.about[context] = msgspec.json.encode(about)
 
     def user(self, context: str) -> str | None:
-        """Whose context it is."""
+        """Owner of the context."""
         about = self._about_of(context)
         return None if about is None else about.user
 
@@ -171,7 +171,7 @@ class Agent:
     # What operators ask.
 
     def missing(self) -> list[str]:
-        """What must be there before this agent is ready, and is not."""
+        """Missing parts without which this agent is not ready."""
         return []
 
     def status(self) -> dict[str, object]:

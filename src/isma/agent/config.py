@@ -1,4 +1,4 @@
-"""What an agent is told: a TOML file, read once and checked before anything is opened."""
+"""Configuration of an agent: a TOML file, read once and checked before anything is opened."""
 
 import tomllib
 from pathlib import Path

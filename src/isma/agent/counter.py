@@ -22,7 +22,7 @@ _MOST_BYTES = 64 * 2**20
 
 
 class Counter(msgspec.Struct, frozen=True):
-    """What travels: the sum, and the outcomes of the latest requests by their idempotency keys."""
+    """Context that travels: the sum, and the outcomes of the latest requests by their idempotency keys."""
 
     count: int = 0
     outcomes: dict[str, int] = {}

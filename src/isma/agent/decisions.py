@@ -1,4 +1,4 @@
-"""What an agent decides for its users: where each is served, how much it offloads, what share it gets."""
+"""Decisions of an agent for its users: where each is served, how much it offloads, its CPU share."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple

@@ -168,7 +168,7 @@ def _decision(agent: Agent, context: str, epoch: int, status: int = 200) -> web.
 
 
 def _mine(request: web.Request) -> web.Response | int:
-    """As `_elsewhere`; only a context's own user is let in."""
+    """Variant of `_elsewhere` that lets only a context's own user in."""
     agent, context = request.app[AGENT], request.match_info["context"]
     place = _elsewhere(agent, context)
     if isinstance(place, int) and agent.user(context) != request[WHO].name:

@@ -1,4 +1,4 @@
-"""Who somebody is: the DNS name in a certificate that the authority has signed, and nothing else."""
+"""Identity: the DNS name in a certificate that the authority has signed, and nothing else."""
 
 import ssl
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from isma.errors import RunError
 
 
 class Kind(Enum):
-    """What a certificate is for."""
+    """Purpose of a certificate."""
 
     AGENT = "agent"
     USER = "user"

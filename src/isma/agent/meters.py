@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 
 class Meters:
-    """What one agent counts."""
+    """Counters of one agent."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()

@@ -15,7 +15,7 @@ class ServiceError(Exception):
 
 
 class Migrator(ABC):
-    """What the agent says to a service; each call may come twice and late (isma.agent.ownership.fence).
+    """Calls of the agent to a service; each may come twice and late (isma.agent.ownership.fence).
 
     All raise ServiceError where there is no answer; what is answered is on the service's disk.
     """

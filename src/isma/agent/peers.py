@@ -1,4 +1,4 @@
-"""What an agent says to the others: messages, and before a snapshot's message its bytes."""
+"""Messages of an agent to the others, and before a snapshot's message its bytes."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What a running agent is doing, asked with its own certificate."""
+"""Status of a running agent, asked with its own certificate."""
 
 from typing import Any
 

@@ -18,7 +18,7 @@ import numpy as np
 from isma.benchmarks import own
 from isma.benchmarks.peers import simulators
 from isma.benchmarks.peers.simulators import Missing
-from isma.benchmarks.peers.walk import Counts, Ready, Walk, record
+from isma.benchmarks.peers.walk import Counts, PeerReady, Walk, record
 
 STEPS = (200, 2_000)
 WORLDS = 256
@@ -71,7 +71,7 @@ class _Contender:
     version: str
     policy: str
     worlds: int
-    make: Callable[[Walk], Ready]
+    make: Callable[[Walk], PeerReady]
     lacks: str
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from isma.benchmarks import numpy_loop
-from isma.benchmarks.peers.walk import SEED, Counts, Ready, scenario
+from isma.benchmarks.peers.walk import SEED, Counts, PeerReady, scenario
 from isma.policies import registry
 from isma.simulator.params import Params, build
 from isma.simulator.rollout import run_chunk, run_chunk_of_worlds
@@ -18,7 +18,7 @@ CHUNK_TICKS = 200
 _resets = jax.jit(jax.vmap(reset, in_axes=(None, 0)))
 
 
-def worlds(policy: str, num_worlds: int, steps: int) -> Ready:
+def worlds(policy: str, num_worlds: int, steps: int) -> PeerReady:
     """Worlds from their beginning, chunk by chunk; a world by itself is the one of the walk."""
     params, rule = build(scenario()), registry.get(policy)
     shape, key = params.shape, jax.random.key(SEED)
@@ -46,10 +46,10 @@ def worlds(policy: str, num_worlds: int, steps: int) -> Ready:
         ticks = int(np.sum(np.asarray(ended[0].tick)))
         return Counts(ticks * shape.num_users, int(sum(part.sum() for part in moves)))
 
-    return Ready(go, count)
+    return PeerReady(go, count)
 
 
-def numpy(steps: int) -> Ready:
+def numpy(steps: int) -> PeerReady:
     """Plain NumPy loop over the peers' work, by `nearest`; it draws its own turns."""
     params: Params = build(scenario())
     world = numpy_loop.NumpyWorld.of(params, jax.jit(reset)(params, jax.random.key(SEED)))
@@ -57,4 +57,4 @@ def numpy(steps: int) -> Ready:
     def go() -> None:
         numpy_loop.run(world, steps, SEED)
 
-    return Ready(go, lambda: Counts(world.ticks * len(world.station), world.moves))
+    return PeerReady(go, lambda: Counts(world.ticks * len(world.station), world.moves))

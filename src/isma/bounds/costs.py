@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from isma.bounds.future import Elsewhere, Future
+from isma.bounds.future import FarServers, Future
 from isma.planning.allocation import RATIOS, Offer, completion_s, latency_s, lead_s
 
 _LEAST_SHARE = 1e-6
@@ -119,7 +119,7 @@ def _beyond(
     return _Choices(hops, price_s, server, jnp.full_like(hops, jnp.max(future.server_hz)))
 
 
-def _far(elsewhere: Elsewhere, price_s: Float[Array, "blocks servers"]) -> _Far:
+def _far(elsewhere: FarServers, price_s: Float[Array, "blocks servers"]) -> _Far:
     """Servers by distance, looked up for stations: the cheapest at each, or one too dear to be taken."""
     distance = jnp.arange(elsewhere.most_hops + 1)
     off = elsewhere.hops[:, None] == distance[:, None]  # station, distance, server

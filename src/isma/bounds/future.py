@@ -9,7 +9,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from isma.contract import Latency
+from isma.contract import HopLatency
 
 
 class Remap(eqx.Module):
@@ -21,7 +21,7 @@ class Remap(eqx.Module):
     """Which of the next stage's places this stage counts as elsewhere."""
 
 
-class Elsewhere(eqx.Module):
+class FarServers(eqx.Module):
     """The servers that are no places of their own: at each number of hops the one with the least price."""
 
     station: Int[Array, "stages steps users"]
@@ -71,10 +71,10 @@ class Future(eqx.Module):
     hop_s: Float[Array, "users"]
     """Time to send all data of a task over one hop."""
     server_hz: Float[Array, "servers"]
-    latency: Latency | None
+    latency: HopLatency | None
     stops: Stops | None
     """None where moves are free."""
-    elsewhere: Elsewhere | None
+    elsewhere: FarServers | None
     """None where every server is a place of its own."""
     num_blocks: int = eqx.field(static=True)
 

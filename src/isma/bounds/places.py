@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from isma.bounds.future import Elsewhere, Remap
+from isma.bounds.future import FarServers, Remap
 from isma.contract import Infrastructure
 from isma.planning.allocation import latency_s
 
@@ -19,7 +19,7 @@ class Listed(NamedTuple):
     """From the user's station; to elsewhere, the fewest."""
     between: Float[Array, "stages users places places"]
     """Hops from place (row) to place; from and to elsewhere, the fewest."""
-    elsewhere: Elsewhere | None
+    elsewhere: FarServers | None
 
 
 def every_server(
@@ -70,7 +70,7 @@ def nearest_servers(
         return jnp.concatenate([near, elsewhere], axis=1), to_places, between
 
     places, to_places, between = jax.lax.map(stage, station)
-    far = Elsewhere(
+    far = FarServers(
         *(station, jnp.minimum(hops, most_hops).astype(jnp.int32)), _remap(places), most_hops
     )
     return Listed(places, to_places, between, far)

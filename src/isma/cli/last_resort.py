@@ -1,4 +1,4 @@
-"""What becomes of anything that a command raises: one line on stderr and a status that is not 0."""
+"""Last resort of a command: whatever it raises is one line on stderr and a status that is not 0."""
 
 import errno
 import os

@@ -38,7 +38,7 @@ class Hosts:
         return Tls(f"{stem}.pem", f"{stem}.key", str(self._folder / "certificates/authority.pem"))
 
     def log(self, name: str) -> Path:
-        """What an agent has told."""
+        """Log of an agent."""
         return self._folder / f"{name}.log"
 
     async def start(self, names: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""What agents' logs tell of a run."""
+"""Summary of a run from agents' logs."""
 
 import json
 import math

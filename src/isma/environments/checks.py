@@ -1,4 +1,4 @@
-"""What an environment is given: actions that are in its space, options and seeds of their types."""
+"""Checks of an environment's input: actions in its space, options and seeds of their types."""
 
 import multiprocessing
 import os

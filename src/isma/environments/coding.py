@@ -24,11 +24,11 @@ class Coding(eqx.Module):
 
     @abstractmethod
     def encode(self, seen: Observation, server: Int[Array, ""]) -> Any:
-        """What that server sees."""
+        """Observation of that server."""
 
     @abstractmethod
     def decode(self, action: Any, seen: Observation, server: Int[Array, ""]) -> Action:
-        """What that server decides; rows of users that it does not decide for mean nothing."""
+        """Decision of that server; rows of users that it does not decide for mean nothing."""
 
 
 def own(seen: Observation, server: Int[Array, ""]) -> Bool[Array, "users"]:
@@ -37,5 +37,5 @@ def own(seen: Observation, server: Int[Array, ""]) -> Bool[Array, "users"]:
 
 
 def bounded(value: Array, low: float, high: float) -> Array:
-    """As 32-bit numbers within the bounds of a space."""
+    """Numbers of 32 bits within the bounds of a space."""
     return jnp.clip(value.astype(jnp.float32), jnp.float32(low), jnp.float32(high))

@@ -17,8 +17,8 @@ from isma.simulator.step import before_decisions, observe, step
 from isma.world.scenario import Scenario, Visibility
 
 
-class Setting(eqx.Module):
-    """What stays the same over all episodes."""
+class EpisodeSetting(eqx.Module):
+    """Parts that do not change over episodes."""
 
     params: Params
     others: Policy
@@ -49,7 +49,7 @@ class Episode(eqx.Module):
 
 
 class Report(NamedTuple):
-    """What came of a step."""
+    """Result of a step."""
 
     reward: Float[Array, ""]
     over: Bool[Array, ""]
@@ -94,7 +94,7 @@ class Led(Policy):
         return told, memory
 
 
-def begin(setting: Setting, seed: UInt[Array, ""], number: Int[Array, ""]) -> Episode:
+def begin(setting: EpisodeSetting, seed: UInt[Array, ""], number: Int[Array, ""]) -> Episode:
     """A new world, led by the others until the learning server is first due.
 
     Episode 0 of a seed is the world of that seed, with the randomness of `isma compare`; those that
@@ -119,7 +119,7 @@ def begin(setting: Setting, seed: UInt[Array, ""], number: Int[Array, ""]) -> Ep
     return Episode(seed, number, world, key, state, memory, seen)
 
 
-def advance(setting: Setting, episode: Episode, action: Any) -> tuple[Episode, Report]:
+def advance(setting: EpisodeSetting, episode: Episode, action: Any) -> tuple[Episode, Report]:
     """Carry out a decision, run one decision period, and look again."""
     params, server = setting.params, jnp.asarray(setting.server)
     seen, key = episode.seen, episode.key
@@ -156,19 +156,19 @@ def advance(setting: Setting, episode: Episode, action: Any) -> tuple[Episode, R
     return after, report
 
 
-def shown(setting: Setting, episode: Episode) -> Any:
-    """What the learning server sees, as an observation."""
+def shown(setting: EpisodeSetting, episode: Episode) -> Any:
+    """Observation of the learning server, encoded."""
     return setting.coding.encode(episode.seen, jnp.asarray(setting.server))
 
 
 def look(params: Params, state: State, key: PRNGKeyArray, server: Int[Array, ""]) -> Observation:
-    """What a server sees in the coming tick, when the broadcasts have come in."""
+    """View of a server in the coming tick, when the broadcasts have come in."""
     state, deciding, _ = before_decisions(params, state, draw(params, key, state.tick))
     return view(params, state, deciding, server)
 
 
 def view(params: Params, state: State, deciding: Deciding, server: Int[Array, ""]) -> Observation:
-    """What one server sees, whether it decides or not."""
+    """View of one server, whether it decides or not."""
     alone = jnp.arange(params.shape.num_servers) == server
     decides = deciding.decides & (state.placement.host == server)
     one = Deciding(alone, deciding.due & alone, deciding.newcomer, decides)

@@ -52,7 +52,7 @@ class Flat(Coding):
 
     @classmethod
     def of(cls, scenario: Scenario, params: Params, rows: int | None) -> "Flat":
-        """What this scenario lets a server see of so many users; None: of twice its even part."""
+        """Coding of this scenario for so many users; None: for twice an even part of them."""
         users, servers = params.shape.num_users, params.shape.num_servers
         scales = vectors.scales([scenario])
         interval = [q for q in requested(scenario, scales) if q.name == "interval_s"]

@@ -215,7 +215,7 @@ def _look(
     key: PRNGKeyArray,
     state: State,
 ) -> tuple[_Moment, Any]:
-    """What all servers see in the coming tick, and as observations."""
+    """Views of all servers in the coming tick, and their observations."""
     servers = jnp.arange(params.shape.num_servers)
     begun, deciding, _ = before_decisions(params, state, draw(params, key, state.tick))
     seen = jax.vmap(view, in_axes=(None, None, None, 0))(params, begun, deciding, servers)

@@ -1,4 +1,4 @@
-"""What an environment shows of users and servers: names, units, bounds, and what counts as 1.
+"""Quantities that an environment shows of users and servers: names, units, bounds, scales.
 
 What a scenario switches off is not shown.
 """
@@ -12,7 +12,7 @@ from jaxtyping import Array, Int
 from isma.contract import Observation
 from isma.model.vectors import Scales
 from isma.simulator.params import Params
-from isma.world.scenario import Scenario, Service, Tasks
+from isma.world.scenario import Scenario, ServiceClass, Tasks
 
 _MOST = float(np.finfo(np.float32).max)
 _FAR_M = 1e7
@@ -70,7 +70,7 @@ def requested(scenario: Scenario, scales: Scales) -> tuple[Quantity, ...]:
 
 
 def beyond_the_paper(scenario: Scenario, params: Params, scales: Scales) -> tuple[Quantity, ...]:
-    """What else is to be seen of a user where a switch is on."""
+    """Further quantities of a user, where a switch is on."""
     found: list[Quantity] = []
     migrates, migration = params.infrastructure.migration is not None, scenario.migration
     if migrates:
@@ -96,7 +96,7 @@ def beyond_the_paper(scenario: Scenario, params: Params, scales: Scales) -> tupl
 
 
 def announced(scenario: Scenario, params: Params, scales: Scales) -> tuple[Quantity, ...]:
-    """What a server has last heard from each of them."""
+    """Quantities that a server has last heard from each other one."""
     hz = float(scales.server_hz)
     slowest_hz = float(np.min(scenario.servers.clock_range_hz or scenario.servers.clock_hz))
     # The price of a server of which every user wants the most, (Σ √a)².
@@ -112,19 +112,19 @@ def announced(scenario: Scenario, params: Params, scales: Scales) -> tuple[Quant
 
 
 def reward_unit_s(scenario: Scenario) -> float:
-    """What a reward of -1 stands for: a middling task, wholly on a middling user's own CPU.
+    """Unit of rewards: a middling task, wholly on a middling user's own CPU.
 
     The middle of the scenario's ranges, and of its classes of services by weight.
     """
-    weight = [asked.weight if isinstance(asked, Service) else 1.0 for asked in scenario.asked]
+    weight = [asked.weight if isinstance(asked, ServiceClass) else 1.0 for asked in scenario.asked]
     cycles = np.average([_middling_cycles(asked) for asked in scenario.asked], weights=weight)
     return float(cycles / np.mean(scenario.users.local_hz))
 
 
-def _middling_cycles(asked: Tasks | Service) -> float:
+def _middling_cycles(asked: Tasks | ServiceClass) -> float:
     if asked.cycles is not None:
         return float(np.mean(asked.cycles))
-    assert isinstance(asked, Service)  # validated: one of the two is given
+    assert isinstance(asked, ServiceClass)  # validated: one of the two is given
     assert asked.cycles_per_bit is not None
     return float(np.mean(asked.data_bits) * np.mean(asked.cycles_per_bit))
 

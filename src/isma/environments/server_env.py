@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from isma.environments.checks import check_action, check_seed
-from isma.environments.episode import Episode, Report, Setting, advance, begin, shown
+from isma.environments.episode import Episode, EpisodeSetting, Report, advance, begin, shown
 from isma.environments.quantities import reward_unit_s
 from isma.environments.setting import TRAINING_WORLDS, Source, check_server, lay_out
 from isma.errors import OptionError, PolicyError, given
@@ -23,13 +23,13 @@ def setting(
     overrides: Mapping[str, Any] | None,
     flat: bool,
     rows: int | None,
-) -> Setting:
+) -> EpisodeSetting:
     """All options, checked. Raises IsmaError."""
     if not isinstance(others, str):
         raise OptionError(f"others must be a policy's name, got {given(others)}")
     policy = registry.get(others)
     world = lay_out(scenario, overrides, flat, rows)
-    return Setting(
+    return EpisodeSetting(
         world.params,
         policy,
         world.coding,
@@ -105,7 +105,7 @@ _shown = jax.jit(shown)
 
 
 @jax.jit
-def _advance(setting: Setting, episode: Episode, action: Any) -> tuple[Episode, Any, Report]:
+def _advance(setting: EpisodeSetting, episode: Episode, action: Any) -> tuple[Episode, Any, Report]:
     episode, report = advance(setting, episode, action)
     return episode, shown(setting, episode), report
 

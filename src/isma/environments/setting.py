@@ -1,4 +1,4 @@
-"""What an environment is made from: a scenario laid out, and options checked."""
+"""Setting of an environment: a scenario laid out, and options checked."""
 
 from collections.abc import Mapping
 from pathlib import Path

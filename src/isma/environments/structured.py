@@ -46,7 +46,7 @@ class Structured(Coding):
 
     @classmethod
     def of(cls, scenario: Scenario, params: Params) -> "Structured":
-        """What this scenario lets a server see."""
+        """Coding of this scenario."""
         scales = vectors.scales([scenario])
         return cls(
             (*requested(scenario, scales), *beyond_the_paper(scenario, params, scales)),
@@ -99,7 +99,7 @@ class Structured(Coding):
         return found
 
     def decode(self, action: Any, seen: Observation, server: Int[Array, ""]) -> Action:
-        """The same as the contract has it, with the price that goes with who stays."""
+        """Action of the contract, with the price that goes with who stays."""
         chosen = jnp.clip(action["server"], 0, self.num_servers - 1).astype(seen.host.dtype)
         target = jnp.where(seen.decides, chosen, seen.host)
         tenths = jnp.clip(action["offload_tenths"], 0, len(RATIOS) - 1)

@@ -13,7 +13,7 @@ from gymnasium.vector.utils import batch_space, iterate
 from jaxtyping import Array, Bool, Int, UInt
 
 from isma.environments.checks import check_action, check_seed, check_whole
-from isma.environments.episode import Episode, Report, Setting, advance, begin, shown
+from isma.environments.episode import Episode, EpisodeSetting, Report, advance, begin, shown
 from isma.environments.server_env import check_finite, first_seed, own_arrays, setting, told
 from isma.environments.setting import Source
 from isma.errors import OptionError
@@ -156,7 +156,9 @@ _shown = jax.jit(jax.vmap(shown, in_axes=(None, 0)))
 
 
 @jax.jit
-def _advance(setting: Setting, episodes: Episode, actions: Any) -> tuple[Episode, Any, Report]:
+def _advance(
+    setting: EpisodeSetting, episodes: Episode, actions: Any
+) -> tuple[Episode, Any, Report]:
     episodes, report = jax.vmap(advance, in_axes=(None, 0, 0))(setting, episodes, actions)
     return episodes, _shown(setting, episodes), report
 

@@ -15,7 +15,7 @@ from isma.simulator.params import Params
 from isma.simulator.rollout import run_chunk
 from isma.simulator.serve import slots
 from isma.simulator.state import State, reset
-from isma.simulator.step import Outcome
+from isma.simulator.step import TickOutcome
 from isma.world.scenario import Scenario
 
 BINS_PER_DECADE = 200
@@ -138,7 +138,7 @@ class _Tally:
         self._shown = shown_users(users)
         self._last = state
 
-    def add(self, first: int, outcome: Outcome, state: State) -> None:
+    def add(self, first: int, outcome: TickOutcome, state: State) -> None:
         time_s = np.asarray(outcome.completion_time_s, float)
         emitted = ~np.isnan(time_s)
         _finite(time_s, emitted)

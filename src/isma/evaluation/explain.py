@@ -88,7 +88,7 @@ def explain(
 
 
 def _usual(plan: Plan, folder: Path) -> str:
-    """Whose decisions are explained where none is named. Raises PolicyError for code of anybody's."""
+    """Policy whose decisions are explained where none is named. Raises PolicyError for code of anybody's."""
     known = [one for one in (*_USUAL, *plan.policies) if one in plan.policies]
     name = next((one for one in known if not registry.is_outside(one)), known[0])
     registry.refuse_outside([name], folder, f"if you trust it, type --policy {name}")

@@ -50,7 +50,7 @@ def tell(path: Path, about: Mapping[str, Any]) -> None:
 
 
 def about(path: Path) -> dict[str, Any]:
-    """What the sidecar says. Raises CheckpointError."""
+    """Content of the sidecar. Raises CheckpointError."""
     sidecar = sidecar_path(path)
     try:
         content = sidecar.read_bytes()

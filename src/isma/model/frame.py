@@ -1,4 +1,4 @@
-"""What a latent model's weights are to be read with."""
+"""Specification of a latent model's weights: the numbers that they are read with."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from isma.model.latent import Kind, LatentModel, Sizes
 
 @dataclass(frozen=True)
 class Frame:
-    """What a model's weights are to be read with."""
+    """Numbers that a model's weights are read with."""
 
     kind: Kind
     num_users: int

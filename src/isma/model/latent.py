@@ -55,7 +55,7 @@ class Sizes:
 
 
 class Carry(eqx.Module):
-    """What is believed of the world at one decision."""
+    """Belief about the world at one decision."""
 
     memory: LstmMemory | None
     """Behind the deterministic state h, the last cell's output; None without one."""
@@ -64,7 +64,7 @@ class Carry(eqx.Module):
 
     @property
     def features(self) -> Float[Array, "*rows features"]:
-        """What the reward and the observation model read: s and h."""
+        """Inputs of the reward and the observation model: s and h."""
         if self.memory is None:
             return self.sample
         return jnp.concatenate([self.sample, self.memory.hidden[-1]], axis=-1)

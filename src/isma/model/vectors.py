@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from isma.contract import Observation
 from isma.world import umi
-from isma.world.scenario import Scenario, Service, Tasks
+from isma.world.scenario import Scenario, ServiceClass, Tasks
 from isma.world.switches import Propagation
 
 _PARTS = ("served", "data", "local", "cycles", "gain", "deadline")
@@ -22,7 +22,7 @@ _RECONSTRUCTED = ("served", "data", "cycles", "gain")
 
 
 class Scales(eqx.Module):
-    """What counts as 1 in a vector; gains lie between two ends, in dB."""
+    """Units of a vector; gains lie between two ends, in dB."""
 
     data_bits: Float[Array, ""]
     local_hz: Float[Array, ""]
@@ -62,8 +62,8 @@ def _most_cycles(scenario: Scenario) -> float:
     return max(_most_cycles_of(asked) for asked in scenario.asked)
 
 
-def _most_cycles_of(asked: Tasks | Service) -> float:
-    if isinstance(asked, Service) and asked.cycles_per_bit is not None:
+def _most_cycles_of(asked: Tasks | ServiceClass) -> float:
+    if isinstance(asked, ServiceClass) and asked.cycles_per_bit is not None:
         return asked.data_bits[1] * asked.cycles_per_bit[1]
     assert asked.cycles is not None  # validated: one of the two
     return asked.cycles[1]

@@ -18,7 +18,7 @@ from isma.model.vectors import Scales
 
 @runtime_checkable
 class NetworkFrame(Protocol):
-    """What a network's weights are to be read with: a dataclass of numbers for a sidecar."""
+    """Specification of a network's weights: a dataclass of numbers for a sidecar."""
 
     @property
     def kind(self) -> str:
@@ -56,7 +56,7 @@ def load(path: Path, kind: str, frame_of: Callable[..., F]) -> tuple[F, Any, Sca
 
 
 def load_alone(path: Path, kind: str, frame_of: Callable[..., F]) -> tuple[F, Any]:
-    """The same of a network whose numbers need no scaling. Raises CheckpointError."""
+    """Load a network whose numbers need no scaling. Raises CheckpointError."""
     told = checkpoint.about(path)
     try:
         numbers = dict(told["frame"])

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from isma import delay
-from isma.contract import Infrastructure, Latency, Observation, Requests
+from isma.contract import HopLatency, Infrastructure, Observation, Requests
 from isma.planning.pools import Pools
 
 RATIOS = tuple(step / 10 for step in range(11))
@@ -132,7 +132,7 @@ def uplink_s(
     return delay.uplink_time_s(observation.requests.data_bits, 1.0, rate_bps)
 
 
-def latency_s(latency: Latency, hops: Float[Array, "..."]) -> Float[Array, "..."]:
+def latency_s(latency: HopLatency, hops: Float[Array, "..."]) -> Float[Array, "..."]:
     """Time that every task needs to a server so many hops away: L = L_0 + L_1 d."""
     return latency.task_s + latency.per_hop_s * hops
 

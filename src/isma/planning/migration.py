@@ -36,7 +36,7 @@ _SHORTEST_S = 1e-3
 """Time to pay in, at least: no move is worth its price in that."""
 
 
-class Move(NamedTuple):
+class MoveTime(NamedTuple):
     """Cost of one move in time and data."""
 
     ahead_s: Float[Array, "..."]
@@ -126,12 +126,12 @@ def move_between(
     state_bits: Float[Array, "..."],
     downtime_per_hop_s: Float[Array, "..."],
     hops: Float[Array, "..."],
-) -> Move:
+) -> MoveTime:
     """Copying time, stop and data of a move to a server so many hops away."""
     whole_s = state_bits * hops / rate_bps
     fixed_s = cost.downtime_s + downtime_per_hop_s * hops
     if cost.kind is Migrating.COLD:
-        return Move(jnp.zeros_like(whole_s), fixed_s + whole_s, state_bits)
+        return MoveTime(jnp.zeros_like(whole_s), fixed_s + whole_s, state_bits)
     # Rounds that hardly shrink gain nothing: then the first one is the last.
     shrink = cost.dirty_bps * hops / rate_bps
     works = (shrink < _LEAST_SHRINKING) & (state_bits > cost.stop_bits)
@@ -140,10 +140,10 @@ def move_between(
     rounds = jnp.where(works, jnp.clip(jnp.ceil(needed), 1, cost.most_rounds), 0)
     last = shrink**rounds
     before = (1 - last) / (1 - shrink)
-    return Move(before * whole_s, fixed_s + last * whole_s, (before + last) * state_bits)
+    return MoveTime(before * whole_s, fixed_s + last * whole_s, (before + last) * state_bits)
 
 
-def _moves(observation: Observation, server: Places) -> Move | None:
+def _moves(observation: Observation, server: Places) -> MoveTime | None:
     """Moves of each user to each server; stops are 0 at home and for unseen users."""
     cost, between = observation.infrastructure.migration, observation.infrastructure.between
     if cost is None:

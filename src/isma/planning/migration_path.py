@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from isma.contract import Observation
-from isma.planning.migration import Move, OffloadGain, added_s2, move_between
+from isma.planning.migration import MoveTime, OffloadGain, added_s2, move_between
 
 
 def least_cost_s2(
@@ -76,12 +76,12 @@ def at_places(
     return others.at[jnp.arange(len(value))[:, None], server].set(value)
 
 
-def _moves(observation: Observation, server: Int[Array, "users places"]) -> Move:
+def _moves(observation: Observation, server: Int[Array, "users places"]) -> MoveTime:
     """Stop and copying time of a migration from one place (row) to another."""
     infrastructure, requests = observation.infrastructure, observation.requests
     if infrastructure.migration is None:
         nothing = jnp.zeros((*server.shape, server.shape[1]))
-        return Move(nothing, nothing, nothing)
+        return MoveTime(nothing, nothing, nothing)
     move = move_between(
         infrastructure.migration,
         infrastructure.backhaul_rate_bps,
@@ -90,4 +90,4 @@ def _moves(observation: Observation, server: Int[Array, "users places"]) -> Move
         infrastructure.between[server[:, :, None], server[:, None, :]],
     )
     apart = server[:, :, None] != server[:, None, :]
-    return Move(*(jnp.where(apart, part, 0) for part in move))
+    return MoveTime(*(jnp.where(apart, part, 0) for part in move))

@@ -25,7 +25,7 @@ Column = np.ndarray
 
 @dataclass(frozen=True)
 class ServerView:
-    """What one server sees when it decides; columns have an entry for each user in its view.
+    """View of one server that decides; columns have an entry for each user in it.
 
     The leaves of `infrastructure`, `requests` and `backlog` are NumPy arrays too.
     """
@@ -69,7 +69,7 @@ class ServerView:
 
 @dataclass(frozen=True)
 class Decision:
-    """What one server decides for the users in its view."""
+    """Decision of one server for the users in its view."""
 
     server: Any
     """Server that is to host each, a(IP)."""
@@ -99,11 +99,11 @@ class PlainPolicy(Policy):
         """
 
     def first_server_memory(self, scenario: Scenario) -> PyTree:
-        """What a server remembers before its first decision: numbers or NumPy arrays of fixed shape."""
+        """Memory of a server before its first decision: numbers or NumPy arrays of fixed shape."""
         return None
 
     def first_user_memory(self, scenario: Scenario) -> PyTree:
-        """What is remembered of a user before the first decision: numbers or arrays of fixed shape."""
+        """Memory of a user before the first decision: numbers or arrays of fixed shape."""
         return None
 
     def init(

@@ -61,7 +61,7 @@ class Moment(eqx.Module):
 
 @dataclass(frozen=True)
 class Worth:
-    """What one budget brings, or one rule."""
+    """Worth of one budget, or of one rule."""
 
     budget: str
     latent_steps: int
@@ -192,7 +192,7 @@ def _with_budget(planner: LatentPlanner, budget: Budget) -> LatentPlanner:
 
 
 def _anew(scenario: Scenario, params: Params, policy: Policy, moment: Moment) -> Moment:
-    """The same state for a policy that remembers nothing of what was before."""
+    """State for a policy that remembers nothing of what was before."""
     shape = params.shape
     memory = policy.init(scenario, shape.num_users, shape.num_servers, moment.key)
     return eqx.tree_at(lambda m: m.memory, moment, memory)

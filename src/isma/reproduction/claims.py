@@ -20,7 +20,7 @@ _CLOSE = 0.2
 
 
 class Verdict(StrEnum):
-    """What became of a claim."""
+    """Verdict on a claim."""
 
     REPRODUCED = "reproduced"
     SAME_ORDER = "same order"

@@ -56,7 +56,7 @@ def draw(figure: PaperFigure, scale: Scale, delays: Delays, folder: Path) -> Fig
 
 
 def reductions(figure: PaperFigure, scale: Scale) -> str:
-    """What this scale does less of than the paper, in words."""
+    """Reductions of this scale against the paper, in words."""
     steps = ", ".join(f"{model} {count:,}" for model, count in scale.steps.items())
     return (
         f"{scale.name} scale: {len(scale.points)} of {len(figure.values)} x values, "

@@ -10,7 +10,7 @@ from isma.reproduction.scale import Scale
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured, what it says of the paper's claims, and the picture."""
+    """Measurements, what they say of the paper's claims, and the picture."""
 
     figure: PaperFigure
     scale: Scale

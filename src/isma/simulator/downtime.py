@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from isma.contract import MigrationCost
-from isma.planning.migration import Move, move_between
+from isma.planning.migration import MoveTime, move_between
 from isma.simulator.params import Params
 from isma.simulator.placement import regrant
 from isma.simulator.state import NEVER, Downtime, Moves, Placement, State
@@ -104,7 +104,7 @@ def _put_off(
     settled: Placement,
     moves: Moves,
     waits: Bool[Array, "users"],
-    move: Move,
+    move: MoveTime,
 ) -> tuple[Placement, Moves]:
     """Keep a service where it runs while its state is copied, its share reserved at the target."""
     ticks = jnp.ceil(jnp.clip(move.ahead_s / params.tick_s - _WHOLE, 1, _LONGEST))
@@ -129,7 +129,7 @@ def _stopped(
     params: Params,
     state: State,
     up_slot: Int[Array, "users"],
-    move: Move,
+    move: MoveTime,
     moved: Bool[Array, "users"],
 ) -> Int[Array, "users"]:
     """Slots from which services run when those that `moved` stop now; stops add up."""
@@ -138,7 +138,9 @@ def _stopped(
     return jnp.where(moved, begin + jnp.minimum(slots, _LAST_SLOT - begin), up_slot)
 
 
-def _between(params: Params, cost: MigrationCost, state: State, host: Int[Array, "users"]) -> Move:
+def _between(
+    params: Params, cost: MigrationCost, state: State, host: Int[Array, "users"]
+) -> MoveTime:
     """Time and data of moving each user from where it is to `host`."""
     return move_between(
         cost,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from isma.contract import Infrastructure, Latency
+from isma.contract import HopLatency, Infrastructure
 from isma.errors import ScenarioError
 from isma.planning.migration import cost_of
 from isma.units import db_to_ratio
@@ -18,7 +18,7 @@ from isma.world.switches import Propagation, VisitLength
 
 
 class Shape(eqx.Module):
-    """What the compiled program depends on: sizes and switches."""
+    """Static part of a world, on which the compiled program depends: sizes and switches."""
 
     num_users: int = eqx.field(static=True)
     num_stations: int = eqx.field(static=True)
@@ -327,11 +327,11 @@ def _streets(scenario: Scenario) -> Streets | None:
     )
 
 
-def _latency(scenario: Scenario) -> Latency | None:
+def _latency(scenario: Scenario) -> HopLatency | None:
     latency = scenario.latency
     if not latency.on:
         return None
-    return Latency(jnp.asarray(latency.task_s), jnp.asarray(latency.per_hop_s))
+    return HopLatency(jnp.asarray(latency.task_s), jnp.asarray(latency.per_hop_s))
 
 
 def _delay_ticks(scenario: Scenario) -> int:

@@ -8,12 +8,12 @@ from jaxtyping import Array, Key, PRNGKeyArray
 from isma.contract import Memory, Policy
 from isma.simulator.params import Params
 from isma.simulator.state import State, draw
-from isma.simulator.step import Outcome, step
+from isma.simulator.step import TickOutcome, step
 
 
 def rollout(
     params: Params, policy: Policy, state: State, memory: Memory, key: PRNGKeyArray, num_ticks: int
-) -> tuple[State, Memory, Outcome]:
+) -> tuple[State, Memory, TickOutcome]:
     """Run `num_ticks` from `state`; outcomes get a leading axis of ticks.
 
     What happens depends on the key and the tick alone, not on where a run is cut into chunks.
@@ -41,7 +41,7 @@ def run_chunk_of_worlds(
     memory: Memory,
     keys: Key[Array, "worlds"],
     num_ticks: int,
-) -> tuple[State, Memory, Outcome]:
+) -> tuple[State, Memory, TickOutcome]:
     """`rollout` of a batch of worlds that share params and policy; everything else has a leading axis."""
     one_world = lambda state, memory, key: rollout(params, policy, state, memory, key, num_ticks)  # noqa: E731
     return jax.vmap(one_world)(state, memory, keys)

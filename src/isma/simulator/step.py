@@ -25,8 +25,8 @@ from isma.world import mobility
 from isma.world.scenario import Visibility
 
 
-class Outcome(eqx.Module):
-    """What happened in one tick. What may be None is switched off."""
+class TickOutcome(eqx.Module):
+    """Events of one tick. A part that may be None is switched off."""
 
     completion_time_s: Float[Array, "users tasks"]
     """Completion time of each task emitted in it; NaN where none was."""
@@ -46,7 +46,7 @@ class Outcome(eqx.Module):
 
 def step(
     params: Params, policy: Policy, state: State, memory: Memory, draws: Draws
-) -> tuple[State, Memory, Outcome]:
+) -> tuple[State, Memory, TickOutcome]:
     """Advance one world by one tick."""
     state, deciding, arrived = before_decisions(params, state, draws)
     before = state.placement
@@ -59,7 +59,7 @@ def step(
     ahead = move(params, state, draws)
     served = serve(params, state, placement, ahead)
     station = nearest_station(params, ahead.position_m, state.station)
-    outcome = Outcome(
+    outcome = TickOutcome(
         served.completion_time_s,
         migrations=jnp.sum(moved, dtype=jnp.int32) + jnp.sum(arrived, dtype=jnp.int32),
         handovers=jnp.sum(station != state.station, dtype=jnp.int32),
@@ -86,7 +86,7 @@ def step(
 def before_decisions(
     params: Params, state: State, draws: Draws
 ) -> tuple[State, Deciding, Bool[Array, "users"]]:
-    """What comes before a tick's decisions: the state to decide from, who decides, and who has arrived."""
+    """First part of a tick: the state to decide from, who decides, and who has arrived."""
     state, turned = fail(params, depart(params, state), draws)
     state, arrived = arrive(params, state)
     heard, underway = broadcast(params, state, draws)
@@ -109,7 +109,7 @@ def who_decides(params: Params, state: State, turned: Bool[Array, "users"]) -> D
 
 
 def everyone(params: Params, state: State) -> Deciding:
-    """As if every server were due: for timing, for bounds and for looking at a state."""
+    """Every server as if it were due: for timing, for bounds and for looking at a state."""
     known = active(params, state)
     all_servers = jnp.ones_like(state.phase_ticks, bool)
     return Deciding(all_servers, all_servers, jnp.zeros_like(known), known)
@@ -118,7 +118,7 @@ def everyone(params: Params, state: State) -> Deciding:
 def observe(
     params: Params, state: State, deciding: Deciding, visibility: Visibility
 ) -> Observation:
-    """What the acting servers see: their own users' requests, and the last news of each other."""
+    """View of the acting servers: their own users' requests, and the last news of each other."""
     known = active(params, state)
     visible = (
         known if visibility is Visibility.FULL else known & deciding.acting[state.placement.host]

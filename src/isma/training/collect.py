@@ -179,7 +179,7 @@ def _recorded(
 
 
 class _Sums(eqx.Module):
-    """What users' tasks took since the run's beginning."""
+    """Sums of the times of users' tasks since the run's beginning."""
 
     time_s: Float[Array, "*servers users"]
     tasks: Float[Array, "*servers users"]
@@ -235,7 +235,7 @@ def kinds(scenarios: Sequence[Scenario]) -> list[list[Scenario]]:
 
 
 def _form(params: Params) -> tuple[object, list[tuple[int, ...]]]:
-    """What worlds must have in common to be one batch: sizes, and what is switched on."""
+    """Common form of the worlds of one batch: sizes, and what is switched on."""
     leaves, structure = jax.tree.flatten(params)
     return structure, [leaf.shape for leaf in leaves]
 
@@ -269,7 +269,7 @@ def first_memory(
     worlds: Worlds,
     keys: Key[Array, "worlds"],
 ) -> Memory:
-    """What a policy and its recorder remember before the first decision of each world."""
+    """Memory of a policy and its recorder before the first decision of each world."""
     shape = worlds.params.shape
     recorder = _Recorder(policy, scales)
     return jax.vmap(lambda key: recorder.init(scenario, shape.num_users, shape.num_servers, key))(

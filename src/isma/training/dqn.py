@@ -100,7 +100,7 @@ class DqnLearner:
         return cls(frame, shape.num_users, tuple(scenarios), options, vectors.scales(scenarios))
 
     def for_steps(self, steps: int) -> "DqnLearner":
-        """The same with so many updates in all, in whole rounds. Raises RunError."""
+        """Learner with so many updates in all, in whole rounds. Raises RunError."""
         rounds = rounds_for(steps, self.steps_per_round)
         return replace(self, options=replace(self.options, rounds=rounds))
 

@@ -98,7 +98,7 @@ class DracLearner:
         return cls(frame, tuple(scenarios), options, vectors.scales(scenarios))
 
     def for_steps(self, steps: int) -> "DracLearner":
-        """The same with so many updates in all, in whole rounds. Raises RunError."""
+        """Learner with so many updates in all, in whole rounds. Raises RunError."""
         rounds = rounds_for(steps, self.steps_per_round)
         return replace(self, options=replace(self.options, rounds=rounds))
 
@@ -156,7 +156,7 @@ class DracLearner:
 
     @property
     def _unit_s(self) -> float:
-        """What counts as 1 in a reward: one step of the ratio, that is, a tenth of a mean local task."""
+        """Unit of a reward: one step of the ratio, that is, a tenth of a mean local task."""
         tasks = [workload.mean_cycles(s) / np.mean(s.users.local_hz) for s in self.scenarios]
         return float(np.mean(tasks)) / 10
 

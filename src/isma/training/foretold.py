@@ -107,7 +107,7 @@ def measure(
 
 @eqx.filter_jit
 def foretold(model: Outlook, window: Window) -> _Foretold:
-    """What the model says at each anchor of a window."""
+    """Forecasts of the model at each anchor of a window."""
     latents = taken_in(model, window)
     then = jax.tree.map(lambda states: states[window.anchor], latents)
     outcomes = window.outcomes
@@ -162,7 +162,7 @@ def _skills(preset: str, pairs: _Pairs) -> list[Skill]:
 
 
 def _way(window: Window, told: _Foretold, segment: int, ahead_s: float) -> list[Table]:
-    """What came, then what the model, the last value and constant velocity said."""
+    """Outcomes, then the forecasts of the model, the last value and constant velocity."""
     outcomes, look = window.outcomes, window.user[window.anchor]
     stay_s = np.exp(look[..., _STAY]) * PRIOR_S
     before = outcomes.place[..., 3]  # hops more before the last hand-over

@@ -150,7 +150,7 @@ class LatentLearner:
         return cls(frame, tuple(scenarios), options, vectors.scales(scenarios))
 
     def for_steps(self, steps: int) -> "LatentLearner":
-        """The same with `steps` updates in all: as many whole rounds as that gives, at least one."""
+        """Learner with `steps` updates in all: as many whole rounds as that gives, at least one."""
         if steps < 1:
             raise RunError(f"steps must be at least 1, got {steps}")
         updates = min(self.options.updates, steps)

@@ -15,7 +15,7 @@ from isma.planning.pools import Pools
 from isma.policies.turns import TakesTurns, Turns, as_action
 from isma.simulator.params import Params
 from isma.simulator.state import State, draw, reset
-from isma.simulator.step import Outcome, everyone, observe, step
+from isma.simulator.step import TickOutcome, everyone, observe, step
 from isma.training.collect import Worlds, spread, ticks_for
 from isma.world.scenario import Scenario, Visibility
 
@@ -68,7 +68,7 @@ class _Recorder(Policy):
 
 
 class _Sums(eqx.Module):
-    """What has come about since a user's last decision."""
+    """Sums since a user's last decision."""
 
     time_s: Float[Array, "users"]
     tasks: Float[Array, "users"]
@@ -80,7 +80,7 @@ class _Sums(eqx.Module):
         none = jnp.zeros(users)
         return cls(none, none, none, none)
 
-    def add(self, outcome: Outcome, burden: Float[Array, "users"]) -> "_Sums":
+    def add(self, outcome: TickOutcome, burden: Float[Array, "users"]) -> "_Sums":
         emitted = ~jnp.isnan(outcome.completion_time_s)
         return _Sums(
             self.time_s + jnp.sum(jnp.where(emitted, outcome.completion_time_s, 0), axis=1),
@@ -98,7 +98,7 @@ class _Tape(eqx.Module):
 
 
 def burden_s(params: Params, state: State) -> Float[Array, "users"]:
-    """What each user's request costs the other users of its server at this moment, in seconds.
+    """Cost of each user's request to the other users of its server at this moment, in seconds.
 
     If j's edge branch decides, j waits η a load / s for its request s, in proportion to the load
     beyond 1. Without i the load falls by i's request. A server can tell from its own users alone.

@@ -1,4 +1,4 @@
-"""What can be trained, by name, with its options."""
+"""Models that can be trained, by name, with their options."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence

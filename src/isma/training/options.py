@@ -1,4 +1,4 @@
-"""What options of a training must keep to, in words for the person who typed them."""
+"""Rules for options of a training, in words for the person who typed them."""
 
 import math
 
@@ -38,7 +38,7 @@ def not_negative(options: object, *names: str) -> None:
 
 
 def rounds_for(steps: int, per_round: int) -> int:
-    """As many whole rounds as so many updates need. Raises RunError."""
+    """Number of whole rounds that so many updates need. Raises RunError."""
     if steps < 1:
         raise RunError(f"steps must be at least 1, got {steps}")
     return -(-steps // per_round)

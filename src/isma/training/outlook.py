@@ -101,7 +101,7 @@ class OutlookLearner:
         return cls(OutlookFrame(options.width), tuple(map(tuple, alike)), options)
 
     def for_steps(self, steps: int) -> "OutlookLearner":
-        """The same with so many updates in all, in whole rounds. Raises RunError."""
+        """Learner with so many updates in all, in whole rounds. Raises RunError."""
         rounds = rounds_for(steps, self.steps_per_round)
         return replace(self, options=replace(self.options, rounds=rounds))
 
@@ -223,7 +223,7 @@ def nats(model: Outlook, window: Window) -> dict[str, Float[Array, ""]]:
 
 
 def taken_in(model: Outlook, window: Window) -> Latent:
-    """What is remembered after each look of a window, which begins with nothing (looks first)."""
+    """Recurrent states after each look of a window, which begins with none (looks first)."""
     servers = window.server.shape[1]
 
     def take_in(before: Latent, seen: tuple[Array, Array, Array, Array]) -> tuple[Latent, Latent]:

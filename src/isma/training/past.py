@@ -1,4 +1,4 @@
-"""What came about after each look: windows of watched worlds, as a model is trained and tested on."""
+"""Outcomes after each look: windows of watched worlds, on which a model is trained and tested."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -21,7 +21,7 @@ _place_looks = jax.jit(place_features)
 
 
 class Came(NamedTuple):
-    """What came about in each segment ahead, of users or servers."""
+    """Outcome in each segment ahead, of users or servers."""
 
     value: Float[Array, "*anchors segments rows"]
     """1 for an event, or how much a quantity changed."""
@@ -30,7 +30,7 @@ class Came(NamedTuple):
 
 
 class Outcomes(NamedTuple):
-    """What came about after a look."""
+    """Outcomes after a look."""
 
     leaves: Came
     """Users changed cells."""
@@ -114,7 +114,7 @@ class Past:
     def _after(
         self, world: Int[np.ndarray, "chosen"], now: int, rng: np.random.Generator
     ) -> Outcomes:
-        """What came about after one period."""
+        """Outcomes after one period."""
         watched, periods = self.watched, self.watched.there.shape[1]
         begins = np.concatenate([[0], self.ends[:-1]]) + now
         ends, longer = self.ends + now, (self.ends + now > begins)[:, None]

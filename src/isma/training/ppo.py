@@ -15,7 +15,7 @@ from isma.training.lived import mean_of
 
 
 class Sequences(eqx.Module):
-    """What is learned from: rows of users, the first decisions of each."""
+    """Training data: rows of users, the first decisions of each."""
 
     turns: Turns
     reward: Float[Array, "rows steps"]
@@ -36,7 +36,7 @@ class Terms(NamedTuple):
 
 
 class _Fixed(eqx.Module):
-    """What an update holds on to: the acting policy's odds, and what they turned out to be worth."""
+    """Constants of an update: the acting policy's odds, and what they turned out to be worth."""
 
     log_odds: Float[Array, "rows steps"]
     advantage: Float[Array, "rows steps"]

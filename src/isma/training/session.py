@@ -41,7 +41,7 @@ Report = Callable[[Progress], None]
 
 @runtime_checkable
 class Learner(Protocol):
-    """What can be trained: a state, advanced round by round."""
+    """Interface of a training: a state, advanced round by round."""
 
     @property
     def rounds(self) -> int:
@@ -172,7 +172,7 @@ def _write_metrics(out: Path, history: list[dict[str, Any]]) -> None:
 
 
 def _write_board(folder: Path, history: list[dict[str, Any]]) -> None:
-    """The same for TensorBoard, where a writer is installed."""
+    """Write the metrics for TensorBoard, where a writer is installed."""
     from tensorboardX import SummaryWriter  # pyright: ignore[reportMissingImports]
 
     with SummaryWriter(str(folder), purge_step=int(history[-1]["step"])) as board:

@@ -1,4 +1,4 @@
-"""What hosts saw of their users over time, and what came of them, from a batch of simulated worlds."""
+"""Records of hosts about their users over time, from a batch of simulated worlds."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isma.world.scenario import Scenario, Service, Tasks
+from isma.world.scenario import Scenario, ServiceClass, Tasks
 
 _ABOVE = 1.5
 
@@ -32,8 +32,8 @@ def reward_s(scenarios: Sequence[Scenario], users: int, servers: int) -> float:
     return max(map(of, scenarios))
 
 
-def _mean_cycles(asked: Tasks | Service) -> float:
-    if isinstance(asked, Service) and asked.cycles_per_bit is not None:
+def _mean_cycles(asked: Tasks | ServiceClass) -> float:
+    if isinstance(asked, ServiceClass) and asked.cycles_per_bit is not None:
         return float(np.mean(asked.data_bits) * np.mean(asked.cycles_per_bit))
     assert asked.cycles is not None  # validated: one of the two
     return float(np.mean(asked.cycles))

@@ -92,7 +92,7 @@ LABELS = frozenset({"name", "description"})
 
 
 def idle(field: str, scenario: Scenario, besides: Collection[str] = ()) -> Need | None:
-    """What a field lacks to count in a scenario; None where it counts, or where that is still to be set.
+    """Condition that a field lacks to count in a scenario; None where it counts, or is still to be set.
 
     `besides` names fields that are varied, or set in another place.
     """
@@ -103,7 +103,7 @@ def idle(field: str, scenario: Scenario, besides: Collection[str] = ()) -> Need 
 
 
 def said(field: str, scenario: Scenario, need: Need) -> str:
-    """That a field changes nothing, and the way out."""
+    """Message that a field changes nothing, with the way out."""
     now = _shown(_value(scenario, need.switch))
     kept = f"{field} changes nothing while {need.switch} = {now}"
     return f"{kept}: add --set {need.way_out}, or leave it out"

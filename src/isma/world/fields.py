@@ -1,4 +1,4 @@
-"""What a scenario's fields are made of: numbers with units, ranges, and the rules they keep."""
+"""Kinds of a scenario's fields: numbers with units, ranges, and the rules they keep."""
 
 import math
 from collections.abc import Mapping

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from isma.errors import DataError, ScenarioError, ScenarioWarning, given, short, unknown
 from isma.storage import is_intact
 from isma.world import dependencies, inputs, services
-from isma.world.scenario import Road, Scenario, Service, Steady, Trace
+from isma.world.scenario import Road, Scenario, ServiceClass, Steady, Trace
 from isma.world.services import USE
 from isma.world.shipped import PRESETS, preset_names
 
@@ -299,7 +299,10 @@ def _first(error: ValidationError) -> str:
             + (" or ".join(map(str, need.values)))
         )
     if kind == "extra_forbidden":
-        fields = [*field_names(), *(f"services.{name}" for name in (*Service.model_fields, USE))]
+        fields = [
+            *field_names(),
+            *(f"services.{name}" for name in (*ServiceClass.model_fields, USE)),
+        ]
         siblings = [n for n in fields if n.rsplit(".", 1)[0] == where.rsplit(".", 1)[0]]
         return unknown("field", where, siblings or list(Scenario.model_fields))
     if kind == "union_tag_invalid":

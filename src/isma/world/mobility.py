@@ -44,7 +44,7 @@ def uniform_start_beside(
     radius_m: Float[Array, ""],
     beside: Int[Array, "stations beside"],
 ) -> Float[Array, "users 2"]:
-    """As `uniform_start`, with memory for the users alone: draw again where a point does not count.
+    """Variant of `uniform_start` with memory for the users alone: draw again where a point does not count.
 
     It does if no neighbour of its disc's station is nearer than that station.
     """
@@ -112,7 +112,7 @@ def walk_to_nearest(
     site_m: Float[Array, "stations 2"],
     beside: Int[Array, "stations beside"],
 ) -> Int[Array, "users"]:
-    """As `nearest_site`, walking there from a station over the Delaunay triangulation.
+    """Variant of `nearest_site` that walks there from a station over the Delaunay triangulation.
 
     A station whose neighbours there are all farther is the nearest of all, because its cell is cut
     out by them alone. So it is enough to go to the nearest neighbour until none is nearer: a step or

@@ -1,4 +1,4 @@
-"""What is near in a large city, where a table of all users and all servers would be too large.
+"""Near servers of a large city, where a table of all users and all servers would be too large.
 
 A server that is many hops away is never worth its way, and a user that has moved a little is in the
 cell of its last station or close by. Both are tables of the stations, which do not grow with users.

@@ -46,7 +46,7 @@ from isma.world.switches import (
 
 
 class Visibility(StrEnum):
-    """Whose requests a decision may see."""
+    """Extent of the requests that a decision may see."""
 
     USER = "user"
     """Every user decides alone, from its own request and its host's news."""
@@ -57,7 +57,7 @@ class Visibility(StrEnum):
 
 
 class Remaining(StrEnum):
-    """What a server broadcasts as its remaining computing resources F."""
+    """Form of the remaining computing resources F that a server broadcasts."""
 
     NEWCOMER = "newcomer"
     """f^e / (1 + Σ requested shares): what a newcomer who asks for everything would get."""
@@ -186,7 +186,7 @@ class Tasks(Section):
     """CPU cycles f^r, uniform."""
 
 
-class Service(Section):
+class ServiceClass(Section):
     """A class of services: what one part of the users asks for, in place of `tasks`."""
 
     name: str
@@ -203,7 +203,7 @@ class Service(Section):
     """CPU cycles for each bit of data, uniform."""
 
     @model_validator(mode="after")
-    def _complete(self) -> "Service":
+    def _complete(self) -> "ServiceClass":
         if (self.cycles is None) == (self.cycles_per_bit is None):
             raise ValueError(f"cycles or cycles_per_bit must be given for {self.name!r}, not both")
         for name in ("interval_s", "data_bits", "cycles", "cycles_per_bit"):
@@ -283,7 +283,7 @@ class Trace(Section):
 
 
 class Broadcast(Section):
-    """What servers tell each other about themselves: nothing about any user."""
+    """Broadcasts of servers about themselves: nothing about any user."""
 
     period_s: Annotated[Seconds, Positive] = 0.1
     """Time between two broadcasts; at least one tick."""
@@ -302,7 +302,7 @@ class Scenario(Section):
     """How reports call it."""
     description: str = ""
     """One sentence for `isma scenario list`."""
-    services: tuple[Service, ...] = ()
+    services: tuple[ServiceClass, ...] = ()
     """Classes of services, of which each user draws one by weight; none given: all have `tasks`.
     `use = NAME` in a file stands for a class of the package."""
     time: Time = Time()
@@ -321,7 +321,7 @@ class Scenario(Section):
     failures: Failures = Failures()
     energy: Energy = Energy()
     visibility: Visibility = Visibility.SERVER
-    """Whose requests a decision may see."""
+    """Extent of the requests that a decision may see."""
     observe_position: bool = False
     """Whether requests carry the user's position (ETSI MEC 013); the paper's do not."""
 
@@ -372,8 +372,8 @@ class Scenario(Section):
         return self
 
     @property
-    def asked(self) -> tuple[Tasks | Service, ...]:
-        """What users ask for: one of the classes of services each, or `tasks` all."""
+    def asked(self) -> tuple[Tasks | ServiceClass, ...]:
+        """Demand of users: one of the classes of services each, or `tasks` all."""
         return self.services or (self.tasks,)
 
     def _shortest_intervals_s(self) -> dict[str, float]:

@@ -11,7 +11,7 @@ WINDOW = timedelta(hours=2)
 
 
 class Purpose(StrEnum):
-    """What a split is for."""
+    """Purpose of a split."""
 
     TRAIN = "train"
     """Learning."""

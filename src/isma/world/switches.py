@@ -1,4 +1,4 @@
-"""What a scenario can switch on beyond the paper's world; each is off unless it is asked for.
+"""Switches of a scenario beyond the paper's world; each is off unless it is asked for.
 
 Equations and sources: docs/simulation.md and docs/readings.md.
 """
@@ -45,7 +45,7 @@ class Propagation(StrEnum):
 
 
 class Migration(Section):
-    """What moving a service costs; values of DRACM (arXiv 2012.08679) and Xen's pre-copy."""
+    """Cost of moving a service; values of DRACM (arXiv 2012.08679) and Xen's pre-copy."""
 
     kind: Migrating = Migrating.FREE
     """How a service moves."""
@@ -138,7 +138,7 @@ class Failures(Section):
 
 
 class Energy(Section):
-    """What a task takes from its user's battery: reckoned, not decided by."""
+    """Energy of a task from its user's battery: counted, not decided by."""
 
     enabled: bool = False
     """Whether it is reckoned."""

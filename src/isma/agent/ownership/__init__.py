@@ -1,1 +1,1 @@
-"""Who serves a context: states and rules without any input or output, and the fence at the service."""
+"""Ownership of contexts: states and rules without any input or output, and the fence at the service."""

@@ -25,7 +25,7 @@ class Ledger:
         self._held = sum(map(holds, self.contexts.values()))
 
     def step(self, context: str, event: Event) -> Step:
-        """What follows from an event, without doing it."""
+        """Consequences of an event, without carrying them out."""
         return step(self.contexts.get(context), event, self.room(context))
 
     def apply(self, context: str, state: State) -> None:
@@ -36,7 +36,7 @@ class Ledger:
         self.contexts[context] = state
 
     def room(self, context: str) -> Room:
-        """What is left for a context: the shares of others are taken."""
+        """Room left for a context: the shares of others are taken."""
         own = self.contexts.get(context)
         others = self._held - holds(own)
         return Room(WHOLE_PPM - self._taken_ppm + share_ppm(own), others < self.most_contexts)

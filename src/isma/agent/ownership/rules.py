@@ -71,7 +71,7 @@ Rule = Callable[[Any, Any, str, Room], Step]
 
 
 def step(state: State | None, event: Event, room: Room) -> Step:
-    """What follows from an event: the table's rule, or nothing."""
+    """Consequences of an event: the table's rule, or nothing."""
     told, sender = event, ""
     if type(event) is Received:
         told, sender = event.message, event.sender

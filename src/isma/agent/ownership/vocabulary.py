@@ -330,7 +330,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Room(msgspec.Struct, frozen=True):
-    """What an agent has left for one context."""
+    """Room that an agent has left for one context."""
 
     free_ppm: int
     """Share of this server that no other context has or is kept."""

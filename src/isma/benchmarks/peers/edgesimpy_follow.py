@@ -18,22 +18,22 @@ from edge_sim_py import (
     User,
 )
 
-from isma.benchmarks.peers.walk import Counts, Ready, Walk
+from isma.benchmarks.peers.walk import Counts, PeerReady, Walk
 
 _DIGEST = "image"
 
 
-def ready(walk: Walk) -> Ready:
+def ready(walk: Walk) -> PeerReady:
     """A simulation that keeps its log, and writes nothing to disk."""
     simulator, services, patterns = _world(walk)
-    return Ready(simulator.run_model, lambda: _counts(simulator, services, patterns))
+    return PeerReady(simulator.run_model, lambda: _counts(simulator, services, patterns))
 
 
-def ready_without_log(walk: Walk) -> Ready:
+def ready_without_log(walk: Walk) -> PeerReady:
     """Simulation with no component collected: a step costs what it simulates."""
     simulator, services, patterns = _world(walk)
     simulator.monitor = lambda: None
-    return Ready(simulator.run_model, lambda: _counts(simulator, services, patterns))
+    return PeerReady(simulator.run_model, lambda: _counts(simulator, services, patterns))
 
 
 def _world(walk: Walk) -> tuple[Simulator, list, list]:

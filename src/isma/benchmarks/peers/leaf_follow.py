@@ -8,7 +8,7 @@ from leaf.mobility import Location
 from leaf.orchestrator import Orchestrator
 from leaf.power import PowerMeter, PowerModelLink, PowerModelNode
 
-from isma.benchmarks.peers.walk import Counts, Ready, Walk
+from isma.benchmarks.peers.walk import Counts, PeerReady, Walk
 
 _BITS_PER_S = 1e6
 _ENOUGH = 1e12
@@ -87,7 +87,7 @@ def _application(user: Node) -> Application:
     return application
 
 
-def ready(walk: Walk) -> Ready:
+def ready(walk: Walk) -> PeerReady:
     """A world in which users walk, services follow, and meters read what each draws in each step."""
     world = _World(walk)
-    return Ready(lambda: world.env.run(until=walk.steps + 1), world.counts)
+    return PeerReady(lambda: world.env.run(until=walk.steps + 1), world.counts)

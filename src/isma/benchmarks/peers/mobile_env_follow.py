@@ -6,7 +6,7 @@ from mobile_env.core.base import MComCore
 from mobile_env.core.entities import BaseStation, UserEquipment
 from mobile_env.core.movement import Movement
 
-from isma.benchmarks.peers.walk import Counts, Ready, Walk
+from isma.benchmarks.peers.walk import Counts, PeerReady, Walk
 
 
 class _Recorded(Movement):
@@ -68,7 +68,7 @@ def _follow(attached: np.ndarray, station: np.ndarray) -> np.ndarray:
     return np.where(there, let_go, station + 1)
 
 
-def ready(walk: Walk) -> Ready:
+def ready(walk: Walk) -> PeerReady:
     """An environment with our stations and users, driven by its own observations."""
     world = _World(walk)
-    return Ready(world.go, world.counts)
+    return PeerReady(world.go, world.counts)

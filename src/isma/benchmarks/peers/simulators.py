@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module, util
 from importlib.metadata import PackageNotFoundError, version
 
-from isma.benchmarks.peers.walk import Ready, Walk
+from isma.benchmarks.peers.walk import PeerReady, Walk
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Simulator:
 
     known: KnownPeer
     version: str
-    ready: Callable[[Walk], Ready]
+    ready: Callable[[Walk], PeerReady]
 
 
 @dataclass(frozen=True)

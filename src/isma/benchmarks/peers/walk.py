@@ -55,7 +55,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Ready:
+class PeerReady:
     """A simulator set up for one run: only `go` is timed."""
 
     go: Callable[[], None]

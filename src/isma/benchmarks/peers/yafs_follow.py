@@ -15,7 +15,7 @@ from yafs.placement import Placement
 from yafs.selection import Selection
 from yafs.topology import Topology
 
-from isma.benchmarks.peers.walk import Counts, Ready, Walk
+from isma.benchmarks.peers.walk import Counts, PeerReady, Walk
 
 _MODULE = "Service"
 _LINK = {"BW": 1000, "PR": 0.001}
@@ -86,7 +86,7 @@ def _application(name: str) -> tuple[Application, Message]:
     return application, message
 
 
-def ready(walk: Walk) -> Ready:
+def ready(walk: Walk) -> PeerReady:
     """A simulation with its log, as it comes, in a folder of its own."""
     folder = tempfile.TemporaryDirectory()
     log = Path(folder.name) / "log"
@@ -112,4 +112,4 @@ def ready(walk: Walk) -> Ready:
             last[user] = station
         return Counts(len(served), moves)
 
-    return Ready(go, count)
+    return PeerReady(go, count)

@@ -1,4 +1,4 @@
-"""What the contract says of a single answer: its shapes, its ranges, the rows of its memory."""
+"""Form of a single answer by the contract: its shapes, its ranges, the rows of its memory."""
 
 import equinox as eqx
 import jax
@@ -39,7 +39,7 @@ def check_shapes(policy: Policy, moment: ProbeMoment) -> None:
 
 
 def check_ranges(moment: ProbeMoment, answer: Answer) -> None:
-    """What is decided for the users that decide can be carried out. Raises BrokenRuleError."""
+    """Check that decisions of users that decide can be carried out. Raises BrokenRuleError."""
     observation, action = moment.observation, answer.action
     takes = np.asarray(observation.decides & observation.visible)
     servers = observation.acting.shape[0]

@@ -1,4 +1,4 @@
-"""What an import is asked for, and whether that can be had together."""
+"""Request to an import, and whether its parts can be had together."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ _Member = TypeVar("_Member", bound=StrEnum)
 
 
 class ImportKind(StrEnum):
-    """What a scenario can be made from."""
+    """Sources that a scenario can be made from."""
 
     CABSPOTTING = "cabspotting"
     """San Francisco's cabs: a folder or tar archive of new_<cab>.txt."""
@@ -28,7 +28,7 @@ class ImportKind(StrEnum):
 
 
 class ImportedWorld(StrEnum):
-    """What a scenario gets that is not in the data."""
+    """Parts of a scenario that are not in the data."""
 
     PAPER = "paper"
     """The fields of the preset `paper`."""

@@ -1,4 +1,4 @@
-"""What real traces need before they can move anybody: order, and no row that cannot be true."""
+"""Cleaning of real traces before they move anybody: order, and no row that cannot be true."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -75,7 +75,7 @@ EARTH = Box(-90.0, 90.0, -180.0, 180.0)
 
 @dataclass(frozen=True)
 class CleaningReport:
-    """What cleaning kept and dropped: every fix that was read is in exactly one count."""
+    """Counts of what cleaning kept and dropped: every fix that was read is in exactly one."""
 
     read_fixes: int
     """Fixes before."""

@@ -40,7 +40,7 @@ _MAX_GAP_S: float = scenario.Trace.model_fields["max_gap_s"].default
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What an import made."""
+    """Result of an import."""
 
     lines: tuple[str, ...]
     """What was read, dropped and chosen, as lines of text."""
@@ -167,7 +167,7 @@ def _from_topology(asked: Request) -> _Draft:
 
 
 def _fields(asked: Request, name: str, duration_s: float | None) -> dict[str, Any]:
-    """What is not in the data: what the preset `paper` says, and what is asked for beside it."""
+    """Fields that are not in the data: those of the preset `paper`, and what is asked for beside it."""
     tree = files.load("paper").model_dump(mode="json", exclude_unset=True)
     if asked.world is ImportedWorld.FULL:
         text = (resources.files("isma.world.importers") / "full.toml").read_text()

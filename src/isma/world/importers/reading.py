@@ -1,4 +1,4 @@
-"""What a trace's file was taken for: its fixes, and in words how they were understood."""
+"""Reading of a trace's file: its fixes, and in words how they were understood."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What an import understood of a trace, in words: how it moves, what is odd, who takes part."""
+"""Summary of a trace in words: how it moves, what is odd, who takes part."""
 
 import numpy as np
 import pandas as pd

@@ -68,7 +68,7 @@ def sites_of(graph: nx.Graph, path: Path) -> PlacedNodes:
 
 
 def describe(nodes: PlacedNodes) -> list[str]:
-    """What was made of the nodes, as lines of text."""
+    """Lines of text on what was made of the nodes."""
     lines = [f"{len(nodes.table.ids):,} sites from the topology's nodes"]
     if nodes.moved:
         lines.append(
