@@ -11,6 +11,7 @@ from isma.agent.decisions import Decision, TaskRequest, nearest
 from isma.agent.journal import Journal, JournalFullError
 from isma.agent.meters import Meters
 from isma.agent.migrator import SnapshotMigrator
+from isma.agent.news import News
 from isma.agent.ownership.ledger import granted_ppm, share_ppm
 from isma.agent.ownership.vocabulary import (
     WHOLE_PPM,
@@ -49,9 +50,12 @@ class Agent:
         )
         self._peers = Peers(config)
         self.runtime = Runtime(config, journal, self.migrator, self._peers, self._told)
+        self.price_s = 0.0
+        """What is broadcast as the price, as the last decision left it."""
         self._about: dict[str, About] = {}
         self._decided: dict[str, Decision] = {}
-        self._heard: set[str] = set()
+        broadcast = config.broadcast
+        self.news = News(frozenset(config.peers), 0.0 if broadcast is None else broadcast.stale_s)
 
     def start(self) -> None:
         """Go on from the journal."""
@@ -171,8 +175,16 @@ class Agent:
     # What operators ask.
 
     def missing(self) -> list[str]:
-        """Missing parts without which this agent is not ready."""
-        return []
+        """Peers of whom nothing fresh has been heard, where broadcasts are switched on."""
+        if self.config.broadcast is None:
+            return []
+        return self.news.stale(time.monotonic())
+
+    def bulletin(self) -> tuple[float, float, float]:
+        """CPU clock, what is left of it, and the price: what the others are told."""
+        granted = granted_ppm(self.runtime.ledger.contexts.values()) / WHOLE_PPM
+        server_hz = self.config.server.cpu_hz
+        return server_hz, (1 - granted) * server_hz, self.price_s
 
     def status(self) -> dict[str, object]:
         """Contexts with their states, as they are now."""

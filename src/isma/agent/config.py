@@ -48,6 +48,18 @@ class Server(_Table, frozen=True):
     """Decision period D."""
 
 
+class Broadcast(_Table, frozen=True):
+    """What is left of the CPU, told to the others over QUIC with mutual TLS."""
+
+    listen: str
+    """HOST:PORT, UDP."""
+    peers: dict[Name, str] = {}
+    """Where the other agents listen, by their names: HOST:PORT."""
+    period_s: Positive = 0.5
+    stale_s: Positive = 2.0
+    """Age from which news counts as stale; decisions that use it say so."""
+
+
 class Limits(_Table, frozen=True):
     """The most of everything, so that nobody can use up the process."""
 
@@ -73,6 +85,8 @@ class Config(_Table, frozen=True):
     server: Server
     peers: dict[Name, str] = {}
     """Other agents' addresses by their names: https://HOST:PORT."""
+    broadcast: Broadcast | None = None
+    """None: nothing is broadcast and nothing heard."""
     limits: Limits = Limits()
     lease_s: Positive = 2.0
     """Time for which a share is kept for a service that is on its way."""
@@ -99,6 +113,7 @@ def read(path: Path) -> Config:
     for name, address in found.peers.items():
         if not address.startswith("https://"):
             raise RunError(f"{path}: peers.{name} must begin with https://, got {short(address)!r}")
+    _check_broadcast(path, found)
     base = path.resolve().parent
     tls = Tls(*(str(base / part) for part in msgspec.structs.astuple(found.tls)))
     return msgspec.structs.replace(
@@ -107,3 +122,19 @@ def read(path: Path) -> Config:
         tls=tls,
         service=Service(str(base / found.service.socket)),
     )
+
+
+def _check_broadcast(path: Path, config: Config) -> None:
+    if config.broadcast is None:
+        return
+    places = {"listen": config.broadcast.listen, **config.broadcast.peers}
+    for name, place in places.items():
+        host, _, port = place.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+            raise RunError(f"{path}: broadcast.{name} must be HOST:PORT, got {short(place)!r}")
+    if set(config.broadcast.peers) != set(config.peers):
+        raise RunError(
+            f"{path}: broadcast.peers must name the same agents as peers "
+            f"({', '.join(sorted(config.peers)) or 'none'}), got "
+            f"{', '.join(sorted(config.broadcast.peers)) or 'none'}"
+        )

@@ -35,6 +35,13 @@ cpu_hz = 2.0e10                  # CPU clock of the edge server
 
 [peers]                          # the other agents
 {peers}
+[broadcast]                      # what is left of the CPU, told to the others: QUIC, UDP
+listen = "127.0.0.1:{port}"
+# period_s = 0.5
+# stale_s = 2.0                  # decisions that use older news say so
+
+[broadcast.peers]
+{radios}
 # [limits]
 # contexts = 1000                # services that are here or may come
 # body_bytes = 65536
@@ -58,7 +65,10 @@ def write(
                 for other, port in ports.items()
                 if other != name
             )
-            text = _TEMPLATE.format(name=name, port=ports[name], peers=peers)
+            radios = "".join(
+                f'{other} = "127.0.0.1:{port}"\n' for other, port in ports.items() if other != name
+            )
+            text = _TEMPLATE.format(name=name, port=ports[name], peers=peers, radios=radios)
             (folder / f"{name}.toml").write_text(text)
         told = [f"{folder / name}.toml" for name in agents]
         return told + (_certificates(folder, agents, users) if authority else [])

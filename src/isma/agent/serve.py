@@ -4,7 +4,6 @@ import asyncio
 import logging
 import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from aiohttp import web
@@ -67,14 +66,35 @@ async def _serve(config: Config, journal: Journal) -> None:
             ) from None
         agent.start()
         note("listening", name=config.name, address=listen.address, port=listen.port)
-        decider = asyncio.create_task(agent.decide_for_ever())
-        await _ended()
-        decider.cancel()
-        with suppress(asyncio.CancelledError):
-            await decider
+        await _work_until_ended(config, agent)
     finally:
         await runner.cleanup()
         await agent.close()
+
+
+async def _work_until_ended(config: Config, agent: Agent) -> None:
+    work = [asyncio.create_task(agent.decide_for_ever())]
+    radio = None
+    if config.broadcast is not None:
+        from isma.agent.broadcast import Radio
+
+        radio = Radio(config, config.broadcast, agent.news)
+        period_s = config.broadcast.period_s
+        work.append(asyncio.create_task(radio.open()))
+        work.append(asyncio.create_task(radio.tell_for_ever(period_s, agent.bulletin)))
+    for task in work:
+        task.add_done_callback(_tell_failure)
+    await _ended()
+    for task in work:
+        task.cancel()
+    await asyncio.gather(*work, return_exceptions=True)
+    if radio is not None:
+        await radio.close()
+
+
+def _tell_failure(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        note("failed", reason=f"{type(error).__name__}: {error}"[:300])
 
 
 async def _ended() -> None:
