@@ -64,7 +64,8 @@ class Local:
             Service(str(self.folder / f"{name}.sock")),
             Server(2e10, decision_period_s=3600),
             {other: self.address(other) for other in NAMES if other != name},
-            self.limits,
+            limits=self.limits,
+            resend_s=0.1,
         )
 
     async def start(self, name: str) -> Agent:

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
+from pathlib import Path
 
 import msgspec
 
 from isma.agent.budget import Budget
 from isma.agent.config import Config
-from isma.agent.decisions import Decision, TaskRequest, nearest
+from isma.agent.decisions import Decision, TaskRequest, nearest, proposed
 from isma.agent.journal import Journal, JournalFullError
 from isma.agent.meters import Meters
 from isma.agent.migrator import SnapshotMigrator
@@ -24,7 +25,9 @@ from isma.agent.ownership.vocabulary import (
     Told,
 )
 from isma.agent.peers import Peers
+from isma.agent.planner import Planner
 from isma.agent.runtime import Runtime, note
+from isma.agent.seeing import situation
 
 
 class NoRoomError(Exception):
@@ -50,6 +53,9 @@ class Agent:
         )
         self._peers = Peers(config)
         self.runtime = Runtime(config, journal, self.migrator, self._peers, self._told)
+        policy = config.policy
+        record = Path(config.folder) / "decisions.jsonl" if policy and policy.record else None
+        self.planner = Planner(policy.names, policy.scenario, record) if policy else None
         self.price_s = 0.0
         """What is broadcast as the price, as the last decision left it."""
         self._about: dict[str, About] = {}
@@ -68,11 +74,12 @@ class Agent:
         await self._peers.close()
 
     async def decide_for_ever(self) -> None:
-        """Decide in every period."""
+        """Decide in every period, by the best policy that answers in time."""
         while True:
             await asyncio.sleep(self.config.server.decision_period_s)
             try:
-                self.decide()
+                if not await self._decide_by_policy():
+                    self.decide()
             except JournalFullError as error:
                 note("journal full", reason=str(error))
 
@@ -119,7 +126,8 @@ class Agent:
             "epoch": epoch,
             "reason": decided.reason if decided else "nothing has been decided yet",
             "validUntil": time.time() + 2 * period_s,
-            "modelDigest": "",
+            "policy": decided.policy if decided else "",
+            "modelDigest": decided.digest if decided else "",
         }
 
     def address(self, name: str) -> str | None:
@@ -132,21 +140,51 @@ class Agent:
     # What it decides.
 
     def decide(self, only: str | None = None) -> None:
-        """Decide for all users here, or for a newcomer alone."""
+        """Decide at once, by the nearest server, for all users here or for a newcomer alone."""
+        states = self.runtime.ledger.contexts
+        kept_ppm = granted_ppm(state for state in states.values() if not isinstance(state, Serving))
+        decided = nearest(
+            self.config.name, self._requests(), self.config.peers, WHOLE_PPM - kept_ppm
+        )
+        self._carry_all_out({name: decided[name] for name in decided if only in (None, name)})
+
+    async def _decide_by_policy(self) -> bool:
+        """Decide as the last policy proposes that answers in time; False if none does."""
+        requests, policy = self._requests(), self.config.policy
+        if self.planner is None or policy is None or not requests:
+            return False
         began_s = time.monotonic()
+        number, own = self.planner.next_number(), self.bulletin()
+        asked = situation(number, self.config, requests, own, self.news, began_s)
+        proposals = await self.planner.ask(asked, policy.deadline_s)
+        self.meters.decisions.observe(time.monotonic() - began_s)
+        if not proposals:
+            self.meters.late.inc()
+            return False
+        stale = [] if self.config.broadcast is None else self.news.stale(began_s)
+        decided = proposed(proposals[-1], asked, stale)
+        self.price_s = proposals[-1].price_s
+        still = self._requests()
+        self._carry_all_out({name: decided[name] for name in decided if name in still})
+        return True
+
+    def _requests(self) -> dict[str, TaskRequest]:
+        """Users served here who can be decided for, with their last task requests."""
         states = self.runtime.ledger.contexts
         served = [name for name, state in states.items() if isinstance(state, Serving)]
-        requests = {
+        return {
             name: about.request for name in served if (about := self._about_of(name)) is not None
         }
-        kept_ppm = granted_ppm(state for state in states.values() if not isinstance(state, Serving))
-        decided = nearest(self.config.name, requests, self.config.peers, WHOLE_PPM - kept_ppm)
-        for name in sorted(
-            decided, key=lambda name: decided[name].share_ppm - share_ppm(states[name])
-        ):
-            if only in (None, name):
-                self._carry_out(name, decided[name])
-        self.meters.decisions.observe(time.monotonic() - began_s)
+
+    def _carry_all_out(self, decided: dict[str, Decision]) -> None:
+        """Carry decisions out, those first that leave more to others."""
+        states = self.runtime.ledger.contexts
+
+        def more_ppm(name: str) -> int:
+            return decided[name].share_ppm - share_ppm(states.get(name))
+
+        for name in sorted(decided, key=more_ppm):
+            self._carry_out(name, decided[name])
         self.meters.contexts.set(
             sum(isinstance(state, Serving | Asking) for state in states.values())
         )
@@ -184,7 +222,7 @@ class Agent:
         """CPU clock, what is left of it, and the price: what the others are told."""
         granted = granted_ppm(self.runtime.ledger.contexts.values()) / WHOLE_PPM
         server_hz = self.config.server.cpu_hz
-        return server_hz, (1 - granted) * server_hz, self.price_s
+        return server_hz, server_hz / (1 + granted), self.price_s  # As docs/readings.md reads F.
 
     def status(self) -> dict[str, object]:
         """Contexts with their states, as they are now."""

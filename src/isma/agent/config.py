@@ -60,6 +60,21 @@ class Broadcast(_Table, frozen=True):
     """Age from which news counts as stale; decisions that use it say so."""
 
 
+class Policies(_Table, frozen=True):
+    """Policies of the simulator beside this server, in a process of their own.
+
+    The last that answers in time decides; without any, users are served at the nearest server.
+    """
+
+    names: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=4)] = ("price",)
+    """The cheapest first: ["price", "isma2"]."""
+    scenario: str = "paper"
+    """A preset or a scenario file: radio, backhaul, what a migration costs."""
+    deadline_s: Positive = 0.5
+    record: bool = False
+    """Write situations and proposals to decisions.jsonl in the folder, to be asked again."""
+
+
 class Limits(_Table, frozen=True):
     """The most of everything, so that nobody can use up the process."""
 
@@ -87,6 +102,8 @@ class Config(_Table, frozen=True):
     """Other agents' addresses by their names: https://HOST:PORT."""
     broadcast: Broadcast | None = None
     """None: nothing is broadcast and nothing heard."""
+    policy: Policies | None = None
+    """None: users are served at the nearest server."""
     limits: Limits = Limits()
     lease_s: Positive = 2.0
     """Time for which a share is kept for a service that is on its way."""

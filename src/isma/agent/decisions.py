@@ -1,9 +1,12 @@
 """Decisions of an agent for its users: where each is served, how much it offloads, its CPU share."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
+
+from isma.agent.ownership.vocabulary import WHOLE_PPM
+from isma.agent.situation import Proposal, Situation
 
 
 class TaskRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -19,6 +22,10 @@ class TaskRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fi
     """The user's own CPU clock f^L."""
     deadline_s: float
     """Longest delay allowed, δmax."""
+    interval_s: float = 1.0
+    """Time between two tasks."""
+    gain: float = 1e-10
+    """Channel gain g to the base station."""
 
 
 class Decision(NamedTuple):
@@ -28,6 +35,9 @@ class Decision(NamedTuple):
     offload_ratio: float
     share_ppm: int
     reason: str
+    policy: str = "nearest"
+    digest: str = ""
+    """Of the policy's code, options and weights; empty for this module's."""
 
 
 def nearest(
@@ -47,4 +57,22 @@ def nearest(
     return {
         name: Decision(server, 1.0, share_ppm, "nearest server to the user's base station")
         for name, server in target.items()
+    }
+
+
+def proposed(proposal: Proposal, situation: Situation, stale: Sequence[str]) -> dict[str, Decision]:
+    """A policy's proposal as decisions; the reason says whose news was stale."""
+    heard = f"; news of {', '.join(stale)} is stale" if stale else ""
+    oldest_s = max(situation.age_s)
+    reason = f"{proposal.policy} with news up to {oldest_s:.2f} s old{heard}"
+    return {
+        choice.context: Decision(
+            situation.servers[choice.server],
+            choice.offload_ratio,
+            int(choice.cpu_share * WHOLE_PPM),
+            reason,
+            proposal.policy,
+            proposal.digest,
+        )
+        for choice in proposal.choices
     }

@@ -42,6 +42,12 @@ listen = "127.0.0.1:{port}"
 
 [broadcast.peers]
 {radios}
+# [policy]                       # without it users are served at the nearest server
+# names = ["price", "isma2"]     # the last that answers in time decides
+# scenario = "paper-migration"   # radio, backhaul, what a migration costs
+# deadline_s = 0.5
+# record = false                 # situations and proposals, to be asked again
+
 # [limits]
 # contexts = 1000                # services that are here or may come
 # body_bytes = 65536

@@ -32,6 +32,11 @@ class Meters:
         self.decisions = Histogram(
             "isma_decision_seconds", "Time of a decision for all users.", registry=self._registry
         )
+        self.late = Counter(
+            "isma_decisions_late",
+            "Decisions for which no policy answered in time.",
+            registry=self._registry,
+        )
 
     def text(self) -> bytes:
         """The exposition."""

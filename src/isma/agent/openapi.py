@@ -99,6 +99,7 @@ def _decision() -> dict[str, Any]:
         "epoch": {"type": "integer"},
         "reason": text,
         "validUntil": number,
+        "policy": text,
         "modelDigest": text,
     }
     return {"type": "object", "properties": fields, "required": list(fields)}

@@ -74,6 +74,8 @@ async def _serve(config: Config, journal: Journal) -> None:
 
 async def _work_until_ended(config: Config, agent: Agent) -> None:
     work = [asyncio.create_task(agent.decide_for_ever())]
+    if agent.planner is not None:
+        work.append(asyncio.create_task(agent.planner.run_for_ever()))
     radio = None
     if config.broadcast is not None:
         from isma.agent.broadcast import Radio

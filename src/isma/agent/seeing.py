@@ -1,0 +1,67 @@
+"""From what an agent has to what a policy is asked."""
+
+from collections.abc import Mapping
+
+from isma.agent.config import Config
+from isma.agent.decisions import TaskRequest
+from isma.agent.news import News
+from isma.agent.situation import Row, Situation
+
+_SLOT_S = 0.1
+_NEVER_S = 1e6
+_FULL = 1e-6
+
+
+def situation(
+    number: int,
+    config: Config,
+    users: Mapping[str, TaskRequest],
+    own: tuple[float, float, float],
+    news: News,
+    now_s: float,
+) -> Situation:
+    """What this server sees now; one that has never been heard of counts as full.
+
+    `own` is this server's clock, what is left of it, and its price; `now_s` is monotonic.
+    """
+    names = tuple(sorted({config.name, *config.peers}))
+    index = {name: place for place, name in enumerate(names)}
+    columns: list[tuple[float, float, float, float]] = []
+    for name in names:
+        heard = news.of(name)
+        if name == config.name:
+            columns.append((*own, 0.0))
+        elif heard is None:
+            columns.append((own[0], _FULL * own[0], 0.0, _NEVER_S))
+        else:
+            told = heard.bulletin
+            columns.append((told.server_hz, told.remaining_hz, told.price_s, now_s - heard.at_s))
+    server_hz, remaining_hz, price_s, age_s = zip(*columns, strict=True)
+    me = index[config.name]
+    period_s = config.server.decision_period_s
+    rows = tuple(
+        Row(
+            context,
+            index.get(request.station, me),
+            request.data_bits,
+            request.cycles,
+            request.local_hz,
+            request.deadline_s,
+            request.interval_s,
+            request.gain,
+        )
+        for context, request in sorted(users.items())
+    )
+    return Situation(
+        number,
+        names,
+        me,
+        server_hz,
+        remaining_hz,
+        price_s,
+        age_s,
+        period_s,
+        period_s if config.broadcast is None else config.broadcast.period_s,
+        number * max(round(period_s / _SLOT_S), 1),
+        rows,
+    )

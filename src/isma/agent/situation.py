@@ -1,0 +1,64 @@
+"""What an agent knows when it decides, as plain numbers: what is sent to the planner, and recorded."""
+
+import msgspec
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One user that this agent serves; its task request T and where it is attached."""
+
+    context: str
+    station: int
+    """Index of the server beside its base station."""
+    data_bits: float
+    cycles: float
+    local_hz: float
+    deadline_s: float
+    interval_s: float
+    gain: float
+
+
+class Situation(msgspec.Struct, frozen=True):
+    """This server's users, and the last news of all servers."""
+
+    number: int
+    servers: tuple[str, ...]
+    """All agents, by name; indices below are places in it."""
+    me: int
+    server_hz: tuple[float, ...]
+    remaining_hz: tuple[float, ...]
+    """F of each, as last heard; of this one as it is."""
+    price_s: tuple[float, ...]
+    age_s: tuple[float, ...]
+    decision_period_s: float
+    broadcast_period_s: float
+    slot: int
+    """Decision periods since this process has started, in time slots."""
+    users: tuple[Row, ...]
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """The action a for one user."""
+
+    context: str
+    server: int
+    offload_ratio: float
+    cpu_share: float
+
+
+class Proposal(msgspec.Struct, frozen=True):
+    """What a policy proposes for a situation."""
+
+    number: int
+    policy: str
+    digest: str
+    """Of all that decides what the policy does: code, options, trained weights."""
+    choices: tuple[Choice, ...] = ()
+    price_s: float = 0.0
+    error: str = ""
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """A line of `decisions.jsonl`: a situation, and all that was proposed for it."""
+
+    situation: Situation
+    proposals: tuple[Proposal, ...]

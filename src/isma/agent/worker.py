@@ -1,0 +1,58 @@
+"""The planner's process: reads situations from stdin, writes proposals to stdout, a line of JSON each.
+
+    python -m isma.agent.worker --scenario paper price isma2
+
+The policies are asked in order, the cheapest first; what one cannot do is told and does not stop the others.
+"""
+
+import argparse
+import os
+import sys
+
+import msgspec
+
+from isma.agent.brain import Brain
+from isma.agent.situation import Proposal, Situation
+from isma.errors import IsmaError
+from isma.policies import registry
+from isma.world import files
+
+
+def main() -> int:
+    """Propose until stdin ends."""
+    parser = argparse.ArgumentParser(prog="python -m isma.agent.worker", description=__doc__)
+    parser.add_argument("--scenario", default="paper")
+    parser.add_argument("policies", nargs="+")
+    asked = parser.parse_args()
+    out = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # What a policy prints is no proposal.
+    try:
+        brains = brains_of(asked.policies, asked.scenario)
+    except IsmaError as error:
+        print(f"isma: {error}", file=sys.stderr)
+        return 1
+    for line in sys.stdin.buffer:
+        situation = msgspec.json.decode(line, type=Situation)
+        for brain in brains:
+            out.write(msgspec.json.encode(proposed(brain, situation)) + b"\n")
+    return 0
+
+
+def brains_of(policies: list[str], scenario: str) -> list[Brain]:
+    """A brain for each policy. Raises IsmaError."""
+    registry.refuse_outside(policies, "the agent's config", "install it as a policy of isma")
+    loaded = files.load(scenario)
+    return [Brain(name, loaded) for name in policies]
+
+
+def proposed(brain: Brain, situation: Situation) -> Proposal:
+    """What a policy proposes, or what went wrong."""
+    try:
+        return brain.propose(situation)
+    except Exception as error:  # Whatever a policy does: the next rung answers.
+        told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        return Proposal(situation.number, brain.name, brain.digest, error=told)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
