@@ -15,8 +15,16 @@ from worlds import tiny
 
 import isma as isma_package
 from isma import cli
+from isma.cli import terminal
 from isma.cli.main import INTERRUPTED
 from isma.world import files
+
+
+@pytest.fixture(autouse=True)
+def no_lines_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log hears of slow work every ten seconds, which a machine with much to do takes for anything."""
+    monkeypatch.setattr(terminal, "LINE_EVERY_S", 1e6)
+
 
 SMALL = ["--set", "users.count=7", "--set", "sites.count=3", "--set", "warmup_s=5"]
 SHORT = [*SMALL, "--set", "duration_s=20"]

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from isma.cli import terminal
+from isma.errors import ScenarioError
 
 
 def worked(console: Console, until: str) -> str:
@@ -37,3 +38,11 @@ def test_short_work_leaves_nothing_in_a_log() -> None:
 def test_a_terminal_has_a_bar() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=80)
     assert "━" in worked(console, until="25 %")
+
+
+@pytest.mark.parametrize("second", ["users=6", "users.count=6"])
+def test_a_field_is_set_once(second: str) -> None:
+    with pytest.raises(ScenarioError, match=r"--set names users.count twice: keep one of the two"):
+        terminal.overrides_of(["users=5", second])
+    with pytest.raises(ScenarioError, match="--option names batch twice"):
+        terminal.options_of(["batch=5", "batch=6"])

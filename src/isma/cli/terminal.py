@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from typing import Annotated, Any
@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from isma import units
-from isma.errors import RunError, ScenarioError
+from isma.errors import RunError, ScenarioError, short
+from isma.world import files
 from isma.world.vary import scalar
 
 ScenarioArgument = Annotated[str, typer.Argument(help="a preset's name or a TOML file")]
@@ -69,16 +70,29 @@ def _lines(shown: Progress, console: Console) -> Iterator[None]:
         thread.join()
 
 
-def overrides_of(texts: list[str] | None, option: str = "--set FIELD=VALUE") -> dict:
-    """Fields and values of `--set` and its like. Raises ScenarioError."""
-    name, _, form = option.partition(" ")
-    overrides = {}
+def overrides_of(texts: list[str] | None) -> dict[str, Any]:
+    """Fields by dotted name and values of `--set`, each field once. Raises ScenarioError."""
+    return _pairs(texts, "--set FIELD=VALUE", files.full_name)
+
+
+def options_of(texts: list[str] | None) -> dict[str, Any]:
+    """Names and values of `--option`, each name once. Raises ScenarioError."""
+    return _pairs(texts, "--option NAME=VALUE", str)
+
+
+def _pairs(texts: list[str] | None, written: str, known: Callable[[str], str]) -> dict[str, Any]:
+    found = {}
     for text in texts or []:
         field, equals, value = text.partition("=")
+        name, option = known(field.strip()), written.partition(" ")[0]
         if not equals:
-            raise ScenarioError(f"{name} is written {form}, got {text!r}")
-        overrides[field.strip()] = scalar(value)
-    return overrides
+            raise ScenarioError(
+                f"{option} is written {written.partition(' ')[2]}, got {short(text)!r}"
+            )
+        if name in found:
+            raise ScenarioError(f"{option} names {short(name)} twice: keep one of the two")
+        found[name] = scalar(value)
+    return found
 
 
 def policy_names(text: str) -> list[str]:

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from isma import api
-from isma.cli.terminal import SetOption, bar, overrides_of
+from isma.cli.terminal import SetOption, bar, options_of, overrides_of
 from isma.training import models
 from isma.training.session import Progress
 from isma.world import files
@@ -45,7 +45,7 @@ def train(
     changed = overrides_of(set_)
     varied = vary_from(vary or [])
     loaded = [files.load(name.strip(), changed, varied) for name in scenario.split(",")]
-    options = overrides_of(option, "--option NAME=VALUE")
+    options = options_of(option)
     if describe:
         typer.echo(models.description(model, loaded[0], options))
         return
