@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from isma.agent.brain import Brain, observation
-from isma.agent.config import Broadcast, Config, Listen, Server, Service, Tls
+from isma.agent.config import BroadcastTable, Config, Listen, Server, Service, Tls
 from isma.agent.decisions import TaskRequest, nearest, proposed
-from isma.agent.news import News
-from isma.agent.planner import Planner, _is_sound
+from isma.agent.news import Bulletins
+from isma.agent.planner import PlannerProcess, _is_sound
 from isma.agent.replay import replay
 from isma.agent.seeing import situation
-from isma.agent.situation import Choice, Proposal, Recorded, Row, Situation
+from isma.agent.situation import AgentView, Proposal, ProposedAction, Recorded, UserView
 from isma.agent.worker import proposed as proposed_by
 from isma.errors import PolicyError
 from isma.world import files
@@ -24,16 +24,16 @@ from isma.world import files
 SCENARIO = files.load("paper")
 
 
-def seen(number: int, *users: Row) -> Situation:
-    return Situation(
+def seen(number: int, *users: UserView) -> AgentView:
+    return AgentView(
         *(number, ("a", "b", "c"), 1),
         *((1e10, 2e10, 3e10), (5e9, 1e10, 3e10), (0.1, 0.2, 0.3), (0.5, 0.0, 2.5)),
         *(1.0, 0.5, 10 * number, users),
     )
 
 
-def row(name: str, station: int, **changed: float) -> Row:
-    told = Row(name, station, 4e6, 1e9, 1e9, 1.0, 1.0, 1e-10)
+def row(name: str, station: int, **changed: float) -> UserView:
+    told = UserView(name, station, 4e6, 1e9, 1e9, 1.0, 1.0, 1e-10)
     return msgspec.structs.replace(told, **changed)
 
 
@@ -84,7 +84,7 @@ def test_what_a_policy_cannot_do_is_told() -> None:
     class Broken:
         name, digest = "broken", "0"
 
-        def propose(self, moment: Situation) -> Proposal:
+        def propose(self, moment: AgentView) -> Proposal:
             raise ZeroDivisionError("no\nway")
 
     found = proposed_by(Broken(), seen(1))  # pyright: ignore[reportArgumentType]
@@ -109,7 +109,7 @@ def test_a_policy_that_must_see_everything_is_refused() -> None:
     ],
 )
 def test_an_unsound_proposal_is_not_carried_out(wrong: dict[str, Any]) -> None:
-    moment, choice = seen(1, row("x", 0)), Choice("x", 2, 0.5, 0.5)
+    moment, choice = seen(1, row("x", 0)), ProposedAction("x", 2, 0.5, 0.5)
     assert _is_sound(Proposal(1, "p", "d", (choice,)), moment)
     spoilt = msgspec.structs.replace(choice, **wrong)
     assert not _is_sound(Proposal(1, "p", "d", (spoilt,)), moment)
@@ -118,14 +118,14 @@ def test_an_unsound_proposal_is_not_carried_out(wrong: dict[str, Any]) -> None:
 
 
 def config(*peers: str) -> Config:
-    told = Broadcast("h:1", dict.fromkeys(peers, "h:2"), stale_s=2.0)
+    told = BroadcastTable("h:1", dict.fromkeys(peers, "h:2"), stale_s=2.0)
     tls, service = Tls("", "", ""), Service("")
     addresses = dict.fromkeys(peers, "https://h")
     return Config("b", "", Listen(1), tls, service, Server(2e10), addresses, told)
 
 
 def test_a_decision_says_how_old_its_news_is() -> None:
-    heard = News(frozenset({"a", "c"}), 2.0)
+    heard = Bulletins(frozenset({"a", "c"}), 2.0)
     bulletin = b'{"boot": 1, "number": 1, "server_hz": 1e10, "remaining_hz": 4e9, "price_s": 0.5}'
     heard.take("a", bulletin, 10.0)
     request = TaskRequest("a", 4e6, 1e9, 1e9, 1.0)
@@ -134,7 +134,7 @@ def test_a_decision_says_how_old_its_news_is() -> None:
     assert (moment.me, moment.users[0].station) == (1, 0)
     assert moment.remaining_hz == (4e9, 1e10, 2e4)
     assert moment.age_s == (3.5, 0.0, 1e6)
-    proposal = Proposal(7, "price", "d" * 64, (Choice("x", 0, 0.5, 0.25),))
+    proposal = Proposal(7, "price", "d" * 64, (ProposedAction("x", 0, 0.5, 0.25),))
     decision = proposed(proposal, moment, heard.stale(13.5))["x"]
     assert (decision.server, decision.share_ppm) == ("a", 250_000)
     assert "news of a, c is stale" in decision.reason
@@ -153,7 +153,7 @@ def test_the_planner_answers_by_its_deadline_or_not_at_all(tmp_path: Path) -> No
     record = tmp_path / "decisions.jsonl"
 
     async def play() -> None:
-        planner = Planner(["local", "nearest"], "paper", record)
+        planner = PlannerProcess(["local", "nearest"], "paper", record)
         running = asyncio.create_task(planner.run_for_ever())
         found: list[Proposal] = []
         for _ in range(600):

@@ -13,9 +13,9 @@ from hypothesis import given
 
 from isma.agent import broadcast
 from isma.agent.authority import TestAuthority
-from isma.agent.config import Broadcast, Config, Listen, Server, Service
+from isma.agent.config import BroadcastTable, Config, Listen, Server, Service
 from isma.agent.identity import Identity, Kind
-from isma.agent.news import News
+from isma.agent.news import Bulletins
 from isma.demo.hosts import free_ports
 
 
@@ -24,8 +24,8 @@ def bulletin(**changed: float) -> bytes:
     return json.dumps({**told, **changed}).encode()
 
 
-def news() -> News:
-    return News(frozenset({"b", "c"}), stale_s=2.0)
+def news() -> Bulletins:
+    return Bulletins(frozenset({"b", "c"}), stale_s=2.0)
 
 
 def test_the_newest_wins_and_nothing_comes_twice() -> None:
@@ -83,17 +83,17 @@ def test_nobody_speaks_for_another(tmp_path: Path) -> None:
     authority, first = TestAuthority(tmp_path), free_ports()
     ports = {name: first + number for number, name in enumerate("abc")}
 
-    def config(name: str, kind: Kind = Kind.AGENT) -> tuple[Config, Broadcast]:
+    def config(name: str, kind: Kind = Kind.AGENT) -> tuple[Config, BroadcastTable]:
         peers = {other: f"127.0.0.1:{port}" for other, port in ports.items() if other != name}
-        told = Broadcast(f"127.0.0.1:{ports[name]}", peers, 0.1)
+        told = BroadcastTable(f"127.0.0.1:{ports[name]}", peers, 0.1)
         tls = authority.issue(Identity(kind, name))
         listen, service = Listen(1), Service("s")
         return Config(name, "f", listen, tls, service, Server(1e9), {}, told), told
 
     async def play() -> None:
-        heard = News(frozenset({"b", "c"}), 1.0)
-        ours = broadcast.Radio(*config("a"), heard)
-        theirs = broadcast.Radio(*config("b"), news())
+        heard = Bulletins(frozenset({"b", "c"}), 1.0)
+        ours = broadcast.Broadcaster(*config("a"), heard)
+        theirs = broadcast.Broadcaster(*config("b"), news())
         await asyncio.gather(ours.open(), theirs.open())
         telling = asyncio.create_task(theirs.tell_for_ever(0.1, lambda: (2e10, 1e10, 0.5)))
         forged = broadcast.settings(*config("c", Kind.USER))

@@ -12,7 +12,7 @@ from isma.agent.decisions import Decision, TaskRequest, nearest, proposed
 from isma.agent.journal import Journal, JournalFullError
 from isma.agent.meters import Meters
 from isma.agent.migrator import SnapshotMigrator
-from isma.agent.news import News
+from isma.agent.news import Bulletins
 from isma.agent.ownership.ledger import granted_ppm, share_ppm
 from isma.agent.ownership.vocabulary import (
     WHOLE_PPM,
@@ -25,7 +25,7 @@ from isma.agent.ownership.vocabulary import (
     Told,
 )
 from isma.agent.peers import Peers
-from isma.agent.planner import Planner
+from isma.agent.planner import PlannerProcess
 from isma.agent.runtime import Runtime, note
 from isma.agent.seeing import situation
 
@@ -55,13 +55,15 @@ class Agent:
         self.runtime = Runtime(config, journal, self.migrator, self._peers, self._told)
         policy = config.policy
         record = Path(config.folder) / "decisions.jsonl" if policy and policy.record else None
-        self.planner = Planner(policy.names, policy.scenario, record) if policy else None
+        self.planner = PlannerProcess(policy.names, policy.scenario, record) if policy else None
         self.price_s = 0.0
         """What is broadcast as the price, as the last decision left it."""
         self._about: dict[str, About] = {}
         self._decided: dict[str, Decision] = {}
         broadcast = config.broadcast
-        self.news = News(frozenset(config.peers), 0.0 if broadcast is None else broadcast.stale_s)
+        self.news = Bulletins(
+            frozenset(config.peers), 0.0 if broadcast is None else broadcast.stale_s
+        )
 
     def start(self) -> None:
         """Go on from the journal."""

@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from isma.agent.situation import Choice, Proposal, Situation
+from isma.agent.situation import AgentView, Proposal, ProposedAction
 from isma.contract import (
     Action,
+    HopLatency,
     Infrastructure,
-    Latency,
     Memory,
     News,
     Observation,
@@ -50,7 +50,7 @@ class Brain:
         self._memory = Memory.none()
         self._fresh = Memory.none()
 
-    def propose(self, situation: Situation) -> Proposal:
+    def propose(self, situation: AgentView) -> Proposal:
         """The policy's actions for this server's users."""
         self._seat([row.context for row in situation.users], len(situation.servers))
         seen = observation(situation, self._scenario, self._rows, self._capacity)
@@ -91,12 +91,12 @@ class Brain:
         self._memory = Memory(old.per_server if held else fresh.per_server, per_user)
         self._fresh, self._capacity = fresh, capacity
 
-    def _told(self, situation: Situation, action: Action) -> Proposal:
+    def _told(self, situation: AgentView, action: Action) -> Proposal:
         server, ratio, share = (
             np.asarray(part) for part in (action.server, action.offload_ratio, action.cpu_share)
         )
         choices = tuple(
-            Choice(row.context, int(server[at]), float(ratio[at]), float(share[at]))
+            ProposedAction(row.context, int(server[at]), float(ratio[at]), float(share[at]))
             for row in situation.users
             for at in (self._rows[row.context],)
         )
@@ -115,9 +115,9 @@ def _over(fresh: np.ndarray, leaf: jax.Array) -> jax.Array:
 
 
 def observation(
-    situation: Situation, scenario: Scenario, rows: dict[str, int], capacity: int
+    situation: AgentView, scenario: Scenario, rows: dict[str, int], capacity: int
 ) -> Observation:
-    """What this server sees now; rows without a user are zero and invisible."""
+    """The contract's view of this server now; rows without a user are zero and invisible."""
     servers, me = len(situation.servers), situation.me
 
     def column(pick: str) -> jax.Array:
@@ -162,13 +162,13 @@ def observation(
 
 
 def _of_me(row: Sequence[float], me: int) -> jax.Array:
-    """What this server has heard; of what others have heard it knows nothing."""
+    """A table with the row that this server has heard; of what others have heard it knows nothing."""
     table = np.zeros((len(row), len(row)))
     table[me] = row
     return jnp.asarray(table)
 
 
-def _infrastructure(situation: Situation, scenario: Scenario) -> Infrastructure:
+def _infrastructure(situation: AgentView, scenario: Scenario) -> Infrastructure:
     servers, radio, latency = len(situation.servers), scenario.radio, scenario.latency
     return Infrastructure(
         server_hz=jnp.asarray(situation.server_hz),
@@ -181,7 +181,7 @@ def _infrastructure(situation: Situation, scenario: Scenario) -> Infrastructure:
         noise_w=jnp.asarray(radio.noise_w),
         slot_s=jnp.asarray(scenario.time.slot_s),
         latency=(
-            Latency(jnp.asarray(latency.task_s), jnp.asarray(latency.per_hop_s))
+            HopLatency(jnp.asarray(latency.task_s), jnp.asarray(latency.per_hop_s))
             if latency.on
             else None
         ),

@@ -14,17 +14,17 @@ from typing import Any
 import msgspec
 import zenoh
 
-from isma.agent.config import Broadcast, Config
+from isma.agent.config import BroadcastTable, Config
 from isma.agent.identity import Identity, Kind
-from isma.agent.news import Bulletin, News
+from isma.agent.news import Bulletin, Bulletins
 
 _KEYS = "isma/v1/news"
 
 
-class Radio:
+class Broadcaster:
     """One agent's session; `open` waits in a thread of its own, for zenoh takes its time."""
 
-    def __init__(self, config: Config, broadcast: Broadcast, news: News) -> None:
+    def __init__(self, config: Config, broadcast: BroadcastTable, news: Bulletins) -> None:
         self._name, self._news = config.name, news
         self._settings = settings(config, broadcast)
         self._boot, self._number = time.time_ns(), 0
@@ -51,7 +51,7 @@ class Radio:
         )
 
     async def tell_for_ever(self, period_s: float, told: Callable[[], tuple[float, ...]]) -> None:
-        """Broadcast (server_hz, remaining_hz, price_s) in every period."""
+        """BroadcastTable (server_hz, remaining_hz, price_s) in every period."""
         while self._publisher is None:
             await asyncio.sleep(0.05)
         while True:
@@ -68,8 +68,8 @@ class Radio:
             await asyncio.to_thread(self._session.close)  # pyright: ignore[reportArgumentType]
 
 
-def settings(config: Config, broadcast: Broadcast) -> dict[str, Any]:
-    """What zenoh is told."""
+def settings(config: Config, broadcast: BroadcastTable) -> dict[str, Any]:
+    """The settings of a zenoh session."""
     peers = sorted(broadcast.peers)
     tls = config.tls
     own = {"id": "own", "flows": ["egress"], "messages": ["put"]}

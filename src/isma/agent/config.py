@@ -48,8 +48,8 @@ class Server(_Table, frozen=True):
     """Decision period D."""
 
 
-class Broadcast(_Table, frozen=True):
-    """What is left of the CPU, told to the others over QUIC with mutual TLS."""
+class BroadcastTable(_Table, frozen=True):
+    """Telling the others what is left of the CPU, over QUIC with mutual TLS."""
 
     listen: str
     """HOST:PORT, UDP."""
@@ -100,7 +100,7 @@ class Config(_Table, frozen=True):
     server: Server
     peers: dict[Name, str] = {}
     """Other agents' addresses by their names: https://HOST:PORT."""
-    broadcast: Broadcast | None = None
+    broadcast: BroadcastTable | None = None
     """None: nothing is broadcast and nothing heard."""
     policy: Policies | None = None
     """None: users are served at the nearest server."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from isma.agent.ownership.vocabulary import WHOLE_PPM
-from isma.agent.situation import Proposal, Situation
+from isma.agent.situation import AgentView, Proposal
 
 
 class TaskRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -60,7 +60,7 @@ def nearest(
     }
 
 
-def proposed(proposal: Proposal, situation: Situation, stale: Sequence[str]) -> dict[str, Decision]:
+def proposed(proposal: Proposal, situation: AgentView, stale: Sequence[str]) -> dict[str, Decision]:
     """A policy's proposal as decisions; the reason says whose news was stale."""
     heard = f"; news of {', '.join(stale)} is stale" if stale else ""
     oldest_s = max(situation.age_s)

@@ -1,4 +1,4 @@
-"""What the other agents have left, as each has broadcast it last, and how old that is."""
+"""The CPU that the other agents have left, as each has broadcast it last, and how old that is."""
 
 import math
 
@@ -22,20 +22,20 @@ class Bulletin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds of delay that one more unit of its CPU share would save."""
 
 
-class Heard(msgspec.Struct, frozen=True):
+class HeardBulletin(msgspec.Struct, frozen=True):
     """A bulletin, and when it came by this process's monotonic clock."""
 
     bulletin: Bulletin
     at_s: float
 
 
-class News:
+class Bulletins:
     """The newest bulletin of each expected agent: nothing older, twice, or absurd is taken."""
 
     def __init__(self, expected: frozenset[str], stale_s: float) -> None:
         self.expected, self.stale_s = expected, stale_s
         self.refused = 0
-        self._heard: dict[str, Heard] = {}
+        self._heard: dict[str, HeardBulletin] = {}
 
     def take(self, name: str, payload: bytes, now_s: float) -> bool:
         """Take a bulletin; False if it says nothing new or nothing possible."""
@@ -52,10 +52,10 @@ class News:
         if name not in self.expected or is_old or not _is_possible(bulletin):
             self.refused += 1
             return False
-        self._heard[name] = Heard(bulletin, now_s)
+        self._heard[name] = HeardBulletin(bulletin, now_s)
         return True
 
-    def of(self, name: str) -> Heard | None:
+    def of(self, name: str) -> HeardBulletin | None:
         """The newest of an agent."""
         return self._heard.get(name)
 

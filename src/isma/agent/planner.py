@@ -14,13 +14,13 @@ from pathlib import Path
 import msgspec
 
 from isma.agent.runtime import note
-from isma.agent.situation import Proposal, Recorded, Situation
+from isma.agent.situation import AgentView, Proposal, Recorded
 
 _MOST_LINE_BYTES = 2**24
 _FIRST_WAIT_S, _MOST_WAIT_S = 1.0, 60.0
 
 
-class Planner:
+class PlannerProcess:
     """Policies, the best last, in one process."""
 
     def __init__(self, policies: Sequence[str], scenario: str, record: Path | None) -> None:
@@ -71,8 +71,8 @@ class Planner:
                 self._waiting[proposal.number].append(proposal)
                 self._came.set()
 
-    async def ask(self, situation: Situation, deadline_s: float) -> list[Proposal]:
-        """What the policies have proposed by the deadline, the best last; nothing if none has.
+    async def ask(self, situation: AgentView, deadline_s: float) -> list[Proposal]:
+        """Proposals of the policies by the deadline, the best last; nothing if none has.
 
         A process that is still busy with an earlier situation is not asked.
         """
@@ -98,7 +98,7 @@ class Planner:
         return [one for one in came if not one.error and _is_sound(one, situation)]
 
     async def _finish(
-        self, situation: Situation, came: list[Proposal], process: asyncio.subprocess.Process
+        self, situation: AgentView, came: list[Proposal], process: asyncio.subprocess.Process
     ) -> None:
         """Let a late answer come to its end before the next question; it is recorded, and not used."""
         while len(came) < len(self._policies) and process.returncode is None:
@@ -117,7 +117,7 @@ class Planner:
                 file.write(msgspec.json.encode(recorded) + b"\n")
 
 
-def _is_sound(proposal: Proposal, situation: Situation) -> bool:
+def _is_sound(proposal: Proposal, situation: AgentView) -> bool:
     """Whether every number of a proposal is one that can be carried out."""
     servers = len(situation.servers)
     numbers = [

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from isma.agent.config import Config
 from isma.agent.decisions import TaskRequest
-from isma.agent.news import News
-from isma.agent.situation import Row, Situation
+from isma.agent.news import Bulletins
+from isma.agent.situation import AgentView, UserView
 
 _SLOT_S = 0.1
 _NEVER_S = 1e6
@@ -17,10 +17,10 @@ def situation(
     config: Config,
     users: Mapping[str, TaskRequest],
     own: tuple[float, float, float],
-    news: News,
+    news: Bulletins,
     now_s: float,
-) -> Situation:
-    """What this server sees now; one that has never been heard of counts as full.
+) -> AgentView:
+    """This server's view now; one that has never been heard of counts as full.
 
     `own` is this server's clock, what is left of it, and its price; `now_s` is monotonic.
     """
@@ -40,7 +40,7 @@ def situation(
     me = index[config.name]
     period_s = config.server.decision_period_s
     rows = tuple(
-        Row(
+        UserView(
             context,
             index.get(request.station, me),
             request.data_bits,
@@ -52,7 +52,7 @@ def situation(
         )
         for context, request in sorted(users.items())
     )
-    return Situation(
+    return AgentView(
         number,
         names,
         me,

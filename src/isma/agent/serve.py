@@ -78,9 +78,9 @@ async def _work_until_ended(config: Config, agent: Agent) -> None:
         work.append(asyncio.create_task(agent.planner.run_for_ever()))
     radio = None
     if config.broadcast is not None:
-        from isma.agent.broadcast import Radio
+        from isma.agent.broadcast import Broadcaster
 
-        radio = Radio(config, config.broadcast, agent.news)
+        radio = Broadcaster(config, config.broadcast, agent.news)
         period_s = config.broadcast.period_s
         work.append(asyncio.create_task(radio.open()))
         work.append(asyncio.create_task(radio.tell_for_ever(period_s, agent.bulletin)))

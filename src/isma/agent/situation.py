@@ -1,9 +1,9 @@
-"""What an agent knows when it decides, as plain numbers: what is sent to the planner, and recorded."""
+"""An agent's knowledge when it decides, as plain numbers: sent to the planner, and recorded."""
 
 import msgspec
 
 
-class Row(msgspec.Struct, frozen=True):
+class UserView(msgspec.Struct, frozen=True):
     """One user that this agent serves; its task request T and where it is attached."""
 
     context: str
@@ -17,7 +17,7 @@ class Row(msgspec.Struct, frozen=True):
     gain: float
 
 
-class Situation(msgspec.Struct, frozen=True):
+class AgentView(msgspec.Struct, frozen=True):
     """This server's users, and the last news of all servers."""
 
     number: int
@@ -33,10 +33,10 @@ class Situation(msgspec.Struct, frozen=True):
     broadcast_period_s: float
     slot: int
     """Decision periods since this process has started, in time slots."""
-    users: tuple[Row, ...]
+    users: tuple[UserView, ...]
 
 
-class Choice(msgspec.Struct, frozen=True):
+class ProposedAction(msgspec.Struct, frozen=True):
     """The action a for one user."""
 
     context: str
@@ -46,13 +46,13 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 class Proposal(msgspec.Struct, frozen=True):
-    """What a policy proposes for a situation."""
+    """A policy's actions for a situation."""
 
     number: int
     policy: str
     digest: str
     """Of all that decides what the policy does: code, options, trained weights."""
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[ProposedAction, ...] = ()
     price_s: float = 0.0
     error: str = ""
 
@@ -60,5 +60,5 @@ class Proposal(msgspec.Struct, frozen=True):
 class Recorded(msgspec.Struct, frozen=True):
     """A line of `decisions.jsonl`: a situation, and all that was proposed for it."""
 
-    situation: Situation
+    situation: AgentView
     proposals: tuple[Proposal, ...]

@@ -12,7 +12,7 @@ import sys
 import msgspec
 
 from isma.agent.brain import Brain
-from isma.agent.situation import Proposal, Situation
+from isma.agent.situation import AgentView, Proposal
 from isma.errors import IsmaError
 from isma.policies import registry
 from isma.world import files
@@ -32,7 +32,7 @@ def main() -> int:
         print(f"isma: {error}", file=sys.stderr)
         return 1
     for line in sys.stdin.buffer:
-        situation = msgspec.json.decode(line, type=Situation)
+        situation = msgspec.json.decode(line, type=AgentView)
         for brain in brains:
             out.write(msgspec.json.encode(proposed(brain, situation)) + b"\n")
     return 0
@@ -45,8 +45,8 @@ def brains_of(policies: list[str], scenario: str) -> list[Brain]:
     return [Brain(name, loaded) for name in policies]
 
 
-def proposed(brain: Brain, situation: Situation) -> Proposal:
-    """What a policy proposes, or what went wrong."""
+def proposed(brain: Brain, situation: AgentView) -> Proposal:
+    """A policy's proposal, or an account of what went wrong."""
     try:
         return brain.propose(situation)
     except Exception as error:  # Whatever a policy does: the next rung answers.
