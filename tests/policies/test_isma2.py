@@ -13,7 +13,12 @@ from isma.errors import PolicyError
 from isma.policies import registry
 from isma.policies.pricing.dwell_time import GainDuration
 from isma.policies.pricing.forecast_plan import Planned
-from isma.policies.pricing.mobility_forecast import MobilityForecast, Persistence, gain_midway
+from isma.policies.pricing.mobility_forecast import (
+    Expected,
+    MobilityForecast,
+    Persistence,
+    gain_midway,
+)
 from isma.policies.pricing.policy import Price
 from isma.policies.pricing.price_history import LongRunPrice
 from isma.policies.pricing.valuation import Forecast
@@ -69,11 +74,9 @@ class Given(MobilityForecast):
     def of_rows(self, row: Array) -> MobilityForecast:
         return self
 
-    def hops(self, observation: Observation, server: Array, segments: int) -> Array:
-        return self.far[:segments][:, server]
-
-    def gain(self, observation: Observation, segments: int) -> Array:
-        return self.times[:segments, None] * observation.gain
+    def expect(self, observation: Observation, server: Array, segments: int) -> Expected:
+        gain = self.times[:segments, None] * observation.gain
+        return Expected(self.far[:segments][:, server], gain)
 
 
 class Expecting(Planned):

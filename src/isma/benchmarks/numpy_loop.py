@@ -192,16 +192,16 @@ def _split(
         fits = np.bincount(world.host, share * weight, servers) <= 1
         low, high = np.where(fits, low, middle), np.where(fits, middle, high)
     share, ratio = _respond(local, transfer, work, high[world.host])
-    pull = np.sqrt(ratio * work) * weight
+    root_work = np.sqrt(ratio * work) * weight
     slack = (1 - ratio) * local - ratio * transfer
     most = np.where(slack > 0, ratio * work / np.maximum(slack, 1e-20), 1.0).clip(1e-6, 1) * weight
-    level = 1 / np.maximum(np.bincount(world.host, pull, servers), 1e-12)
+    level = 1 / np.maximum(np.bincount(world.host, root_work, servers), 1e-12)
     for _ in range(_FILLS):
-        filled = np.minimum(pull * level[world.host], most)
-        slope = np.bincount(world.host, np.where(filled < most, pull, 0), servers)
+        filled = np.minimum(root_work * level[world.host], most)
+        slope = np.bincount(world.host, np.where(filled < most, root_work, 0), servers)
         spare = 1 - np.bincount(world.host, filled, servers)
         level = level + np.where(slope > 0, spare / np.maximum(slope, 1e-12), 0)
-    return np.where(stays, np.minimum(pull * level[world.host], most), share), ratio
+    return np.where(stays, np.minimum(root_work * level[world.host], most), share), ratio
 
 
 def _respond(

@@ -184,14 +184,14 @@ def cheapest(offer: Offer, price_s: Float[Array, "..."]) -> Cheapest:
     none = jnp.zeros(jnp.broadcast_shapes(offer.transfer_s.shape, price_s.shape))
     best = Cheapest(none + offer.local_s, none, none + _STEEPEST)
     for ratio in RATIOS[1:]:
-        lead, pull = lead_s(offer, ratio), jnp.sqrt(ratio * offer.work_s)
+        lead, root_work = lead_s(offer, ratio), jnp.sqrt(ratio * offer.work_s)
         slack = (1 - ratio) * offer.local_s - lead
         enough = ratio * offer.work_s / jnp.maximum(slack, 1e-20)
-        local_decides = (slack > 0) & (enough < 1) & (enough * root < pull)
+        local_decides = (slack > 0) & (enough < 1) & (enough * root < root_work)
         enough = jnp.clip(jnp.where(slack > 0, enough, 1), _LEAST_SHARE, 1)
-        share = jnp.minimum(enough, pull / jnp.maximum(root, 1e-10))
+        share = jnp.minimum(enough, root_work / jnp.maximum(root, 1e-10))
         cost = completion_s(offer, ratio, share) + price_s * share
-        slope = jnp.where(local_decides, jnp.minimum((share * root / pull) ** 2, 1), 1)
+        slope = jnp.where(local_decides, jnp.minimum((share * root / root_work) ** 2, 1), 1)
         gain = offer.local_s - cost
         steepness = jnp.where(gain > 0, slope / jnp.maximum(gain, 1e-9), _STEEPEST)
         better = cost < best.cost_s

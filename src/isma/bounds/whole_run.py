@@ -53,8 +53,8 @@ def first_prices_s(future: Future) -> Float[Array, "blocks servers"]:
     )
     rate = weight / jnp.maximum(block_lengths(future), 1e-12)[:, None]
     work_s = future.cycles[:, None] / future.server_hz
-    pull = jnp.sqrt(rate) @ jnp.sqrt(work_s) / future.server_hz.shape[0]
-    return jnp.maximum(pull**2, 1e-9)
+    root_price = jnp.sqrt(rate) @ jnp.sqrt(work_s) / future.server_hz.shape[0]
+    return jnp.maximum(root_price**2, 1e-9)
 
 
 @eqx.filter_jit

@@ -52,7 +52,7 @@ class Cell:
     unfinished: Int[np.ndarray, ""]
     """Tasks not done by the run's end, or when their user left; counted where tasks queue, else 0."""
     energy_j: Float[np.ndarray, ""]
-    """What all tasks took from their users' batteries; 0 where that is not reckoned."""
+    """What all tasks took from their users' batteries; 0 where that is not counted."""
     mean_users: Float[np.ndarray, ""]
     """Users that are there, on average over time."""
     server_users: Float[np.ndarray, "servers"]

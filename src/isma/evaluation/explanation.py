@@ -128,7 +128,7 @@ class Explanation:
         stood = f" The service stood still for {self.stop_s:.2f} s." if self.stop_s > 0 else ""
         if not self.tasks:
             return f"No task came until the next decision.{stood}"
-        beside = f", where {self.at(self.target).own_s:.4g} s were reckoned" if self.priced else ""
+        beside = f", where {self.at(self.target).own_s:.4g} s were estimated" if self.priced else ""
         return (
             f"Until the next decision {self.tasks} tasks came and took {self.mean_s:.4g} s on "
             f"average{beside}.{stood}"

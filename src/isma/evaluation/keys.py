@@ -2,7 +2,7 @@
 
 What counts: the world of that very point, with the bytes of its data files; the seed; the policy, with
 its options, its code and its files; the modules of isma that it depends on, found in their imports; and
-the versions and precision of what reckons. What does not: the other points, seeds and policies of the
+the versions and precision of what computes. What does not: the other points, seeds and policies of the
 run, a scenario's name, and what draws, tells and prints.
 """
 

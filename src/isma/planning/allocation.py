@@ -26,7 +26,7 @@ _PRICE_SPAN = 1e-2
 _FILL_STEPS = 4
 _SMALLEST_SHARE = 1e-6
 _KEPT_ENTRIES = 200_000
-"""Up to here what does not change in a search is kept; beyond, to reckon it again is quicker than to read."""
+"""Up to here what does not change in a search is kept; beyond, computing it again is quicker than reading."""
 _UNLIMITED = 1e6
 
 
@@ -211,8 +211,8 @@ def joining(offer: Offer, price_s: Float[Array, "..."]) -> Response:
     """
     longer = Offer(offer.local_s, offer.transfer_s + offer.work_s, offer.work_s, offer.fixed_s)
     taken = respond(longer, price_s, _UNLIMITED)
-    pull = jnp.sqrt(taken.offload_ratio * offer.work_s)
-    share = pull / jnp.maximum(jnp.sqrt(price_s) + pull, 1e-12)
+    root_work = jnp.sqrt(taken.offload_ratio * offer.work_s)
+    share = root_work / jnp.maximum(jnp.sqrt(price_s) + root_work, 1e-12)
     return Response(taken.offload_ratio, share, taken.time_s, taken.cost_s)
 
 
@@ -238,7 +238,7 @@ class _Choice(NamedTuple):
 
     lead_s: Float[Array, "..."]
     """Time until the server can begin, L + η τ."""
-    pull: Float[Array, "..."]
+    root_work: Float[Array, "..."]
     """√(η a): the share wanted at price λ is this over √λ, and then takes this times √λ seconds."""
     enough: Float[Array, "..."]
     """Share beyond which the local part decides, or no more is to be had."""
@@ -250,7 +250,7 @@ def _choice(offer: Offer, ratio: float, most: float) -> _Choice:
     enough = _enough(offer, ratio, most)
     return _Choice(
         lead_s=lead_s(offer, ratio),
-        pull=jnp.sqrt(ratio * offer.work_s),
+        root_work=jnp.sqrt(ratio * offer.work_s),
         enough=enough,
         floor_s=completion_s(offer, ratio, enough),
     )
@@ -269,13 +269,15 @@ def _cheapest(
     """The best of the choices, one for each ratio above 0, and of staying local."""
     root = jnp.sqrt(price_s)
     inverse = 1 / jnp.maximum(root, 1e-10)
-    none = jnp.zeros(jnp.broadcast_shapes(local_s.shape, choices[0].pull.shape, price_s.shape))
+    none = jnp.zeros(jnp.broadcast_shapes(local_s.shape, choices[0].root_work.shape, price_s.shape))
     best = Response(none, none, none + local_s, none + local_s)
     # The grid is unrolled so that all of it becomes one elementwise loop over users.
     for ratio, choice in zip(RATIOS[1:], choices, strict=True):
-        wanted = choice.pull * inverse
+        wanted = choice.root_work * inverse
         share = jnp.minimum(wanted, choice.enough)
-        time = jnp.where(wanted < choice.enough, choice.lead_s + choice.pull * root, choice.floor_s)
+        time = jnp.where(
+            wanted < choice.enough, choice.lead_s + choice.root_work * root, choice.floor_s
+        )
         cost = time + price_s * share
         better = cost < best.cost_s
         choose = lambda new, old, better=better: jnp.where(better, new, old)  # noqa: E731
@@ -341,12 +343,12 @@ def _fill(offer: Offer, choice: Response, pools: Pools) -> Float[Array, "users"]
     Σ φ is concave in x, so Newton's steps from below stay below: the sum never exceeds one.
     """
     inside = (choice.offload_ratio > 0) & (pools.pool < pools.num_pools)
-    pull = jnp.where(inside, jnp.sqrt(choice.offload_ratio * offer.work_s), 0)
+    root_work = jnp.where(inside, jnp.sqrt(choice.offload_ratio * offer.work_s), 0)
     most = jnp.where(inside, _enough(offer, choice.offload_ratio, 1.0), 0)
-    level = 1 / jnp.maximum(pools.sum(pull), 1e-12)
+    level = 1 / jnp.maximum(pools.sum(root_work), 1e-12)
     for _ in range(_FILL_STEPS):
-        share = jnp.minimum(pull * pools.spread(level), most)
-        slope = pools.sum(jnp.where(share < most, pull, 0))
+        share = jnp.minimum(root_work * pools.spread(level), most)
+        slope = pools.sum(jnp.where(share < most, root_work, 0))
         level = level + jnp.where(slope > 0, (1 - pools.sum(share)) / jnp.maximum(slope, 1e-12), 0)
-    share = jnp.minimum(pull * pools.spread(level), most)
+    share = jnp.minimum(root_work * pools.spread(level), most)
     return share / jnp.maximum(1, pools.spread(pools.sum(share), 1.0))

@@ -81,11 +81,11 @@ def _neighbours(
     """The assignments that differ by one of the most promising moves or swaps."""
     users, servers = offer.transfer_s.shape
     now = assess(offer, target, counted)
-    pull = jnp.sqrt(now.price_s)
+    root_price = jnp.sqrt(now.price_s)
     theirs = at(offer, target)
-    own = jnp.minimum(jnp.sqrt(now.offload_ratio * theirs.work_s), pull[target])
+    own = jnp.minimum(jnp.sqrt(now.offload_ratio * theirs.work_s), root_price[target])
     here = jnp.arange(servers) == target[:, None]
-    without = jnp.where(here, (pull[target] - own)[:, None], pull)
+    without = jnp.where(here, (root_price[target] - own)[:, None], root_price)
     cost = joining(offer, without**2).cost_s
     leave = jnp.take_along_axis(cost, target[:, None], axis=1)
     gain = jnp.where(counted[:, None] & ~here, leave - cost, -jnp.inf)
@@ -93,7 +93,7 @@ def _neighbours(
     moved = jnp.where(jnp.arange(users) == user[:, None], to[:, None].astype(target.dtype), target)
 
     swap = jnp.where(
-        counted[:, None] & counted, _swap_gain_s(offer, target, now, own, pull), -jnp.inf
+        counted[:, None] & counted, _swap_gain_s(offer, target, now, own, root_price), -jnp.inf
     )
     a, b = _best_of_rows(swap, checks)
     is_a, is_b = jnp.arange(users) == a[:, None], jnp.arange(users) == b[:, None]
@@ -119,14 +119,14 @@ def _swap_gain_s(
     target: Int[Array, "users"],
     now: Split,
     own: Float[Array, "users"],
-    pull: Float[Array, "servers"],
+    root_price: Float[Array, "servers"],
 ) -> Float[Array, "users users"]:
     """Seconds saved by exchanging the servers of two users at their present ratios (upper triangle)."""
     ratio = now.offload_ratio
     theirs = of_servers(offer, jnp.broadcast_to(target, (len(target), len(target))))
     transfer = lead_s(theirs, ratio[:, None])
     other = jnp.sqrt(ratio[:, None] * theirs.work_s)
-    at_home = pull[target]
+    at_home = root_price[target]
     home = jnp.diagonal(transfer)
     # Row user a takes the place of column user b, on b's server.
     changed = jnp.maximum(at_home[None, :] - own[None, :] + other, 0)

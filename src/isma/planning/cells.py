@@ -84,7 +84,7 @@ def best_hosts(
     """Where a service goes from a host with its user at a station, and what follows; value iteration.
 
     A user pays 1 for each second and hop from station to host, and `payback_s` times `relative` for a
-    move over some hops: time is reckoned in seconds of one hop. The future is discounted by
+    move over some hops: time is counted in seconds of one hop. The future is discounted by
     1 - period / horizon a period. Who gains nothing stays. Tables are kept: the same call is answered
     at once.
     """

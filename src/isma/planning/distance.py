@@ -79,7 +79,7 @@ def best_distances(
     """How many hops to leave between user and host, at each distance; value iteration.
 
     A user pays 1 for each second and hop, and `payback_s` times `relative` for a move over some
-    hops: time is reckoned in seconds of one hop. The future is discounted by 1 - period / horizon a
+    hops: time is counted in seconds of one hop. The future is discounted by 1 - period / horizon a
     period. Nobody moves away, and who gains nothing stays.
     """
     places = jnp.arange(relative.shape[0])

@@ -11,7 +11,7 @@ not wait: done at home until the first decision after the stop, ⌈S / D⌉ peri
 t^L later each. Copied ahead there is no decision when the stop begins, and so no such choice.
 
 That is as if the service did a task in no time. Who knows that it does one Δ sooner than its user can
-reckons closer. In a decision period that begins W seconds before the service runs again tasks wait
+estimates closer. In a decision period that begins W seconds before the service runs again tasks wait
 W - D / 2 on average, or W² / 2D if the service is back within it, and are done alone where Δ is less:
 while W > Δ + D / 2, or where Δ < D / 2 while W > √(2 D Δ). What is left of the stop then is waited for.
 Δ is the mean over the stop. Were it asked for period by period, whichever is sooner would be a little

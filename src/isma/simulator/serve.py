@@ -23,7 +23,7 @@ class Served(NamedTuple):
     backlog: Backlog | None
     """What is left to be done, where tasks queue."""
     energy_j: Float[Array, "users tasks"] | None
-    """What each task takes from its user's battery, where that is reckoned."""
+    """What each task takes from its user's battery, where that is computed."""
 
 
 def serve(params: Params, state: State, placement: Placement, ahead: Motion) -> Served:

@@ -292,7 +292,7 @@ class Broadcast(Section):
     loss_ratio: Ratio = 0.0
     """Share of broadcasts that a listener misses, independently."""
     remaining: Remaining = Remaining.NEWCOMER
-    """How F is reckoned."""
+    """Form in which F is computed."""
 
 
 class Scenario(Section):

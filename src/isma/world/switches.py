@@ -141,6 +141,6 @@ class Energy(Section):
     """Energy of a task from its user's battery: counted, not decided by."""
 
     enabled: bool = False
-    """Whether it is reckoned."""
+    """Whether it is computed."""
     kappa_j_per_hz2: Annotated[float, Positive] = 5e-27
     """Energy of a CPU cycle over the square of the clock (JTORA, arXiv 1705.00704)."""

@@ -157,8 +157,7 @@ class Planned(Valuation):
         column = jax.lax.top_k(foremost, min(self.places, number))[1]
         length_s = jnp.asarray(LENGTHS_S[: self.segments])
         prices = root_prices_of(candidates, column, forecast.long_run)
-        hops = forecast.mobility.hops(observation, prices.server, self.segments)
-        gain = forecast.mobility.gain(observation, self.segments)
+        hops, gain = forecast.mobility.expect(observation, prices.server, self.segments)
         root_price = decaying(prices.now, prices.long_run, duration.gap_s, length_s)
         cost_s2 = least_cost_s2(
             observation,

@@ -1,14 +1,24 @@
 """Mobility forecast: hops and channel of each user in the segments of a planning horizon."""
 
 from abc import abstractmethod
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from isma.contract import Observation
-from isma.model.outlook import Outlook, Ways, mean_farther
+from isma.model.outlook import Outlook, mean_farther
 from isma.policies.pricing.features import Topology, place_features
+
+
+class Expected(NamedTuple):
+    """Expectations midway through each segment of a horizon."""
+
+    hops: Float[Array, "segments users places"]
+    """Hops from each user to each server that was asked for; parts of a hop where it is not sure."""
+    gain: Float[Array, "segments users"]
+    """Channel gain of each user."""
 
 
 class MobilityForecast(eqx.Module):
@@ -19,14 +29,10 @@ class MobilityForecast(eqx.Module):
         """Forecast of some users alone."""
 
     @abstractmethod
-    def hops(
+    def expect(
         self, observation: Observation, server: Int[Array, "users places"], segments: int
-    ) -> Float[Array, "segments users places"]:
-        """Expected hops from each user to each server, midway through each segment."""
-
-    @abstractmethod
-    def gain(self, observation: Observation, segments: int) -> Float[Array, "segments users"]:
-        """Expected channel gain of each user, midway through each segment."""
+    ) -> Expected:
+        """Expectations for some servers of each user, over so many segments."""
 
 
 class Persistence(MobilityForecast):
@@ -36,16 +42,12 @@ class Persistence(MobilityForecast):
         """Forecast of some users alone."""
         return self
 
-    def hops(
+    def expect(
         self, observation: Observation, server: Int[Array, "users places"], segments: int
-    ) -> Float[Array, "segments users places"]:
-        """Hops as they are now."""
-        now = hops_now(observation, server)
-        return jnp.broadcast_to(now, (segments, *now.shape))
-
-    def gain(self, observation: Observation, segments: int) -> Float[Array, "segments users"]:
-        """Channel gain as it is now."""
-        return jnp.broadcast_to(observation.gain, (segments, *observation.gain.shape))
+    ) -> Expected:
+        """Hops and gains as they are now."""
+        now = hops_now(observation, server), observation.gain
+        return Expected(*(jnp.broadcast_to(part, (segments, *part.shape)) for part in now))
 
 
 class Modelled(MobilityForecast):
@@ -63,28 +65,22 @@ class Modelled(MobilityForecast):
 
     def of_rows(self, row: Int[Array, "rows"]) -> "MobilityForecast":
         """Forecast of some users alone."""
-        take = lambda part: part[row]  # noqa: E731
         rows = (self.user, self.host, self.price, self.visited)
-        return Modelled(self.model, *map(take, rows))
+        return Modelled(self.model, *(part[row] for part in rows))
 
-    def hops(
+    def expect(
         self, observation: Observation, server: Int[Array, "users places"], segments: int
-    ) -> Float[Array, "segments users places"]:
-        """Hops now and the mean change midway; parts of a hop where it is not sure."""
-        now = hops_now(observation, server)
+    ) -> Expected:
+        """Hops now and their mean change midway; gain along the mean changes of its log."""
+        ways = self.model.ways(self.user, self.host, jnp.moveaxis(self.price, 0, -1))
         topology = Topology.of(observation.infrastructure)
         place = place_features(topology, observation.station, self.visited, server)
-        ends = mean_farther(self.model.to_places(self._ways(), place))[:segments]
+        ends = mean_farther(self.model.to_places(ways, place))[:segments]
         begins = jnp.concatenate([jnp.zeros_like(ends[:1]), ends[:-1]])
-        return jnp.maximum(now + (begins + ends) / 2, 0)
-
-    def gain(self, observation: Observation, segments: int) -> Float[Array, "segments users"]:
-        """Channel gain along the expected changes of its log."""
-        return gain_midway(observation.gain, self._ways().drawn[:segments])
-
-    def _ways(self) -> Ways:
-        """Expected future of each user, segment by segment."""
-        return self.model.ways(self.user, self.host, jnp.moveaxis(self.price, 0, -1))
+        return Expected(
+            jnp.maximum(hops_now(observation, server) + (begins + ends) / 2, 0),
+            gain_midway(observation.gain, ways.drawn[:segments]),
+        )
 
 
 def hops_now(

@@ -25,7 +25,7 @@ class Mdp(Markov):
     Wang et al. (ToN 2019) solve one user's problem, which is the same for all; here users differ in
     data and state. What matters of that is how long one hop takes to pay back; a table is made for a
     range of those. Distances are hops beyond those to the nearest server, which is at the user's
-    station unless there are fewer servers than stations; a move is reckoned by the hops that it saves.
+    station unless there are fewer servers than stations; a move counts by the hops that it saves.
     """
 
     name: ClassVar[str] = "mdp"
