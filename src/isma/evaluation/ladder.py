@@ -10,7 +10,7 @@ from isma.evaluation.future import Ticks
 from isma.planning.migration import cost_of
 from isma.policies.pricing.policy import Price
 from isma.policies.pricing.true_future import Track, TrueFuture
-from isma.policies.rules.markov import cells_along, way_of
+from isma.policies.rules.markov import cells_along, distances_of
 from isma.world.scenario import Scenario
 from isma.world.walks import walks
 
@@ -45,5 +45,5 @@ def _value_s(scenario: Scenario) -> Float[Array, "levels stations hosts"] | None
     cost = cost_of(scenario.migration)
     if cost is None:
         return None
-    way = way_of(scenario, cost)
-    return cells_along(way, walks(scenario, _CELL_STEP_S), _CELL_STEP_S, _HORIZON_S).value_s
+    distances = distances_of(scenario, cost)
+    return cells_along(distances, walks(scenario, _CELL_STEP_S), _CELL_STEP_S, _HORIZON_S).value_s

@@ -10,7 +10,7 @@ from isma.contract import Action, Memory, Observation
 from isma.planning.allocation import offers
 from isma.planning.migration import cost_of, one_hop_delay_s2
 from isma.planning.payback import level
-from isma.policies.rules.markov import Markov, cells_along, way_of
+from isma.policies.rules.markov import Markov, cells_along, distances_of
 from isma.policies.shared import hop_delay_s, nearest, refuse_large, shared_out
 from isma.world.scenario import Scenario
 
@@ -35,10 +35,10 @@ class CellMdp(Markov):
         cost = cost_of(scenario.migration)
         if cost is None:
             return Memory.none()
-        way = way_of(scenario, cost)
+        distances = distances_of(scenario, cost)
         period_s = float(np.mean(np.asarray(scenario.servers.decision_period_s)))
         step_s = max(period_s, _SHORTEST_STEP_S)
-        cells = cells_along(way, self.stations(scenario, step_s), step_s, self.horizon_s)
+        cells = cells_along(distances, self.stations(scenario, step_s), step_s, self.horizon_s)
         return Memory(jnp.transpose(cells.goes, (2, 0, 1)).astype(jnp.int16), None)
 
     def act(

@@ -11,7 +11,7 @@ from isma.planning.allocation import offers
 from isma.planning.distance import best_distances, transitions
 from isma.planning.migration import cost_of, one_hop_delay_s2
 from isma.planning.payback import level, levels_s
-from isma.policies.rules.markov import Markov, Way, way_of
+from isma.policies.rules.markov import Distances, Markov, distances_of
 from isma.policies.shared import detour, excess_s, nearest, refuse_large, shared_out
 from isma.world.scenario import Scenario
 
@@ -38,10 +38,10 @@ class Mdp(Markov):
         cost = cost_of(scenario.migration)
         if cost is None:
             return Memory.none()
-        way = way_of(scenario, cost)
+        distances = distances_of(scenario, cost)
         period_s = np.broadcast_to(np.asarray(scenario.servers.decision_period_s), (num_servers,))
         periods_s, which = np.unique(period_s, return_inverse=True)
-        tables = [self._table(scenario, way, float(each)) for each in periods_s]
+        tables = [self._table(scenario, distances, float(each)) for each in periods_s]
         return Memory(jnp.stack(tables).astype(jnp.int16)[which], None)
 
     def act(
@@ -61,17 +61,17 @@ class Mdp(Markov):
         return shared_out(observation, offer, target)[0], memory
 
     def _table(
-        self, scenario: Scenario, way: Way, period_s: float
+        self, scenario: Scenario, distances: Distances, period_s: float
     ) -> Int[Array, "levels distances"]:
-        hops = way.hops
+        hops = distances.hops
         chances = jnp.asarray(transitions(self.stations(scenario, period_s), hops), float)
         numbers = (jnp.asarray(period_s), jnp.asarray(self.horizon_s))
-        return best_distances(levels_s(), way.relative[: len(chances)], chances, *numbers)
+        return best_distances(levels_s(), distances.relative[: len(chances)], chances, *numbers)
 
 
 def _at_distance(observation: Observation, left: Int[Array, "users"]) -> Int[Array, "users"]:
     """The server so many hops beyond the nearest, or as near that as there is, next to the host."""
     infrastructure = observation.infrastructure
     off = jnp.abs(infrastructure.detour(observation.station) - left[:, None])
-    way = infrastructure.between[observation.host]
-    return jnp.argmin(_DISTANCE_FIRST * off + way, axis=1).astype(jnp.int32)
+    far = infrastructure.between[observation.host]
+    return jnp.argmin(_DISTANCE_FIRST * off + far, axis=1).astype(jnp.int32)

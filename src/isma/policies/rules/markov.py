@@ -18,7 +18,7 @@ from isma.world.scenario import Scenario
 _LOG = logging.getLogger(__name__)
 
 
-class Way(NamedTuple):
+class Distances(NamedTuple):
     """Distances of a scenario from station to server, and delays of moves by distance."""
 
     hops: Int[np.ndarray, "stations servers"]
@@ -59,15 +59,18 @@ class Markov(Policy):
 
 
 def cells_along(
-    way: Way, station: Int[np.ndarray, "samples users"], every_s: float, horizon_s: float
+    distances: Distances,
+    station: Int[np.ndarray, "samples users"],
+    every_s: float,
+    horizon_s: float,
 ) -> Cells:
     """Where services go in the long run, and what follows, where users walk as those have walked."""
-    chances = station_chances(station, len(way.hops))
-    numbers = np.asarray(levels_s()), np.asarray(way.relative), chances
-    return best_hosts(*numbers, way.hops, way.home, every_s, horizon_s)
+    chances = station_chances(station, len(distances.hops))
+    numbers = np.asarray(levels_s()), np.asarray(distances.relative), chances
+    return best_hosts(*numbers, distances.hops, distances.home, every_s, horizon_s)
 
 
-def way_of(scenario: Scenario, cost: MigrationCost) -> Way:
+def distances_of(scenario: Scenario, cost: MigrationCost) -> Distances:
     """The network of a scenario in which moves cost something. Raises DataError or ScenarioError."""
     from isma.world.servers import network
 
@@ -79,4 +82,4 @@ def way_of(scenario: Scenario, cost: MigrationCost) -> Way:
         float(np.mean(scenario.migration.downtime_per_hop_s)),
         int(laid.hops.max()) + 1,
     )
-    return Way(laid.hops, laid.home, relative)
+    return Distances(laid.hops, laid.home, relative)
