@@ -75,9 +75,9 @@ class Local:
         await web.UnixSite(beside, config.service.socket).start()
         self._journals[name] = Journal(Path(config.folder))
         agent = Agent(config, self._journals[name])
-        door = web.AppRunner(app(agent))
+        door = web.AppRunner(app(agent), lingering_time=0)
         await door.setup()
-        tls = identity.context(config.tls, server=True)
+        tls = identity.counted(identity.context(config.tls, server=True), agent.refused)
         await web.TCPSite(door, "127.0.0.1", config.listen.port, ssl_context=tls).start()
         agent.start()
         self.agents[name], self._runners[name] = agent, [door, beside]

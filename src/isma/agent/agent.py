@@ -69,6 +69,11 @@ class Agent:
         """Go on from the journal."""
         self.runtime.recover()
 
+    def refused(self) -> None:
+        """Count and tell a connection without a certificate of the authority."""
+        self.meters.refused.labels("no certificate of the authority").inc()
+        note("refused", why="no certificate of the authority")
+
     async def close(self) -> None:
         """Leave what is under way."""
         await self.runtime.close()

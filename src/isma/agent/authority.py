@@ -36,14 +36,14 @@ class TestAuthority:
         self._own = own.sign(self._key, hashes.SHA256())
         (folder / "authority.pem").write_bytes(_pem(self._own))
 
-    def issue(self, identity: Identity) -> Tls:
+    def issue(self, identity: Identity, good_for: datetime.timedelta = _GOOD_FOR) -> Tls:
         """A certificate and its key, as files named for whom they are."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, identity.host)])
         both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         authority_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         certificate = (
-            _builder(subject, self._name, key)
+            _builder(subject, self._name, key, good_for)
             .add_extension(
                 x509.SubjectAlternativeName([x509.DNSName(identity.host)]), critical=False
             )
@@ -69,7 +69,10 @@ class TestAuthority:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    good_for: datetime.timedelta = _GOOD_FOR,
 ) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
@@ -78,8 +81,8 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + _GOOD_FOR)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + good_for)
     )
 
 

@@ -1,5 +1,6 @@
 """The agent's HTTP: users' task requests and tasks, hand-over between agents, and what operators read."""
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Awaitable, Callable
@@ -66,7 +67,10 @@ async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse
         agent.meters.refused.labels("too many").inc()
         return problem("too-many", after_s=1)
     try:
-        answer = await handler(request)
+        async with asyncio.timeout(agent.config.limits.request_s):
+            answer = await handler(request)
+    except TimeoutError:
+        answer = problem("slow")
     except web.HTTPRequestEntityTooLarge:
         answer = problem("too-large")
     except web.HTTPNotFound:

@@ -1,7 +1,7 @@
 """Identity: the DNS name in a certificate that the authority has signed, and nothing else."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -57,3 +57,23 @@ def context(tls: Tls, *, server: bool) -> ssl.SSLContext:
             f"{files} must be a certificate, its key and the authority: {error}"
         ) from None
     return made
+
+
+def counted(tls: ssl.SSLContext, refused: Callable[[], None]) -> ssl.SSLContext:
+    """Have a context tell of each connection that it refuses."""
+
+    class _Counted(ssl.SSLObject):
+        """A connection."""
+
+        def do_handshake(self) -> None:
+            """Agree on keys, or tell."""
+            try:
+                super().do_handshake()
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                raise
+            except ssl.SSLError:
+                refused()
+                raise
+
+    tls.sslobject_class = _Counted
+    return tls

@@ -20,6 +20,7 @@ TITLES = {
     "too-large": (413, "the body is larger than this agent takes"),
     "too-many": (429, "more requests than a user may send"),
     "out-of-order": (409, "the piece does not come next"),
+    "slow": (408, "the request did not come, or was not done, in time"),
     "method": (405, "the place does not take this method"),
 }
 """Kinds with their status and title."""

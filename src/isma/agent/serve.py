@@ -11,7 +11,7 @@ from aiohttp import web
 from isma.agent.agent import Agent
 from isma.agent.config import Config
 from isma.agent.doors import app
-from isma.agent.identity import Identity, Kind, context, of_certificate
+from isma.agent.identity import Identity, Kind, context, counted, of_certificate
 from isma.agent.journal import Journal
 from isma.agent.runtime import note
 from isma.errors import RunError
@@ -23,6 +23,8 @@ def serve(config: Config) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises RunError."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    # It logs the bytes of what is no HTTP, as much as a stranger cares to send.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     check_certificate(config)
     journal = Journal(Path(config.folder))
     try:
@@ -50,12 +52,12 @@ async def _serve(config: Config, journal: Journal) -> None:
         max_line_size=_MOST_HEADER_BYTES,
         max_field_size=_MOST_HEADER_BYTES,
         keepalive_timeout=30,
+        lingering_time=1,
     )
     await runner.setup()
     listen = config.listen
-    site = web.TCPSite(
-        runner, listen.address, listen.port, ssl_context=context(config.tls, server=True)
-    )
+    tls = counted(context(config.tls, server=True), agent.refused)
+    site = web.TCPSite(runner, listen.address, listen.port, ssl_context=tls)
     try:
         try:
             await site.start()
