@@ -8,6 +8,7 @@ import msgspec
 
 from isma.agent.budget import Budget
 from isma.agent.config import Config
+from isma.agent.cpu import enforcer
 from isma.agent.decisions import Decision, TaskRequest, nearest, proposed
 from isma.agent.journal import Journal, JournalFullError
 from isma.agent.meters import Meters
@@ -52,7 +53,10 @@ class Agent:
             config.service.socket, limits.snapshot_bytes, limits.request_s
         )
         self._peers = Peers(config)
-        self.runtime = Runtime(config, journal, self.migrator, self._peers, self._told)
+        self.runtime = Runtime(
+            *(config, journal, self.migrator, self._peers, self._told),
+            enforcer(config.cpu.enforce, config.cpu.folder, config.cpu.cores),
+        )
         policy = config.policy
         record = Path(config.folder) / "decisions.jsonl" if policy and policy.record else None
         self.planner = PlannerProcess(policy.names, policy.scenario, record) if policy else None
@@ -236,6 +240,7 @@ class Agent:
         states = self.runtime.ledger.contexts
         return {
             "name": self.config.name,
+            "enforced": self.config.cpu.enforce,
             "granted": granted_ppm(states.values()) / WHOLE_PPM,
             "contexts": {
                 name: {"state": type(state).__name__, "epoch": state.epoch}

@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -60,6 +60,17 @@ class BroadcastTable(_Table, frozen=True):
     """Age from which news counts as stale; decisions that use it say so."""
 
 
+class Cpu(_Table, frozen=True):
+    """How granted shares of the CPU are made true."""
+
+    enforce: Literal["none", "cgroup1", "cgroup2"] = "none"
+    """Control groups of version 1 or 2, or promised only."""
+    folder: str = ""
+    """Control group below which each context gets its own; this process must be able to write it."""
+    cores: Positive = 1.0
+    """Cores that a share of 1 stands for."""
+
+
 class Policies(_Table, frozen=True):
     """Policies of the simulator beside this server, in a process of their own.
 
@@ -102,6 +113,7 @@ class Config(_Table, frozen=True):
     """Other agents' addresses by their names: https://HOST:PORT."""
     broadcast: BroadcastTable | None = None
     """None: nothing is broadcast and nothing heard."""
+    cpu: Cpu = Cpu()
     policy: Policies | None = None
     """None: users are served at the nearest server."""
     limits: Limits = Limits()
@@ -131,6 +143,8 @@ def read(path: Path) -> Config:
         if not address.startswith("https://"):
             raise RunError(f"{path}: peers.{name} must begin with https://, got {short(address)!r}")
     _check_broadcast(path, found)
+    if found.cpu.enforce != "none" and not found.cpu.folder:
+        raise RunError(f"{path}: cpu.folder must be given with cpu.enforce = {found.cpu.enforce!r}")
     base = path.resolve().parent
     tls = Tls(*(str(base / part) for part in msgspec.structs.astuple(found.tls)))
     return msgspec.structs.replace(

@@ -42,6 +42,11 @@ listen = "127.0.0.1:{port}"
 
 [broadcast.peers]
 {radios}
+# [cpu]                          # without it shares are promised, and not enforced
+# enforce = "cgroup2"            # or "cgroup1"
+# folder = "/sys/fs/cgroup/isma" # a group that this process may write; contexts get groups below it
+# cores = 1.0                    # what a share of 1 stands for
+
 # [policy]                       # without it users are served at the nearest server
 # names = ["price", "isma2"]     # the last that answers in time decides
 # scenario = "paper-migration"   # radio, backhaul, what a migration costs

@@ -9,22 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from isma.agent.config import Config
+from isma.agent.cpu import Enforcer
 from isma.agent.journal import Journal, JournalFullError
 from isma.agent.migrator import Migrator, ServiceError
 from isma.agent.ownership.ledger import Ledger
 from isma.agent.ownership.vocabulary import (
+    Asking,
     Begin,
     Delay,
     Effect,
     Event,
     Freeze,
     Froze,
+    Frozen,
     Outcome,
     Recovered,
     Reserved,
     Retire,
     Run,
     Send,
+    Serving,
     Snapshot,
     Stage,
     Staged,
@@ -61,6 +65,7 @@ class Runtime:
         migrator: Migrator,
         peers: Peers,
         told: Callable[[str, Told], None],
+        enforcer: Enforcer,
     ) -> None:
         records = journal.records()
         self.ledger = Ledger(
@@ -70,6 +75,7 @@ class Runtime:
         """What travels with each context: its user and last request, as JSON."""
         self.spool = Spool(Path(config.folder) / "spool", config.limits.snapshot_bytes)
         self._journal, self._migrator, self._peers, self._told = journal, migrator, peers, told
+        self._enforcer = enforcer
         self._delays_s = {
             Delay.RESEND: config.resend_s,
             Delay.LEASE: config.lease_s,
@@ -81,7 +87,8 @@ class Runtime:
 
     def recover(self) -> None:
         """Go on from the journal."""
-        for context in list(self.ledger.contexts):
+        for context, state in list(self.ledger.contexts.items()):
+            self._enforce(context, state)
             self.handle(context, Recovered())
 
     async def close(self) -> None:
@@ -103,9 +110,20 @@ class Runtime:
         kept = self.about.get(context, b"") if about is None else about
         self._journal.write(context, state, kept)
         self.ledger.apply(context, state)
+        self._enforce(context, state)
         if kept:
             self.about[context] = kept
         note("state", context=context, state=type(state).__name__, epoch=state.epoch)
+
+    def _enforce(self, context: str, state: State) -> None:
+        """Make the kernel's share the ledger's; a failure is told, and the share is promised only."""
+        try:
+            if isinstance(state, Serving | Asking | Frozen):
+                self._enforcer.grant(context, state.share_ppm)
+            else:
+                self._enforcer.withdraw(context)
+        except OSError as error:
+            note("cpu", context=context, reason=error.strerror or str(error))
 
     def _do(self, context: str, effect: Effect) -> None:
         match effect:

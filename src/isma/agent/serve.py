@@ -68,6 +68,7 @@ async def _serve(config: Config, journal: Journal) -> None:
             ) from None
         agent.start()
         note("listening", name=config.name, address=listen.address, port=listen.port)
+        note("cpu", enforce=config.cpu.enforce)
         await _work_until_ended(config, agent)
     finally:
         await runner.cleanup()
