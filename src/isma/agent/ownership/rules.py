@@ -180,8 +180,9 @@ def release(state: Frozen, message: Stored, sender: str, room: Room) -> Step:
 
 def say_released(state: Released, event: Woken | Recovered, _: str, room: Room) -> Step:
     """Tell the new owner, until it answers."""
-    turn = event.turn if isinstance(event, Woken) else 0
-    return Step(state, (*_say_activate(state, turn), Retire(state.epoch)))
+    if isinstance(event, Woken):
+        return Step(state, _say_activate(state, event.turn))
+    return Step(state, (*_say_activate(state, 0), Retire(state.epoch)))
 
 
 def bury(state: Released, message: Active, sender: str, room: Room) -> Step:
