@@ -53,7 +53,7 @@ class Local:
         return self._issued[who]
 
     def client(self, user: str) -> Client:
-        return Client(user, self.addresses, self.tls(Kind.USER, user), patience_s=20)
+        return Client(user, self.addresses, self.tls(Kind.USER, user), patience_s=60)
 
     def config(self, name: str) -> Config:
         return Config(
@@ -94,7 +94,7 @@ class Local:
         return type(self.agents[name].runtime.ledger.contexts.get(context)).__name__
 
     async def until(self, name: str, context: str, state: str) -> None:
-        for _ in range(1000):
+        for _ in range(6000):
             if self.state(name, context) == state:
                 return
             await asyncio.sleep(0.01)

@@ -192,9 +192,9 @@ def test_a_context_is_its_users_alone(tmp_path: Path) -> None:
 
 def test_users_may_not_come_too_often_and_not_too_many(tmp_path: Path) -> None:
     async def play() -> None:
-        async with local(tmp_path, requests_per_s=5, contexts=2) as cluster:
-            found = [await post(cluster, ANN, "/isma/v1/nothing", b"") for _ in range(30)]
-            assert {status for status, _ in found} == {404, 429}
+        async with local(tmp_path, requests_per_s=1e-4, contexts=2) as cluster:
+            found = [await post(cluster, ANN, "/isma/v1/nothing", b"") for _ in range(3)]
+            assert [status for status, _ in found] == [404, 429, 429]
             carl = Identity(Kind.USER, "carl")
             for who, status in ((BOB, 201), (carl, 201), (Identity(Kind.USER, "dora"), 503)):
                 assert (await post(cluster, who, "/isma/v1/contexts", WANTED))[0] == status
