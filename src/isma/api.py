@@ -165,6 +165,8 @@ def train(
 
     A folder with the same training is gone on with, exactly from its last round. Raises IsmaError.
     """
+    if out is not None:
+        session.refuse_taken(Path(out))
     several = [scenario] if isinstance(scenario, Scenario | str | Path) else scenario
     varied = _varied(vary)
     loaded = [_loaded(one, varied) for one in several]

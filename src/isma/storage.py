@@ -4,6 +4,7 @@ A sealed file holds its own digest: that of itself with zeros in the digest's pl
 changes unnoticed, and none is taken for another's.
 """
 
+import errno
 import json
 import os
 import reprlib
@@ -37,7 +38,7 @@ def claimed(
     process holds; `what` is the word for it: run, training. The file is TOML or JSON, as its name says.
     What killed processes have left half-written goes.
     """
-    _refuse_others(folder, name, text, what, free)
+    refuse_taken(folder, name, text, what, free)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / _LOCK, blocking=False)
@@ -49,7 +50,7 @@ def claimed(
     except OSError as error:
         raise RunError(f"{folder}: cannot be used: {error.strerror or error}; {_WAY_OUT}") from None
     try:
-        _refuse_others(folder, name, text, what, free)
+        refuse_taken(folder, name, text, what, free)
         for left in [path for path in folder.rglob(f".*{_PARTIAL}") if path.is_file()]:
             left.unlink(missing_ok=True)
         if not (folder / name).exists() or (folder / name).read_bytes() != text.encode():
@@ -59,10 +60,18 @@ def claimed(
         lock.release()
 
 
-def _refuse_others(folder: Path, name: str, text: str, what: str, free: str | None) -> None:
+def refuse_taken(
+    folder: Path, name: str, text: str | None, what: str, free: str | None = None
+) -> None:
+    """Refuse a folder that holds anything else, as `claimed` does, before work is spent. Raises RunError.
+
+    Where it is not yet known what `name` is to say (no `text`), whatever has that file will do.
+    """
     path = folder / name
     try:
-        if path.exists():
+        if text is None and path.is_file():
+            return
+        if text is not None and path.exists():
             differs = _differences(path.read_bytes(), text.encode(), path.suffix, free)
             if differs is not None:
                 raise RunError(
@@ -71,8 +80,19 @@ def _refuse_others(folder: Path, name: str, text: str, what: str, free: str | No
                 )
         elif folder.exists() and (not folder.is_dir() or _holds_something(folder)):
             raise RunError(f"{folder} is not empty and holds no {what}; {_WAY_OUT}")
+        else:
+            _refuse_unwritable(folder)
     except OSError as error:
         raise RunError(f"{folder}: cannot be used: {error.strerror}; {_WAY_OUT}") from None
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    """Refuse a folder that is not there and could not be made: one under a file, or in a closed place."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def sealed(content: bytes) -> bytes:

@@ -91,7 +91,13 @@ def test_separate_models_train(tmp_path: Path) -> None:
     assert json.loads(made.checkpoint.with_suffix(".json").read_text())["frame"]["separate"]
 
 
-def test_foreign_folders_are_refused(tmp_path: Path) -> None:
+def test_foreign_folders_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before worlds are laid out, which may take minutes."""
+
+    def no_learner(*_: object) -> None:
+        raise AssertionError("the folder is looked at first")
+
+    monkeypatch.setattr(models, "learner", no_learner)
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises(RunError, match="holds no training"):
         train(tmp_path)

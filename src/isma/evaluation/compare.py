@@ -16,8 +16,6 @@ from isma.evaluation.keys import Keys
 from isma.evaluation.plan import CellKey, Plan, Point
 from isma.policies.mistakes import telling
 from isma.simulator.params import Params, build
-from isma.storage import claimed
-from isma.world import files
 
 _BOUND = "isma.evaluation.bound"
 _WORKERS = 2
@@ -57,11 +55,12 @@ def compare(
     run with; its tables become those of this plan. One that holds anything else is refused, and so is
     one that another process is writing. Ctrl-C keeps every finished cell. Raises IsmaError.
     """
+    plan.refuse_taken(out)  # Told at once, not after a city has been laid out.
     policies = plan.made()
     points = plan.points()
     work = _Work(plan, out, points, policies, on_progress)
     work.refuse_misfits()
-    with claimed(out, "config.toml", plan.dumps(), "run", free=files.RUN):
+    with plan.claimed(out):
         cells = work.run()
         bounds = work.bounds()
         work.tell("timing decisions")

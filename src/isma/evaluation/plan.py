@@ -4,7 +4,9 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import tomli_w
@@ -13,13 +15,15 @@ from isma.contract import Policy
 from isma.errors import PolicyError, RunError
 from isma.policies import registry
 from isma.sources import digest
-from isma.storage import BLANK, sealed
+from isma.storage import BLANK, claimed, refuse_taken, sealed
 from isma.world import files
 from isma.world.scenario import Scenario
 from isma.world.vary import Point, points
 
 MOST_VARIED = 2
 _LONGEST_NAME = 60
+_CONFIG, _WORD = "config.toml", "run"
+"""File of a run that says what it is, and the word for what it holds."""
 SERVERS = "servers.count"
 """The varied field whose smallest value is sought that keeps a limit."""
 
@@ -89,6 +93,14 @@ class Plan:
     def command(self) -> str:
         """The command that makes this run again, from its folder."""
         return "isma compare config.toml"
+
+    def refuse_taken(self, out: Path) -> None:
+        """Refuse a folder that holds anything but a run of this scenario. Raises RunError."""
+        refuse_taken(out, _CONFIG, self.dumps(), _WORD, files.RUN)
+
+    def claimed(self, out: Path) -> AbstractContextManager[None]:
+        """Hold a new folder, or one with a run of this scenario, for this process. Raises RunError."""
+        return claimed(out, _CONFIG, self.dumps(), _WORD, files.RUN)
 
     def folder_name(self) -> str:
         """Where the run goes unless told: one folder for a scenario and what is varied in it.

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,8 +19,7 @@ from isma.evaluation.future import MOST_SERVERS, every_tick, known_future
 from isma.evaluation.keys import Keys
 from isma.evaluation.plan import Plan
 from isma.simulator.params import Params, build
-from isma.storage import claimed, write_atomically
-from isma.world import files
+from isma.storage import write_atomically
 from isma.world.scale import LARGE, is_large
 from isma.world.scenario import Scenario
 from isma.world.vary import Point
@@ -103,12 +102,14 @@ def reach_all(
 
     Raises IsmaError.
     """
+    if out is not None:
+        plan.refuse_taken(out)
     policies = plan.made()
     points = plan.points()
     laid = [build(point.scenario) for point in points]
     for params in laid:
         _refuse_large(params)
-    with _held(plan, out):
+    with nullcontext() if out is None else plan.claimed(out):
         parts = _Parts(policies, foresight_s, out)
         found = [
             parts.reach(
@@ -124,12 +125,6 @@ def reach_all(
         if out is not None:
             _write_table(found, out)
     return found
-
-
-def _held(plan: BoundPlan, out: Path | None) -> AbstractContextManager[None]:
-    if out is None:
-        return nullcontext()
-    return claimed(out, "config.toml", plan.dumps(), "run", free=files.RUN)
 
 
 def _write_table(reaches: Sequence[Reach], folder: Path) -> None:

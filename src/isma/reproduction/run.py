@@ -23,7 +23,7 @@ from isma.reproduction.claims import Delays
 from isma.reproduction.figure import PaperFigure
 from isma.reproduction.result import Result
 from isma.reproduction.scale import SCALES, Scale
-from isma.storage import write_atomically
+from isma.storage import refuse_taken, write_atomically
 from isma.training import models, session
 from isma.world import files
 from isma.world.vary import points
@@ -34,6 +34,8 @@ LEARNED = {"isma": "rlsm", "slsm": "slsm", "dlsm": "dlsm", "dqn": "dqn", "drac":
 PLANNERS = ("isma", "slsm", "dlsm")
 STRONG = ("nearest", "price", "full-information")
 """What the paper did not compare with, either."""
+_TRAINED, _COMPARED = "models", "compare"
+"""Folders of trainings and of a figure's comparison."""
 TRAINING_SEED = 1000
 """Apart from the seeds 0, 1, ... of the worlds that are reported on."""
 
@@ -55,8 +57,12 @@ def reproduce(
 ) -> list[Result]:
     """Run these figures again and write tables, pictures, `claims.csv` and a page. Raises IsmaError."""
     chosen, wanted = [_figure(name) for name in names], _scale(scale)
+    for model in LEARNED.values():
+        session.refuse_taken(out / _TRAINED / model)
+    for figure in chosen:
+        refuse_taken(out / figure.name / _COMPARED, "config.toml", None, "run")
     trained = {
-        policy: _trained(wanted, model, out / "models" / model, on_progress)
+        policy: _trained(wanted, model, out / _TRAINED / model, on_progress)
         for policy, model in LEARNED.items()
     }
     results = [_one(figure, wanted, trained, out, on_progress) for figure in chosen]
@@ -106,7 +112,7 @@ def _one(
     figure: PaperFigure, scale: Scale, trained: Mapping[str, Path], out: Path, on_progress: Report
 ) -> Result:
     folder = out / figure.name
-    run, named = _compared(figure, scale, trained, folder / "compare", on_progress)
+    run, named = _compared(figure, scale, trained, folder / _COMPARED, on_progress)
     delays = _delays(figure, scale, run, named)
     findings = tuple(claim.judge(delays) for claim in figure.claims)
     write_atomically(folder / f"{figure.name}.csv", _table(delays).encode())

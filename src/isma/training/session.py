@@ -24,7 +24,11 @@ from isma.randomness import check_seeds
 from isma.sources import digest
 
 Metrics = Mapping[str, float]
-_STATE, _TIMES = "state.safetensors", "times/rounds.jsonl"
+_CONFIG, _STATE, _TIMES = "config.json", "state.safetensors", "times/rounds.jsonl"
+
+
+_WORD = "training"
+"""For what a folder holds."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,11 @@ class Learner(Protocol):
         ...
 
 
+def refuse_taken(out: Path) -> None:
+    """Refuse a folder that holds anything but a training, before worlds are laid out. Raises RunError."""
+    storage.refuse_taken(out, _CONFIG, None, _WORD)
+
+
 def run(
     learner: Learner,
     config: Mapping[str, Any],
@@ -81,7 +90,7 @@ def run(
     """
     check_seeds([seed])
     text = json.dumps(config, indent=2, default=str) + "\n"
-    with storage.claimed(out, "config.json", text, "training"):
+    with storage.claimed(out, _CONFIG, text, _WORD):
         return _train(learner, config, digest(text.encode()), seed, out, on_progress)
 
 
