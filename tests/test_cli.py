@@ -53,7 +53,10 @@ MISTAKES = [
     (["compare", "paper", "--policies", "pric"], "unknown policy 'pric': did you mean 'price'?"),
     (["compare", "paper", "--policies", ""], "unknown policy ''"),
     (["compare", "paper", "--policies", "stay,stay"], "policies must differ, got stay, stay"),
-    (["compare", "paper", "--policies", "threshold:hops=0"], "hops must be at least 1, got 0"),
+    (
+        ["compare", "paper", "--policies", "threshold:hops=0"],
+        "hops must be a whole number, at least 1 and",
+    ),
     (["compare", "paper", "--policies", "no.such:Thing"], "cannot be imported"),
     (["compare", "paper", "--seeds", "0"], "--seeds must be at least 1, got 0"),
     (["compare", "paper", "--seeds", "x"], "--seeds must be a number as 5, or a range as 100..107"),

@@ -1,15 +1,23 @@
 """Options of policies as they are typed: text becomes what the annotation asks for, or is refused."""
 
+import math
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, Optional
+from typing import Annotated, Any, Literal, Optional
 
 import pytest
+from pydantic import Field
 
 from isma.errors import PolicyError
 from isma.policies import registry
-from isma.policies.options import kinds, parsed
-from isma.policies.rules.follow import Nearest
+from isma.policies.learned import budget_of
+from isma.policies.options import bare, kinds, parsed
+from isma.policies.pricing.forecast_plan import Planned
+from isma.policies.pricing.policy import Price
+from isma.policies.rules.distance_mdp import Mdp
+from isma.policies.rules.follow import Nearest, Threshold
+from isma.policies.rules.full_information import FullInformation
 
 
 class Mood(Enum):
@@ -26,6 +34,12 @@ class Ours(Nearest):
     weights: tuple[float, ...] = ()
     how: Literal["near", "far", 3] = "near"
     written: "bool" = True
+
+
+class Limited(Nearest):
+    """A class of one's own with a range."""
+
+    chance: Annotated[float, Field(le=1)] = 0.5
 
 
 @pytest.mark.parametrize(
@@ -84,6 +98,84 @@ def test_a_class_of_ones_own_gets_its_options() -> None:
     assert isinstance(made, Ours)
     assert (made.bold, made.most, made.mood, made.written) == (False, None, Mood.WILD, False)
     assert (made.weights, made.how) == ((0.5, 2.0), 3)
+
+
+OUT_OF_RANGE = {
+    "threshold": {"hops": ("-1", "0", "1e99", "9" * 400)},
+    "greedy": {"margin": ("-0.1", "1.1"), "stay_s": ("-1", "1e30")},
+    "price": {
+        "margin": ("-1", "1.5"),
+        "spread": ("-1e-9", "2"),
+        "rivals": ("0", "-1", "1e30"),
+        "moves": ("-1", "1e15"),
+        "shortlist": ("0", "-5"),
+        "stay_s": ("-1e-30", "1e10"),
+    },
+    "isma2": {
+        "margin": ("-0.1", "7"),
+        "spread": ("-1",),
+        "rivals": ("0",),
+        "moves": ("-1",),
+        "shortlist": ("0",),
+        "segments": ("0", "7"),
+        "places": ("0", "-1", "9999999999"),
+        "stay_s": ("-1",),
+    },
+    "mdp": {"horizon_s": ("0", "-600", "1e-30", "1e30")},
+    "cell-mdp": {"horizon_s": ("0",)},
+    "full-information": {"steps": ("-1",), "checks": ("0",), "margin": ("-0.01", "2")},
+    "known-physics": {"discount": ("-0.1", "1.01"), "remote_price_s": ("-1", "1e30")},
+    **{
+        name: {"discount": ("-0.1", "2"), "remote_price_s": ("-1",)}
+        for name in ("isma", "slsm", "dlsm")
+    },
+}
+"""Values of every option that is a number, of every policy."""
+
+
+def numeric(name: str) -> set[str]:
+    kinds_of = kinds(registry.REGISTRY[name])
+    return {key for key, kind in kinds_of.items() if bare(kind) in (int, float)}
+
+
+@pytest.mark.parametrize("name", list(registry.REGISTRY))
+def test_options_out_of_range_are_refused(name: str) -> None:
+    """Also the kinds of number that are none; an option that is new has to be added above."""
+    values = OUT_OF_RANGE.get(name, {})
+    assert set(values) == numeric(name)
+    for key, odd in values.items():
+        for text in (*odd, "nan", "inf", "-inf"):
+            with pytest.raises(PolicyError, match=f"{key} must be a ") as told:
+                registry.get(f"{name}:{key}={text}")
+            assert "\n" not in str(told.value)
+            assert len(str(told.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda: Price(margin=-1.0), "price: margin must be a finite number, at least 0 and"),
+        (lambda: Price(spread=math.nan), "price: spread must be"),
+        (lambda: Price(rivals=math.inf), "price: rivals must be a finite number, above 0 and"),
+        (lambda: Threshold(hops=0), "threshold: hops must be"),
+        (lambda: Mdp(horizon_s=-1.0), "mdp: horizon_s must be"),
+        (lambda: Planned(segments=7), "isma2: segments must be a whole number, at least 1 and at"),
+        (lambda: FullInformation(checks=0), "full-information: checks must be"),
+        (lambda: budget_of("9999999x2x2x2"), "budget 9999999x2x2x2: a search must take at most"),
+        (lambda: budget_of(f"9x{'9' * 99}x2x2"), "a search must take at most 1,000,000,000 steps"),
+    ],
+)
+def test_ranges_hold_from_python_too(made: Callable[[], object], said: str) -> None:
+    with pytest.raises(PolicyError) as told:
+        made()
+    assert said in str(told.value)
+
+
+def test_a_class_of_ones_own_may_state_ranges() -> None:
+    made = f"{Limited.__module__}:Limited"
+    assert registry.get(f"{made}:chance=1").chance == 1.0  # type: ignore[attr-defined]
+    with pytest.raises(PolicyError, match=r"chance must be a finite number, at most 1, got '1\.1'"):
+        registry.get(f"{made}:chance=1.1")
 
 
 def test_an_option_without_annotation_has_its_default_s_type() -> None:

@@ -107,14 +107,26 @@ def test_anybodys_class(own_module: str) -> None:
     [
         ("pric", "unknown policy 'pric': did you mean 'price'?"),
         ("", "unknown policy ''"),
-        ("threshold:hops=0", "hops must be at least 1, got 0"),
-        ("threshold:hops=x", "hops must be a whole number, got 'x'"),
-        ("threshold:hops=1.5", "hops must be a whole number, got '1.5'"),
+        (
+            "threshold:hops=0",
+            "hops must be a whole number, at least 1 and at most 1,000,000, got '0'",
+        ),
+        (
+            "threshold:hops=x",
+            "hops must be a whole number, at least 1 and at most 1,000,000, got 'x'",
+        ),
+        (
+            "threshold:hops=1.5",
+            "hops must be a whole number, at least 1 and at most 1,000,000, got '1.5'",
+        ),
         ("threshold:hop=2", "unknown option 'hop': did you mean 'hops'?"),
         ("threshold:3", "options are written name=value, got '3'"),
-        ("price:margin=nan", "margin must be a finite number, got 'nan'"),
-        ("price:stay_s=-1", "stay_s must be 0 (one decision period) or more, got -1"),
-        ("mdp:horizon_s=0", "horizon_s must be positive, got 0"),
+        ("price:margin=nan", "margin must be a finite number, at least 0 and at most 1, got 'nan'"),
+        (
+            "price:stay_s=-1",
+            "stay_s must be a finite number, at least 0 and at most 1,000,000,000, got '-1'",
+        ),
+        ("mdp:horizon_s=0", "horizon_s must be a finite number, at least 0.001 and"),
         ("local:x=1", "takes no options, got 'x'"),
         ("threshold:hops=2:hops=3", "option hops must be given once"),
         ("own.policy", "must name a class: package.module:Class"),

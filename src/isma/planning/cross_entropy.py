@@ -16,6 +16,10 @@ Score = Callable[
 """Scores candidates, the more the better; randomness comes from the key."""
 
 
+MOST_LATENT_STEPS, MOST_AT_ONCE = 10**9, 10**7
+"""Steps of the model in a search, some 450 times the paper's, and in one pass, which memory must hold."""
+
+
 class Budget(eqx.Module):
     """How much is searched; the paper's values are I = 1000, J = 200, K = 10, Q = 100."""
 
@@ -38,6 +42,12 @@ class Budget(eqx.Module):
         if not 2 <= self.elites < self.candidates:
             raise ValueError(
                 f"elites must be at least 2 and below candidates ({self.candidates}), got {self.elites}"
+            )
+        if self.latent_steps > MOST_LATENT_STEPS or self.candidates * self.steps > MOST_AT_ONCE:
+            raise ValueError(
+                f"a search must take at most {MOST_LATENT_STEPS:,} steps of the model, and "
+                f"{MOST_AT_ONCE:,} in a pass (candidates x iterations x horizon), got "
+                f"{self.candidates}, {self.iterations} and {self.horizon}"
             )
 
     @property

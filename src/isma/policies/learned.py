@@ -18,7 +18,7 @@ from isma.policies import dqn as dqns
 from isma.policies import drac as dracs
 from isma.policies.known_physics import KnownPhysics
 from isma.policies.latent import LatentPlanner
-from isma.policies.options import fields_of, takes
+from isma.policies.options import Duration, Part, check, fields_of, takes
 from isma.policies.planner import Search
 from isma.policies.pricing.forecast_plan import Planned
 from isma.policies.pricing.policy import Price
@@ -139,8 +139,6 @@ def _planner(
 
 
 def _search(budget: str, discount: float, remote_price_s: float) -> Search:
-    if not 0 <= discount <= 1:
-        raise PolicyError(f"discount must be from 0 to 1, got {discount:g}")
-    if remote_price_s < 0:
-        raise PolicyError(f"remote_price_s must be 0 or more, got {remote_price_s:g}")
+    check("planner", "discount", discount, Part)
+    check("planner", "remote_price_s", remote_price_s, Duration)
     return Search(budget_of(budget), discount, remote_price_s)

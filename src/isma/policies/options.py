@@ -1,7 +1,8 @@
-"""Options of policies, from text to what their annotations ask for."""
+"""Options of policies, from text to what their annotations ask for, and the ranges that those state."""
 
 import inspect
 import math
+import operator
 import reprlib
 from collections.abc import Callable, Collection, Mapping
 from enum import Enum
@@ -10,24 +11,72 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import (
     AfterValidator,
     ConfigDict,
+    Field,
     PydanticSchemaGenerationError,
     TypeAdapter,
     ValidationError,
 )
+from pydantic.fields import FieldInfo
 
-from isma.errors import PolicyError, short
+from isma.errors import PolicyError, given, short
+
+Part = Annotated[float, Field(ge=0, le=1)]
+"""A part of a whole, or a probability."""
+Duration = Annotated[float, Field(ge=0, le=1e9)]
+"""Seconds, to thirty years."""
+_MANY = 1_000_000
+Count = Annotated[int, Field(ge=0, le=_MANY)]
+Positive = Annotated[int, Field(ge=1, le=_MANY)]
+_RULES = {
+    "ge": ("at least", operator.ge),
+    "gt": ("above", operator.gt),
+    "le": ("at most", operator.le),
+    "lt": ("below", operator.lt),
+}
+"""Words and tests of the limits that an annotation may state."""
+
+
+def check(policy: str, key: str, value: Any, kind: object) -> None:
+    """Refuse a number that is not within the limits of its annotation, or is none. Raises PolicyError."""
+    if not all(_RULES[rule][1](value, limit) for rule, limit in _limits(kind).items()):
+        raise PolicyError(f"{policy}: {key} must be {_wanted(kind)}, got {given(value)}")
+
+
+def check_fields(policy: str, made: object) -> None:
+    """Refuse a policy, or a part of one, with a field out of its annotation's range. Raises PolicyError."""
+    for key, kind in kinds(type(made)).items():
+        check(policy, key, getattr(made, key), kind)
+
+
+def _limits(kind: object) -> dict[str, float]:
+    """Limits that an annotation states, by their names there."""
+    stated = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
+    return {
+        rule: getattr(part, rule)
+        for field in stated
+        if isinstance(field, FieldInfo)
+        for part in field.metadata
+        for rule in _RULES
+        if hasattr(part, rule)
+    }
+
+
+def bare(kind: object) -> object:
+    """An annotation without what it states beside the type."""
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
 def parsed(name: str, key: str, text: str, kind: object) -> object:
     """An option as its annotation has it. Raises PolicyError."""
-    optional = type(None) in get_args(kind)
+    asked_for = bare(kind)
+    optional = type(None) in get_args(asked_for)
     if optional and text.lower() in ("none", "null", ""):
         return None
-    listed = get_origin(kind) in (tuple, list) or kind in (tuple, list)
+    listed = get_origin(asked_for) in (tuple, list) or asked_for in (tuple, list)
     given: object = text
     if listed and text.startswith("[") and text.endswith("]"):
         given = [part.strip() for part in text[1:-1].split(",") if part.strip()]
-    chosen = _choices(kind)
+    chosen = _choices(asked_for)
     try:
         if chosen:
             return chosen[text]
@@ -60,6 +109,10 @@ def _choices(kind: object) -> dict[str, object]:
 
 def _wanted(kind: object) -> str:
     """Words for what an annotation asks for."""
+    limits = [f"{_RULES[rule][0]} {limit:,.10g}" for rule, limit in _limits(kind).items()]
+    if limits:
+        return f"{_wanted(bare(kind))}, {' and '.join(limits)}"
+    kind = bare(kind)
     if chosen := _choices(kind):
         return f"one of {', '.join(chosen)}"
     if get_origin(kind) is tuple:

@@ -130,14 +130,6 @@ def refuse_large(policy: str, num_users: int, num_servers: int) -> None:
         )
 
 
-def check_stay(policy: str, stay_s: float) -> None:
-    """Refuse a time in which nothing could pay."""
-    if stay_s < 0:
-        raise PolicyError(
-            f"{policy}: stay_s must be 0 (one decision period) or more, got {stay_s:g}"
-        )
-
-
 def excess_s(observation: Observation, offer: Offers) -> Float[Array, "users"]:
     """Delay of each task on its way to the host, beyond that to the server nearest to its user.
 

@@ -7,18 +7,21 @@ how the best sequence of servers over the next two minutes begins: the shortest 
 (isma.planning.migration_path) with a terminal cost.
 """
 
+from typing import Annotated
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+from pydantic import Field
 
 from isma.contract import Memory, Observation
-from isma.errors import PolicyError
 from isma.model.outlook import LENGTHS_S, Latent, Outlook
 from isma.planning.allocation import Offers, Split
 from isma.planning.migration_path import at_places, decaying, least_cost_s2
 from isma.planning.moves import marginal_costs_s
 from isma.planning.pools import Pools
+from isma.policies.options import Duration, Positive, check_fields
 from isma.policies.pricing.candidates import Candidates
 from isma.policies.pricing.dwell_time import PRIOR_S, DwellStatistics, count_dwell
 from isma.policies.pricing.features import Features, LastObservation, features
@@ -37,7 +40,6 @@ from isma.policies.pricing.valuation import (
     needs_memory,
     stop_cost_s,
 )
-from isma.policies.shared import check_stay
 from isma.world.scenario import Scenario, Visibility
 
 
@@ -66,22 +68,19 @@ class Planned(Valuation):
 
     outlook: Outlook | None = None
     """The trained model; None to plan as if users stayed where they are."""
-    segments: int = eqx.field(static=True, default=len(LENGTHS_S))
+    segments: Annotated[int, Field(ge=1, le=len(LENGTHS_S))] = eqx.field(
+        static=True, default=len(LENGTHS_S)
+    )
     """Segments of time that are planned over, each twice as long as the one before."""
-    places: int = eqx.field(static=True, default=16)
+    places: Positive = eqx.field(static=True, default=16)
     """Servers that are planned with for each user, home included."""
-    stay_s: float = eqx.field(static=True, default=PRIOR_S)
+    stay_s: Duration = eqx.field(static=True, default=PRIOR_S)
     """Prior mean of a user's dwell time at a station; 0 for no plan, and moves that pay within one decision
     period."""
 
     def __check_init__(self) -> None:
         """Refuse a horizon that the model does not reach, and a plan between no servers."""
-        check_stay("isma2", self.stay_s)
-        most = len(LENGTHS_S)
-        if not 1 <= self.segments <= most:
-            raise PolicyError(f"isma2: segments must be 1 to {most}, got {self.segments}")
-        if self.places < 1:
-            raise PolicyError(f"isma2: places must be at least 1, got {self.places}")
+        check_fields("isma2", self)
 
     def init(self, scenario: Scenario, num_users: int, num_servers: int) -> Memory:
         """Empty statistics and states; where every user decides alone, no server pools what users share."""

@@ -1,16 +1,17 @@
 """Prices: each server moves its own users against what the others charge."""
 
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
+from pydantic import Field
 
 from isma.contract import Action, Memory, Observation, Policy
 from isma.planning.allocation import OffersOnDemand, at, offered, offers, split
 from isma.planning.pools import Pools
-from isma.policies.options import fields_of, takes
+from isma.policies.options import Count, Part, Positive, check_fields, fields_of, takes
 from isma.policies.pricing.search import DecisionState, MoveRule, search, situation
 from isma.policies.pricing.valuation import Myopic, Valuation
 from isma.policies.shared import shared_out
@@ -27,24 +28,28 @@ class Price(Policy):
     publishes_price: ClassVar[bool] = True
     valuation: Valuation = eqx.field(default_factory=Myopic)
     """Value of what follows a move."""
-    margin: float = eqx.field(static=True, default=0.1)
+    margin: Part = eqx.field(static=True, default=0.1)
     """What a move gains by prices must be this part of the user's time: they are some seconds old.
 
     The hops that it saves are certain: the more of the gain is theirs, the less is asked for."""
     margin_on_hops: bool = eqx.field(static=True, default=False)
     """Whether the margin is asked also for what a move gains by fewer hops."""
-    spread: float = eqx.field(static=True, default=0.02)
+    spread: Part = eqx.field(static=True, default=0.02)
     """Servers within this part of the user's time count as equal, and chance chooses."""
-    rivals: float = eqx.field(static=True, default=10.0)
+    rivals: Annotated[float, Field(gt=0, le=1e9)] = eqx.field(static=True, default=10.0)
     """Servers that may decide on the same news and still all move their users; if there are more for
     whom a server is worth its distance, each user that would gain from it moves with the chance that brings
     the movers down to so many."""
-    moves: int = eqx.field(static=True, default=4)
+    moves: Count = eqx.field(static=True, default=4)
     """Most users that a server moves in one decision."""
-    shortlist: int = eqx.field(static=True, default=6)
+    shortlist: Positive = eqx.field(static=True, default=6)
     """In a large city: users with most to gain that a server looks at for each decision."""
     prices: bool = eqx.field(static=True, default=True)
     """Whether servers tell and hear prices; else they estimate each other's from load."""
+
+    def __check_init__(self) -> None:
+        """Refuse options out of their ranges."""
+        check_fields("price", self)
 
     def init(
         self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray

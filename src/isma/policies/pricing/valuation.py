@@ -18,6 +18,7 @@ from isma.contract import Memory, Observation
 from isma.planning.allocation import Offers, Split
 from isma.planning.migration import charge_s
 from isma.planning.moves import load_part, savings_s
+from isma.policies.options import Duration, check_fields
 from isma.policies.pricing.candidates import Candidates
 from isma.policies.pricing.dwell_time import (
     PRIOR_S,
@@ -28,7 +29,7 @@ from isma.policies.pricing.dwell_time import (
 )
 from isma.policies.pricing.mobility_forecast import MobilityForecast
 from isma.policies.pricing.price_history import LongRunPrice
-from isma.policies.shared import check_stay, lasting_s
+from isma.policies.shared import lasting_s
 from isma.world.scenario import Scenario
 from isma.world.switches import Migrating
 
@@ -80,7 +81,7 @@ class Valuation(eqx.Module):
 class Myopic(Valuation):
     """Stop of a migration, spread over the expected duration of its gain."""
 
-    stay_s: float = eqx.field(static=True, default=PRIOR_S)
+    stay_s: Duration = eqx.field(static=True, default=PRIOR_S)
     """Time in which a move must pay for the stop that it causes, as far as nothing is known of how long a
     user stays in a cell; 0 for one decision period, whatever is known."""
     learn_dwell: bool = eqx.field(static=True, default=True)
@@ -88,7 +89,7 @@ class Myopic(Valuation):
 
     def __check_init__(self) -> None:
         """Refuse a time in which nothing could pay."""
-        check_stay("price", self.stay_s)
+        check_fields("price", self)
 
     def init(self, scenario: Scenario, num_users: int, num_servers: int) -> Memory:
         """Dwell statistics; nothing where moves are free."""

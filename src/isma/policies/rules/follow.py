@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation, Policy
-from isma.errors import PolicyError
 from isma.planning.allocation import offered
+from isma.policies.options import Positive, check_fields
 from isma.policies.shared import detour, nearest, shared_out
 
 
@@ -34,13 +34,12 @@ class Nearest(Policy):
 class Threshold(Policy):
     """Follows the radio with hysteresis: moves once another server is some hops nearer to the user."""
 
-    hops: int = eqx.field(static=True, default=2)
+    hops: Positive = eqx.field(static=True, default=2)
     """Distance, in backhaul hops beyond that of the nearest server, from which a service follows."""
 
     def __check_init__(self) -> None:
         """Refuse a distance at which the rule is another one."""
-        if self.hops < 1:
-            raise PolicyError(f"threshold: hops must be at least 1, got {self.hops}")
+        check_fields("threshold", self)
 
     def act(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray

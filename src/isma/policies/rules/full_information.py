@@ -11,6 +11,7 @@ from isma import randomness
 from isma.contract import Action, Memory, Observation, Policy
 from isma.planning.allocation import Offer, offers
 from isma.planning.assignment import Improved, improve
+from isma.policies.options import Count, Part, Positive, check_fields
 from isma.policies.shared import nearest, refuse_large, shared_out
 from isma.world.scenario import Scenario, Visibility
 
@@ -27,12 +28,16 @@ class FullInformation(Policy):
     """
 
     visibility: ClassVar[Visibility | None] = Visibility.FULL
-    steps: int = eqx.field(static=True, default=3)
+    steps: Count = eqx.field(static=True, default=3)
     """Most improvements of the plan in one decision."""
-    checks: int = eqx.field(static=True, default=4)
+    checks: Positive = eqx.field(static=True, default=4)
     """Moves, and as many swaps, that are judged exactly for each improvement."""
-    margin: float = eqx.field(static=True, default=0.01)
+    margin: Part = eqx.field(static=True, default=0.01)
     """Part of their users' time that a change of the plan must save on the servers it concerns."""
+
+    def __check_init__(self) -> None:
+        """Refuse options out of their ranges."""
+        check_fields("full-information", self)
 
     def init(
         self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray

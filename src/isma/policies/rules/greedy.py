@@ -8,7 +8,8 @@ from isma.contract import Action, Memory, Observation, Policy
 from isma.planning.allocation import Offer, at, best_ratio, of_servers, offered, respond, split
 from isma.planning.pools import Pools
 from isma.planning.shortlist import candidates, heard_of_candidates, near
-from isma.policies.shared import believed_load, charged_s, check_stay, shared_out
+from isma.policies.options import Duration, Part, check_fields
+from isma.policies.shared import believed_load, charged_s, shared_out
 
 
 class Greedy(Policy):
@@ -19,14 +20,14 @@ class Greedy(Policy):
     One user a decision: more would all run to the same server on the same news.
     """
 
-    margin: float = eqx.field(static=True, default=0.02)
+    margin: Part = eqx.field(static=True, default=0.02)
     """A move must save this part of the user's time."""
-    stay_s: float = eqx.field(static=True, default=0.0)
+    stay_s: Duration = eqx.field(static=True, default=0.0)
     """Time in which a move must pay for the stop that it causes; 0 for one decision period."""
 
     def __check_init__(self) -> None:
-        """Refuse a time in which nothing could pay."""
-        check_stay("greedy", self.stay_s)
+        """Refuse options out of their ranges."""
+        check_fields("greedy", self)
 
     def act(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray

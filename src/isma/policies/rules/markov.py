@@ -2,17 +2,18 @@
 
 import logging
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float, Int
+from pydantic import Field
 
 from isma.contract import MigrationCost, Policy
-from isma.errors import PolicyError
 from isma.planning.cells import Cells, best_hosts, station_chances
 from isma.planning.distance import relative_delay
 from isma.planning.payback import levels_s
+from isma.policies.options import check_fields
 from isma.world.scenario import Scenario
 
 _LOG = logging.getLogger(__name__)
@@ -33,15 +34,14 @@ class Markov(Policy):
 
     name: ClassVar[str]
     """What the rule is called where policies are named."""
-    horizon_s: float = eqx.field(static=True, default=600.0)
+    horizon_s: Annotated[float, Field(ge=1e-3, le=1e9)] = eqx.field(static=True, default=600.0)
     """Time over which the future is discounted, by 1 - step / horizon a step."""
     transitions: Path | None = eqx.field(static=True, default=None)
     """Trace of training days to count moves in; None: users who move as the scenario says."""
 
     def __check_init__(self) -> None:
         """Refuse a future of no length."""
-        if self.horizon_s <= 0:
-            raise PolicyError(f"{self.name}: horizon_s must be positive, got {self.horizon_s:g}")
+        check_fields(self.name, self)
 
     def stations(self, scenario: Scenario, every_s: float) -> Int[np.ndarray, "samples users"]:
         """Walks to count in; a warning where there are none. Raises DataError or ScenarioError."""
