@@ -68,7 +68,10 @@ MISTAKES = [
     (["compare", "paper", "--set", "spedd=3"], "did you mean 'speed_mps'?"),
     (["compare", "paper", "--set", "clock_hz"], "--set is written FIELD=VALUE, got 'clock_hz'"),
     (["compare", "paper", "--set", "clock_hz=NaN"], "clock_hz must be a finite number, got nan"),
-    (["compare", "paper", "--set", "data_bits=-1 MB"], "data_bits must be greater than 0"),
+    (
+        ["compare", "paper", "--set", "data_bits=-1 MB"],
+        "data_bits must be greater than or equal to 1",
+    ),
     (["compare", "paper", "--set", "tick_s=1.5 ms"], "tick_s must be a whole multiple of slot_s"),
     (["compare", "paper", "--vary", "speed_mps"], "--vary is written FIELD=v1,v2,..."),
     (["compare", "paper", "--vary", "sped_mps=1,2"], "did you mean 'speed_mps'?"),

@@ -48,7 +48,7 @@ def test_fields_beside_a_class_override_it_and_all_comes_back(tmp_path: Path) ->
             [{"use": "batch", "cycles": 1}],
             "cycles or cycles_per_bit must be given for 'batch', not",
         ),
-        ([{"use": "batch", "weight": 0}], "services.weight must be greater than 0, got 0"),
+        ([{"use": "batch", "weight": 0}], "services.weight must be greater than or equal to"),
         (
             [{"use": "batch", "interval_s": "0.1 ms"}],
             "interval_s of 'batch' must be at least time.",

@@ -69,24 +69,35 @@ def _bounds(table: dict[str, float]) -> BeforeValidator:
 
 
 Positive = Field(gt=0)
-NotNegative = Field(ge=0)
 Ratio = Annotated[float, Field(ge=0, le=1), _number(units.RATIO)]
-Seconds = Annotated[float, _number(units.SECONDS)]
-Hertz = Annotated[float, Positive, _number(units.HERTZ)]
-Watts = Annotated[float, Positive, _number(units.WATTS)]
-Metres = Annotated[float, Positive, _number(units.METRES)]
-MetresPerSecond = Annotated[float, NotNegative, _number(units.METRES_PER_S)]
-Bits = Annotated[float, Positive, _number(units.BITS)]
-BitsPerSecond = Annotated[float, Positive, _number(units.BITS_PER_S)]
-Ends = tuple[Annotated[float, Positive], Annotated[float, Positive]]
-SecondsRange = Annotated[Ends, _bounds(units.SECONDS)]
-HertzRange = Annotated[Ends, _bounds(units.HERTZ)]
-BitsRange = Annotated[Ends, _bounds(units.BITS)]
-CyclesRange = Annotated[Ends, _bounds(units.CYCLES)]
-DensityRange = Annotated[Ends, _bounds(units.DENSITY)]
-WaitRange = Annotated[
-    tuple[Annotated[float, NotNegative], Annotated[float, NotNegative]], _bounds(units.SECONDS)
-]
+
+# Physical limits of each kind of number, far from all that is asked for in earnest.
+_Wait = Annotated[float, Field(ge=0, le=1e9)]  # Thirty years.
+_Time = Annotated[float, Field(ge=1e-9, le=1e9)]  # From a nanosecond.
+_Rate = Annotated[float, Field(ge=1, le=1e15)]
+_Amount = Annotated[float, Field(ge=1, le=1e15)]
+_Power = Annotated[float, Field(ge=1e-24, le=1e9)]  # Thermal noise in 1 Hz is some 4e-21 W.
+_Length = Annotated[float, Field(ge=0.01, le=4e7)]  # A centimetre to once around the Earth.
+_Speed = Annotated[float, Field(ge=0, le=299_792_458)]  # That of light.
+_Density = Annotated[float, Field(ge=1e-6, le=1e9)]
+
+Seconds = Annotated[_Wait, _number(units.SECONDS)]
+"""A time that may be zero."""
+PositiveSeconds = Annotated[_Time, _number(units.SECONDS)]
+Hertz = Annotated[_Rate, _number(units.HERTZ)]
+Watts = Annotated[_Power, _number(units.WATTS)]
+Metres = Annotated[_Length, _number(units.METRES)]
+MetresPerSecond = Annotated[_Speed, _number(units.METRES_PER_S)]
+Bits = Annotated[_Amount, _number(units.BITS)]
+BitsPerSecond = Annotated[_Rate, _number(units.BITS_PER_S)]
+Decibels = Annotated[float, Field(ge=0, le=300)]
+"""A loss: with 300 dB nothing is left that single precision could add to noise."""
+SecondsRange = Annotated[tuple[_Time, _Time], _bounds(units.SECONDS)]
+HertzRange = Annotated[tuple[_Rate, _Rate], _bounds(units.HERTZ)]
+BitsRange = Annotated[tuple[_Amount, _Amount], _bounds(units.BITS)]
+CyclesRange = Annotated[tuple[_Amount, _Amount], _bounds(units.CYCLES)]
+DensityRange = Annotated[tuple[_Density, _Density], _bounds(units.DENSITY)]
+WaitRange = Annotated[tuple[_Wait, _Wait], _bounds(units.SECONDS)]
 """A range of times that may be zero."""
 
 

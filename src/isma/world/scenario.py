@@ -16,13 +16,14 @@ from isma.world.fields import (
     BitsPerSecond,
     BitsRange,
     CyclesRange,
+    Decibels,
     DensityRange,
     Hertz,
     HertzRange,
     Metres,
     MetresPerSecond,
-    NotNegative,
     Positive,
+    PositiveSeconds,
     Ratio,
     Seconds,
     SecondsRange,
@@ -68,13 +69,13 @@ class Remaining(StrEnum):
 class Time(Section):
     """How long a run is and how finely it advances."""
 
-    duration_s: Annotated[Seconds, Positive] = 600.0
+    duration_s: PositiveSeconds = 600.0
     """Length of a run."""
-    warmup_s: Annotated[Seconds, NotNegative] = 60.0
+    warmup_s: Seconds = 60.0
     """What is discarded at its beginning."""
-    tick_s: Annotated[Seconds, Positive] = 0.1
+    tick_s: PositiveSeconds = 0.1
     """Step of motion, broadcasts and decisions; tasks keep their own slots."""
-    slot_s: Annotated[Seconds, Positive] = 0.001
+    slot_s: PositiveSeconds = 0.001
     """Slot in which a task is emitted."""
 
     @model_validator(mode="after")
@@ -162,7 +163,7 @@ class Servers(Section):
     clock_range_hz: HertzRange | None = None
     """Range from which each server's clock is drawn, uniform, in each world anew; takes the place of
     `clock_hz`."""
-    decision_period_s: Annotated[Seconds, Positive] | tuple[Annotated[Seconds, Positive], ...] = 2.0
+    decision_period_s: PositiveSeconds | tuple[PositiveSeconds, ...] = 2.0
     """Decision period D: one for all servers or one for each; every server has a phase of its own."""
 
 
@@ -191,7 +192,7 @@ class ServiceClass(Section):
 
     name: str
     """What it is called."""
-    weight: Annotated[float, Positive] = 1.0
+    weight: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
     """How many users ask for it, beside the weights of the other classes."""
     interval_s: SecondsRange
     """Time between two tasks of a user, uniform, in whole slots."""
@@ -226,9 +227,9 @@ class Radio(Section):
     """Transmit power p (20 dBm)."""
     noise_w: Watts = 1e-13
     """Noise power N0 over that band (-100 dBm)."""
-    loss_at_1km_db: float = 140.7
+    loss_at_1km_db: Decibels = 140.7
     """Path loss at one kilometre."""
-    loss_per_decade_db: Annotated[float, Positive] = 36.7
+    loss_per_decade_db: Annotated[Decibels, Positive] = 36.7
     """Path loss added by each factor of ten in distance."""
     min_distance_m: Metres = 10.0
     """Shortest distance that counts."""
@@ -246,7 +247,7 @@ class Steady(Section):
     kind: Literal["steady"] = "steady"
     speed_mps: MetresPerSecond = 120 / 3.6
     """Speed of every user."""
-    turn_std_rad_per_sqrt_s: Annotated[float, NotNegative] = 0.1
+    turn_std_rad_per_sqrt_s: Annotated[float, Field(ge=0, le=1000)] = 0.1
     """Standard deviation of the heading's change after one second; it grows with √t."""
 
 
@@ -270,7 +271,7 @@ class Trace(Section):
     """Digest of that file, in hexadecimal: another is refused; none given: any will do."""
     start: datetime | None = None
     """First moment of the run, with its time zone; none given: the file's first fix."""
-    max_gap_s: Annotated[Seconds, Positive] = 300.0
+    max_gap_s: PositiveSeconds = 300.0
     """A user takes part if none of its gaps in the run's window is longer."""
 
     @model_validator(mode="after")
@@ -285,9 +286,9 @@ class Trace(Section):
 class Broadcast(Section):
     """Broadcasts of servers about themselves: nothing about any user."""
 
-    period_s: Annotated[Seconds, Positive] = 0.1
+    period_s: PositiveSeconds = 0.1
     """Time between two broadcasts; at least one tick."""
-    delay_s: Annotated[Seconds, NotNegative] = 0.0
+    delay_s: Seconds = 0.0
     """How late a broadcast arrives, rounded up to ticks."""
     loss_ratio: Ratio = 0.0
     """Share of broadcasts that a listener misses, independently."""

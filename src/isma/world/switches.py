@@ -13,8 +13,7 @@ from isma.world.fields import (
     BitsPerSecond,
     BitsRange,
     Metres,
-    NotNegative,
-    Positive,
+    PositiveSeconds,
     Ratio,
     Seconds,
     SecondsRange,
@@ -51,7 +50,7 @@ class Migration(Section):
     """How a service moves."""
     state_bits: BitsRange = (4e6, 8e8)
     """State of a user's service, uniform (0.5 to 100 MB), sent at the backhaul's rate per hop."""
-    downtime_s: Annotated[Seconds, NotNegative] = 0.0
+    downtime_s: Seconds = 0.0
     """Time for which every move stops the service, however near."""
     downtime_per_hop_s: WaitRange = (1.0, 3.0)
     """Time for which it stops for each hop, uniform for each user."""
@@ -72,9 +71,9 @@ class Migration(Section):
 class Latency(Section):
     """Time that a task needs to reach a server, however small it is: equation (4) has none."""
 
-    task_s: Annotated[Seconds, NotNegative] = 0.0
+    task_s: Seconds = 0.0
     """Added to the edge branch of every task that uses a server."""
-    per_hop_s: Annotated[Seconds, NotNegative] = 0.0
+    per_hop_s: Seconds = 0.0
     """Added for each hop over the backhaul (DRACM: 20 ms)."""
 
     @property
@@ -127,13 +126,13 @@ class Failures(Section):
 
     enabled: bool = False
     """Whether servers fail."""
-    mean_between_s: Annotated[Seconds, Positive] = 3600.0
+    mean_between_s: PositiveSeconds = 3600.0
     """Time from a repair to the next failure of a server, exponential, on average."""
-    mean_repair_s: Annotated[Seconds, Positive] = 60.0
+    mean_repair_s: PositiveSeconds = 60.0
     """Time that a repair takes, exponential, on average."""
-    detection_s: Annotated[Seconds, NotNegative] = 2.0
+    detection_s: Seconds = 2.0
     """Time after which users of a failed server turn to another one; at least a tick."""
-    restart_s: Annotated[Seconds, NotNegative] = 5.0
+    restart_s: Seconds = 5.0
     """Time that a service needs to start again, its state lost."""
 
 
@@ -142,5 +141,5 @@ class Energy(Section):
 
     enabled: bool = False
     """Whether it is computed."""
-    kappa_j_per_hz2: Annotated[float, Positive] = 5e-27
+    kappa_j_per_hz2: Annotated[float, Field(gt=0, le=1e-15)] = 5e-27
     """Energy of a CPU cycle over the square of the clock (JTORA, arXiv 1705.00704)."""
