@@ -24,10 +24,10 @@ BUDGET = Budget(candidates=12, iterations=1, horizon=2, elites=3)
 
 def planner(kind: Kind, separate: bool = False, budget: Budget = BUDGET) -> LatentPlanner:
     """The paper's planner on an untrained model of two cells."""
-    frame = Frame(kind, USERS, SERVERS, cells=2, separate=separate, reward_s=1.0)
+    frame = Frame(kind, USERS, SERVERS, cells=2, separate=separate, largest=4.0)
     model = frame.make(jax.random.key(0))
     scales = vectors.scales([tiny()])
-    return LatentPlanner(Search(budget), USERS, SERVERS, model, scales, separate)
+    return LatentPlanner(Search(budget), frame, model, scales)
 
 
 def dqn(explore: float = 0.0) -> Dqn:

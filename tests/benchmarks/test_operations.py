@@ -18,14 +18,14 @@ REWARD = 260 * 512 + 512 * 60 + 60 * 60
 
 
 def test_multiply_adds_by_hand() -> None:
-    model = Frame(Kind.RLSM, 40, 6, cells=5, separate=False, reward_s=1.0).make(jax.random.key(0))
+    model = Frame(Kind.RLSM, 40, 6, cells=5, separate=False, largest=1.0).make(jax.random.key(0))
     assert operations.multiply_adds(model) == LSTM + TRANSITION + REWARD
     # Three passes of seven candidates with four steps each.
     assert operations.of_plan(model, BUDGET) == 2 * 84 * (LSTM + TRANSITION + REWARD)
 
 
 def test_without_a_memory_there_is_no_lstm() -> None:
-    model = Frame(Kind.SLSM, 40, 6, cells=5, separate=False, reward_s=1.0).make(jax.random.key(0))
+    model = Frame(Kind.SLSM, 40, 6, cells=5, separate=False, largest=1.0).make(jax.random.key(0))
     inputs = 60 + 280
     transition = inputs * 512 + 2 * 512 * 60
     reward = 60 * 512 + 512 * 60 + 60 * 60
@@ -33,7 +33,7 @@ def test_without_a_memory_there_is_no_lstm() -> None:
 
 
 def test_peers_are_there_or_named_and_have_our_layers() -> None:
-    sizes = Frame(Kind.RLSM, 40, 6, cells=5, separate=False, reward_s=1.0).sizes
+    sizes = Frame(Kind.RLSM, 40, 6, cells=5, separate=False, largest=1.0).sizes
     found, absent = peer.find(sizes, BUDGET)
     assert len(found) + len(absent) == 2
     for one in found:
@@ -50,7 +50,7 @@ def test_a_peer_that_breaks_when_imported_is_named(
     monkeypatch.setattr(peers, "__path__", [*peers.__path__, str(tmp_path)])
     monkeypatch.setattr(peer, "_MODULES", ("broken_cem",))
     found, absent = peer.find(
-        Frame(Kind.RLSM, 40, 6, cells=5, separate=False, reward_s=1.0).sizes, BUDGET
+        Frame(Kind.RLSM, 40, 6, cells=5, separate=False, largest=1.0).sizes, BUDGET
     )
     assert not found
     assert absent == [

@@ -22,7 +22,7 @@ from isma.model.vectors import Scales, scales
 from isma.sources import digest
 from isma.world.files import load
 
-FRAME = Frame(Kind.SLSM, num_users=3, num_servers=2, cells=5, separate=False, reward_s=1.0)
+FRAME = Frame(Kind.SLSM, num_users=3, num_servers=2, cells=5, separate=False, largest=1.0)
 
 
 def read(path: Path, kind: Kind) -> tuple[Frame, Any, Scales]:

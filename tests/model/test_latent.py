@@ -103,7 +103,7 @@ def test_only_its_own_state() -> None:
 
 def test_rlsm_is_table_i() -> None:
     """Every row of the paper's table."""
-    frame = Frame(Kind.RLSM, num_users=40, num_servers=6, cells=5, separate=False, reward_s=1.0)
+    frame = Frame(Kind.RLSM, num_users=40, num_servers=6, cells=5, separate=False, largest=1.0)
     rows = describe.rows(frame)
     found = {
         (row.network, row.layer): (
@@ -138,7 +138,7 @@ def test_rlsm_is_table_i() -> None:
 
 
 def test_separate_models_differ() -> None:
-    frame = Frame(Kind.SLSM, num_users=4, num_servers=3, cells=1, separate=True, reward_s=1.0)
+    frame = Frame(Kind.SLSM, num_users=4, num_servers=3, cells=1, separate=True, largest=1.0)
     weights = jax.tree.leaves(eqx.filter(frame.make(KEY), eqx.is_array))
     assert all(leaf.shape[0] == 3 for leaf in weights)
     matrices = [leaf for leaf in weights if leaf.ndim == 3]

@@ -92,7 +92,7 @@ def test_it_finds_what_its_model_rewards() -> None:
     model = likes_offloading(made.model)
     own = jnp.arange(USERS) < 4
     search = Search(Budget(300, 20, 1, 30))
-    found = plan(search, model, model.start(), own, SERVERS, KEY)
+    found = plan(search, made.frame, model, model.start(), own, jnp.ones(USERS), KEY)
     ratio_code = np.asarray(found.mean[0].reshape(USERS, 3)[:, 1])
     last_bin = 1.34  # Φ(1.34) = 10 / 11.
     assert np.all(ratio_code[:4] > last_bin)

@@ -35,7 +35,7 @@ class Fixed(Policy):
         return Action(self.server, self.offload_ratio, share, jnp.zeros(SERVERS)), memory
 
 
-REWARD_S = 50.0
+LARGEST = 4.0
 
 
 def found(policy: Policy, num_worlds: int = 1) -> Sequences:
@@ -44,7 +44,7 @@ def found(policy: Policy, num_worlds: int = 1) -> Sequences:
     scale = scales([tiny()])
     memory = first_memory(policy, scale, tiny(), worlds, keys)
     ticks = ticks_for([tiny()], STEPS)
-    return collect(worlds, policy, scale, REWARD_S, memory, keys, STEPS, ticks).sequences
+    return collect(worlds, policy, scale, LARGEST, memory, keys, STEPS, ticks).sequences
 
 
 def test_rewards_are_those_of_a_loop_over_ticks() -> None:
@@ -58,6 +58,7 @@ def test_rewards_are_those_of_a_loop_over_ticks() -> None:
     state, memory = reset(params, world_key), Memory.none()
     advance = eqx.filter_jit(step)
     cycles = np.asarray(state.requests.cycles, float)
+    local_s = cycles / np.asarray(state.requests.local_hz, float)
     times: list[np.ndarray] = []
     decided: list[list[tuple[int, np.ndarray]]] = [[] for _ in range(SERVERS)]
     for tick in range(int(ticks_for([tiny()], STEPS))):
@@ -79,7 +80,8 @@ def test_rewards_are_those_of_a_loop_over_ticks() -> None:
             at = lambda leaf, s=server, n=number: np.asarray(leaf[0, s, n])  # noqa: E731
             np.testing.assert_array_equal(at(collected.counted), had[row])
             means = np.array([np.nanmean(took[:, u]) if had[u] else np.nan for u in row])
-            expected = np.where(had[row], np.maximum(0, 1 - means / REWARD_S), 0)
+            gain = np.log(local_s[row] / np.where(had[row], means, 1)) / LARGEST
+            expected = np.where(had[row], np.maximum(0, gain), 0)
             np.testing.assert_allclose(at(collected.reward), expected, rtol=1e-3, atol=1e-5)
             np.testing.assert_array_equal(at(collected.observation)[:USERS] > 0, mine[row])
             ratio = np.where(mine[row], np.asarray(policy.offload_ratio)[row], 0)
@@ -116,7 +118,7 @@ def test_experience_is_collected_where_everything_is_on() -> None:
     policy = RandomCode()
     memory = first_memory(policy, scale, scenario, worlds, keys)
     ticks = ticks_for([scenario], STEPS)
-    collected = collect(worlds, policy, scale, REWARD_S, memory, keys, STEPS, ticks).sequences
+    collected = collect(worlds, policy, scale, LARGEST, memory, keys, STEPS, ticks).sequences
     written = np.asarray(collected.observation).any(axis=-1)  # F is above 0 wherever one decided.
     assert 0.5 < written.mean() < 1
     assert np.all(written[..., :-1] >= written[..., 1:])

@@ -26,7 +26,7 @@ def test_rewards_are_forecast_in_new_worlds() -> None:
     start = learner.start(jax.random.key(0))
     before = learner.tested(start)
     after, metrics = learner.advance(start, 0, jax.random.key(2), lambda steps: None)
-    assert float(before["random_r2"]) < 0
+    assert float(before["random_user_r2"]) < 0
     assert metrics["random_r2"] > 0.3
     assert metrics["random_user_r2"] > 0.3
     assert metrics["random_known_r2"] > 0.3

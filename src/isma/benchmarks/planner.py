@@ -69,14 +69,14 @@ class Rates:
 
 def measure(on_step: Callable[[str], None] = lambda label: None) -> Rates:
     """Measure RLSM with five cells on the paper's world: 40 users, 6 servers."""
-    frame = Frame(Kind.RLSM, _USERS, _SERVERS, cells=5, separate=False, reward_s=1.0)
+    frame = Frame(Kind.RLSM, _USERS, _SERVERS, cells=5, separate=False, largest=1.0)
     model = frame.make(jax.random.key(0))
     peers, absent = peer.find(frame.sizes, _PEERS)
     adds = operations.multiply_adds(model)
     runs: dict[str, tuple[Callable[[], None], float]] = {
         f"matrix product, {_SIDE}³": _square(),
         "matrix products, the model's shapes": _shapes(model),
-        "isma": (_planned(model, _SAMPLE), float(operations.of_plan(model, _SAMPLE))),
+        "isma": (_planned(frame, model, _SAMPLE), float(operations.of_plan(model, _SAMPLE))),
     }
     for one in peers:
         runs[one.name] = (one.plan, 2.0 * one.multiply_adds * _PEERS.latent_steps)
@@ -103,7 +103,7 @@ def measure(on_step: Callable[[str], None] = lambda label: None) -> Rates:
         for name, rate in gflops.items()
     ]
     on_step("one decision, the paper's whole budget")
-    whole_plan = _planned(model, PAPER)
+    whole_plan = _planned(frame, model, PAPER)
     return Rates(
         os.cpu_count() or 1,
         jax.devices()[0].device_kind,
@@ -117,14 +117,14 @@ def measure(on_step: Callable[[str], None] = lambda label: None) -> Rates:
     )
 
 
-def _planned(model: LatentModel, budget: Budget) -> Callable[[], None]:
+def _planned(frame: Frame, model: LatentModel, budget: Budget) -> Callable[[], None]:
     own = jnp.arange(_USERS) < _USERS // _SERVERS
     arrays, rest = eqx.partition(model, eqx.is_array)
 
     @jax.jit
     def search(arrays: LatentModel, key: PRNGKeyArray) -> Searched:
         known = eqx.combine(arrays, rest)
-        return plan(Search(budget), known, known.start(), own, _SERVERS, key)
+        return plan(Search(budget), frame, known, known.start(), own, jnp.ones(_USERS), key)
 
     compiled = search.lower(arrays, jax.random.key(1)).compile()
     return lambda: jax.block_until_ready(compiled(arrays, jax.random.key(1)))

@@ -19,8 +19,8 @@ class Frame:
     cells: int
     separate: bool
     """Whether every server has a model of its own."""
-    reward_s: float
-    """Completion time whose reward is 0; no time at all has reward 1."""
+    largest: float
+    """Logarithm of the speed-up over a user's own CPU whose reward is 1 (isma.model.speedup)."""
 
     @property
     def sizes(self) -> Sizes:

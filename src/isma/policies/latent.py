@@ -7,8 +7,9 @@ from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation
 from isma.errors import PolicyError
-from isma.model import vectors
+from isma.model import speedup, vectors
 from isma.model.elbo import mean_over
+from isma.model.frame import Frame
 from isma.model.latent import Carry, LatentModel
 from isma.model.vectors import Scales
 from isma.planning import action_code
@@ -31,6 +32,8 @@ class View(eqx.Module):
 
     vector: Float[Array, "*servers observation"]
     own: Bool[Array, "*servers rows"]
+    local_s: Float[Array, "*servers rows"]
+    """Times of the requests on their users' own CPUs."""
     due: Bool[Array, "*servers"]
     key: Key[Array, "*servers"]
     model: LatentModel | None
@@ -45,26 +48,24 @@ class LatentPlanner(Planner):
     it is the paper's SLSM- and DLSM-based approach.
     """
 
-    num_users: int = eqx.field(static=True)
-    num_servers: int = eqx.field(static=True)
+    frame: Frame = eqx.field(static=True)
     model: LatentModel
     """Shared by all servers, or with a leading axis of servers."""
     scales: Scales
-    separate: bool = eqx.field(static=True, default=False)
-    """Whether every server has a model of its own."""
 
     def init(
         self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
     ) -> Memory:
         """Nothing seen yet. Raises PolicyError for a world that the model is not for."""
         refuse_alone(scenario)
-        if (num_users, num_servers) != (self.num_users, self.num_servers):
+        if (num_users, num_servers) != (self.frame.num_users, self.frame.num_servers):
             raise PolicyError(
-                f"this model is for {self.num_users} users and {self.num_servers} servers, and "
+                f"this model is for {self.frame.num_users} users and {self.frame.num_servers} "
+                "servers, and "
                 f"{scenario.name} has {num_users} and {num_servers}: train one with "
                 "isma train, and name it as isma:checkpoint=FILE"
             )
-        if self.separate:
+        if self.frame.separate:
             carry = eqx.filter_vmap(lambda model: model.start())(self.model)
         else:
             carry = self.model.start((num_servers,))
@@ -76,9 +77,10 @@ class LatentPlanner(Planner):
         """Let every acting server plan for its own users."""
         seen = vectors.see(observation, self.scales)
         arrays = eqx.filter(self.model, eqx.is_array)
-        own_model, shared = (arrays, None) if self.separate else (None, arrays)
-        keys = jax.random.split(key, self.num_servers)
-        view = View(seen.vector, seen.own, observation.due, keys, own_model)
+        own_model, shared = (arrays, None) if self.frame.separate else (None, arrays)
+        keys = jax.random.split(key, self.frame.num_servers)
+        local_s = observation.requests.deadline_s[seen.user]
+        view = View(seen.vector, seen.own, local_s, observation.due, keys, own_model)
         decided = self.decide_each(observation, memory.per_server, view, shared)
         action = self.as_action(observation, decided.action, seen.user)
         return action, Memory(decided.memory, None)
@@ -96,29 +98,35 @@ class LatentPlanner(Planner):
         observe_key, plan_key, noise_key = jax.random.split(seen.key, 3)
         old: Belief = before.memory
         carry, _, _ = model.observe(old.carry, old.action, seen.vector, observe_key)
-        found = plan(self.search, model, carry, seen.own, self.num_servers, plan_key)
-        action = self.search.first_action(found, seen.own, self.num_servers, noise_key)
-        new = Belief(carry, action_code.model_input(action, self.num_servers))
+        found = plan(self.search, self.frame, model, carry, seen.own, seen.local_s, plan_key)
+        action = self.search.first_action(found, seen.own, self.frame.num_servers, noise_key)
+        new = Belief(carry, action_code.model_input(action, self.frame.num_servers))
         kept = jax.tree.map(lambda new, old: jnp.where(seen.due, new, old), new, old)
         return Decided(kept, action)
 
 
 def plan(
     search: Search,
+    frame: Frame,
     model: LatentModel,
     carry: Carry,
     own: Bool[Array, "rows"],
-    num_servers: int,
+    local_s: Float[Array, "rows"],
     key: PRNGKeyArray,
 ) -> Searched:
-    """One server's search from its inferred state, by the rewards that the model forecasts (9)."""
+    """One server's search from its inferred state, by the rewards that the model forecasts (9).
+
+    A plan is judged by minus the mean completion time of the server's users, in seconds; what they
+    will request after the first step is taken to be as large as now.
+    """
 
     def imagine(
         believed: Carry, action: Coded, key: PRNGKeyArray
     ) -> tuple[Carry, Float[Array, "candidates"]]:
         # All candidates of a pass meet the same draws: they are compared, not their luck.
-        read = action_code.model_input(action, num_servers)
+        read = action_code.model_input(action, frame.num_servers)
         believed = model.imagine(believed, read, key, common=True)
-        return believed, mean_over(model.reward(believed), own)
+        times_s = speedup.time_s(model.reward(believed), local_s, frame.largest)
+        return believed, -mean_over(times_s, own)
 
-    return search.plan(imagine, carry, own, num_servers, key)
+    return search.plan(imagine, carry, own, frame.num_servers, key)

@@ -1,7 +1,6 @@
 """Learned policies by name: which checkpoint, which budget."""
 
 import re
-from dataclasses import replace
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -134,8 +133,7 @@ def _planner(
 ) -> Policy:
     search = _search(budget, discount, remote_price_s)
     frame, model, scales = weights.load(checkpoint, kind, partial(Frame, kind))
-    search = replace(search, remote_price=remote_price_s / frame.reward_s)
-    return LatentPlanner(search, frame.num_users, frame.num_servers, model, scales, frame.separate)
+    return LatentPlanner(search, frame, model, scales)
 
 
 def _search(budget: str, discount: float, remote_price_s: float) -> Search:

@@ -19,7 +19,7 @@ from isma.when import when
 from isma.world.scenario import Scenario, Visibility
 
 Imagine = Callable[[Any, Coded, PRNGKeyArray], tuple[Any, Float[Array, "candidates"]]]
-"""One step of many futures: their states and actions to their next states and rewards (9)."""
+"""One step of many futures: their states and actions to their next states and rewards (9), in seconds."""
 
 
 class Exploration(eqx.Module):
@@ -53,8 +53,9 @@ class Search(eqx.Module):
     budget: Budget
     discount: float = eqx.field(static=True, default=0.99)
     """γ of equation (9)."""
-    remote_price: float = eqx.field(static=True, default=0.0)
-    """Reward taken off for CPU requested from other servers, by the mean share a user; 0 is the paper's."""
+    remote_price_s: float = eqx.field(static=True, default=0.0)
+    """Delay, in seconds, charged for a whole CPU requested from another server, on the mean over own
+    users; 0 is the paper's."""
     exploration: Exploration | None = None
 
     def plan(
@@ -77,7 +78,7 @@ class Search(eqx.Module):
                 code, weight, drawn = step
                 action = action_code.decode(code.reshape(rows), own, num_servers)
                 state, reward = imagine(state, action, drawn)
-                paid = self.remote_price * _remote_share(action, own)
+                paid = self.remote_price_s * _remote_share(action, own)
                 return (state, total + weight * (reward - paid)), None
 
             weights = self.discount ** jnp.arange(budget.steps)

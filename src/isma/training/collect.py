@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 from isma import randomness
 from isma.contract import Action, Memory, Observation, Policy
 from isma.errors import ScenarioError
-from isma.model import vectors
+from isma.model import speedup, vectors
 from isma.model.elbo import Sequences
 from isma.model.vectors import Scales
 from isma.planning import action_code
@@ -124,6 +124,8 @@ class _Record(eqx.Module):
     action: Float[Array, "servers action"]
     user: Int[Array, "servers rows"]
     own: Bool[Array, "servers rows"]
+    local_s: Float[Array, "servers rows"]
+    """Completion times on the users' own CPUs."""
     known_s: Float[Array, "servers rows"]
     """Completion times by equations (1) to (6) and F as heard (isma.policies.known_physics)."""
 
@@ -146,6 +148,7 @@ class _Recorder(Policy):
             rows.astype(jnp.int32),
             rows.astype(bool),
             rows,
+            rows,
         )
         return Memory((kept.per_server, nothing), kept.per_user)
 
@@ -159,7 +162,8 @@ class _Recorder(Policy):
         setting = known_physics.settings(observation, seen.user)
         each = jax.vmap(partial(_recorded, action, servers))
         done, known_s = each(jnp.arange(servers), setting, seen.user, seen.own)
-        new = _Record(record.number + 1, seen.vector, done, seen.user, seen.own, known_s)
+        local_s = observation.requests.deadline_s[seen.user]
+        new = _Record(record.number + 1, seen.vector, done, seen.user, seen.own, local_s, known_s)
         record = choose(observation.due, new, record)
         return action, Memory((kept.per_server, record), kept.per_user)
 
@@ -189,8 +193,10 @@ class Collected(eqx.Module):
     """Sequences, and what known equations say of the same decisions."""
 
     sequences: Sequences
-    known_reward: Float[Array, "*rows steps users"]
-    """Rewards of completion times by equations (1) to (6) with other servers' load as last heard."""
+    local_s: Float[Array, "*rows steps users"]
+    """Completion times on the users' own CPUs."""
+    known_s: Float[Array, "*rows steps users"]
+    """Completion times by equations (1) to (6) with other servers' load as last heard."""
 
 
 class _Tape(eqx.Module):
@@ -203,6 +209,7 @@ class _Tape(eqx.Module):
     user: Int[Array, "servers rows"]
     own: Bool[Array, "servers rows"]
     """The rows that stood for its users then."""
+    local_s: Float[Array, "servers rows"]
 
 
 class Worlds(eqx.Module):
@@ -245,7 +252,7 @@ def collect(
     worlds: Worlds,
     policy: Policy,
     scales: Scales,
-    reward_s: float,
+    largest: float,
     memory: Memory,
     keys: Key[Array, "worlds"],
     num_steps: int,
@@ -253,10 +260,10 @@ def collect(
 ) -> Collected:
     """The first `num_steps` decisions of every server, as rows of worlds and servers.
 
-    A user's reward is max(0, 1 − t / `reward_s`), t the mean completion time of its tasks through
+    A user's reward is that of `isma.model.speedup` by the mean completion time of its tasks through
     the period that follows, wherever it is hosted.
     """
-    run = _Run(_Recorder(policy, scales), reward_s, num_steps)
+    run = _Run(_Recorder(policy, scales), largest, num_steps)
     return jax.vmap(lambda params, memory, key: _one_world(run, params, memory, key, num_ticks))(
         worlds.params, memory, keys
     )
@@ -290,7 +297,7 @@ class _Run(NamedTuple):
     """Everything that all worlds of a collection have in common."""
 
     recorder: _Recorder
-    reward_s: float
+    largest: float
     num_steps: int
 
 
@@ -307,7 +314,7 @@ def _one_world(
         after, memory, outcome = step(
             params, run.recorder, state, memory, draw(params, run_key, state.tick)
         )
-        tape = _write(tape, memory.per_server[1], sums, run.reward_s)
+        tape = _write(tape, memory.per_server[1], sums, run.largest)
         emitted = ~jnp.isnan(outcome.completion_time_s)
         took = jnp.sum(jnp.where(emitted, outcome.completion_time_s, 0), axis=1)
         sums = _Sums(sums.time_s + took, sums.tasks + jnp.sum(emitted, axis=1))
@@ -329,23 +336,23 @@ def blank(users: int, servers: int, rows: tuple[int, ...]) -> Sequences:
 def _blank(params: Params, num_steps: int) -> _Tape:
     users, servers = params.shape.num_users, params.shape.num_servers
     rows = (servers, num_steps)
-    none = jnp.zeros((servers, users))
+    none, times_s = jnp.zeros((servers, users)), jnp.zeros((*rows, users))
     user, length = none.astype(jnp.int32), jnp.zeros(servers, jnp.int32)
-    collected = Collected(blank(users, servers, rows), jnp.zeros((*rows, users)))
-    return _Tape(collected, length, _Sums(none, none), user, none.astype(bool))
+    collected = Collected(blank(users, servers, rows), times_s, times_s)
+    return _Tape(collected, length, _Sums(none, none), user, none.astype(bool), none)
 
 
-def _write(tape: _Tape, record: _Record, sums: _Sums, reward_s: float) -> _Tape:
+def _write(tape: _Tape, record: _Record, sums: _Sums, largest: float) -> _Tape:
     """Note the decisions of this tick, and the rewards of those before them."""
     due = record.number > tape.length
-    servers, steps = tape.collected.known_reward.shape[:2]
-    reward, counted = _reward(tape, sums, reward_s)
+    servers, steps = tape.collected.known_s.shape[:2]
+    reward, counted = _reward(tape, sums, largest)
     row = jnp.arange(servers)
     # What is not due, or past the end, is written out of range: nowhere.
     now = jnp.where(due, tape.length, steps)
     last = jnp.where(due & (tape.length > 0), tape.length - 1, steps)
     put = lambda old, at, new: old.at[row, at].set(new, mode="drop")  # noqa: E731
-    sequences, known = tape.collected.sequences, _rewarded(record.known_s, record.own, reward_s)
+    sequences = tape.collected.sequences
     return _Tape(
         Collected(
             Sequences(
@@ -354,26 +361,23 @@ def _write(tape: _Tape, record: _Record, sums: _Sums, reward_s: float) -> _Tape:
                 reward=put(sequences.reward, last, reward),
                 counted=put(sequences.counted, last, counted),
             ),
-            put(tape.collected.known_reward, now, known),
+            put(tape.collected.local_s, now, record.local_s),
+            put(tape.collected.known_s, now, record.known_s),
         ),
         length=tape.length + due,
         at_decision=choose(due, sums, tape.at_decision),
         user=choose(due, record.user, tape.user),
         own=choose(due, record.own, tape.own),
+        local_s=choose(due, record.local_s, tape.local_s),
     )
 
 
 def _reward(
-    tape: _Tape, sums: _Sums, reward_s: float
+    tape: _Tape, sums: _Sums, largest: float
 ) -> tuple[Float[Array, "servers rows"], Bool[Array, "servers rows"]]:
     """Rewards since each server's last decision, in the rows of its view then."""
     since = jax.tree.map(lambda now, then: now - then, sums, tape.at_decision)
     rows = jax.tree.map(lambda value: jnp.take_along_axis(value, tape.user, axis=1), since)
     counted = tape.own & (rows.tasks > 0)
-    return _rewarded(rows.time_s / jnp.maximum(rows.tasks, 1), counted, reward_s), counted
-
-
-def _rewarded(
-    time_s: Float[Array, "servers rows"], counted: Bool[Array, "servers rows"], reward_s: float
-) -> Float[Array, "servers rows"]:
-    return jnp.where(counted, jnp.maximum(0, 1 - time_s / reward_s), 0)
+    time_s = rows.time_s / jnp.maximum(rows.tasks, 1)
+    return jnp.where(counted, speedup.reward(time_s, tape.local_s, largest), 0), counted

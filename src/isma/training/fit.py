@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
+from isma.model import speedup
 from isma.model.elbo import (
     Objective,
     Sequences,
@@ -108,15 +109,16 @@ class Fitting(eqx.Module):
 
     @eqx.filter_jit
     def skill(
-        self, model: LatentModel, worlds: Collected, key: PRNGKeyArray
+        self, model: LatentModel, worlds: Collected, largest: float, key: PRNGKeyArray
     ) -> dict[str, Float[Array, ""]]:
         """How well a model forecasts the rewards of worlds that it was not fitted to.
 
-        `user_r2`, `r2`: part of the variance that is explained one step ahead, of each user's reward
-        and of a server's mean; `ahead_r2`: of the latter as many steps ahead as there are, with
-        nothing seen meanwhile; `known_r2`: by equations (1) to (6), one step ahead, calibrated by a
-        straight line; `optimism`: forecast less reward, one step ahead, which a plan has lost in
-        truth; `reward`: the mean reward.
+        `user_r2`: part of the variance of each user's reward that is explained one step ahead; `r2`:
+        of a server's mean completion time, which plans are judged by; `calibrated_r2`: of the latter
+        once a straight line has corrected the forecast; `ahead_r2`: as many steps ahead as there are,
+        with nothing seen meanwhile, calibrated; `known_user_r2`, `known_r2`: by equations (1) to (6),
+        one step ahead, calibrated; `regret_s`: completion time less forecast, one step ahead, which a
+        plan has lost in truth; `mean_s`: the mean completion time.
         """
         batch = worlds.sequences
         axes = eqx.if_array(0) if self.separate else None
@@ -131,16 +133,24 @@ class Fitting(eqx.Module):
         far = forecast(lambda model, rows: several_ahead(model, rows, SEEN, key))[..., :-1, :]
         counted = batch.counted[..., SEEN - 1 : -1, :]
         reward = batch.reward[..., SEEN - 1 : -1, :]
-        known = worlds.known_reward[..., SEEN - 1 : -1, :]
+        local_s, known_s = (
+            table[..., SEEN - 1 : -1, :] for table in (worlds.local_s, worlds.known_s)
+        )
+        known = speedup.reward(known_s, local_s, largest)
         any_of = jnp.any(counted, axis=-1)
-        means = [mean_over(value, counted) for value in (ahead, reward, known, far)]
+        true, one, several, by_physics = (
+            mean_over(speedup.time_s(value, local_s, largest), counted)
+            for value in (reward, ahead, far, known)
+        )
         return {
             "user_r2": _r2(ahead, reward, counted),
-            "r2": _r2(means[0], means[1], any_of),
-            "ahead_r2": _r2(means[3], means[1], any_of),
-            "known_r2": _correlation(means[2], means[1], any_of) ** 2,
-            "optimism": jnp.mean(means[0] - means[1], where=any_of),
-            "reward": jnp.mean(means[1], where=any_of),
+            "known_user_r2": _correlation(known, reward, counted) ** 2,
+            "r2": _r2(one, true, any_of),
+            "calibrated_r2": _correlation(one, true, any_of) ** 2,
+            "ahead_r2": _correlation(several, true, any_of) ** 2,
+            "known_r2": _correlation(by_physics, true, any_of) ** 2,
+            "regret_s": jnp.mean(true - one, where=any_of),
+            "mean_s": jnp.mean(true, where=any_of),
         }
 
     def _update(

@@ -39,10 +39,10 @@ from isma.training.session import Metrics
 from isma.world.scenario import Scenario
 
 _ORDER_SEED = 0
-_BLOCK = 20
+_BLOCK = 60
 """Updates that run as one program, between two words on progress."""
 
-COLLECTING = Budget(candidates=100, iterations=7, horizon=0, elites=12)
+COLLECTING = Budget(candidates=64, iterations=5, horizon=0, elites=8)
 """The planner's budget while collecting."""
 TESTING = Budget(candidates=200, iterations=10, horizon=0, elites=20)
 """The planner's budget in the worlds that a training is tested in."""
@@ -59,17 +59,17 @@ class LatentOptions:
 
     rounds: int = 30
     """Rounds of collecting and fitting; the planner acts from the second one on."""
-    updates: int = 300
+    updates: int = 900
     """Updates in each round."""
-    random_worlds: int = 24
+    random_worlds: int = 12
     """Worlds of each round with random codes as actions, forgotten after it."""
-    scattered_worlds: int = 72
+    scattered_worlds: int = 96
     """Worlds of each round in which every user acts by itself at random, forgotten after it."""
-    planned_worlds: int = 6
+    planned_worlds: int = 12
     """Worlds of each later round that the planner decides, with noise, and that are kept."""
-    kept_rounds: int = 16
+    kept_rounds: int = 30
     """Rounds of planned worlds that are kept; the oldest make room."""
-    planned_part: float = 0.75
+    planned_part: float = 0.5
     """Part of a batch that is planned."""
     test_worlds: int = 4
     """Worlds that the planner decides without noise, and that are never trained on."""
@@ -80,22 +80,19 @@ class LatentOptions:
     remote_price_s: float = 30.0
     """Price on shares requested from other servers in half of the planned worlds, in seconds of a
     user's delay for a whole CPU; the other half is planned without."""
-    reward_s: float = 0.0
-    """Completion time whose reward is 0; with 0 half again the geometric mean of a mean task's time
-    on an equal share of a server and on its user's own CPU."""
-    batch: int = 8
+    batch: int = 3
     """Sequences of each server in a batch."""
     length: int = 6
     """Decisions in a sequence."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 2.5e-3
     """Step size of Adam at first; it falls to zero over the training, by a cosine."""
     clip_norm: float = 10.0
     """Largest norm of a gradient."""
-    reward_weight: float = 100.0
+    reward_weight: float = 250.0
     """Inverse variance of a user's reward, beside 1 of each observed number."""
     mean_weight: float = 1.0
     """Weight of the error of a server's mean reward beside that of each user's."""
-    kl_weight: float = 0.001
+    kl_weight: float = 0.0005
     """Weight of the divergence in the bound."""
     free_nats: float = 0.0
     """Divergence that costs nothing, in nats a step."""
@@ -106,7 +103,7 @@ class LatentOptions:
         at_least(self, 1, *counts, "kept_rounds", "test_worlds", "test_every")
         at_least(self, 2, "planned_worlds")
         positive(self, "learning_rate", "clip_norm", "reward_weight")
-        not_negative(self, "kl_weight", "free_nats", "mean_weight", "remote_price_s", "reward_s")
+        not_negative(self, "kl_weight", "free_nats", "mean_weight", "remote_price_s")
         within(self, 0, 1, "planned_part")
         if not 2 <= self.length <= self.periods:
             raise ValueError(
@@ -145,8 +142,7 @@ class LatentLearner:
         """A learner for worlds of these scenarios' size. Raises ScenarioError."""
         shape = spread(scenarios, 1).params.shape
         sizes = (shape.num_users, shape.num_servers, options.cells)
-        reward_s = options.reward_s or workload.reward_s(scenarios, *sizes[:2])
-        frame = Frame(kind, *sizes, options.separate, reward_s)
+        frame = Frame(kind, *sizes, options.separate, workload.largest_speedup(scenarios))
         return cls(frame, tuple(scenarios), options, vectors.scales(scenarios))
 
     def for_steps(self, steps: int) -> "LatentLearner":
@@ -210,7 +206,7 @@ class LatentLearner:
         """Skill of the model's forecasts in worlds that it is never trained on, by whose actions.
 
         `random_*`: random codes; `plan_*`: its own plans, with more search than when collecting,
-        no noise and no price; `plan_mean_s` is what their users' tasks take on average.
+        no noise and no price.
         """
         key = jax.random.wrap_key_data(state.test_key)
         keys, test = jax.random.split(key, 3), self._scenarios(self.options.test_worlds)
@@ -218,9 +214,9 @@ class LatentLearner:
         policies = {"random": RandomCode(), "plan": planner}
         metrics: dict[str, Array] = {}
         for (name, policy), one in zip(policies.items(), keys, strict=False):
-            found = self._fitting.skill(state.model, self._collect(policy, test, one), keys[2])
+            worlds = self._collect(policy, test, one)
+            found = self._fitting.skill(state.model, worlds, self.frame.largest, keys[2])
             metrics |= {f"{name}_{measure}": value for measure, value in found.items()}
-        metrics["plan_mean_s"] = self.frame.reward_s * (1 - metrics["plan_reward"])
         return metrics
 
     def finish(self, state: LatentState, out: Path, about: Mapping[str, Any]) -> Path:
@@ -238,9 +234,9 @@ class LatentLearner:
     def _planned(self, model: LatentModel, turn: int, key: PRNGKeyArray) -> Sequences:
         """Worlds that the planner decides with noise, half of them with a price on remote shares."""
         worlds = self._scenarios(self.options.planned_worlds, turn)
-        half, price = len(worlds) // 2, self.options.remote_price_s / self.frame.reward_s
+        half = len(worlds) // 2
         plain = Search(COLLECTING, exploration=Exploration())
-        priced = replace(plain, remote_price=price)
+        priced = replace(plain, remote_price_s=self.options.remote_price_s)
         halves = ((plain, worlds[:half]), (priced, worlds[half:]))
         return self._several([(self._planner(model, one), some) for one, some in halves], key)
 
@@ -256,9 +252,7 @@ class LatentLearner:
         return jax.tree.map(lambda *parts: jnp.concatenate(parts), *found)
 
     def _planner(self, model: LatentModel, search: Search) -> LatentPlanner:
-        frame = self.frame
-        sizes = frame.num_users, frame.num_servers
-        return LatentPlanner(search, *sizes, model, self.scales, frame.separate)
+        return LatentPlanner(search, self.frame, model, self.scales)
 
     def _scenarios(self, worlds: int, turn: int = 0) -> list[Scenario]:
         """One for each world, from one turn to the next: all in turn, and each few spread over all."""
@@ -276,7 +270,7 @@ class LatentLearner:
         memory = first_memory(policy, self.scales, scenarios[0], worlds, firsts)
         periods = self.options.periods
         ticks = ticks_for(scenarios, periods)
-        given = (worlds, policy, self.scales, self.frame.reward_s)
+        given = (worlds, policy, self.scales, self.frame.largest)
         return collect(*given, memory, keys, periods, ticks)
 
     @property

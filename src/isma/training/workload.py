@@ -32,6 +32,16 @@ def reward_s(scenarios: Sequence[Scenario], users: int, servers: int) -> float:
     return max(map(of, scenarios))
 
 
+def largest_speedup(scenarios: Sequence[Scenario]) -> float:
+    """Logarithm of the speed-up of a whole server, the fastest, over the slowest of users' own CPUs."""
+
+    def of(scenario: Scenario) -> float:
+        clocks = scenario.servers.clock_range_hz or scenario.servers.clock_hz
+        return math.log(float(np.max(clocks)) / scenario.users.local_hz[0])
+
+    return max(1.0, *map(of, scenarios))
+
+
 def _mean_cycles(asked: Tasks | ServiceClass) -> float:
     if isinstance(asked, ServiceClass) and asked.cycles_per_bit is not None:
         return float(np.mean(asked.data_bits) * np.mean(asked.cycles_per_bit))
