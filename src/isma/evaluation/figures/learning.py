@@ -12,11 +12,11 @@ from isma.evaluation.figures.drawing import Drawing, Figure, blank, save
 _PANELS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
     (
         "On worlds never trained on",
-        "part of the variance of a server's mean reward, one step ahead",
+        "R² of users' rewards, one step ahead",
         {
-            "plan_r2": "its own plans",
-            "random_r2": "random actions",
-            "plan_known_r2": "its own plans, by equations (1)-(6)",
+            "plan_user_r2": "its own plans",
+            "random_user_r2": "random actions",
+            "plan_known_user_r2": "plans, by equations (1)-(6)",
         },
     ),
     ("Delay of its plans", "mean completion time (s), no noise", {"plan_mean_s": "plans"}),
