@@ -76,11 +76,12 @@ import sys
 sys.argv[0] = "isma"
 from isma import interrupts
 interrupts.installed().raises = True
-print("ready", flush=True)
 import ctypes
+sleep, ready = ctypes.CDLL(None).sleep, "ready"
 while True:
     try:
-        ctypes.CDLL(None).sleep(60)  # Outside Python, as the compiler is.
+        print(ready, flush=True)
+        sleep(60)  # Outside Python, as the compiler is.
     except KeyboardInterrupt:  # As what the compiler calls back may swallow it.
         pass
 """

@@ -202,5 +202,7 @@ def first_memory(policy: Policy, observation: Observation) -> Memory:
     """What the policy remembers before its first decision."""
     sizes = observation.host.shape[0], observation.acting.shape[0]
     migration = observation.infrastructure.migration
-    overrides = {} if migration is None else {"migration.kind": migration.kind.value}
+    overrides: dict[str, Any] = {"visibility": observation.visibility.value}
+    if migration is not None:
+        overrides["migration.kind"] = migration.kind.value
     return policy.init(tiny(overrides), *sizes, jax.random.key(0))

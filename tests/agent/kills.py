@@ -32,11 +32,18 @@ POINTS = [
 _MOST_WAIT_S = 60.0
 
 
+_TESTS = str(Path(__file__).parents[1])
+_WITH_FAILPOINTS = (
+    f"import runpy, sys; sys.path.insert(0, {_TESTS!r}); "
+    "runpy.run_module('agent.failpoints', run_name='__main__')"
+)
+
+
 class Killed(Hosts):
     """Two agents that may kill themselves."""
 
     async def start_agent(self, name: str) -> None:
-        await self._start(name, "-m", "agent.failpoints", "--config", f"{name}.toml")
+        await self._start(name, "-c", _WITH_FAILPOINTS, "--config", f"{name}.toml")
 
     async def again(self, name: str, failpoint: str = "") -> None:
         """Start an agent again, with a point at which it dies."""

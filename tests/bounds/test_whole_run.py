@@ -99,6 +99,7 @@ def means_s(params: Any, key: PRNGKeyArray, hosts: Int[Array, "runs decisions us
     return jax.lax.map(one, hosts, batch_size=256)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("switch", slow_but_for(["cold"], SWITCHES))
 def test_below_every_run_of_four_decisions(switch: str) -> None:
     """3 users on 2 servers: 4096 sequences of hosts, each server shared out as is best then."""

@@ -34,6 +34,7 @@ def _followed(name: str, user: int, ticks: int) -> list[int]:
     return hosts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["price", pytest.param("nearest", marks=pytest.mark.slow)])
 def test_what_is_said_is_what_was_done(name: str) -> None:
     scenario = tiny(MOVING)

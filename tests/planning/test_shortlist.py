@@ -67,6 +67,7 @@ def decided(rule: str, observation: Observation) -> Action:
     return act(memory, later, KEY)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rule",
     slow_but_for(

@@ -57,6 +57,7 @@ def test_users_that_decide_for_themselves_are_not_pooled() -> None:
     assert memory.per_user.state is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("users", "servers"), [(5, 3), (60, 30)])
 def test_one_checkpoint_serves_any_numbers(users: int, servers: int) -> None:
     larger = tiny({**COSTLY, "users.count": users, "sites.count": servers})
@@ -163,6 +164,7 @@ def test_what_cannot_be_planned_is_refused(option: str) -> None:
         registry.get(f"isma2:{option}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cost_s2", "goes_to"), [(110.0, 2), (140.0, 0)])
 def test_what_is_gained_lasts_beyond_the_plan(cost_s2: float, goes_to: int) -> None:
     """Two hops of 1 s for the 2 s of the plan, and then for the minute in which a user stays."""
@@ -172,6 +174,7 @@ def test_what_is_gained_lasts_beyond_the_plan(cost_s2: float, goes_to: int) -> N
     assert int(decide(knowing([THERE]), observation).server[0]) == goes_to
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("gap_s", "moves"), [(1.0, 0), (1e4, 1)])
 def test_a_fuller_server_is_left_if_it_stays_fuller(gap_s: float, moves: int) -> None:
     """Two users share a server beside an idle one: a stop of 20 s pays only if they would for long."""
@@ -181,6 +184,7 @@ def test_a_fuller_server_is_left_if_it_stays_fuller(gap_s: float, moves: int) ->
     assert int(jnp.sum(action.server[:2] == 1)) == moves
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("part", "goes_to"), [(0.0, 1), (1.0, 0)])
 def test_a_server_that_is_full_again_soon_is_not_gone_to(part: float, goes_to: int) -> None:
     """A hop is saved there for ever; what it is like just now is over in a second."""

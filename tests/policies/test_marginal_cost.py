@@ -97,6 +97,7 @@ def test_part_of_a_hop_costs_part_of_its_delay() -> None:
     assert found_s[0] + 0.05 < found_s[1] < found_s[2] - 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("servers", [3, 12, 120])
 def test_how_many_servers_there_are_makes_no_stop_cheaper(servers: int) -> None:
     """Most of a long road is too far to be served from, which makes none of it emptier."""
