@@ -99,10 +99,8 @@ def worth_s(params: Params, policy: Policy, moment: Moment, ticks: int) -> float
 
 def searched(params: Params, planner: LatentPlanner, moment: Moment) -> tuple[Searched, np.ndarray]:
     """How the search goes, pass by pass, in one state; and whose numbers it is about."""
-    seen = vectors.see(
-        observe(params, moment.state, everyone(params, moment.state), Visibility.SERVER),
-        planner.scales,
-    )
+    observation = observe(params, moment.state, everyone(params, moment.state), Visibility.SERVER)
+    seen = vectors.see(observation, planner.scales)
     row = lambda tree: jax.tree.map(lambda leaf: leaf[moment.server], tree)  # noqa: E731
     belief = row(moment.memory.per_server)
     observe_key, plan_key = jax.random.split(moment.key)
@@ -110,8 +108,9 @@ def searched(params: Params, planner: LatentPlanner, moment: Moment) -> tuple[Se
         belief.carry, belief.action, seen.vector[moment.server], observe_key
     )
     own = seen.own[moment.server]
+    local_s = observation.requests.deadline_s[seen.user[moment.server]]
     found = eqx.filter_jit(plan)(
-        planner.search, planner.model, carry, own, planner.num_servers, plan_key
+        planner.search, planner.frame, planner.model, carry, own, local_s, plan_key
     )
     return found, np.asarray(own)
 
