@@ -50,8 +50,8 @@ _TINY = {
     "dqn": {"updates": 20, "worlds": 4, "periods": 3},
     "drac": {"epochs": 1, "minibatches": 4, "worlds": 4, "periods": 3},
 }
-_EACH_OF_24 = {"random_worlds": 48, "scattered_worlds": 48, "test_worlds": 24}
-"""The figures have 24 x values: each is in four of a round's explored worlds, and tested once."""
+_EACH_OF_24 = {"random_worlds": 24, "scattered_worlds": 96, "test_worlds": 24}
+"""The figures have 24 x values: each is in five of a round's explored worlds, and tested once."""
 _ONE_STEP = ("32x10x0x4", "100x10x0x10", "200x10x0x20", "400x25x0x40", "1000x20x0x100")
 _BUDGETS = ("16x1x10x4", "64x4x10x8", "200x10x10x20", "400x25x10x40")
 
@@ -78,11 +78,11 @@ SCALES = {
             duration_s=84.0,
             warmup_s=24.0,
             budget="default",
-            steps={**dict.fromkeys(_LATENT, 1600), "dqn": 8000, "drac": 1280},
+            steps={**dict.fromkeys(_LATENT, 27_000), "dqn": 8000, "drac": 1280},
             options=dict.fromkeys(_LATENT, _EACH_OF_24),
             planner_budgets=_ONE_STEP,
             budgets=dict.fromkeys([*_BUDGETS, "paper"], 64),
-            note="for two cores and two and a half hours",
+            note="for two cores and some hours",
         ),
         Scale(
             name="full",
@@ -91,7 +91,7 @@ SCALES = {
             duration_s=600.0,
             warmup_s=60.0,
             budget="paper",
-            steps={**dict.fromkeys(_LATENT, 12000), "dqn": 24000, "drac": 3840},
+            steps={**dict.fromkeys(_LATENT, 90_000), "dqn": 24000, "drac": 3840},
             options=dict.fromkeys(_LATENT, _EACH_OF_24),
             planner_budgets=(*_ONE_STEP, "paper"),
             budgets=dict.fromkeys([*_BUDGETS, "paper"], 64),
