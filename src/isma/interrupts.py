@@ -13,6 +13,10 @@ import os
 import sys
 import time
 
+TYPE_CHECKING = False  # `typing` would take longer than all the rest.
+if TYPE_CHECKING:
+    from types import FrameType
+
 STATUS = 130
 """Exit status after Ctrl-C, as shells have it."""
 LINE = "isma: interrupted; what is finished is kept, and the same command goes on from there\n"
@@ -23,7 +27,11 @@ _SHOW_CURSOR = "\r\x1b[?25h\x1b[K"
 
 
 class Interrupt:
-    """Handler of SIGINT: the process ends at once or, once `raises` is set, by KeyboardInterrupt."""
+    """Handler of SIGINT: the process ends at once or, once `raises` is set, by KeyboardInterrupt.
+
+    While anything is imported it ends at once in any case: native code crashes where an exception
+    comes in the middle of its start.
+    """
 
     def __init__(self) -> None:
         self.raises = False
@@ -31,10 +39,10 @@ class Interrupt:
         self.heard = False
         self._said = _thread.allocate_lock()
 
-    def __call__(self, number: int, frame: object) -> None:
+    def __call__(self, number: int, frame: "FrameType | None") -> None:
         """Answer the signal."""
         self.heard = True
-        if self.raises:
+        if self.raises and not _is_importing(frame):
             self.raises = False  # A second one ends the process at once.
             raise KeyboardInterrupt
         self.leave()
@@ -83,6 +91,15 @@ def installed() -> Interrupt | None:
     """Handler of SIGINT in use, if `answer` has taken over."""
     handler = signal.getsignal(signal.SIGINT)
     return handler if isinstance(handler, Interrupt) else None
+
+
+def _is_importing(frame: "FrameType | None") -> bool:
+    """Whether a frame runs on behalf of an import."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _is_program() -> bool:
