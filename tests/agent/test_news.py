@@ -74,8 +74,9 @@ def test_silence_grows_stale() -> None:
 @given(st.binary(max_size=200))
 def test_no_bytes_break_it(payload: bytes) -> None:
     heard = news()
+    before = heard.stale(1.0)
     heard.take("b", payload, 1.0)
-    heard.stale(1.0)
+    assert heard.stale(1.0) == before, "bytes that are no bulletin make nobody heard"
 
 
 @pytest.mark.slow
