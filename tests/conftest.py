@@ -1,4 +1,4 @@
-"""What must be settled before isma is imported; also makes this folder importable for its helpers."""
+"""Settings that must be there before isma is imported."""
 
 import gc
 import os
@@ -21,13 +21,13 @@ import hypothesis
 import jax
 import jaxtyping
 import pytest
-from runtime_types import MODULES
+from helpers.shape_checks import MODULES
 
 # Nothing asserts on a wall clock: the first example of a property compiles.
 hypothesis.settings.register_profile("isma", deadline=None)
 hypothesis.settings.load_profile("isma")
 
-jaxtyping.install_import_hook(MODULES, "runtime_types.checked")
+jaxtyping.install_import_hook(MODULES, "helpers.shape_checks.checked")
 
 _MOST_MAPS = 30_000
 """Of 65,530 that Linux allows a process: XLA maps every program that it compiles, and keeps it."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from worlds import tiny
+from helpers.small_worlds import tiny
 
 import isma as isma_package
 from isma import cli

@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 import pytest
-from worlds import tiny
+from helpers.small_worlds import tiny
 
 from isma.cli import terminal
 from isma.errors import IsmaError

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from exhaustive import assignments, some_offer
+from helpers.exhaustive_search import assignments, some_offer
 from jaxtyping import Array, Float
 
 from isma.bounds.decision import Bound, decision_bound, first_prices_s

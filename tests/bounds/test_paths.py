@@ -5,7 +5,7 @@ from itertools import product
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from chosen import slow_but_for
+from helpers.fast_cases import slow_but_for
 
 from isma.bounds.future import Future, Stops
 from isma.bounds.paths import path_costs

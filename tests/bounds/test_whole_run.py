@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from chosen import slow_but_for
+from helpers.fast_cases import slow_but_for
+from helpers.small_worlds import EVERYTHING, tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import Array, Int, PRNGKeyArray
-from worlds import EVERYTHING, tiny
 
 from isma.bounds.whole_run import Effort, dual_s, first_prices_s
 from isma.contract import Action, Memory, Observation, Policy

@@ -2,7 +2,7 @@ from typing import Any
 
 import gymnasium
 import pytest
-from tried import SMALL
+from helpers.small_environments import SMALL
 
 import isma
 from isma.environments import ServerEnv

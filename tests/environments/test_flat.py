@@ -1,7 +1,7 @@
 import jax.numpy as jnp
 import numpy as np
-from tried import SMALL
-from worlds import line, network, seen
+from helpers.small_environments import SMALL
+from helpers.small_worlds import line, network, seen
 
 import isma
 from isma.environments.flat import CUT, Flat

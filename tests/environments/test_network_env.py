@@ -1,8 +1,8 @@
 import jax
 import numpy as np
 import pytest
+from helpers.small_environments import SMALL
 from pettingzoo.test import parallel_api_test, parallel_seed_test
-from tried import SMALL
 
 import isma
 from isma.environments import NetworkEnv

@@ -4,9 +4,9 @@ import gymnasium
 import jax
 import numpy as np
 import pytest
-from chosen import slow_but_for
 from gymnasium.utils.env_checker import check_env
-from tried import SMALL, options
+from helpers.fast_cases import slow_but_for
+from helpers.small_environments import SMALL, options
 
 import isma
 from isma.environments import ServerEnv

@@ -11,8 +11,8 @@ WORLDS, STEPS, JUDGED = 32, 10 * 1024, 24
 @pytest.mark.slow
 def test_ppo_of_stable_baselines3_beats_random_in_worlds_it_has_not_seen() -> None:
     pytest.importorskip("stable_baselines3", reason="needs stable-baselines3: pip install '.[rl]'")
+    from helpers.stable_baselines3 import Worlds
     from stable_baselines3 import PPO
-    from stock import Worlds
 
     env = gymnasium.make_vec(
         "isma/Paper-v0",

@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from tried import options
+from helpers.small_environments import options
 
 import isma  # noqa: F401  # registers the ids
 from isma.environments import ServerEnv, VectorServerEnv

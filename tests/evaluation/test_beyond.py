@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from worlds import tiny
+from helpers.small_worlds import tiny
 
 from isma.evaluation import report
 from isma.evaluation.compare import compare

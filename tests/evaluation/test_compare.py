@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-from worlds import SERVERS, USERS, tiny
+from helpers.small_worlds import SERVERS, USERS, tiny
 
 from isma.errors import PolicyError, RunError
 from isma.evaluation import bound, cell

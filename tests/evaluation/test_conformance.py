@@ -1,8 +1,8 @@
 """The contract suite: who passes, who is caught, and what each is told."""
 
 import pytest
-import strangers
-from worlds import tiny
+from helpers import faulty_policies
+from helpers.small_worlds import tiny
 
 from isma.contract import Policy
 from isma.errors import ScenarioError
@@ -18,7 +18,7 @@ def broken(verdicts: list[RuleVerdict]) -> dict[Rule, str]:
 
 @pytest.mark.parametrize(
     "policy",
-    [registry.get("price"), strangers.Honest(), strangers.Counting()],
+    [registry.get("price"), faulty_policies.Honest(), faulty_policies.Counting()],
     ids=lambda policy: type(policy).__name__,
 )
 def test_who_keeps_to_the_contract_passes(policy: Policy) -> None:
@@ -31,7 +31,7 @@ def test_who_keeps_to_the_contract_passes(policy: Policy) -> None:
     "policy",
     [
         pytest.param(registry.get("full-information"), marks=pytest.mark.slow),
-        strangers.Reference(),
+        faulty_policies.Reference(),
     ],
 )
 def test_a_reference_may_see_everybody(policy: Policy) -> None:
@@ -44,30 +44,38 @@ def test_a_reference_may_see_everybody(policy: Policy) -> None:
 @pytest.mark.slow
 def test_each_user_alone_is_held_to_itself() -> None:
     alone = tiny({"visibility": Visibility.USER})
-    assert not broken(check(strangers.Honest(), alone))
-    assert Rule.OTHERS_USERS in broken(check(strangers.Peeking(), alone))
+    assert not broken(check(faulty_policies.Honest(), alone))
+    assert Rule.OTHERS_USERS in broken(check(faulty_policies.Peeking(), alone))
 
 
 @pytest.mark.parametrize(
     ("policy", "rule", "said"),
     [
-        (strangers.Peeking(), Rule.OTHERS_USERS, "changed with the users of other servers"),
-        (strangers.Overhearing(), Rule.OTHERS_NEWS, "the news that other servers have heard"),
-        (strangers.Unseeing(), Rule.HIDDEN_USERS, "rows of users that are not visible"),
-        (strangers.NotANumber(), Rule.RANGES, "must be a number in [0, 1]"),
-        (strangers.WrongRatio(), Rule.RANGES, "one of 0, 0.1, ..., 1 for every user"),
-        (strangers.WrongServer(), Rule.RANGES, "an index from 0 to 2"),
-        (strangers.NoShare(), Rule.RANGES, "above 0 where something is offloaded"),
-        (strangers.Misfiled(), Rule.MEMORY_ROWS, "a row for each user (7), got shape (3,)"),
-        (strangers.Growing(), Rule.SHAPES, "int32[7], got .per_user float32[7]"),
-        (strangers.Sharing(), Rule.OTHERS_MEMORY, "the memory of other servers and their users"),
-        (strangers.Forgetful(), Rule.SAME_ANSWER, "when asked in another order"),
-        (strangers.Chancy(), Rule.SAME_ANSWER, "when asked compiled again"),
-        (strangers.Plainly(), Rule.SHAPES, "Plainly raises TracerBoolConversionError"),
-        (strangers.Failing(), Rule.SHAPES, "Failing raises KeyError: 'no such thing' ("),
-        (strangers.PlainlyFailing(), Rule.ANSWERS, "raises ZeroDivisionError: division by zero ("),
-        (strangers.PlainlyFailing(), Rule.ANSWERS, ", in decide)"),
-        (strangers.PlainlyChancy(), Rule.SAME_ANSWER, "draw what is random from view.random"),
+        (faulty_policies.Peeking(), Rule.OTHERS_USERS, "changed with the users of other servers"),
+        (faulty_policies.Overhearing(), Rule.OTHERS_NEWS, "the news that other servers have heard"),
+        (faulty_policies.Unseeing(), Rule.HIDDEN_USERS, "rows of users that are not visible"),
+        (faulty_policies.NotANumber(), Rule.RANGES, "must be a number in [0, 1]"),
+        (faulty_policies.WrongRatio(), Rule.RANGES, "one of 0, 0.1, ..., 1 for every user"),
+        (faulty_policies.WrongServer(), Rule.RANGES, "an index from 0 to 2"),
+        (faulty_policies.NoShare(), Rule.RANGES, "above 0 where something is offloaded"),
+        (faulty_policies.Misfiled(), Rule.MEMORY_ROWS, "a row for each user (7), got shape (3,)"),
+        (faulty_policies.Growing(), Rule.SHAPES, "int32[7], got .per_user float32[7]"),
+        (
+            faulty_policies.Sharing(),
+            Rule.OTHERS_MEMORY,
+            "the memory of other servers and their users",
+        ),
+        (faulty_policies.Forgetful(), Rule.SAME_ANSWER, "when asked in another order"),
+        (faulty_policies.Chancy(), Rule.SAME_ANSWER, "when asked compiled again"),
+        (faulty_policies.Plainly(), Rule.SHAPES, "Plainly raises TracerBoolConversionError"),
+        (faulty_policies.Failing(), Rule.SHAPES, "Failing raises KeyError: 'no such thing' ("),
+        (
+            faulty_policies.PlainlyFailing(),
+            Rule.ANSWERS,
+            "raises ZeroDivisionError: division by zero (",
+        ),
+        (faulty_policies.PlainlyFailing(), Rule.ANSWERS, ", in decide)"),
+        (faulty_policies.PlainlyChancy(), Rule.SAME_ANSWER, "draw what is random from view.random"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Policy) else None,
 )
@@ -80,9 +88,9 @@ def test_who_does_not_is_told(policy: Policy, rule: Rule, said: str) -> None:
 @pytest.mark.parametrize(
     ("policy", "rule"),
     [
-        (strangers.Failing(), Rule.SHAPES),
-        (strangers.PlainlyFailing(), Rule.ANSWERS),
-        (strangers.PlainlyChancy(), Rule.SAME_ANSWER),
+        (faulty_policies.Failing(), Rule.SHAPES),
+        (faulty_policies.PlainlyFailing(), Rule.ANSWERS),
+        (faulty_policies.PlainlyChancy(), Rule.SAME_ANSWER),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Policy) else None,
 )
@@ -97,4 +105,4 @@ def test_what_builds_on_a_broken_rule_is_not_tried(policy: Policy, rule: Rule) -
 
 def test_users_must_be_told_from_servers() -> None:
     with pytest.raises(ScenarioError, match="users than of servers"):
-        check(strangers.Honest(), tiny({"users.count": 3}))
+        check(faulty_policies.Honest(), tiny({"users.count": 3}))

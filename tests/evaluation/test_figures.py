@@ -9,7 +9,7 @@ import matplotlib.figure
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic
+from helpers import made_up_runs
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
@@ -32,19 +32,19 @@ from isma.evaluation.tables import Run
 
 SPEEDS = {"mobility.speed_mps": [20 / 3.6, 60 / 3.6, 120 / 3.6]}
 WORLDS = {
-    "paper": synthetic.World(),
-    "city": synthetic.city(),
-    "trace": synthetic.World(unit="user", seeds=1),
-    "speed": synthetic.World(vary=SPEEDS, seeds=2),
-    "words": synthetic.World(vary={"visibility": ["user", "server", "full"]}, seeds=3),
-    "servers": synthetic.World(vary={"servers.count": [20, 50, 100]}, seeds=2),
-    "grid": synthetic.World(vary={"servers.decision_period_s": [2.0, 6.0], **SPEEDS}, seeds=3),
-    "chance": synthetic.World(vary={"users.count": [20, 40], **SPEEDS}, seeds=2, noise=0.2),
-    "odd": synthetic.World(
+    "paper": made_up_runs.World(),
+    "city": made_up_runs.city(),
+    "trace": made_up_runs.World(unit="user", seeds=1),
+    "speed": made_up_runs.World(vary=SPEEDS, seeds=2),
+    "words": made_up_runs.World(vary={"visibility": ["user", "server", "full"]}, seeds=3),
+    "servers": made_up_runs.World(vary={"servers.count": [20, 50, 100]}, seeds=2),
+    "grid": made_up_runs.World(vary={"servers.decision_period_s": [2.0, 6.0], **SPEEDS}, seeds=3),
+    "chance": made_up_runs.World(vary={"users.count": [20, 40], **SPEEDS}, seeds=2, noise=0.2),
+    "odd": made_up_runs.World(
         means_s={"<b>x</b> $_$ & co": 31.0, "some.package:AVeryLongNameForAPolicyClass": 32.0},
         seeds=1,
     ),
-    "references": synthetic.World(means_s={"full-information": 30.0}, seeds=2),
+    "references": made_up_runs.World(means_s={"full-information": 30.0}, seeds=2),
 }
 ORDINARY = (delay.draw, distribution.draw, timeline.draw, load.draw, city.draw)
 
@@ -52,7 +52,7 @@ ORDINARY = (delay.draw, distribution.draw, timeline.draw, load.draw, city.draw)
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     folder = tmp_path_factory.mktemp("runs")
-    return {name: Run.load(synthetic.write(folder / name, w)) for name, w in WORLDS.items()}
+    return {name: Run.load(made_up_runs.write(folder / name, w)) for name, w in WORLDS.items()}
 
 
 @pytest.fixture(scope="module")

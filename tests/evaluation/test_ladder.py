@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from worlds import tiny
+from helpers.small_worlds import tiny
 
 from isma import api
 from isma.contract import Memory

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import synthetic
+from helpers import made_up_runs
+from helpers.small_worlds import tiny
 from test_words import run_of, score
-from worlds import tiny
 
 from isma.errors import RunError
 from isma.evaluation import bound, cell, report
@@ -99,8 +99,8 @@ def test_a_second_field_has_an_answer_at_each_value() -> None:
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up run over numbers of servers."""
-    world = synthetic.World(vary={SERVERS: [2, 4, 6]}, seeds=2)
-    return synthetic.write(tmp_path_factory.mktemp("runs") / "city", world)
+    world = made_up_runs.World(vary={SERVERS: [2, 4, 6]}, seeds=2)
+    return made_up_runs.write(tmp_path_factory.mktemp("runs") / "city", world)
 
 
 def with_limit(folder: Path, limit: float) -> Run:

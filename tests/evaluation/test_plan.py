@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from worlds import tiny
+from helpers.small_worlds import tiny
 
 from isma.errors import IsmaError, PolicyError, RunError, ScenarioError
 from isma.evaluation.plan import CellKey, Plan

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import synthetic
-from browser import needs_chromium, opens_offline
+from helpers import made_up_runs
+from helpers.headless_browser import needs_chromium, opens_offline
 
 from isma.errors import RunError
 from isma.evaluation import report
@@ -71,7 +71,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = synthetic.write(tmp_path_factory.mktemp("paper"))
+    folder = made_up_runs.write(tmp_path_factory.mktemp("paper"))
     report.write(folder)
     return folder
 
@@ -133,10 +133,10 @@ def test_the_same_tables_give_the_same_page(folder: Path) -> None:
 
 def test_what_people_typed_is_escaped(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>--><b>`x`$_$"
-    world = synthetic.World(
+    world = made_up_runs.World(
         means_s={evil: 31.0, "nearest": 32.0}, name="</title><script>x", seeds=2
     )
-    text = _rendered(synthetic.write(tmp_path, world), delay.draw)
+    text = _rendered(made_up_runs.write(tmp_path, world), delay.draw)
     parsed = Page(text)
     assert parsed.tags.count("script") == 1
     assert "b" not in parsed.tags
@@ -154,8 +154,8 @@ def test_a_varied_run_has_its_winners_and_its_figure(
     tmp_path: Path, vary_: dict[str, list], draw: Callable[[Run], Drawing]
 ) -> None:
     few = {"greedy": 31.9, "price": 31.0, "full-information": 30.8}
-    world = synthetic.World(means_s=few, vary=vary_, seeds=2)
-    parsed = Page(_rendered(synthetic.write(tmp_path, world), draw))
+    world = made_up_runs.World(means_s=few, vary=vary_, seeds=2)
+    parsed = Page(_rendered(made_up_runs.write(tmp_path, world), draw))
     words = " ".join("".join(parsed.words).split())
     assert "The fastest policy at each point" in words
     assert len(parsed.svgs) == 1
@@ -164,7 +164,7 @@ def test_a_varied_run_has_its_winners_and_its_figure(
 
 
 def test_a_missing_table_is_one_line(tmp_path: Path) -> None:
-    synthetic.write(tmp_path)
+    made_up_runs.write(tmp_path)
     (tmp_path / "load.parquet").unlink()
     with pytest.raises(RunError, match=r"^[^\n]*load\.parquet: missing[^\n]*$"):
         report.write(tmp_path)
@@ -184,7 +184,7 @@ def test_a_missing_table_is_one_line(tmp_path: Path) -> None:
 def test_a_damaged_table_is_one_line(
     tmp_path: Path, file: str, content: bytes, message: str
 ) -> None:
-    synthetic.write(tmp_path)
+    made_up_runs.write(tmp_path)
     (tmp_path / file).write_bytes(content)
     with pytest.raises(RunError, match=message) as caught:
         Run.load(tmp_path)
@@ -192,7 +192,7 @@ def test_a_damaged_table_is_one_line(
 
 
 def test_a_mean_that_is_no_number_is_named(tmp_path: Path) -> None:
-    synthetic.write(tmp_path)
+    made_up_runs.write(tmp_path)
     table = pd.read_csv(tmp_path / "summary.csv")
     table.loc[0, "mean_s"] = float("nan")
     table.to_csv(tmp_path / "summary.csv", index=False)
@@ -201,8 +201,8 @@ def test_a_mean_that_is_no_number_is_named(tmp_path: Path) -> None:
 
 
 def test_ranges_are_the_same_value_in_every_table(tmp_path: Path) -> None:
-    world = synthetic.World(vary={"users.local_hz": ["[1.0, 2.0]", "[3.0, 4.0]"]}, seeds=2)
-    synthetic.write(tmp_path, world)
+    world = made_up_runs.World(vary={"users.local_hz": ["[1.0, 2.0]", "[3.0, 4.0]"]}, seeds=2)
+    made_up_runs.write(tmp_path, world)
     table = pd.read_parquet(tmp_path / "load.parquet")
     table["users.local_hz"] = [[float(text[1]), float(text[6])] for text in table["users.local_hz"]]
     table.to_parquet(tmp_path / "load.parquet")

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from helpers.small_worlds import tiny
 from test_words import score
-from worlds import tiny
 
 from isma.errors import RunError
 from isma.evaluation import until

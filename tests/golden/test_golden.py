@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from exhaustive import some_offer
+from helpers.exhaustive_search import some_offer
 
 from isma.planning.allocation import Offer, best_ratio, joining, respond, split
 from isma.planning.pools import Pools

@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from worlds import SERVERS, USERS, at_random, network, seen, tiny
+from helpers.small_worlds import SERVERS, USERS, at_random, network, seen, tiny
 
 from isma.model import vectors
 from isma.model.vectors import Scales, reconstructed, scales, see

@@ -7,8 +7,8 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-import untrained
-from worlds import SERVERS, at_random, decide
+from helpers import untrained_policies
+from helpers.small_worlds import SERVERS, at_random, decide
 
 from isma.contract import Policy
 from isma.errors import CheckpointError
@@ -21,8 +21,8 @@ from isma.policies.drac import DracFrame
 
 Load = Callable[[Path], Policy]
 KINDS: dict[str, tuple[Load, Policy, weights.NetworkFrame]] = {
-    "dqn": (dqn.load, untrained.dqn(), DqnFrame(SERVERS, 16)),
-    "drac": (drac.load, untrained.drac(), DracFrame(16)),
+    "dqn": (dqn.load, untrained_policies.dqn(), DqnFrame(SERVERS, 16)),
+    "drac": (drac.load, untrained_policies.drac(), DracFrame(16)),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
 

@@ -5,10 +5,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from exhaustive import assignments, best_shares, one_server, parts, some_offer, times_s
+from helpers.exhaustive_search import (
+    assignments,
+    best_shares,
+    one_server,
+    parts,
+    some_offer,
+    times_s,
+)
+from helpers.small_worlds import line, network, seen
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import line, network, seen
 
 from isma.contract import HopLatency
 from isma.planning.allocation import (

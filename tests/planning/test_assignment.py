@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from chosen import slow_but_for
-from exhaustive import assignments, some_offer
+from helpers.exhaustive_search import assignments, some_offer
+from helpers.fast_cases import slow_but_for
 
 from isma.planning.allocation import Offer
 from isma.planning.assignment import assess, improve

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from worlds import line
+from helpers.small_worlds import line
 
 from isma.planning.cells import best_hosts, station_chances, targets
 

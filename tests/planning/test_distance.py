@@ -5,7 +5,7 @@ import itertools
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from worlds import line
+from helpers.small_worlds import line
 
 from isma.contract import MigrationCost
 from isma.planning.distance import best_distances, relative_delay, transitions

@@ -6,8 +6,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from exhaustive import of_a_stop_s2
-from worlds import costing, line, network, seen
+from helpers.exhaustive_search import of_a_stop_s2
+from helpers.small_worlds import costing, line, network, seen
 
 from isma.contract import Observation
 from isma.planning.allocation import Offer, joining

@@ -7,10 +7,10 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from exhaustive import of_a_stop_s2
+from helpers.exhaustive_search import of_a_stop_s2
+from helpers.small_worlds import line, network, seen
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds import line, network, seen
 
 from isma.contract import Infrastructure, MigrationCost, Observation
 from isma.planning.migration import (

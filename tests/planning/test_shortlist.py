@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from chosen import slow_but_for
+from helpers.fast_cases import slow_but_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from worlds import tiny
+from helpers.small_worlds import tiny
 
 from isma.contract import Action, Memory, Observation, Policy
 from isma.errors import PolicyError

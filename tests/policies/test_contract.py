@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import untrained
-from chosen import TYPICAL, slow_but_for
+from helpers import untrained_policies
+from helpers.fast_cases import TYPICAL, slow_but_for
+from helpers.small_worlds import SERVERS, USERS, act, at_random, costing, decide, first_memory
 from jaxtyping import Array, Bool, PyTree
-from worlds import SERVERS, USERS, act, at_random, costing, decide, first_memory
 
 from isma.contract import Action, Observation, Policy
 from isma.policies import registry
@@ -17,16 +17,16 @@ from isma.world.scenario import Visibility
 COSTLY = {
     f"{name} where moves cost": registry.get(name)
     for name in ("greedy", "price", "break-even", "mdp", "cell-mdp")
-} | {"isma2 where moves cost": untrained.isma2()}
+} | {"isma2 where moves cost": untrained_policies.isma2()}
 """Rules that charge a move, in a world in which there is something to charge."""
 POLICIES = {
     **{name: registry.get(name) for name in registry.RULES},
     **COSTLY,
-    **untrained.POLICIES,
+    **untrained_policies.POLICIES,
 }
 REFERENCES = {name for name, made in POLICIES.items() if made.visibility is Visibility.FULL}
 OWN = [name for name in POLICIES if name not in REFERENCES]
-ALONE = [name for name in OWN if name not in untrained.PLANNERS]
+ALONE = [name for name in OWN if name not in untrained_policies.PLANNERS]
 """Policies that can also decide for each user by itself."""
 SEEDS = range(8)
 

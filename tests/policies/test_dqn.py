@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import untrained
-from worlds import SERVERS, USERS, decide, line, network, seen, tiny
+from helpers import untrained_policies
+from helpers.small_worlds import SERVERS, USERS, decide, line, network, seen, tiny
 
 from isma.errors import PolicyError
 from isma.model import vectors
@@ -20,7 +20,7 @@ THREE = network([1e9, 1e9, 2e9], line(3))
 
 def with_last_layer(weight: dict[tuple[int, int], float], bias: dict[int, float]) -> Dqn:
     """A network whose value of an action is a bias, and so many times an entry of its input."""
-    made = untrained.dqn()
+    made = untrained_policies.dqn()
     inputs = DqnFrame(SERVERS, 16).inputs
     layers = made.network.layers
     pass_on = jnp.eye(inputs, 16), jnp.zeros(16)
@@ -92,7 +92,7 @@ def test_exploring_is_uniform_and_otherwise_greedy() -> None:
 
 
 def test_any_number_of_users_but_only_its_servers() -> None:
-    policy = untrained.dqn()
+    policy = untrained_policies.dqn()
     assert policy.init(tiny(), 1000, SERVERS, KEY).per_user is None
     with pytest.raises(PolicyError, match="for 3 servers, and paper has 5: train"):
         policy.init(tiny(), USERS, 5, KEY)

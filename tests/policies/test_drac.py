@@ -5,8 +5,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import untrained
-from worlds import SERVERS, USERS, act, at_random, decide, first_memory, line, network, seen, tiny
+from helpers import untrained_policies
+from helpers.small_worlds import (
+    SERVERS,
+    USERS,
+    act,
+    at_random,
+    decide,
+    first_memory,
+    line,
+    network,
+    seen,
+    tiny,
+)
 
 from isma.contract import Observation
 from isma.model import vectors
@@ -46,7 +57,7 @@ def test_what_it_reads_of_servers_by_hand() -> None:
 
 
 def test_only_users_that_were_decided_for_are_remembered() -> None:
-    policy, observation = untrained.drac(), at_random(1)
+    policy, observation = untrained_policies.drac(), at_random(1)
     decides = jnp.arange(USERS) < 3
     observation = eqx.tree_at(lambda o: o.decides, observation, decides)
     before = first_memory(policy, observation)
@@ -56,7 +67,7 @@ def test_only_users_that_were_decided_for_are_remembered() -> None:
 
 
 def test_what_is_remembered_counts() -> None:
-    policy, observation = untrained.drac(), at_random(1)
+    policy, observation = untrained_policies.drac(), at_random(1)
     observation = eqx.tree_at(lambda o: o.decides, observation, jnp.ones(USERS, bool))
     memory = first_memory(policy, observation)
     first, memory = act(policy, memory, observation, KEY)
@@ -87,7 +98,7 @@ def renamed(observation: Observation, name: np.ndarray) -> Observation:
 
 
 def test_a_servers_name_means_nothing() -> None:
-    policy, name = untrained.drac(), np.array([2, 0, 1], np.int32)
+    policy, name = untrained_policies.drac(), np.array([2, 0, 1], np.int32)
     for seed in range(4):
         observation = at_random(seed)
         one, other = decide(policy, observation), decide(policy, renamed(observation, name))
@@ -98,7 +109,7 @@ def test_a_servers_name_means_nothing() -> None:
 
 
 def test_it_runs_with_any_number_of_users_and_servers() -> None:
-    policy = untrained.drac()
+    policy = untrained_policies.drac()
     assert policy.init(tiny(), 11, 5, KEY).per_user.hidden[0].shape == (11, 16)
     five = network([1e9] * 5, line(5))
     action = decide(policy, seen(five, [0, 1, 2, 3, 4] * 2, size=10))
@@ -107,7 +118,7 @@ def test_it_runs_with_any_number_of_users_and_servers() -> None:
 
 def test_exploring_follows_the_odds() -> None:
     """Odds of 3 : 1 between the first two ratios, none for others; shares all alike."""
-    made = untrained.drac()
+    made = untrained_policies.drac()
     actor = made.network.actor
     bias = jnp.full(22, -30.0).at[0].set(0).at[1].set(jnp.log(3.0)).at[2].set(0).at[12:].set(0)
     made = eqx.tree_at(

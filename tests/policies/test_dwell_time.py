@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from worlds import tiny
+from helpers.small_worlds import tiny
 
 from isma.contract import Memory, Observation
 from isma.errors import PolicyError

@@ -6,9 +6,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import untrained
-from chosen import TYPICAL, slow_but_for
-from worlds import SERVERS, USERS, act, at_random, costing, decide, line, network, seen, tiny
+from helpers import untrained_policies
+from helpers.fast_cases import TYPICAL, slow_but_for
+from helpers.small_worlds import (
+    SERVERS,
+    USERS,
+    act,
+    at_random,
+    costing,
+    decide,
+    line,
+    network,
+    seen,
+    tiny,
+)
 
 from isma.contract import Memory, Observation, Policy
 from isma.errors import PolicyError
@@ -27,7 +38,11 @@ FEW = {"sites.count": 7, "servers.count": SERVERS}
 INFRASTRUCTURE = {
     kind: build(tiny({**FEW, "migration.kind": kind})).infrastructure for kind in ("free", "cold")
 }
-LEARNED = {"dqn": untrained.dqn(), "drac": untrained.drac(), **untrained.PLANNERS}
+LEARNED = {
+    "dqn": untrained_policies.dqn(),
+    "drac": untrained_policies.drac(),
+    **untrained_policies.PLANNERS,
+}
 POLICIES: dict[str, Policy] = {
     **{name: registry.get(name) for name in registry.RULES},
     **LEARNED,

@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.small_worlds import costing, decide, line, network, seen, tiny
 from jaxtyping import Array, Float
-from worlds import costing, decide, line, network, seen, tiny
 
 from isma.contract import Memory, Observation, Policy
 from isma.errors import PolicyError

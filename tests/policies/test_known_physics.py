@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from worlds import decide, line, network, seen
+from helpers.small_worlds import decide, line, network, seen
 
 from isma.errors import PolicyError
 from isma.model.vectors import own_first

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from untrained import BUDGET, planner
-from worlds import EVERYTHING, SERVERS, USERS, act, at_random, first_memory, tiny
+from helpers.small_worlds import EVERYTHING, SERVERS, USERS, act, at_random, first_memory, tiny
+from helpers.untrained_policies import BUDGET, planner
 
 from isma.errors import PolicyError
 from isma.model import vectors

@@ -6,10 +6,10 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.small_worlds import at_random, costing, line, network, seen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import Array, Float
-from worlds import at_random, costing, line, network, seen
 
 from isma.contract import HopLatency, Observation
 from isma.planning.allocation import offers

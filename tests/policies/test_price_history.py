@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.small_worlds import line, network, seen
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds import line, network, seen
 
 from isma.contract import Observation
 from isma.policies.pricing.price_history import PriceHistory, hear_prices

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from worlds import FAR, act, costing, decide, first_memory, line, network, seen
+from helpers.small_worlds import FAR, act, costing, decide, first_memory, line, network, seen
 
 from isma.contract import Action, Memory, Observation
 from isma.policies import registry

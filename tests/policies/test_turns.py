@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.small_worlds import USERS, line, network, seen
 from jaxtyping import Array, Int, PRNGKeyArray
-from worlds import USERS, line, network, seen
 
 from isma.model.situation import Asked
 from isma.planning.action_grid import Choice

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from worlds import SERVERS, USERS, at_random, decide, first_memory, tiny
+from helpers.small_worlds import SERVERS, USERS, at_random, decide, first_memory, tiny
 
 from isma.contract import Memory
 from isma.errors import PolicyError

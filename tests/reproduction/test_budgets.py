@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from untrained import planner
-from worlds import tiny
+from helpers.small_worlds import tiny
+from helpers.untrained_policies import planner
 
 from isma.errors import RunError
 from isma.model.latent import Kind

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from browser import needs_chromium, opens_offline
+from helpers.headless_browser import needs_chromium, opens_offline
 
 from isma import api
 from isma.reproduction.result import Result

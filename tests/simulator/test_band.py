@@ -2,10 +2,10 @@
 
 import jax.numpy as jnp
 import pytest
-from by_hand import RADIO, assert_times, followed, script, two_by_two
+from helpers.simulators.by_hand import RADIO, assert_times, followed, script, two_by_two
+from helpers.small_worlds import tiny
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds import tiny
 
 from isma.planning.allocation import uplink_rate_bps
 from isma.simulator.params import build

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.small_worlds import SERVERS, USERS, tiny
 from jaxtyping import Array, Bool, PRNGKeyArray
-from worlds import SERVERS, USERS, tiny
 
 from isma.contract import Action, Memory, Observation, Policy
 from isma.simulator.params import build

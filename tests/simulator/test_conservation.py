@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from chosen import slow_but_for
-from eventful import NUM_TICKS, Run, run, scenario_of
+from helpers.fast_cases import slow_but_for
+from helpers.simulators.everything_on import NUM_TICKS, Run, run, scenario_of
+from helpers.small_worlds import SERVERS, USERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import SERVERS, USERS
 
 from isma.evaluation import cell
 from isma.planning.migration import move_between

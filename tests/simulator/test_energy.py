@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from agreement import compact
-from by_hand import followed, script, two_by_two
-from worlds import tiny
+from helpers.simulators.agreement import compact
+from helpers.simulators.by_hand import followed, script, two_by_two
+from helpers.small_worlds import tiny
 
 from isma.evaluation import cell
 from isma.policies import registry

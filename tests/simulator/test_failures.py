@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from by_hand import assert_times, followed, script, two_by_two
-from chosen import TYPICAL, slow_but_for
-from worlds import SERVERS, USERS, tiny
+from helpers.fast_cases import TYPICAL, slow_but_for
+from helpers.simulators.by_hand import assert_times, followed, script, two_by_two
+from helpers.small_worlds import SERVERS, USERS, tiny
 
 from isma.policies import registry
 from isma.simulator.params import build

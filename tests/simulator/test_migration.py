@@ -9,11 +9,11 @@ server 0 to 1, two back. User 0 has 2 Mbit of state and stops for 0.5 s a hop.
 import jax
 import numpy as np
 import pytest
-from by_hand import Run, assert_times, followed, script, two_by_two
-from chosen import slow_but_for
+from helpers.fast_cases import slow_but_for
+from helpers.simulators.by_hand import Run, assert_times, followed, script, two_by_two
+from helpers.small_worlds import USERS, tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import USERS, tiny
 
 from isma.contract import Memory
 from isma.planning.migration import move_between

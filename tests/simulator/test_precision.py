@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from worlds import EVERYTHING, tiny
+from helpers.small_worlds import EVERYTHING, tiny
 
 from isma import randomness
 from isma.simulator.params import build

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from chosen import TYPICAL, slow_but_for
-from fixed import some_action
+from helpers.fast_cases import TYPICAL, slow_but_for
+from helpers.simulators.fixed_policy import some_action
+from helpers.small_worlds import SERVERS, USERS, tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import PRNGKeyArray
-from worlds import SERVERS, USERS, tiny
 
 from isma.contract import Action, Memory, Observation, Policy
 from isma.policies import registry

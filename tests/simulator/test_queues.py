@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from by_hand import Run, assert_times, followed, script, times_s, two_by_two
-from fixed import some_action
+from helpers.simulators.by_hand import Run, assert_times, followed, script, times_s, two_by_two
+from helpers.simulators.fixed_policy import some_action
+from helpers.small_worlds import USERS, tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import USERS, tiny
 
 from isma.contract import Memory
 from isma.evaluation import cell

@@ -3,24 +3,32 @@
 from dataclasses import replace
 from itertools import pairwise
 
-import by_hand
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
-from agreement import (
+from helpers.fast_cases import slow_but_for
+from helpers.simulators import by_hand
+from helpers.simulators.agreement import (
     assert_close,
     assert_same_run,
     assert_same_tick,
     assert_same_times,
     compact,
 )
-from cases import CASES, NUM_TICKS, Case, make_draws, make_params, make_scenario, make_script
-from chosen import slow_but_for
+from helpers.simulators.random_worlds import (
+    CASES,
+    NUM_TICKS,
+    Case,
+    make_draws,
+    make_params,
+    make_scenario,
+    make_script,
+)
+from helpers.simulators.side_by_side import new_world, plain, run_simulator, world_of
 from jaxtyping import Array, Float, PyTree
-from side_by_side import new_world, plain, run_simulator, world_of
 
 from isma.contract import Memory
 from isma.policies.rules.follow import Nearest

@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from by_hand import RADIO, assert_times, followed, script, two_by_two
+from helpers.simulators.by_hand import RADIO, assert_times, followed, script, two_by_two
 
 from isma.world.switches import Propagation
 

@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.small_worlds import EVERYTHING, SERVERS, USERS, tiny
 from jaxtyping import Array, Float, Int, PRNGKeyArray
-from worlds import EVERYTHING, SERVERS, USERS, tiny
 
 from isma.contract import Action, Memory, Observation, Policy
 from isma.errors import ScenarioError

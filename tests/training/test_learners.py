@@ -7,8 +7,8 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from chosen import slow_but_for
-from worlds import tiny
+from helpers.fast_cases import slow_but_for
+from helpers.small_worlds import tiny
 
 from isma.contract import Policy
 from isma.errors import RunError

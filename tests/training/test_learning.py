@@ -2,7 +2,7 @@
 
 import jax
 import pytest
-from worlds import tiny
+from helpers.small_worlds import tiny
 
 from isma.model.latent import Kind
 from isma.training.latent import LatentLearner, LatentOptions

@@ -5,9 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import untrained
+from helpers import untrained_policies
+from helpers.small_worlds import SERVERS, USERS, tiny
 from jaxtyping import Array, PRNGKeyArray
-from worlds import SERVERS, USERS, tiny
 
 from isma.contract import Memory, Observation
 from isma.model.situation import Asked
@@ -129,7 +129,7 @@ def test_who_waits_for_its_own_part_is_no_victim() -> None:
 
 def test_worlds_become_rows_and_points_are_taken_in_turn() -> None:
     points = [tiny({"local_hz": value}) for value in ("100 MHz", "350 MHz")]
-    lived = live_in(points, untrained.drac(explores=True), 2, 4, KEY)
+    lived = live_in(points, untrained_policies.drac(explores=True), 2, 4, KEY)
     assert lived.known.shape == (2 * USERS, 4)
     assert lived.turns.view.servers.shape == (2 * USERS, 4, SERVERS, 8)
     slow, fast = np.split(np.asarray(lived.local_s), 2)

@@ -5,7 +5,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from worlds import tiny
+from helpers.small_worlds import tiny
 
 from isma.errors import RunError
 from isma.policies.learned import outlook_of

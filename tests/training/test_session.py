@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from worlds import tiny
+from helpers.small_worlds import tiny
 
 from isma import api
 from isma.errors import CheckpointError, IsmaError, RunError

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from worlds import tiny
+from helpers.small_worlds import tiny
 
 from isma.errors import ScenarioError, ScenarioWarning
 from isma.evaluation import cell

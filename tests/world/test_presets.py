@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from chosen import slow_but_for
+from helpers.fast_cases import slow_but_for
 
 from isma.policies import registry
 from isma.simulator.params import build

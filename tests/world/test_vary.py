@@ -1,7 +1,7 @@
 """Values of fields as they are typed on the command line."""
 
 import pytest
-from worlds import tiny
+from helpers.small_worlds import tiny
 
 from isma.errors import ScenarioError
 from isma.world.vary import points, scalar, vary_from

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
-from worlds import EVERYTHING, SERVERS, tiny
 
+from helpers.small_worlds import EVERYTHING, SERVERS, tiny
 from isma.contract import Action, Memory, Observation, Policy
 from isma.simulator.params import Params, build
 from isma.simulator.state import NEVER, State, draw, reset

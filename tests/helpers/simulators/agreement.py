@@ -2,9 +2,9 @@
 
 import numpy as np
 import reference
-from scripted import Scripted
-from side_by_side import run_reference, run_simulator
 
+from helpers.simulators.scripted_policy import Scripted
+from helpers.simulators.side_by_side import run_reference, run_simulator
 from isma.contract import Memory
 from isma.simulator.params import Params
 from isma.simulator.state import Draws, State

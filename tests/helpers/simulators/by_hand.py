@@ -6,11 +6,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import pytest
-from agreement import assert_same_run, compact
 from jaxtyping import Array
-from scripted import Scripted
-from side_by_side import new_world, run_simulator, world_of
 
+from helpers.simulators.agreement import assert_same_run, compact
+from helpers.simulators.scripted_policy import Scripted
+from helpers.simulators.side_by_side import new_world, run_simulator, world_of
 from isma.contract import Memory
 from isma.simulator import params as parameters
 from isma.simulator.params import Params

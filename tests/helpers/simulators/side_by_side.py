@@ -7,8 +7,8 @@ import equinox as eqx
 import jax
 import numpy as np
 import reference
-from scripted import Scripted, nothing_seen
 
+from helpers.simulators.scripted_policy import Scripted, nothing_seen
 from isma.contract import Memory
 from isma.simulator.params import Params
 from isma.simulator.state import Draws, State, network, reset

@@ -7,8 +7,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scripted import Scripted
 
+from helpers.simulators.scripted_policy import Scripted
 from isma.simulator import params as parameters
 from isma.simulator.params import Params
 from isma.simulator.state import Draws

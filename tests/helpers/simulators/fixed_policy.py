@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
-from worlds import SERVERS, USERS
 
+from helpers.small_worlds import SERVERS, USERS
 from isma.contract import Action, Memory, Observation, Policy
 
 

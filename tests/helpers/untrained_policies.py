@@ -3,8 +3,8 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from worlds import SERVERS, USERS, tiny
 
+from helpers.small_worlds import SERVERS, USERS, tiny
 from isma.contract import Policy
 from isma.model import vectors
 from isma.model.frame import Frame

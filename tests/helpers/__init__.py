@@ -1,0 +1,1 @@
+"""Worlds, policies and checks that several tests share."""

@@ -1,0 +1,1 @@
+"""Two simulators of one world, side by side: ours, and the reference in plain Python."""
