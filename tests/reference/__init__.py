@@ -1,4 +1,4 @@
-"""A second simulator, in plain Python, written from `docs/simulation.md` alone.
+"""A second simulator, in plain Python, written from `docs/method/simulation.md` alone.
 
 It shares no line with the simulator of the package: loops over users and servers, floats and
 `math`. It is slow, in double precision throughout, and there to disagree.

@@ -233,7 +233,8 @@ class Agent:
         """CPU clock, what is left of it, and the price: what the others are told."""
         granted = granted_ppm(self.runtime.ledger.contexts.values()) / WHOLE_PPM
         server_hz = self.config.server.cpu_hz
-        return server_hz, server_hz / (1 + granted), self.price_s  # As docs/readings.md reads F.
+        # F in the reading of docs/method/readings.md.
+        return server_hz, server_hz / (1 + granted), self.price_s
 
     def status(self) -> dict[str, object]:
         """Contexts with their states, as they are now."""

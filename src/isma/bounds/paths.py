@@ -3,7 +3,7 @@
 A move at step k stops a service for S. Until then each task waits, and costs at least what it
 would cost at the best place with that wait: a bound that no place enters, so that a chain of moves
 during one stop need not be followed. A move may therefore be taken to last until its stop ends; a
-next one begins at the earliest in the step in which it ends (docs/bounds.md has the proof).
+next one begins at the earliest in the step in which it ends (docs/method/bounds.md has the proof).
 """
 
 from typing import NamedTuple

@@ -30,7 +30,7 @@ def world_bound_s(
     """No policy's mean is below this one in that world, in seconds, up to sampling in time.
 
     Every moment's bound stands by itself: what a decision costs later (waits for a service that
-    stands still) is left out, which makes the bound looser, never wrong (docs/allocation.md). So
+    stands still) is left out, which makes the bound looser, never wrong (docs/method/allocation.md). So
     does it that in a large city all CPU is taken to be that of one server.
     A user that is not there throughout counts for more in the moments that it has, since the mean
     is over users. NaN where no moment has a user. `on_moment` may raise to stop.

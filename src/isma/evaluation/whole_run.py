@@ -242,7 +242,7 @@ def run_bound_s(
     evenly: bool = False,
     effort: Effort | None = None,
 ) -> float:
-    """No policy's mean is below this one in that world, in seconds (docs/bounds.md).
+    """No policy's mean is below this one in that world, in seconds (docs/method/bounds.md).
 
     `evenly` spreads the tasks of each decision period over it: no longer proven, but close, since
     nobody can share a server out anew for each task. `effort` goes into the prices.

@@ -131,7 +131,7 @@ def _follow(model: LatentModel, batch: Sequences, key: PRNGKeyArray) -> _Followe
             divergence = seen.divergence_from(ahead)
         else:
             # Deviation: the divergence of two unit Gaussians; else nothing would train the
-            # transition through which a plan is imagined (docs/readings.md).
+            # transition through which a plan is imagined (docs/method/readings.md).
             divergence = 0.5 * jnp.sum((seen.mean - ahead.mean) ** 2, axis=-1)
         imagined = Carry(carry.memory, model.draw(ahead, imagined_key))
         return carry, _Followed(carry, imagined, divergence)

@@ -1,4 +1,4 @@
-"""Real vectors as actions: the meaning of a search over a normal distribution (docs/readings.md).
+"""Real vectors as actions: the meaning of a search over a normal distribution (docs/method/readings.md).
 
 Each of a user's three numbers z stands for u = Φ(z). The server is one of L arcs of equal
 probability on the circle of u, the server that decides in the middle: z = 0 stays. Offload ratios

@@ -8,7 +8,7 @@ from isma.planning.action_code import Coded
 from isma.planning.allocation import RATIOS
 
 SHARES = tuple(step / 10 for step in range(1, 11))
-"""The shares of a server's CPU that may be asked for (docs/readings.md, row DQN)."""
+"""The shares of a server's CPU that may be asked for (docs/method/readings.md, row DQN)."""
 
 
 class Choice(eqx.Module):

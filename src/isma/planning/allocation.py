@@ -2,7 +2,7 @@
 
 A user that would pay λ seconds of delay for the whole of a server's CPU takes, at offload ratio η,
 the share φ = min(√(η a / λ), η a / ((1 - η) t^L - L - η τ), 1): past the second term its local part
-decides (docs/allocation.md). It takes the ratio with the least t + λ φ, and λ is the price at
+decides (docs/method/allocation.md). It takes the ratio with the least t + λ φ, and λ is the price at
 which the shares of a server sum to one.
 """
 

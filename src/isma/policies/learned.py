@@ -30,7 +30,7 @@ SHIPPED = Path(str(resources.files("isma"))) / "checkpoints" / "paper"
 """Trained on the preset `paper` by `isma train MODEL` with nothing else."""
 _RLSM, _SLSM, _DLSM = (SHIPPED / f"{kind}.safetensors" for kind in Kind)
 ISMA2 = SHIPPED.parent / "isma2.safetensors"
-"""Trained in worlds of several presets and of San Francisco (docs/isma2.md)."""
+"""Trained in worlds of several presets and of San Francisco (docs/method/isma2.md)."""
 _DQN, _DQN_LITERAL, _DRAC = (
     SHIPPED / f"{name}.safetensors" for name in ("dqn", "dqn-literal", "drac")
 )

@@ -10,7 +10,7 @@ from isma.simulator.state import Draws, Heard, State, Underway, network
 
 
 def remaining_hz(params: Params, state: State) -> Float[Array, "servers"]:
-    """F of every server, in Hz, from the shares requested from it (docs/readings.md)."""
+    """F of every server, in Hz, from the shares requested from it (docs/method/readings.md)."""
     clock_hz, load = network(params, state).server_hz, state.placement.load
     if params.shape.literal_remaining:
         return clock_hz * (1 - jnp.minimum(load, 1))

@@ -1,6 +1,6 @@
 """Switches of a scenario beyond the paper's world; each is off unless it is asked for.
 
-Equations and sources: docs/simulation.md and docs/readings.md.
+Equations and sources: docs/method/simulation.md and docs/method/readings.md.
 """
 
 from enum import StrEnum

@@ -22,7 +22,7 @@ class Price(Policy):
     """Moves a user where its own time and what it costs the others there are least.
 
     Each server broadcasts λ, what one more unit of its CPU would save its users, and nothing about
-    them (docs/allocation.md). A valuation adds what follows a move.
+    them (docs/method/allocation.md). A valuation adds what follows a move.
     """
 
     publishes_price: ClassVar[bool] = True

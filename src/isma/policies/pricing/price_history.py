@@ -17,7 +17,7 @@ from isma.contract import Observation
 
 _DECAYS_S = 30.0
 """τ, taken for all worlds and not tuned: in the city a deviation from a server's own mean halves in half a
-minute (docs/decisions/0024)."""
+minute (docs/research/0024)."""
 _LEAST = 1e-12
 """Variance of servers that are all alike."""
 _NEVER = -1

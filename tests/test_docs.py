@@ -1,0 +1,127 @@
+"""Documents: every link leads somewhere, and every file and module they name exists."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+PATH = re.compile(r"[\w.-]*(?:/[\w.-]+)+/?|[\w-]+\.(?:py|md)")
+"""Shape of a path within the repository, or of a source or a page by its name alone."""
+IN_PROSE = re.compile(r"(?<![\w/.-])(?:docs|tests|regimes|src/isma)/[\w./-]*\w")
+"""Paths that docstrings and comments name."""
+MODULE = re.compile(r"isma(?:\.\w+)+")
+FOLDERS = ("", "src/isma", "src", "tests", "docs")
+"""Folders from which a path may be named, beside that of the page."""
+WRITTEN = ("runs/", "state/", "ideas/", "times/", "figures/", "tensorboard/", ".pytest_cache/")
+"""Folders that commands write, or that a reader makes."""
+OTHERS = {"a/b", "cpu.folder/CONTEXT", "epfl/mobility", "../shared/data", "regimes/city.toml"}
+"""Names with a slash that are no files of the repository."""
+ENVIRONMENT = re.compile(r"isma/\w+-v\d")
+"""Gymnasium's ids of environments look like paths."""
+
+
+@cache
+def tracked() -> tuple[str, ...]:
+    """Files of the repository, also those not committed yet."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    out = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return tuple(name for name in out.splitlines() if (ROOT / name).is_file())
+
+
+def pages() -> list[str]:
+    return [name for name in tracked() if name.endswith(".md")]
+
+
+def headings(text: str) -> set[str]:
+    """Anchors of a page's headings, as GitHub makes them."""
+    lines = re.findall(r"^#+ (.+)$", FENCED.sub("", text), re.MULTILINE)
+    kept = (re.sub(r"[^\w\- ]", "", re.sub(r"\]\([^)]*\)", "", line)) for line in lines)
+    return {line.strip().lower().replace(" ", "-") for line in kept}
+
+
+def broken_links(page: str, text: str) -> Iterator[str]:
+    """Relative links of a page that lead nowhere."""
+    for link in LINK.findall(FENCED.sub("", text)):
+        path, _, anchor = link.partition("#")
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        target = (ROOT / page).parent / path if path else ROOT / page
+        found = target.resolve().exists()
+        anchors = headings(target.read_text()) if found and anchor and path else headings(text)
+        if not found or (anchor and anchor not in anchors):
+            yield f"{page}: {link}"
+
+
+def exists(page: str, name: str) -> bool:
+    """Whether a file or folder of that name is where a reader of the page would look."""
+    if "/" not in name:
+        return any(Path(found).name == name for found in tracked())
+    places = [(ROOT / page).parent, *(ROOT / folder for folder in FOLDERS)]
+    return any((place / name).exists() for place in places)
+
+
+def missing_files(page: str, text: str) -> Iterator[str]:
+    """Files in backticks that do not exist."""
+    for code in CODE.findall(FENCED.sub("", text)):
+        name = code.removeprefix("./")
+        if not PATH.fullmatch(name) or ENVIRONMENT.fullmatch(name) or name in OTHERS:
+            continue
+        if name.startswith("/"):  # A place of a server.
+            continue
+        if not name.startswith(WRITTEN) and not exists(page, name):
+            yield f"{page}: {code}"
+
+
+def missing_modules(page: str, text: str) -> Iterator[str]:
+    """Modules and names in them, of this package, that do not exist."""
+    for name in {found for code in CODE.findall(text) for found in MODULE.findall(code)}:
+        path, *rest = ROOT / "src/isma", *name.split(".")[1:]
+        while rest and ((path / rest[0]).is_dir() or (path / f"{rest[0]}.py").is_file()):
+            path, *rest = path / rest[0], *rest[1:]
+        source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if rest and not re.search(rf"\b{rest[0]}\b", source.read_text()):
+            yield f"{page}: {name}"
+
+
+def missing_in_source(name: str, text: str) -> Iterator[str]:
+    """Paths in docstrings and comments that do not exist; a decision may be named by its number."""
+    for path in IN_PROSE.findall(text):
+        decision = list(ROOT.glob(f"{path}-*.md"))
+        if path not in OTHERS and not decision and not (ROOT / path).exists():
+            yield f"{name}: {path}"
+
+
+def test_every_link_leads_somewhere() -> None:
+    found = [link for page in pages() for link in broken_links(page, (ROOT / page).read_text())]
+    assert not found
+
+
+def test_every_file_and_module_in_backticks_exists() -> None:
+    texts = {page: (ROOT / page).read_text() for page in pages() if page != "CHANGELOG.md"}
+    assert not [name for page, text in texts.items() for name in missing_files(page, text)]
+    assert not [name for page, text in texts.items() for name in missing_modules(page, text)]
+
+
+def test_every_path_in_docstrings_and_comments_exists() -> None:
+    kinds = (".py", ".toml", "Makefile")
+    names = [name for name in tracked() if name.endswith(kinds) and name != "tests/test_docs.py"]
+    texts = {name: (ROOT / name).read_text() for name in names}
+    assert not [path for name, text in texts.items() for path in missing_in_source(name, text)]
+
+
+def test_a_planted_case_is_found() -> None:
+    text = (
+        "[a](absent.md) [b](docs/README.md#nothing) `src/isma/absent.py` `isma.absent` `isma.api`"
+    )
+    assert list(broken_links("README.md", text)) == [
+        "README.md: absent.md",
+        "README.md: docs/README.md#nothing",
+    ]
+    assert list(missing_files("README.md", text)) == ["README.md: src/isma/absent.py"]
+    assert list(missing_modules("README.md", text)) == ["README.md: isma.absent"]
+    assert list(missing_in_source("a.py", "docs/absent.md")) == ["a.py: docs/absent.md"]
