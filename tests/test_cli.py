@@ -238,7 +238,7 @@ def test_compare_says_who_wins_and_a_run_makes_itself_again(
 
 
 CRASHES = """
-from isma.policies.outside import PlainPolicy
+from isma.policies.plain_python import PlainPolicy
 class Crash(PlainPolicy):
     def decide(self, view):
         return 1 / 0

@@ -20,7 +20,7 @@ from isma.evaluation import cell, future
 from isma.evaluation.future import known_future
 from isma.evaluation.whole_run import run_bound_s
 from isma.planning.allocation import offers, split
-from isma.planning.pools import Pools
+from isma.planning.segment_sums import Pools
 from isma.policies import registry
 from isma.simulator.params import build
 from isma.simulator.rollout import rollout

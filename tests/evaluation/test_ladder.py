@@ -17,7 +17,7 @@ from isma.evaluation import cell, ladder, whole_run
 from isma.evaluation.future import every_tick
 from isma.evaluation.whole_run import Reach, closed
 from isma.planning.allocation import offers
-from isma.planning.pools import Pools
+from isma.planning.segment_sums import Pools
 from isma.policies.pricing.candidates import all_servers
 from isma.policies.pricing.true_future import TrueFuture
 from isma.policies.pricing.valuation import Forecast

@@ -19,7 +19,7 @@ import pytest
 from helpers.exhaustive_search import some_offer
 
 from isma.planning.allocation import Offer, best_ratio, joining, respond, split
-from isma.planning.pools import Pools
+from isma.planning.segment_sums import Pools
 from isma.policies import registry
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk

@@ -9,8 +9,8 @@ from jaxtyping import PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation, Policy
 from isma.planning.allocation import offers
-from isma.planning.pools import Pools
-from isma.policies.outside import Decision, PlainPolicy, ServerView
+from isma.planning.segment_sums import Pools
+from isma.policies.plain_python import Decision, PlainPolicy, ServerView
 from isma.policies.shared import shared_out
 from isma.world.scenario import Visibility
 

@@ -11,11 +11,11 @@ from isma.model.frame import Frame
 from isma.model.latent import Kind
 from isma.model.outlook import OutlookFrame
 from isma.planning.cross_entropy import Budget
-from isma.policies.dqn import Dqn, DqnFrame
-from isma.policies.drac import Drac, DracFrame
-from isma.policies.known_physics import KnownPhysics
-from isma.policies.latent import LatentPlanner
-from isma.policies.planner import Search
+from isma.policies.learned.cross_entropy_planner import Search
+from isma.policies.learned.dqn import Dqn, DqnFrame
+from isma.policies.learned.drac import Drac, DracFrame
+from isma.policies.learned.known_physics import KnownPhysics
+from isma.policies.learned.latent_planner import LatentPlanner
 from isma.policies.pricing.forecast_plan import Planned
 from isma.policies.pricing.policy import Price
 

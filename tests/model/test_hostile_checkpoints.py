@@ -11,7 +11,7 @@ import pytest
 from isma.errors import CheckpointError
 from isma.model import checkpoint
 from isma.policies import registry
-from isma.policies.learned import SHIPPED
+from isma.policies.learned.checkpoints import SHIPPED
 
 
 def shipped(name: str, folder: Path) -> tuple[Path, dict[str, Any]]:

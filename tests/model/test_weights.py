@@ -15,9 +15,9 @@ from isma.errors import CheckpointError
 from isma.model import checkpoint, weights
 from isma.model.frame import Frame
 from isma.model.latent import Kind
-from isma.policies import dqn, drac
-from isma.policies.dqn import DqnFrame
-from isma.policies.drac import DracFrame
+from isma.policies.learned import dqn, drac
+from isma.policies.learned.dqn import DqnFrame
+from isma.policies.learned.drac import DracFrame
 
 Load = Callable[[Path], Policy]
 KINDS: dict[str, tuple[Load, Policy, weights.NetworkFrame]] = {

@@ -29,7 +29,7 @@ from isma.planning.allocation import (
     split,
 )
 from isma.planning.assignment import assess
-from isma.planning.pools import Pools
+from isma.planning.segment_sums import Pools
 
 PAPER, FAST_USERS = (30.0, 300.0), (3.0, 30.0)
 """How long a task takes a user by itself: as in the paper, and about as long as on a server."""

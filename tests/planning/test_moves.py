@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from isma.planning.allocation import Offer
 from isma.planning.moves import MoveSearch, best_moves, cheapest
-from isma.planning.pools import Pools
+from isma.planning.segment_sums import Pools
 
 SERVERS = 3
 

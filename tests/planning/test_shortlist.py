@@ -15,7 +15,7 @@ from isma.contract import Action, Observation
 from isma.errors import PolicyError
 from isma.planning.allocation import OffersOnDemand, at, of_servers, offers, split
 from isma.planning.migration import charge_s, delay_s2
-from isma.planning.pools import Pools
+from isma.planning.segment_sums import Pools
 from isma.planning.shortlist import by_number, foremost, rows_of, split_again
 from isma.policies import defaults, registry
 from isma.policies.shared import refuse_large

@@ -12,7 +12,7 @@ from helpers.small_worlds import tiny
 from isma.contract import Action, Memory, Observation, Policy
 from isma.errors import PolicyError
 from isma.evaluation import cell
-from isma.policies.outside import Decision, PlainPolicy, ServerView
+from isma.policies.plain_python import Decision, PlainPolicy, ServerView
 from isma.simulator.params import build
 
 SCENARIO = tiny({"duration_s": 8, "warmup_s": 2})
@@ -56,7 +56,10 @@ def told(policy: Policy) -> str:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (lambda view: None, "decide must return a Decision of isma.policies.outside, got nothing"),
+        (
+            lambda view: None,
+            "decide must return a Decision of isma.policies.plain_python, got nothing",
+        ),
         (lambda view: [view.host, 1.0, 1.0], "got a list"),
         (lambda view: Decision("a", 1.0, 1.0), "Decision.server must be numbers, got a"),
         (lambda view: Decision(np.nan, 1.0, 1.0), "Decision.server must be finite, got nan"),

@@ -11,8 +11,8 @@ from helpers.small_worlds import SERVERS, USERS, decide, line, network, seen, ti
 from isma.errors import PolicyError
 from isma.model import vectors
 from isma.model.situation import Asked
-from isma.policies import sight
-from isma.policies.dqn import Dqn, DqnFrame, network_input
+from isma.policies.learned import features
+from isma.policies.learned.dqn import Dqn, DqnFrame, network_input
 
 KEY = jax.random.key(0)
 THREE = network([1e9, 1e9, 2e9], line(3))
@@ -38,8 +38,8 @@ def test_what_it_reads_by_hand() -> None:
     """User 1 of server 2 at station 1: 12 Mbit of 24, load 1 on server 0 leaves half of 1 GHz."""
     observation = seen(THREE, [0, 2], [0, 1], data_mbit=[1, 12], work_s=9, load=[1.0, 0.0, 3.0])
     scales = vectors.scales([tiny()])
-    row = np.asarray(sight.request_alone(observation, scales))[1]
-    assert row.shape == (sight.request_size(3),) == (14,)
+    row = np.asarray(features.request_alone(observation, scales))[1]
+    assert row.shape == (features.request_size(3),) == (14,)
     assert row[0] == pytest.approx(0.5)  # c: 12 of 24 Mbit.
     assert row[2] == pytest.approx(0.1)  # f^r: 9 of 90 Gcycles.
     np.testing.assert_array_equal(row[5:8], [0, 1, 0])

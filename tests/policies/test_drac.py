@@ -21,8 +21,8 @@ from helpers.small_worlds import (
 
 from isma.contract import Observation
 from isma.model import vectors
-from isma.policies import sight
-from isma.policies.drac import Drac
+from isma.policies.learned import features
+from isma.policies.learned.drac import Drac
 
 KEY = jax.random.key(0)
 THREE = network([1e9, 1e9, 2e9], line(3))
@@ -31,8 +31,8 @@ SCALES = vectors.scales([tiny()])
 
 def test_what_it_reads_of_a_user_by_hand() -> None:
     """Users 0 and 1 of server 0 with 6 and 18 Mbit, user 2 of server 1 with 24."""
-    now = sight.situation(seen(THREE, [0, 0, 1], data_mbit=[6, 18, 24]), SCALES)
-    assert now.user.shape == (USERS, sight.USER_COLUMNS)
+    now = features.situation(seen(THREE, [0, 0, 1], data_mbit=[6, 18, 24]), SCALES)
+    assert now.user.shape == (USERS, features.USER_COLUMNS)
     np.testing.assert_allclose(now.user[:3, 0], [0.25, 0.75, 1])
     np.testing.assert_allclose(now.user[:3, 5], [0.5, 0.5, 1])  # Mean of its server's users.
     np.testing.assert_allclose(now.user[:3, 10], [0.2, 0.2, 0.1])
@@ -44,8 +44,8 @@ def test_what_it_reads_of_servers_by_hand() -> None:
     τ = 1, 2, 3 s and a = 1, 1, 0.5 s; loads 1, 0, 3.
     """
     observation = seen(THREE, [2], [0], local_s=10, load=[1.0, 0.0, 3.0])
-    columns = np.asarray(sight.situation(observation, SCALES).servers)[0].T
-    assert columns.shape == (sight.SERVER_COLUMNS, 3)
+    columns = np.asarray(features.situation(observation, SCALES).servers)[0].T
+    assert columns.shape == (features.SERVER_COLUMNS, 3)
     np.testing.assert_array_equal(columns[0], [1, 0, 0])
     np.testing.assert_array_equal(columns[1], [0, 0, 1])
     np.testing.assert_allclose(columns[2], [1 / 2, 2 / 3, 3 / 4], rtol=1e-5)

@@ -10,7 +10,7 @@ from isma.errors import PolicyError
 from isma.model.vectors import own_first
 from isma.planning.action_code import Coded
 from isma.policies import registry
-from isma.policies.known_physics import settings, times_s
+from isma.policies.learned.known_physics import settings, times_s
 
 TWO = network([1e9, 2e9], line(2))
 

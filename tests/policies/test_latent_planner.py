@@ -16,9 +16,9 @@ from isma.model import vectors
 from isma.model.latent import Kind, LatentModel
 from isma.model.layers import Dense, Mlp, identity
 from isma.planning.cross_entropy import Budget
-from isma.policies.latent import plan
-from isma.policies.learned import budget_of
-from isma.policies.planner import Search
+from isma.policies.learned.checkpoints import budget_of
+from isma.policies.learned.cross_entropy_planner import Search
+from isma.policies.learned.latent_planner import plan
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
 from isma.simulator.state import reset

@@ -7,7 +7,8 @@ import pytest
 
 from isma.model import checkpoint
 from isma.model.latent import Kind
-from isma.policies import learned, registry
+from isma.policies import registry
+from isma.policies.learned import checkpoints
 from isma.world import files
 
 PAPER = files.load("paper")
@@ -24,7 +25,7 @@ def test_every_learned_policy_is_ready_for_the_papers_world(name: str) -> None:
 
 
 def test_isma2_tells_how_to_train_again() -> None:
-    told = checkpoint.about(learned.ISMA2)
+    told = checkpoint.about(checkpoints.ISMA2)
     assert told["config"]["model"] == "isma2"
     assert len(told["config"]["scenarios"]) > 12
     assert told["metrics"]["step"] == told["config"]["steps"]
@@ -32,7 +33,7 @@ def test_isma2_tells_how_to_train_again() -> None:
 
 @pytest.mark.parametrize("name", [*Kind, "dqn", "drac"])
 def test_a_sidecar_tells_how_to_train_again(name: str) -> None:
-    told = checkpoint.about(learned.SHIPPED / f"{name}.safetensors")
+    told = checkpoint.about(checkpoints.SHIPPED / f"{name}.safetensors")
     assert told["config"]["model"] == name
     assert told["config"]["scenarios"][0].startswith('name = "paper"')
     assert told["metrics"]["step"] == told["config"]["steps"]

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from isma.contract import HopLatency, Observation
 from isma.planning.allocation import offers
 from isma.planning.moves import marginal_costs_s
-from isma.planning.pools import Pools
+from isma.planning.segment_sums import Pools
 from isma.policies.pricing.candidates import Candidates, all_servers
 from isma.policies.pricing.dwell_time import GainDuration
 from isma.policies.pricing.forecast_plan import Planned

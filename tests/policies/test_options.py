@@ -11,7 +11,7 @@ from pydantic import Field
 
 from isma.errors import PolicyError
 from isma.policies import registry
-from isma.policies.learned import budget_of
+from isma.policies.learned.checkpoints import budget_of
 from isma.policies.options import bare, kinds, parsed
 from isma.policies.pricing.forecast_plan import Planned
 from isma.policies.pricing.policy import Price

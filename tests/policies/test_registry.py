@@ -7,8 +7,8 @@ import pytest
 from isma.contract import Policy
 from isma.errors import PolicyError
 from isma.policies import defaults, registry
-from isma.policies.dqn import Dqn
-from isma.policies.learned import SHIPPED
+from isma.policies.learned.checkpoints import SHIPPED
+from isma.policies.learned.dqn import Dqn
 from isma.policies.pricing.policy import Price
 from isma.policies.rules.follow import Threshold
 

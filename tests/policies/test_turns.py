@@ -10,7 +10,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from isma.model.situation import Asked
 from isma.planning.action_grid import Choice
-from isma.policies.turns import as_action, take_turns
+from isma.policies.learned.sequential import as_action, take_turns
 from isma.world.scenario import Visibility
 
 KEY = jax.random.key(0)

@@ -16,7 +16,7 @@ from isma.evaluation.conformance.rules import RuleOutcome
 from isma.evaluation.conformance.suite import check
 from isma.planning.allocation import RATIOS
 from isma.policies import registry
-from isma.policies.outside import Decision, PlainPolicy, ServerView
+from isma.policies.plain_python import Decision, PlainPolicy, ServerView
 from isma.policies.rules.follow import Nearest
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk, run_chunk_of_worlds

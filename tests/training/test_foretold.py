@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from isma.policies.learned import ISMA2, outlook_of
+from isma.policies.learned.checkpoints import ISMA2, outlook_of
 from isma.training import foretold
 from isma.training.foretold import Skills
 

@@ -12,7 +12,7 @@ from helpers.small_worlds import tiny
 
 from isma.contract import Policy
 from isma.errors import RunError
-from isma.policies import dqn, drac
+from isma.policies.learned import dqn, drac
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
 from isma.simulator.state import reset

@@ -12,7 +12,7 @@ from jaxtyping import Array, PRNGKeyArray
 from isma.contract import Memory, Observation
 from isma.model.situation import Asked
 from isma.planning.action_grid import Choice
-from isma.policies.turns import TakesTurns, Turns
+from isma.policies.learned.sequential import TakesTurns, Turns
 from isma.simulator.params import build
 from isma.simulator.state import State, draw, reset
 from isma.simulator.step import step, who_decides

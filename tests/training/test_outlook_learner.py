@@ -8,7 +8,7 @@ import pytest
 from helpers.small_worlds import tiny
 
 from isma.errors import RunError
-from isma.policies.learned import outlook_of
+from isma.policies.learned.checkpoints import outlook_of
 from isma.training import session
 from isma.training.outlook import OutlookLearner, OutlookOptions
 from isma.training.session import Progress

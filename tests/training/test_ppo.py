@@ -9,7 +9,7 @@ import pytest
 from isma.model.actor_critic import ActorCritic, ActorCriticSizes, Judged
 from isma.model.situation import Asked, Situation
 from isma.planning.action_grid import Choice
-from isma.policies.turns import Turns
+from isma.policies.learned.sequential import Turns
 from isma.training.ppo import Ppo, Sequences, advantages, along, log_odds_of
 
 ROWS, STEPS, SERVERS = 64, 4, 3

@@ -21,8 +21,8 @@ from isma.benchmarks.peers import peer
 from isma.model.frame import Frame
 from isma.model.latent import Kind, LatentModel
 from isma.planning.cross_entropy import PAPER, Budget, Searched
-from isma.policies.latent import plan
-from isma.policies.planner import Search
+from isma.policies.learned.cross_entropy_planner import Search
+from isma.policies.learned.latent_planner import plan
 
 ROUNDS = 3
 _USERS, _SERVERS = 40, 6

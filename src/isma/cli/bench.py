@@ -16,7 +16,7 @@ from isma.benchmarks import (
 )
 from isma.cli.terminal import bar
 from isma.errors import RunError
-from isma.policies.learned import ISMA2, outlook_of
+from isma.policies.learned.checkpoints import ISMA2, outlook_of
 from isma.training import foretold
 
 app = typer.Typer(help="Speed, with a peer beside it in the same run.", no_args_is_help=True)

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from isma.contract import Policy
 from isma.errors import PolicyError, ScenarioError
 from isma.evaluation.moments import Course, CourseSample, SampledMoment, shown_users
-from isma.policies.mistakes import telling
+from isma.policies.plain_python import telling
 from isma.simulator.params import Params
 from isma.simulator.rollout import run_chunk
 from isma.simulator.serve import slots

@@ -14,7 +14,7 @@ from isma.evaluation import bound, cell, kept, output, times
 from isma.evaluation.cell import Cell
 from isma.evaluation.keys import Keys
 from isma.evaluation.plan import CellKey, Plan, Point
-from isma.policies.mistakes import telling
+from isma.policies.plain_python import telling
 from isma.simulator.params import Params, build
 
 _BOUND = "isma.evaluation.bound"

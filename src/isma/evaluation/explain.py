@@ -18,7 +18,7 @@ from isma.evaluation.explanation import Explanation, ServerCost
 from isma.evaluation.keys import Keys
 from isma.evaluation.plan import Plan
 from isma.policies import registry
-from isma.policies.mistakes import telling
+from isma.policies.plain_python import telling
 from isma.policies.pricing.breakdown import Breakdown, break_down
 from isma.policies.pricing.policy import Price
 from isma.policies.shared import refuse_large

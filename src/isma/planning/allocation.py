@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from isma import delay
 from isma.contract import HopLatency, Infrastructure, Observation, Requests
-from isma.planning.pools import Pools
+from isma.planning.segment_sums import Pools
 
 RATIOS = tuple(step / 10 for step in range(11))
 """The offload ratios that the paper allows (section II.A.2)."""

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from isma.planning.allocation import Offer, Split, at, joining, lead_s, of_servers, split
-from isma.planning.pools import Pools
+from isma.planning.segment_sums import Pools
 
 
 class Improved(NamedTuple):

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from isma.planning.allocation import Offer, at, joining, of_servers
-from isma.planning.pools import Pools
+from isma.planning.segment_sums import Pools
 
 _LEAST_S = 1e-12
 _MOST_DESTINATIONS = 8

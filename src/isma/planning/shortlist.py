@@ -15,7 +15,7 @@ from isma.contract import Observation
 from isma.planning.allocation import Offer, Response, Split, at, joining, offered, respond, split
 from isma.planning.migration import one_hop_delay_s2
 from isma.planning.moves import own_root_price
-from isma.planning.pools import Pools
+from isma.planning.segment_sums import Pools
 
 _T = TypeVar("_T")
 _HALVINGS = 8

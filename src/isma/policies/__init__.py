@@ -1,1 +1,1 @@
-"""One module a policy; the registry names them."""
+"""Policies: rules, prices and learned ones, each in a room; the registry names them."""

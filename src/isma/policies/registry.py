@@ -12,7 +12,7 @@ from isma import sources
 from isma.contract import Policy
 from isma.errors import PolicyError, short, unknown
 from isma.policies import options as options_of
-from isma.policies.learned import dlsm, dqn, drac, isma, isma2, known_physics, slsm
+from isma.policies.learned.checkpoints import dlsm, dqn, drac, isma, isma2, known_physics, slsm
 from isma.policies.pricing.policy import price
 from isma.policies.rules.cell_mdp import CellMdp
 from isma.policies.rules.distance_mdp import Mdp

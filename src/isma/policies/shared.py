@@ -20,7 +20,7 @@ from isma.planning.allocation import (
     split,
 )
 from isma.planning.migration import Places, charge_s, downtime_s, mean_wait_s
-from isma.planning.pools import Pools
+from isma.planning.segment_sums import Pools
 from isma.planning.shortlist import split_again
 from isma.world.scale import LARGE, is_large
 from isma.world.scenario import Visibility

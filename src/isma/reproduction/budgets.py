@@ -27,7 +27,7 @@ from isma.evaluation.keys import key
 from isma.evaluation.statistics import interval, paired_ratio
 from isma.model import vectors
 from isma.planning.cross_entropy import Budget, Searched
-from isma.policies.latent import LatentPlanner, plan
+from isma.policies.learned.latent_planner import LatentPlanner, plan
 from isma.simulator.params import Params, build
 from isma.simulator.rollout import run_chunk, run_chunk_of_worlds
 from isma.simulator.state import State, reset

@@ -18,7 +18,7 @@ from isma.evaluation.figures.drawing import Drawing, Figure, blank, save
 from isma.evaluation.plan import Plan
 from isma.evaluation.statistics import interval, paired_ratio
 from isma.evaluation.tables import Run, of_policy
-from isma.policies.learned import budget_of
+from isma.policies.learned.checkpoints import budget_of
 from isma.reproduction.scale import Scale
 from isma.storage import write_atomically
 from isma.world import files

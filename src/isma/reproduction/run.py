@@ -16,8 +16,8 @@ from isma.evaluation import compare, report
 from isma.evaluation.plan import Plan
 from isma.evaluation.tables import Run, of_policy
 from isma.policies import registry
-from isma.policies.latent import LatentPlanner
-from isma.policies.learned import budget_of
+from isma.policies.learned.checkpoints import budget_of
+from isma.policies.learned.latent_planner import LatentPlanner
 from isma.reproduction import budgets, fig3, fig4, fig5, fig6, page, planner, plot
 from isma.reproduction.claims import Delays
 from isma.reproduction.figure import PaperFigure

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from isma.planning.pools import Pools
+from isma.planning.segment_sums import Pools
 from isma.simulator.params import Params
 
 

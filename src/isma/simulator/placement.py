@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from isma.contract import Action
-from isma.planning.pools import Pools
+from isma.planning.segment_sums import Pools
 from isma.simulator.params import Params
 from isma.simulator.state import Deciding, Moves, Placement
 

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from isma.contract import Memory, Observation, Policy, misfit
 from isma.errors import PolicyError
-from isma.planning.pools import Pools
+from isma.planning.segment_sums import Pools
 from isma.simulator.band import bandwidth_hz
 from isma.simulator.broadcast import broadcast, news
 from isma.simulator.channel import fade, gain

@@ -18,8 +18,8 @@ from isma.model.vectors import Scales
 from isma.planning import action_code
 from isma.planning.action_code import Coded
 from isma.planning.allocation import RATIOS
-from isma.policies import known_physics
-from isma.policies.known_physics import Setting
+from isma.policies.learned import known_physics
+from isma.policies.learned.known_physics import Setting
 from isma.simulator.params import Params, build
 from isma.simulator.state import State, draw, reset
 from isma.simulator.step import step
@@ -127,7 +127,7 @@ class _Record(eqx.Module):
     local_s: Float[Array, "servers rows"]
     """Completion times on the users' own CPUs."""
     known_s: Float[Array, "servers rows"]
-    """Completion times by equations (1) to (6) and F as heard (isma.policies.known_physics)."""
+    """Completion times by equations (1) to (6) and F as heard (isma.policies.learned.known_physics)."""
 
 
 class _Recorder(Policy):

@@ -14,7 +14,7 @@ from isma.model import vectors, weights
 from isma.model.layers import Mlp
 from isma.model.vectors import Scales
 from isma.planning import action_grid
-from isma.policies.dqn import Dqn, DqnFrame, network_input
+from isma.policies.learned.dqn import Dqn, DqnFrame, network_input
 from isma.training import workload
 from isma.training.collect import spread
 from isma.training.lived import Lived, TestKey, live_in, mean_of, mean_of_round

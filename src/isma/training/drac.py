@@ -15,7 +15,7 @@ from isma.errors import RunError
 from isma.model import vectors, weights
 from isma.model.actor_critic import ActorCritic
 from isma.model.vectors import Scales
-from isma.policies.drac import Drac, DracFrame
+from isma.policies.learned.drac import Drac, DracFrame
 from isma.training import workload
 from isma.training.collect import spread
 from isma.training.lived import Lived, TestKey, live_in, mean_of

@@ -19,8 +19,8 @@ from isma.model.frame import Frame
 from isma.model.latent import Kind, LatentModel
 from isma.model.vectors import Scales
 from isma.planning.cross_entropy import Budget
-from isma.policies.latent import LatentPlanner
-from isma.policies.planner import Exploration, Search
+from isma.policies.learned.cross_entropy_planner import Exploration, Search
+from isma.policies.learned.latent_planner import LatentPlanner
 from isma.training import workload
 from isma.training.collect import (
     Collected,

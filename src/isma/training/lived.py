@@ -11,8 +11,8 @@ from isma.contract import Action, Memory, Observation, Policy
 from isma.model.situation import Asked
 from isma.planning.action_grid import Choice
 from isma.planning.allocation import at, completion_s, offers
-from isma.planning.pools import Pools
-from isma.policies.turns import TakesTurns, Turns, as_action
+from isma.planning.segment_sums import Pools
+from isma.policies.learned.sequential import TakesTurns, Turns, as_action
 from isma.simulator.params import Params
 from isma.simulator.state import State, draw, reset
 from isma.simulator.step import TickOutcome, everyone, observe, step

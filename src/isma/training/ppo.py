@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from isma.model.actor_critic import ActorCritic, Judged
 from isma.planning.action_grid import Choice
-from isma.policies.turns import Turns
+from isma.policies.learned.sequential import Turns
 from isma.training.lived import mean_of
 
 

@@ -67,7 +67,7 @@ def check_users(policy: Policy, moment: ProbeMoment, donor: ProbeMoment) -> None
         _same(
             *(policy, moment, moment._replace(observation=other), maker),
             "the users of other servers",
-            "combine rows only within observation.pool (isma.planning.pools.Pools)",
+            "combine rows only within observation.pool (isma.planning.segment_sums.Pools)",
         )
 
 

@@ -11,8 +11,7 @@ from isma.errors import PolicyError, ScenarioError
 from isma.evaluation.conformance import form, secrecy
 from isma.evaluation.conformance.moments import Answer, ProbeMoment, ask, hide, remembered, sights
 from isma.evaluation.conformance.rules import BrokenRuleError, Rule, RuleOutcome, RuleVerdict
-from isma.policies.mistakes import first_line, telling
-from isma.policies.outside import PlainPolicy
+from isma.policies.plain_python import PlainPolicy, first_line, telling
 from isma.simulator.params import Params, build
 from isma.world.scenario import Scenario, Visibility
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 from isma.contract import Observation
 from isma.planning import shortlist
 from isma.planning.allocation import Offer, Offers, OffersOnDemand, Split, at, of_servers
-from isma.planning.pools import Pools
+from isma.planning.segment_sums import Pools
 from isma.policies.shared import believed_load, hop_delay_s, nearer_s
 from isma.world.scenario import Visibility
 

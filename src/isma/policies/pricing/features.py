@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 from isma.contract import Infrastructure, Observation
 from isma.planning.allocation import Offers, Split, at
 from isma.planning.migration import one_hop_delay_s2
-from isma.planning.pools import Pools
+from isma.planning.segment_sums import Pools
 from isma.policies.pricing.dwell_time import PRIOR_S, DwellStatistics, gain_duration
 from isma.policies.shared import detour, hop_delay_s
 

@@ -20,7 +20,7 @@ from isma.model.outlook import LENGTHS_S, Latent, Outlook
 from isma.planning.allocation import Offers, Split
 from isma.planning.migration_path import at_places, decaying, least_cost_s2
 from isma.planning.moves import marginal_costs_s
-from isma.planning.pools import Pools
+from isma.planning.segment_sums import Pools
 from isma.policies.options import Duration, Positive, check_fields
 from isma.policies.pricing.candidates import Candidates
 from isma.policies.pricing.dwell_time import PRIOR_S, DwellStatistics, count_dwell

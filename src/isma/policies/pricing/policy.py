@@ -10,7 +10,7 @@ from pydantic import Field
 
 from isma.contract import Action, Memory, Observation, Policy
 from isma.planning.allocation import OffersOnDemand, at, offered, offers, split
-from isma.planning.pools import Pools
+from isma.planning.segment_sums import Pools
 from isma.policies.options import Count, Part, Positive, check_fields, fields_of, takes
 from isma.policies.pricing.search import DecisionState, MoveRule, search, situation
 from isma.policies.pricing.valuation import Myopic, Valuation

@@ -14,7 +14,7 @@ from isma import randomness
 from isma.contract import Observation
 from isma.planning.allocation import Offer, Offers, Split
 from isma.planning.moves import Destinations, MoveSearch, best_moves, cheapest
-from isma.planning.pools import Pools
+from isma.planning.segment_sums import Pools
 from isma.planning.shortlist import by_number, foremost, most_to_gain_s, rows_of
 from isma.policies.pricing.candidates import (
     Candidates,

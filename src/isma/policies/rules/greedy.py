@@ -6,7 +6,7 @@ from jaxtyping import PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation, Policy
 from isma.planning.allocation import Offer, at, best_ratio, of_servers, offered, respond, split
-from isma.planning.pools import Pools
+from isma.planning.segment_sums import Pools
 from isma.planning.shortlist import candidates, heard_of_candidates, near
 from isma.policies.options import Duration, Part, check_fields
 from isma.policies.shared import believed_load, charged_s, shared_out

@@ -13,12 +13,12 @@ from isma.model.frame import Frame
 from isma.model.latent import Kind
 from isma.model.outlook import Outlook, OutlookFrame
 from isma.planning.cross_entropy import PAPER, Budget
-from isma.policies import dqn as dqns
-from isma.policies import drac as dracs
-from isma.policies.known_physics import KnownPhysics
-from isma.policies.latent import LatentPlanner
+from isma.policies.learned import dqn as dqns
+from isma.policies.learned import drac as dracs
+from isma.policies.learned.cross_entropy_planner import Search
+from isma.policies.learned.known_physics import KnownPhysics
+from isma.policies.learned.latent_planner import LatentPlanner
 from isma.policies.options import Duration, Part, check, fields_of, takes
-from isma.policies.planner import Search
 from isma.policies.pricing.forecast_plan import Planned
 from isma.policies.pricing.policy import Price
 

@@ -13,7 +13,7 @@ from isma.model import vectors
 from isma.model.situation import Situation
 from isma.model.vectors import Scales
 from isma.planning.allocation import offers
-from isma.planning.pools import Pools
+from isma.planning.segment_sums import Pools
 from isma.policies.shared import believed_load, nearest
 
 _REQUEST = 5

@@ -14,7 +14,7 @@ from isma.model.elbo import mean_over
 from isma.model.vectors import own_first
 from isma.planning.action_code import Coded
 from isma.planning.allocation import Offer, completion_s, offers
-from isma.policies.planner import Decided, Planner, refuse_alone
+from isma.policies.learned.cross_entropy_planner import Decided, Planner, refuse_alone
 from isma.policies.shared import believed_load
 from isma.world.scenario import Scenario
 

@@ -1,12 +1,16 @@
 """Policies in plain Python: called outside the compiled loop, one server at a time, on what it sees.
 
 JAX calls back once for all acting servers; here each of them is asked by itself, with its own users
-alone, so that such a policy cannot peek.
+alone, so that such a policy cannot peek. Errors of a stranger's class are told as mistakes of its author.
 """
 
+import sys
+import traceback
 from abc import abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -15,12 +19,15 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from isma.contract import Action, Backlog, Infrastructure, Memory, Observation, Policy, Requests
-from isma.errors import PolicyError, short
-from isma.policies.mistakes import telling
+from isma.errors import IsmaError, PolicyError, short
 from isma.world.scenario import Scenario, Visibility
 
 Column = np.ndarray
 """A NumPy array with an entry for each user in view."""
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_CARRIED = f"{PolicyError.__name__}: "
+"""Behind this stands what is carried out of a compiled program: JAX keeps an error's text alone."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +155,7 @@ class PlainPolicy(Policy):
             if not isinstance(decision, Decision):
                 got = "nothing" if decision is None else f"a {type(decision).__name__}"
                 raise PolicyError(
-                    f"decide must return a Decision of isma.policies.outside, got {got}"
+                    f"decide must return a Decision of isma.policies.plain_python, got {got}"
                 )
             _carry_out(decision, place, idle, memory)
         return idle, memory
@@ -264,3 +271,45 @@ def _keep(name: str, table: PyTree, rows: Any, new: PyTree) -> None:
             ) from None
 
     jax.tree.map(put, table, new)
+
+
+@contextmanager
+def telling(policy: Policy) -> Iterator[None]:
+    """Turn what the policy's own code raises into a PolicyError; what anything else does stays as it is."""
+    try:
+        yield
+    except IsmaError:
+        raise
+    except Exception as error:
+        _, carried, text = str(error).rpartition(_CARRIED)
+        if carried:
+            raise PolicyError(text.splitlines()[0]) from error
+        where = _where(policy, error)
+        if where is None:
+            raise
+        told = f"{type(error).__name__}: {first_line(error)}"
+        name = f"{type(policy).__module__}:{type(policy).__qualname__}"
+        raise PolicyError(f"policy {name} raises {told} ({where})") from error
+
+
+def first_line(error: Exception) -> str:
+    """Message of an error, without the pages that JAX adds to it."""
+    return next(iter(str(error).strip().splitlines()), "")
+
+
+def _where(policy: Policy, error: Exception) -> str | None:
+    """The innermost place in the policy's own file; None in the package, whose mistakes are ours."""
+    module = sys.modules[type(policy).__module__]
+    if not hasattr(module, "__file__"):  # Typed at a prompt.
+        return None
+    path = Path(str(module.__file__)).resolve()
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).resolve() == path
+    ]
+    if not frames or path.is_relative_to(_PACKAGE):
+        return None
+    here = Path.cwd()
+    shown = path.relative_to(here) if path.is_relative_to(here) else path
+    return f"{shown}, line {frames[-1].lineno}, in {frames[-1].name}"

@@ -14,8 +14,8 @@ from isma.model.situation import Asked, Situation
 from isma.model.vectors import Scales
 from isma.planning.action_grid import SHARES, Choice
 from isma.planning.allocation import RATIOS
-from isma.policies import sight
-from isma.policies.turns import TakesTurns, Turns, take_turns
+from isma.policies.learned import features
+from isma.policies.learned.sequential import TakesTurns, Turns, take_turns
 from isma.world.scenario import Scenario
 
 
@@ -30,7 +30,7 @@ class DracFrame:
 
     def make(self, key: PRNGKeyArray) -> ActorCritic:
         """A network with random weights."""
-        columns = (sight.USER_COLUMNS, sight.SERVER_COLUMNS)
+        columns = (features.USER_COLUMNS, features.SERVER_COLUMNS)
         return ActorCritic.make(
             ActorCriticSizes(*columns, len(RATIOS), len(SHARES), self.width), key
         )
@@ -56,15 +56,15 @@ class Drac(TakesTurns):
     def nothing_seen(self, num_users: int, num_servers: int) -> Situation:
         """A situation of each user, all zero."""
         return Situation(
-            jnp.zeros((num_users, sight.USER_COLUMNS)),
-            jnp.zeros((num_users, num_servers, sight.SERVER_COLUMNS)),
+            jnp.zeros((num_users, features.USER_COLUMNS)),
+            jnp.zeros((num_users, num_servers, features.SERVER_COLUMNS)),
         )
 
     def decide(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Turns, Memory]:
         """Remember what is seen, then choose server, ratio and share."""
-        view = sight.situation(observation, self.scales)
+        view = features.situation(observation, self.scales)
         takes = observation.decides[:, None]
         remembered = jax.tree.map(
             lambda new, old: jnp.where(takes, new, old),

@@ -21,8 +21,8 @@ from isma.model.situation import Asked
 from isma.model.vectors import Scales
 from isma.planning import action_grid
 from isma.planning.action_grid import Choice
-from isma.policies import sight
-from isma.policies.turns import TakesTurns, Turns, take_turns
+from isma.policies.learned import features
+from isma.policies.learned.sequential import TakesTurns, Turns, take_turns
 from isma.world.scenario import Scenario
 
 
@@ -42,7 +42,7 @@ class DqnFrame:
     def inputs(self) -> int:
         """Length of what the network reads."""
         round_size = 0 if self.literal else 2 * self.num_servers
-        return sight.request_size(self.num_servers) + round_size
+        return features.request_size(self.num_servers) + round_size
 
     def make(self, key: PRNGKeyArray) -> Mlp:
         """A network with random weights and two hidden layers."""
@@ -74,13 +74,13 @@ class Dqn(TakesTurns):
 
     def nothing_seen(self, num_users: int, num_servers: int) -> Float[Array, "users columns"]:
         """A request by itself."""
-        return jnp.zeros((num_users, sight.request_size(num_servers)))
+        return jnp.zeros((num_users, features.request_size(num_servers)))
 
     def decide(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Turns, Memory]:
         """Take the best action, or with chance ε any."""
-        view = sight.request_alone(observation, self.scales)
+        view = features.request_alone(observation, self.scales)
 
         def choose(user: Int[Array, ""], asked: Asked, key: PRNGKeyArray) -> Choice:
             value = self.network(network_input(view[user], asked, self.literal))

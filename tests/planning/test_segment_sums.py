@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isma.planning import pools
-from isma.planning.pools import Pools
+from isma.planning import segment_sums
+from isma.planning.segment_sums import Pools
 
 USERS, POOLS = 9, 4
 
 
 @pytest.fixture(params=["dense", "segments"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pools, "_DENSE_ENTRIES", 10**6 if request.param == "dense" else 0)
+    monkeypatch.setattr(segment_sums, "_DENSE_ENTRIES", 10**6 if request.param == "dense" else 0)
 
 
 def some(seed: int) -> tuple[Pools, np.ndarray, np.ndarray]:
@@ -45,7 +45,7 @@ def test_the_first_among_equals_wins_and_nobody_at_minus_infinity(way: None) -> 
 def test_both_ways_are_a_plain_loop(seed: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for entries in (10**6, 0):
-            patch.setattr(pools, "_DENSE_ENTRIES", entries)
+            patch.setattr(segment_sums, "_DENSE_ENTRIES", entries)
             group, pool, value = some(seed)
             members = [np.flatnonzero(pool == p) for p in range(POOLS)]
             given = jnp.asarray(value)

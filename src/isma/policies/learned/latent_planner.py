@@ -15,7 +15,7 @@ from isma.model.vectors import Scales
 from isma.planning import action_code
 from isma.planning.action_code import Coded
 from isma.planning.cross_entropy import Searched
-from isma.policies.planner import Decided, Planner, Search, refuse_alone
+from isma.policies.learned.cross_entropy_planner import Decided, Planner, Search, refuse_alone
 from isma.world.scenario import Scenario
 
 
