@@ -19,7 +19,14 @@ FOLDERS = ("", "src/isma", "src", "tests", "docs")
 """Folders from which a path may be named, beside that of the page."""
 WRITTEN = ("runs/", "state/", "ideas/", "times/", "figures/", "tensorboard/", ".pytest_cache/")
 """Folders that commands write, or that a reader makes."""
-OTHERS = {"a/b", "cpu.folder/CONTEXT", "epfl/mobility", "../shared/data", "regimes/city.toml"}
+OTHERS = {
+    "moves/user/h",
+    "a/b",
+    "cpu.folder/CONTEXT",
+    "epfl/mobility",
+    "../shared/data",
+    "regimes/city.toml",
+}
 """Names with a slash that are no files of the repository."""
 ENVIRONMENT = re.compile(r"isma/\w+-v\d")
 """Gymnasium's ids of environments look like paths."""
