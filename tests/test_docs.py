@@ -8,6 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+NUMBERED = re.compile(r"\[[^\]]*\b(\d{4})\]\((?:[^)]*/)?(\d{4})-[^)]*\)")
+"""Link to a decision or a page of the log by its number."""
 CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 PATH = re.compile(r"[\w.-]*(?:/[\w.-]+)+/?|[\w-]+\.(?:py|md)")
@@ -111,6 +113,12 @@ def missing_in_source(name: str, text: str) -> Iterator[str]:
 def test_every_link_leads_somewhere() -> None:
     found = [link for page in pages() for link in broken_links(page, (ROOT / page).read_text())]
     assert not found
+
+
+def test_a_link_by_number_leads_to_that_number() -> None:
+    found = [pair for page in pages() for pair in NUMBERED.findall((ROOT / page).read_text())]
+    assert found
+    assert not [pair for pair in found if pair[0] != pair[1]]
 
 
 def test_every_file_and_module_in_backticks_exists() -> None:
