@@ -100,6 +100,11 @@ def test_code_that_has_changed_since_it_was_imported_is_refused(place: Path) -> 
     assert sources.of_policy(kind) != first
 
 
+def test_a_module_that_has_moved_is_not_left_out_of_a_key() -> None:
+    with pytest.raises(ModuleNotFoundError, match=r"no module isma\.evaluation\.kept"):
+        sources.of_isma("isma.evaluation.cell", "isma.evaluation.kept")
+
+
 def test_a_cell_depends_on_the_simulator_and_not_on_what_tells_of_it() -> None:
     cell = set(sources.of_isma("isma.evaluation.cell"))
     assert {
@@ -111,8 +116,8 @@ def test_a_cell_depends_on_the_simulator_and_not_on_what_tells_of_it() -> None:
     assert "isma.world.splits: splits.toml" in cell
     apart = (
         "isma.cli",
-        "isma.evaluation.report",
-        "isma.evaluation.words",
+        "isma.evaluation.report.page",
+        "isma.evaluation.report.findings",
         "isma.training",
         "isma.api",
     )

@@ -10,16 +10,17 @@ from typing import Any
 import pandas as pd
 
 from isma.environments.network_env import NetworkEnv
-from isma.evaluation import compare as comparison
-from isma.evaluation import explain as looking
-from isma.evaluation import report, whole_run
+from isma.evaluation.bounding import run_bound
+from isma.evaluation.comparison import compare as comparison
+from isma.evaluation.comparison.sequential_sampling import compare_until
+from isma.evaluation.comparison.tables import Run
 from isma.evaluation.conformance import suite
 from isma.evaluation.conformance.rules import RuleVerdict
-from isma.evaluation.explanation import Explanation
-from isma.evaluation.figures import gaps, learning
+from isma.evaluation.explain import decision
+from isma.evaluation.explain.explanation import Explanation
 from isma.evaluation.plan import Plan
-from isma.evaluation.tables import Run
-from isma.evaluation.until import compare_until
+from isma.evaluation.report import page
+from isma.evaluation.report.figures import gaps, learning
 from isma.policies import defaults, registry
 from isma.randomness import check_seeds
 from isma.reproduction import run as reproduction
@@ -68,9 +69,9 @@ def compare(
     )
     folder = Path(out) if out is not None else Path("runs") / plan.folder_name()
     if until is None:
-        comparison.compare(plan, folder, on_progress, report.write)
+        comparison.compare(plan, folder, on_progress, page.write)
     else:
-        compare_until(plan, folder, until, on_progress, report.write)
+        compare_until(plan, folder, until, on_progress, page.write)
     return Run.load(folder)
 
 
@@ -82,21 +83,21 @@ def bound(
     foresight_s: Sequence[float] = (),
     out: str | Path | None = None,
     on_part: Callable[[str], None] = lambda part: None,
-) -> list[whole_run.Reach]:
+) -> list[run_bound.Reach]:
     """Bound the mean of any policy in the worlds 0, 1, ..., and run policies and foresight in them.
 
     With `out`, a table `bounds.csv` and, with two varied fields, a figure; what is there already is
     not run again. Raises IsmaError.
     """
     varied = _varied(vary)
-    plan = whole_run.BoundPlan(
+    plan = run_bound.BoundPlan(
         _loaded(scenario, varied),
         tuple(policies),
         check_seeds(range(seeds) if isinstance(seeds, int) else seeds),
         varied,
     )
     folder = None if out is None else Path(out)
-    found = whole_run.reach_all(plan, foresight_s, folder, on_part)
+    found = run_bound.reach_all(plan, foresight_s, folder, on_part)
     if folder is not None:
         gaps.write(found, folder)
     return found
@@ -109,14 +110,14 @@ def explain(
     policy: str | None = None,
     seed: int | None = None,
     point: int = 1,
-    on_ticks: looking.OnTicks = lambda done, total: None,
+    on_ticks: decision.OnTicks = lambda done, total: None,
 ) -> Explanation:
     """Why a user's service was sent where it was, by the first decision from a time on.
 
     In a folder that `compare` wrote; without a policy by `isma2`, `price` or else the run's first, in its
     first seed unless told; `point` counts the values of `vary` from 1. Raises IsmaError.
     """
-    return looking.explain(Path(run), user, time_s, policy, seed, point, on_ticks)
+    return decision.explain(Path(run), user, time_s, policy, seed, point, on_ticks)
 
 
 def check_policy(name: str, scenario: Scenario | str | Path = "paper") -> list[RuleVerdict]:

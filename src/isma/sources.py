@@ -32,7 +32,15 @@ def digest(content: bytes) -> str:
 
 @cache
 def of_isma(*names: str) -> Mapping[str, str]:
-    """Digests of isma's modules of these names and of all that they import, by name."""
+    """Digests of isma's modules of these names and of all that they import, by name.
+
+    Raises ModuleNotFoundError for a name of no module: a digest without it would be of less than is said.
+    """
+    for name in names:
+        if _spec(name) is None:
+            raise ModuleNotFoundError(
+                f"no module {name} to be digested: name the one that it is now"
+            )
     return _digests(names)
 
 

@@ -16,9 +16,10 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from isma.bounds.whole_run import Effort, dual_s, first_prices_s
 from isma.contract import Action, Memory, Observation, Policy
-from isma.evaluation import cell, future
-from isma.evaluation.future import known_future
-from isma.evaluation.whole_run import run_bound_s
+from isma.evaluation import cell
+from isma.evaluation.bounding import known_future as future
+from isma.evaluation.bounding.known_future import known_future
+from isma.evaluation.bounding.run_bound import run_bound_s
 from isma.planning.allocation import offers, split
 from isma.planning.segment_sums import Pools
 from isma.policies import registry

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from helpers.small_worlds import tiny
 
-from isma.evaluation import report
-from isma.evaluation.compare import compare
+from isma.evaluation.comparison.compare import compare
+from isma.evaluation.comparison.tables import Run
 from isma.evaluation.plan import Plan
-from isma.evaluation.tables import Run
+from isma.evaluation.report import page
 
 COSTLY = {"migration.kind": "cold", "coverage_radius_m": 150}
 
 
 def run(folder: Path, overrides: dict[str, Any], policies: tuple[str, ...], **vary: Any) -> Run:
     made = compare(Plan(tiny(overrides), policies, (0,), vary), folder / "run")
-    report.write(made)
+    page.write(made)
     return Run.load(made)
 
 

@@ -16,12 +16,13 @@ import pytest
 from helpers.small_worlds import SERVERS, USERS, tiny
 
 from isma.errors import PolicyError, RunError
-from isma.evaluation import bound, cell
+from isma.evaluation import cell
+from isma.evaluation.bounding import world_bound
+from isma.evaluation.bounding.run_bound import BoundPlan, reach_all
 from isma.evaluation.cell import Cell
-from isma.evaluation.compare import CompareProgress, compare
+from isma.evaluation.comparison.compare import CompareProgress, compare
+from isma.evaluation.comparison.score import TIMES
 from isma.evaluation.plan import Plan
-from isma.evaluation.score import TIMES
-from isma.evaluation.whole_run import BoundPlan, reach_all
 from isma.policies import registry
 from isma.simulator.params import build
 from isma.simulator.state import reset
@@ -80,7 +81,7 @@ def no_more_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("this was finished already")
 
     monkeypatch.setattr(cell, "run", refuse)
-    monkeypatch.setattr(bound, "world_bound_s", refuse)
+    monkeypatch.setattr(world_bound, "world_bound_s", refuse)
 
 
 def test_tables_have_their_columns(finished: Path) -> None:
@@ -303,8 +304,8 @@ def test_folders_of_others_are_left_alone(
     out.mkdir()
     prepare(out)
     before = {path: path.read_bytes() for path in [out, *out.rglob("*")] if path.is_file()}
-    monkeypatch.setattr("isma.evaluation.compare.build", no_city)
-    monkeypatch.setattr("isma.evaluation.whole_run.build", no_city)
+    monkeypatch.setattr("isma.evaluation.comparison.compare.build", no_city)
+    monkeypatch.setattr("isma.evaluation.bounding.run_bound.build", no_city)
     with pytest.raises(RunError, match=said):
         compare(plan_of(), out)
     with pytest.raises(RunError, match=said):
@@ -317,7 +318,7 @@ def test_a_folder_under_a_file_cannot_be_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr("isma.evaluation.compare.build", no_city)
+    monkeypatch.setattr("isma.evaluation.comparison.compare.build", no_city)
     with pytest.raises(RunError, match="cannot be used: Not a directory"):
         compare(plan_of(), tmp_path / "file" / "run")
 

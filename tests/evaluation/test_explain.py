@@ -10,8 +10,8 @@ from helpers.small_worlds import tiny
 
 from isma import api
 from isma.errors import RunError
-from isma.evaluation.explain import of_world
-from isma.evaluation.explanation import Explanation, ServerCost
+from isma.evaluation.explain.decision import of_world
+from isma.evaluation.explain.explanation import Explanation, ServerCost
 from isma.policies import registry
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk

@@ -14,8 +14,9 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from isma.errors import RunError
-from isma.evaluation import quantities
-from isma.evaluation.figures import (
+from isma.evaluation.comparison.tables import Run
+from isma.evaluation.report import formatting
+from isma.evaluation.report.figures import (
     city,
     delay,
     distribution,
@@ -27,8 +28,7 @@ from isma.evaluation.figures import (
     timeline,
     vary,
 )
-from isma.evaluation.figures.drawing import Drawing, Figure
-from isma.evaluation.tables import Run
+from isma.evaluation.report.figures.drawing import Drawing, Figure
 
 SPEEDS = {"mobility.speed_mps": [20 / 3.6, 60 / 3.6, 120 / 3.6]}
 WORLDS = {
@@ -216,10 +216,10 @@ def test_labels_are_spread_only_as_far_as_needed() -> None:
 
 
 def test_an_axis_has_the_readable_unit_or_categories() -> None:
-    axis = quantities.axis("mobility.speed_mps", [20 / 3.6, 120 / 3.6])
+    axis = formatting.axis("mobility.speed_mps", [20 / 3.6, 120 / 3.6])
     assert axis.label == "mobility.speed (km/h)"
     assert axis.ticks == ("20", "120")
-    named = quantities.axis("visibility", ["user", "full"])
+    named = formatting.axis("visibility", ["user", "full"])
     assert not named.numeric
     assert named.positions == (0.0, 1.0)
 

@@ -11,10 +11,10 @@ from helpers import made_up_runs
 from helpers.headless_browser import needs_chromium, opens_offline
 
 from isma.errors import RunError
-from isma.evaluation import report
-from isma.evaluation.figures import delay, phase, style, vary
-from isma.evaluation.figures.drawing import Drawing, Figure, save
-from isma.evaluation.tables import Run
+from isma.evaluation.comparison.tables import Run
+from isma.evaluation.report import page as report
+from isma.evaluation.report.figures import delay, phase, style, vary
+from isma.evaluation.report.figures.drawing import Drawing, Figure, save
 from isma.storage import write_atomically
 
 _VOID = {"meta", "br", "hr", "img", "input", "link", "path", "use", "rect", "circle", "line"}

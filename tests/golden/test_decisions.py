@@ -21,8 +21,8 @@ from jaxtyping import Array
 from test_golden import maker
 
 from isma.contract import Memory, Policy
-from isma.evaluation import ladder
-from isma.evaluation.future import every_tick
+from isma.evaluation.bounding.foresight_levels import price_with_foresight
+from isma.evaluation.bounding.known_future import every_tick
 from isma.policies import registry
 from isma.simulator.params import Params, build
 from isma.simulator.state import State, draw, reset
@@ -55,7 +55,7 @@ def world(preset: str) -> tuple[Scenario, Params]:
 def policy_of(name: str, preset: str, seed: int) -> Policy:
     scenario, params = world(preset)
     if name == "foresight":
-        return ladder.rung(scenario, every_tick(scenario, params, seed), FORESIGHT_S)
+        return price_with_foresight(scenario, every_tick(scenario, params, seed), FORESIGHT_S)
     return registry.get(name)
 
 

@@ -24,12 +24,12 @@ MODULES = (
     "isma.world.servers",
     "isma.world.traces",
     "isma.benchmarks.peers.walk",
-    "isma.evaluation.bound",
+    "isma.evaluation.bounding.world_bound",
     "isma.evaluation.cell",
-    "isma.evaluation.compare",
-    "isma.evaluation.output",
+    "isma.evaluation.comparison.compare",
+    "isma.evaluation.comparison.table_writer",
     "isma.evaluation.plan",
     "isma.evaluation.statistics",
-    "isma.evaluation.summary",
+    "isma.evaluation.comparison.summary",
 )
 """Modules that are checked, with what is in them. Pydantic checks isma.world.scenario itself."""

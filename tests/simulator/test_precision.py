@@ -19,14 +19,15 @@ from isma.simulator.state import draw, reset
 
 COMPARED = """
 import json, sys
-from isma.evaluation import bound, cell
+from isma.evaluation import cell
+from isma.evaluation.bounding import world_bound
 from isma.policies import registry
 from isma.simulator.params import build
 from isma.world import files
 
 scenario = files.load("paper", json.loads(sys.argv[1]))
 params = build(scenario)
-found = {"dtype": str(params.tick_s.dtype), "bound_s": bound.world_bound_s(scenario, params, 1)}
+found = {"dtype": str(params.tick_s.dtype), "bound_s": world_bound.world_bound_s(scenario, params, 1)}
 for name in ("price", "nearest"):
     found[name] = cell.run(scenario, params, registry.get(name), 1, lambda ticks: None).mean_s
 print(json.dumps(found))

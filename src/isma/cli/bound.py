@@ -14,7 +14,7 @@ from rich.table import Table
 from isma import api
 from isma.cli.terminal import ScenarioArgument, SetOption, bar, named, overrides_of, seeds_of
 from isma.errors import RunError
-from isma.evaluation.whole_run import Reach, at_points, best_of, closed
+from isma.evaluation.bounding.run_bound import Reach, at_points, best_of, closed
 from isma.policies.defaults import BESIDE_BOUND
 from isma.world import files
 from isma.world.vary import vary_from
@@ -58,11 +58,11 @@ def bound(
     loaded = files.load(scenario, overrides_of(set_), varied)
     names = named(policies, again, scenario) or list(BESIDE_BOUND)
     worlds = seeds_of(seeds) or again.get("seeds", [0])
-    rungs = _seconds(foresight)
+    levels = _seconds(foresight)
     with bar(Console(stderr=True)) as shown:
         task = shown.add_task("laying out the city", total=None)
         found = api.bound(
-            *(loaded, worlds, names, varied, rungs, out),
+            *(loaded, worlds, names, varied, levels, out),
             lambda part: shown.update(task, description=part),
         )
     groups = at_points(found)
@@ -100,14 +100,14 @@ def _table(title: str, heads: Sequence[str]) -> Table:
 
 
 def _print_worlds(title: str, found: list[Reach]) -> None:
-    rungs = list(found[0].foresight_mean_s)
+    levels = list(found[0].foresight_mean_s)
     heads = ("seed", "bound s", "even tasks s", "reached s", "by", "gap", "took s")
-    table = _table(title, [*heads, *(f"{rung} s seen" for rung in rungs)])
+    table = _table(title, [*heads, *(f"{level} s seen" for level in levels)])
     for row in found:
         table.add_row(
             *(str(row.seed), f"{row.bound_s:.4g}", _known(row.even_bound_s)),
             *(f"{row.best_s:.4g}", row.best, f"{row.gap_ratio:+.2%}", _known(row.wall_s)),
-            *(f"{row.foresight_mean_s[rung]:.4g}" for rung in rungs),
+            *(f"{row.foresight_mean_s[level]:.4g}" for level in levels),
         )
     _console().print(table)
     mean_s, best_s = (
@@ -118,18 +118,18 @@ def _print_worlds(title: str, found: list[Reach]) -> None:
         f"{best_s / mean_s - 1:.2%} above."
     ]
     lines += [
-        f"With {rung} s of the future known, {closed(found, rung):.0%} of the gap is closed."
-        for rung in rungs
+        f"With {level} s of the future known, {closed(found, level):.0%} of the gap is closed."
+        for level in levels
     ]
     for line in lines:
         _console().print(f"- {line}", markup=False, highlight=False)
 
 
 def _print_points(title: str, groups: list[list[Reach]]) -> None:
-    rungs = list(groups[0][0].foresight_mean_s)
+    levels = list(groups[0][0].foresight_mean_s)
     fields = list(groups[0][0].point)
     heads = (*(field.rsplit(".", 1)[-1] for field in fields), "bound s", "best", "best s", "gap")
-    table = _table(title, [*heads, *(f"{rung} s closes" for rung in rungs)])
+    table = _table(title, [*heads, *(f"{level} s closes" for level in levels)])
     for worlds in groups:
         best = best_of(worlds)
         bound_s = float(np.mean([world.bound_s for world in worlds]))
@@ -137,6 +137,6 @@ def _print_points(title: str, groups: list[list[Reach]]) -> None:
         table.add_row(
             *(f"{value}" for value in worlds[0].point.values()),
             *(f"{bound_s:.4g}", best, f"{best_s:.4g}", f"{best_s / bound_s - 1:+.1%}"),
-            *(f"{closed(worlds, rung):+.0%}" for rung in rungs),
+            *(f"{closed(worlds, level):+.0%}" for level in levels),
         )
     _console().print(table)

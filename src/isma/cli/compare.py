@@ -8,7 +8,7 @@ import typer
 
 from isma.cli.terminal import ScenarioArgument, SetOption, named, overrides_of, seconds, seeds_of
 from isma.errors import RunError
-from isma.evaluation.precision import MOST_SEEDS
+from isma.evaluation.comparison.precision import MOST_SEEDS
 from isma.policies.defaults import DEFAULT, default_for
 from isma.world import files
 from isma.world.vary import vary_from

@@ -8,10 +8,10 @@ from rich.table import Table
 
 from isma import api
 from isma.cli.terminal import bar
-from isma.evaluation.compare import CompareProgress as Standing
-from isma.evaluation.precision import widest
-from isma.evaluation.tables import Point, Run
-from isma.evaluation.words import findings
+from isma.evaluation.comparison.compare import CompareProgress as Standing
+from isma.evaluation.comparison.precision import widest
+from isma.evaluation.comparison.tables import Point, Run
+from isma.evaluation.report.findings import findings
 from isma.world.scenario import Scenario
 from isma.world.vary import Vary
 

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from isma import api
 from isma.cli.terminal import bar, policy_names, seconds
-from isma.evaluation.explanation import Explanation
+from isma.evaluation.explain.explanation import Explanation
 
 _SHOWN = 8
 

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from isma import api
 from isma.cli.terminal import bar
-from isma.evaluation.quantities import percent
+from isma.evaluation.report.formatting import percent
 from isma.reproduction.result import Result
 from isma.reproduction.run import FIGURES, Progress
 from isma.reproduction.scale import SCALES

@@ -1,1 +1,1 @@
-"""Comparisons: cells, tables, figures, findings, the report."""
+"""Comparisons in simulated worlds: cells, and rooms for bounds, explanations, tables and the report."""

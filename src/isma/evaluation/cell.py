@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 
 from isma.contract import Policy
 from isma.errors import PolicyError, ScenarioError
-from isma.evaluation.moments import Course, CourseSample, SampledMoment, shown_users
+from isma.evaluation.course_sample import Course, CourseSample, SampledMoment, shown_users
 from isma.policies.plain_python import telling
 from isma.simulator.params import Params
 from isma.simulator.rollout import run_chunk
@@ -59,7 +59,7 @@ class Cell:
     server_requested: Float[np.ndarray, "servers"]
     server_granted: Float[np.ndarray, "servers"]
     shown: Int[np.ndarray, "shown"]
-    """Users of whom positions and tasks are kept: all, or in a large city some (isma.evaluation.moments)."""
+    """Users of whom positions and tasks are kept: all, or in a large city some (`course_sample`)."""
     moment_s: Float[np.ndarray, "moments"]
     position_m: Float[np.ndarray, "moments shown 2"]
     """Where they are at moments evenly over the run, the last of which is its end."""

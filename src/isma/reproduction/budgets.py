@@ -20,10 +20,10 @@ from matplotlib.ticker import NullFormatter
 
 from isma import sources
 from isma.contract import Memory, Policy
-from isma.evaluation import kept
-from isma.evaluation.figures import style
-from isma.evaluation.figures.drawing import Drawing, Figure, blank, save
+from isma.evaluation import stored_results
 from isma.evaluation.keys import key
+from isma.evaluation.report.figures import style
+from isma.evaluation.report.figures.drawing import Drawing, Figure, blank, save
 from isma.evaluation.statistics import interval, paired_ratio
 from isma.model import vectors
 from isma.planning.cross_entropy import Budget, Searched
@@ -162,12 +162,12 @@ def _study(
         for at in range(number):
             on_progress(label, done, total)
             named = key(__name__, study=text, policy=code, decides=label, state=at)
-            path = kept.value_path(out / _STATES, named)
-            value = kept.load_value(path, named)
+            path = stored_results.value_path(out / _STATES, named)
+            value = stored_results.load_value(path, named)
             if value is None:
                 moment = states[at] if recall else _anew(scenario, params, policy, states[at])
                 value = worth_s(params, policy, moment, ticks)
-                kept.save_value(path, named, value)
+                stored_results.save_value(path, named, value)
             found_s.append(value)
             done += 1
         return Worth(label, budget.latent_steps if recall else 0, np.array(found_s))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import jinja2
 import pandas as pd
 
-from isma.evaluation.figures.inline import inline
-from isma.evaluation.quantities import number, percent, percent_span
+from isma.evaluation.report.figures.inline import inline
+from isma.evaluation.report.formatting import number, percent, percent_span
 from isma.evaluation.statistics import interval
 from isma.reproduction.claims import Verdict
 from isma.reproduction.plot import reductions
@@ -54,7 +54,10 @@ def render(results: Sequence[Result]) -> str:
     """The page as text: every figure, what it reduced, the verdicts, and who loses to what rule."""
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader(
-            [jinja2.PackageLoader("isma.reproduction"), jinja2.PackageLoader("isma.evaluation")]
+            [
+                jinja2.PackageLoader("isma.reproduction"),
+                jinja2.PackageLoader("isma.evaluation.report"),
+            ]
         ),
         autoescape=True,
         undefined=jinja2.StrictUndefined,

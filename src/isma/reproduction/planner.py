@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import NullFormatter
 
-from isma.evaluation import compare
-from isma.evaluation.figures import style
-from isma.evaluation.figures.drawing import Drawing, Figure, blank, save
+from isma.evaluation.comparison import compare
+from isma.evaluation.comparison.tables import Run, of_policy
 from isma.evaluation.plan import Plan
+from isma.evaluation.report.figures import style
+from isma.evaluation.report.figures.drawing import Drawing, Figure, blank, save
 from isma.evaluation.statistics import interval, paired_ratio
-from isma.evaluation.tables import Run, of_policy
 from isma.policies.learned.checkpoints import budget_of
 from isma.reproduction.scale import Scale
 from isma.storage import write_atomically

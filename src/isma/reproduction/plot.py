@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 
-from isma.evaluation.figures import style
-from isma.evaluation.figures.drawing import Drawing, Figure, blank, save
+from isma.evaluation.report.figures import style
+from isma.evaluation.report.figures.drawing import Drawing, Figure, blank, save
 from isma.evaluation.statistics import interval
 from isma.reproduction.claims import Delays
 from isma.reproduction.figure import PaperFigure

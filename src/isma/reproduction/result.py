@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from isma.evaluation.figures import Figure
+from isma.evaluation.report.figures import Figure
 from isma.reproduction.claims import Delays, Finding
 from isma.reproduction.figure import PaperFigure
 from isma.reproduction.scale import Scale

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from isma.errors import RunError, unknown
-from isma.evaluation import compare, report
+from isma.evaluation.comparison import compare
+from isma.evaluation.comparison.tables import Run, of_policy
 from isma.evaluation.plan import Plan
-from isma.evaluation.tables import Run, of_policy
+from isma.evaluation.report import page as report
 from isma.policies import registry
 from isma.policies.learned.checkpoints import budget_of
 from isma.policies.learned.latent_planner import LatentPlanner

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from isma.contract import Memory, Policy, misfit
-from isma.evaluation.conformance.moments import Answer, ProbeMoment
+from isma.evaluation.conformance.probes import Answer, ProbeMoment
 from isma.evaluation.conformance.rules import BrokenRuleError
 
 _ON_GRID = 1e-4

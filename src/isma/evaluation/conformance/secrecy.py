@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, PyTree
 
 from isma.contract import Memory, News, Observation, Policy
-from isma.evaluation.conformance.moments import (
+from isma.evaluation.conformance.probes import (
     Answer,
     ProbeMoment,
     ask,

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from isma.contract import Policy
 from isma.errors import PolicyError, ScenarioError
 from isma.evaluation.conformance import form, secrecy
-from isma.evaluation.conformance.moments import Answer, ProbeMoment, ask, hide, remembered, sights
+from isma.evaluation.conformance.probes import Answer, ProbeMoment, ask, hide, remembered, sights
 from isma.evaluation.conformance.rules import BrokenRuleError, Rule, RuleOutcome, RuleVerdict
 from isma.policies.plain_python import PlainPolicy, first_line, telling
 from isma.simulator.params import Params, build

@@ -1,0 +1,49 @@
+"""Levels of foresight: references that see so many seconds of a world's future, and no further."""
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from isma.evaluation.bounding.known_future import Ticks
+from isma.planning.migration import cost_of
+from isma.policies.pricing.policy import Price
+from isma.policies.pricing.true_future import Track, TrueFuture
+from isma.policies.rules.markov import cells_along, distances_of
+from isma.world.scenario import Scenario
+from isma.world.walks import walks
+
+_CELL_STEP_S = 5.0
+"""Users hardly change stations in less, and longer steps settle sooner."""
+_HORIZON_S = 600.0
+_STEPS_S = ((60.0, 5.0), (float("inf"), 10.0))
+"""How finely a future up to so many seconds is looked at."""
+
+
+def price_with_foresight(scenario: Scenario, ticks: Ticks, foresight_s: float) -> Price:
+    """The reference that sees so far into a world's ticks. Raises DataError or ScenarioError."""
+    finest_s = next(step_s for longest_s, step_s in _STEPS_S if foresight_s <= longest_s)
+    known = math.ceil(foresight_s / finest_s)
+    # What is seen now lasts until the next decision.
+    period_s = float(np.mean(np.asarray(scenario.servers.decision_period_s)))
+    every = max(round((foresight_s / known if known else period_s) / scenario.time.tick_s), 1)
+    track = Track(
+        jnp.asarray(ticks.station[::every], jnp.int32),
+        jnp.asarray(ticks.begin_uplink_s[::every]),
+        jnp.asarray(every * scenario.time.slots_per_tick, jnp.int32),
+    )
+    future = TrueFuture(
+        track=track, value_s=_value_s(scenario), segments=max(known, 1), known=known
+    )
+    # Small: a move that must pay for its stop along the true trajectory is no fickle one.
+    return Price(valuation=future, margin=0.01, margin_on_hops=True, spread=0.0)
+
+
+def _value_s(scenario: Scenario) -> Float[Array, "levels stations hosts"] | None:
+    """Cost-to-go over cells, learned as `cell-mdp` learns it."""
+    cost = cost_of(scenario.migration)
+    if cost is None:
+        return None
+    distances = distances_of(scenario, cost)
+    return cells_along(distances, walks(scenario, _CELL_STEP_S), _CELL_STEP_S, _HORIZON_S).value_s

@@ -1,0 +1,256 @@
+"""How good anyone could be in a world whose whole future is known, and how close to it someone is."""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from isma.bounds.whole_run import Effort, run_bound
+from isma.contract import Policy
+from isma.errors import ScenarioError
+from isma.evaluation import cell, stored_results
+from isma.evaluation.bounding import foresight_levels
+from isma.evaluation.bounding.known_future import MOST_SERVERS, every_tick, known_future
+from isma.evaluation.keys import Keys
+from isma.evaluation.plan import Plan
+from isma.simulator.params import Params, build
+from isma.storage import write_atomically
+from isma.world.scale import LARGE, is_large
+from isma.world.scenario import Scenario
+from isma.world.vary import Point
+
+_EFFORT, _CITY_EFFORT = Effort(0, 60, 40), Effort(100, 10, 0)
+"""In a city prices for free moves give nearly all of the bound, and those for paths take all the time."""
+
+_BOUND = "isma.evaluation.bounding.known_future", "isma.bounds.whole_run"
+_FORESIGHT = "isma.evaluation.bounding.foresight_levels", "isma.evaluation.cell"
+"""Modules that decide what is kept of a world."""
+
+OnPart = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Bounds of one world, and the means that are reached in it."""
+
+    point: Mapping[str, Any]
+    """Values of the varied fields."""
+    seed: int
+    bound_s: float
+    """No policy's `mean_s` is below this one."""
+    even_bound_s: float
+    """The same if the tasks of each decision period came evenly spread over it; NaN if not asked for."""
+    mean_s: Mapping[str, float]
+    """What each policy reaches."""
+    foresight_mean_s: Mapping[str, float]
+    """What references with foresight reach, by seconds of the future that they see."""
+    wall_s: float
+    """Time that both bounds took when they were computed; NaN where that is not known."""
+
+    @property
+    def best(self) -> str:
+        """The policy with the least mean."""
+        return min(self.mean_s, key=lambda name: self.mean_s[name])
+
+    @property
+    def best_s(self) -> float:
+        """Least mean of the policies, in seconds."""
+        return self.mean_s[self.best]
+
+    @property
+    def gap_ratio(self) -> float:
+        """Duality gap: how far the best mean is above the bound."""
+        return self.best_s / self.bound_s - 1
+
+
+def closed(reaches: Sequence[Reach], foresight: str) -> float:
+    """Part of the gap between the best policy's mean and the bound that a level closes, over worlds."""
+    best = best_of(reaches)
+    best_s, bound_s, level_s = (
+        sum(value(reach) for reach in reaches)
+        for value in (
+            lambda reach: reach.mean_s[best],
+            lambda reach: reach.bound_s,
+            lambda reach: reach.foresight_mean_s[foresight],
+        )
+    )
+    return (best_s - level_s) / (best_s - bound_s)
+
+
+def best_of(reaches: Sequence[Reach]) -> str:
+    """The policy with the least mean over worlds."""
+    return min(reaches[0].mean_s, key=lambda name: sum(reach.mean_s[name] for reach in reaches))
+
+
+class BoundPlan(Plan):
+    """Worlds to bound, and policies to run in them."""
+
+    def command(self) -> str:
+        """The command that makes this run again, from its folder."""
+        return "isma bound config.toml"
+
+
+def reach_all(
+    plan: BoundPlan, foresight_s: Sequence[float], out: Path | None, on_part: OnPart
+) -> list[Reach]:
+    """Every world of a plan at every point; with a folder, each is kept there and never run twice.
+
+    Raises IsmaError.
+    """
+    if out is not None:
+        plan.refuse_taken(out)
+    policies = plan.made()
+    points = plan.points()
+    laid = [build(point.scenario) for point in points]
+    for params in laid:
+        _refuse_large(params)
+    with nullcontext() if out is None else plan.claimed(out):
+        parts = _Parts(policies, foresight_s, out)
+        found = [
+            parts.reach(
+                *(point, params, seed),
+                lambda part, number=number, seed=seed: on_part(
+                    f"point {number + 1} of {len(points)}, seed {seed}: {part}"
+                ),
+                evenly=len(points) == 1 and not _is_city(params),
+            )
+            for number, (point, params) in enumerate(zip(points, laid, strict=True))
+            for seed in plan.seeds
+        ]
+        if out is not None:
+            _write_table(found, out)
+    return found
+
+
+def _write_table(reaches: Sequence[Reach], folder: Path) -> None:
+    """Write `bounds.csv`: a row for each world, a column for each policy and level. Raises RunError."""
+    rows = [
+        {
+            **{**reach.point, "seed": reach.seed},
+            **{"bound_s": reach.bound_s, "even_bound_s": reach.even_bound_s},
+            **{"best": reach.best, "gap_ratio": reach.gap_ratio},
+            **{f"{name}_mean_s": value for name, value in reach.mean_s.items()},
+            **{f"foresight_{seen}_mean_s": value for seen, value in reach.foresight_mean_s.items()},
+        }
+        for reach in reaches
+    ]
+    write_atomically(folder / "bounds.csv", pd.DataFrame(rows).to_csv(index=False).encode())
+
+
+def at_points(reaches: Sequence[Reach]) -> list[list[Reach]]:
+    """The worlds of each point together."""
+    found: dict[tuple, list[Reach]] = {}
+    for reach in reaches:
+        found.setdefault(tuple(map(str, reach.point.values())), []).append(reach)
+    return list(found.values())
+
+
+def _refuse_large(params: Params) -> None:
+    """Refuse a city whose users cannot be followed along all servers. Raises ScenarioError."""
+    users, stations = params.shape.num_users, params.shape.num_stations
+    if is_large(users, stations):
+        raise ScenarioError(
+            f"isma bound follows every user past every station: there must be at most {LARGE:,} of "
+            f"such pairs, got {users:,} users and {stations:,} stations; lower users.count, or see "
+            "the bound of single decisions in isma compare"
+        )
+
+
+def _is_city(params: Params) -> bool:
+    """Whether servers are so many that a bound takes minutes."""
+    return params.shape.num_servers > MOST_SERVERS
+
+
+class _Parts:
+    """The bounds and means of worlds, each kept under its key if there is a folder."""
+
+    def __init__(
+        self, policies: Mapping[str, Policy], foresight_s: Sequence[float], out: Path | None
+    ) -> None:
+        self._policies, self._foresight_s, self._out = policies, foresight_s, out
+        self._keys = Keys()
+
+    def reach(
+        self, point: Point, params: Params, seed: int, on_part: OnPart, evenly: bool
+    ) -> Reach:
+        """Bound one world, and run policies and references with foresight in it. Raises IsmaError."""
+        scenario = point.scenario
+
+        def bound_s(label: str, evenly: bool) -> tuple[float, float]:
+            effort = _effort(params)
+            key = self._keys.world(scenario, seed, *_BOUND, evenly=evenly, effort=effort._asdict())
+            on_part(label)
+            return self._timed(key, lambda: run_bound_s(scenario, params, seed, evenly, effort))
+
+        def mean_s(label: str, key: str, policy: Callable[[], Policy]) -> float:
+            on_part(label)
+            run = lambda: cell.run(scenario, params, policy(), seed, lambda _: None).mean_s  # noqa: E731
+            return self._timed(key, run)[0]
+
+        least_s, wall_s = bound_s("bound", evenly=False)
+        even_s, even_wall_s = (
+            bound_s("bound of even tasks", evenly=True) if evenly else (math.nan, 0)
+        )
+        means = {
+            name: mean_s(name, self._keys.cell(scenario, name, seed), lambda policy=policy: policy)
+            for name, policy in self._policies.items()
+        }
+        ticks = cache(lambda: every_tick(scenario, params, seed))
+        levels = {
+            f"{seen_s:g}": mean_s(
+                f"{seen_s:g} s of foresight",
+                self._keys.world(scenario, seed, *_FORESIGHT, seen_s=seen_s),
+                lambda seen_s=seen_s: foresight_levels.price_with_foresight(
+                    scenario, ticks(), seen_s
+                ),
+            )
+            for seen_s in self._foresight_s
+        }
+        values = dict(point.values)
+        return Reach(values, seed, least_s, even_s, means, levels, wall_s + even_wall_s)
+
+    def _timed(self, key: str, compute: Callable[[], float]) -> tuple[float, float]:
+        """A number and the time that it took, from the folder or computed now."""
+        if self._out is None:
+            return _stopped(compute)
+        path = stored_results.value_path(self._out / "worlds", key)
+        time_path = stored_results.value_path(self._out / "times", key)
+        value = stored_results.load_value(path, key)
+        if value is None:
+            value, wall_s = _stopped(compute)
+            stored_results.save_value(path, key, value)
+            stored_results.save_value(time_path, key, wall_s)
+        return float(value), float(stored_results.load_value(time_path, key) or math.nan)
+
+
+def _stopped(compute: Callable[[], float]) -> tuple[float, float]:
+    began = time.perf_counter()
+    return compute(), time.perf_counter() - began
+
+
+def _effort(params: Params) -> Effort:
+    return _CITY_EFFORT if _is_city(params) else _EFFORT
+
+
+def run_bound_s(
+    scenario: Scenario,
+    params: Params,
+    seed: int,
+    evenly: bool = False,
+    effort: Effort | None = None,
+) -> float:
+    """No policy's mean is below this one in that world, in seconds (docs/method/bounds.md).
+
+    `evenly` spreads the tasks of each decision period over it: no longer proven, but close, since
+    nobody can share a server out anew for each task. `effort` goes into the prices.
+    """
+    future = known_future(scenario, params, seed, evenly)
+    if not float(future.counted):
+        return float("nan")
+    return float(run_bound(future, effort or _effort(params)).mean_s)

@@ -1,0 +1,31 @@
+"""How well a run knows who is ahead, and how many seeds it takes to know it better."""
+
+import math
+from collections.abc import Sequence
+
+from isma.evaluation.comparison.score import Score
+
+PRECISE = 0.005
+"""Half the width of a paired interval that is aimed at, as a share of the mean."""
+FEWEST_SEEDS = 3
+"""From fewer the spread of worlds is hardly known, and no number of seeds can be foretold."""
+MOST_SEEDS = 256
+"""Where adding seeds ends all the same."""
+_FAR = 0.6
+
+
+def widest(rows: Sequence[Score]) -> tuple[str, float] | None:
+    """The policy with the widest paired interval, and half of that as a share; far ones do not matter."""
+    halves = [
+        ((row.above_best.high - row.above_best.low) / 2 / (1 + row.above_best.ratio), row.policy)
+        for row in rows
+        if row.above_best.ratio < _FAR
+    ]
+    known = [found for found in halves if found[0] > 0]
+    half, policy = max(known, key=lambda found: found[0], default=(0.0, ""))
+    return (policy, half) if known else None
+
+
+def needed(seeds: int, half: float, share: float = PRECISE) -> int:
+    """How many seeds bring half a width down to a share, as far as so many can tell."""
+    return math.ceil(seeds * (half / share) ** 2)

@@ -1,0 +1,1 @@
+"""Explanation of one decision: the run is simulated again up to it."""

@@ -1,0 +1,223 @@
+"""Look into a run: why a user's service was sent where it was. The world is run again up to then."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from isma.contract import Action, Memory, Observation, Policy
+from isma.errors import RunError, unknown
+from isma.evaluation import stored_results
+from isma.evaluation.cell import chunk_ticks
+from isma.evaluation.explain.explanation import Explanation, ServerCost
+from isma.evaluation.keys import Keys
+from isma.evaluation.plan import Plan
+from isma.policies import registry
+from isma.policies.plain_python import telling
+from isma.policies.pricing.breakdown import Breakdown, break_down
+from isma.policies.pricing.policy import Price
+from isma.policies.shared import refuse_large
+from isma.simulator.params import Params, build
+from isma.simulator.rollout import run_chunk
+from isma.simulator.state import State, draw, reset
+from isma.simulator.step import before_decisions, observe
+from isma.world import files
+from isma.world.scenario import Scenario
+from isma.world.vary import Point
+
+_LOG = logging.getLogger(__name__)
+_USUAL = ("isma2", "price")
+"""Whose decisions are explained where none is named, the first that the run has."""
+
+
+OnTicks = Callable[[int, int], None]
+"""Hears how many of the ticks before the decision are done, and how many there are."""
+
+
+class _Look(NamedTuple):
+    """A tick's decisions, before they are carried out."""
+
+    observation: Observation
+    action: Action
+    breakdown: Breakdown
+
+
+def explain(
+    folder: Path,
+    user: int,
+    time_s: float,
+    policy: str | None = None,
+    seed: int | None = None,
+    point: int = 1,
+    on_ticks: OnTicks = lambda done, total: None,
+) -> Explanation:
+    """The first decision for a user from a time on, in a run that `isma compare` wrote.
+
+    The world is run again up to then: a run is the same each time. Without a policy it is `isma2`,
+    `price` or, if the run has neither, its first, without a seed its first; `point` counts the values
+    of `--vary` from 1. Raises IsmaError.
+    """
+    plan = _plan(folder)
+    name = _usual(plan, folder) if policy is None else policy
+    if name not in plan.policies:
+        raise RunError(f"{folder}: {unknown('policy of this run', name, plan.policies)}")
+    made = registry.get(name)
+    world = plan.seeds[0] if seed is None else seed
+    if world not in plan.seeds:
+        raise RunError(
+            f"{folder}: --seed must be one of the run's {', '.join(map(str, plan.seeds))}, got {world}"
+        )
+    points = plan.points()
+    if not 1 <= point <= len(points):
+        raise RunError(f"{folder}: --point must be 1 to {len(points)}, got {point}")
+    at = points[point - 1]
+    key = Keys().cell(at.scenario, name, world)
+    if not stored_results.cell_path(folder, key).exists():
+        _LOG.warning(
+            "%s was made by other code or data than is here now: its worlds are run again by these, "
+            "and may differ",
+            folder,
+        )
+    with telling(made):
+        return of_world(at, name, made, user, time_s, world, on_ticks)
+
+
+def _usual(plan: Plan, folder: Path) -> str:
+    """Policy whose decisions are explained where none is named. Raises PolicyError for code of anybody's."""
+    known = [one for one in (*_USUAL, *plan.policies) if one in plan.policies]
+    name = next((one for one in known if not registry.is_outside(one)), known[0])
+    registry.refuse_outside([name], folder, f"if you trust it, type --policy {name}")
+    return name
+
+
+def _plan(folder: Path) -> Plan:
+    path = folder / "config.toml"
+    if not path.is_file():
+        raise RunError(f"{folder}: must be a run's folder with a config.toml, got none")
+    run = files.run_table(path)
+    if not run or not run.get("policies") or not run.get("seeds"):
+        raise RunError(f"{path}: must be of a run, with policies and seeds in its table [run]")
+    vary = {field: tuple(values) for field, values in run.get("vary", {}).items()}
+    return Plan(files.load(path, varied=vary), tuple(run["policies"]), tuple(run["seeds"]), vary)
+
+
+def of_world(
+    point: Point,
+    name: str,
+    policy: Policy,
+    user: int,
+    time_s: float,
+    seed: int,
+    on_ticks: OnTicks = lambda done, total: None,
+) -> Explanation:
+    """Explanation of a decision in a world that is named by its scenario and seed. Raises IsmaError."""
+    scenario, params = point.scenario, build(point.scenario)
+    shape = params.shape
+    refuse_large("isma explain", shape.num_users, shape.num_servers)
+    _check(scenario, params, user, time_s)
+    key, memory_key = jax.random.split(jax.random.key(seed))
+    state = _reset(params, key)
+    memory = policy.init(scenario, shape.num_users, shape.num_servers, memory_key)
+    before_ticks = int(time_s / scenario.time.tick_s + 1e-6)
+    state, memory = _run(params, policy, state, memory, key, before_ticks, on_ticks)
+    decided: tuple[State, _Look] | None = None
+    times_s: list[float] = []
+    stop_slots = 0
+    while int(state.tick) < scenario.time.num_ticks:
+        look = _look(params, policy, state, memory, key)
+        if bool(look.observation.decides[user]):
+            if decided is not None:
+                break
+            decided = state, look
+        state, memory, outcome = run_chunk(params, policy, state, memory, key, 1)
+        if decided is not None:
+            times_s += np.asarray(outcome.completion_time_s)[0, user].tolist()
+            if state.downtime is not None:
+                start = int(decided[0].tick) * scenario.time.slots_per_tick
+                stop_slots = max(stop_slots, int(state.downtime.up_slot[user]) - start)
+    if decided is None:
+        raise RunError(
+            f"user {user} must have a decision after {time_s:g} s, got none until the run's end"
+        )
+    done_s = np.array(times_s)[~np.isnan(times_s)]
+    before, look = decided
+    return Explanation(
+        policy=name,
+        user=user,
+        time_s=int(before.tick) * scenario.time.tick_s,
+        station=int(look.observation.station[user]),
+        host=int(look.observation.host[user]),
+        target=int(look.action.server[user]),
+        offload_ratio=float(look.action.offload_ratio[user]),
+        cpu_share=float(look.action.cpu_share[user]),
+        choices=_choices(look, user),
+        now_s=float(look.breakdown.now_s[user]),
+        margin=policy.margin if isinstance(policy, Price) else None,
+        priced=policy.publishes_price,
+        stop_s=stop_slots * scenario.time.slot_s,
+        tasks=len(done_s),
+        mean_s=float(done_s.mean()) if len(done_s) else float("nan"),
+    )
+
+
+def _run(
+    params: Params,
+    policy: Policy,
+    state: State,
+    memory: Memory,
+    key: PRNGKeyArray,
+    ticks: int,
+    on_ticks: OnTicks,
+) -> tuple[State, Memory]:
+    chunk = chunk_ticks(params)
+    for left in range(ticks, 0, -chunk):
+        on_ticks(ticks - left, ticks)
+        state, memory, _ = run_chunk(params, policy, state, memory, key, min(chunk, left))
+    return state, memory
+
+
+@eqx.filter_jit
+def _look(params: Params, policy: Policy, state: State, memory: Memory, key: PRNGKeyArray) -> _Look:
+    draws = draw(params, key, state.tick)
+    state, deciding, _ = before_decisions(params, state, draws)
+    seen = observe(params, state, deciding, policy.visibility or params.shape.visibility)
+    action, _ = policy.act(memory, seen, draws.policy_key)
+    return _Look(seen, action, break_down(policy, memory, seen))
+
+
+def _choices(look: _Look, user: int) -> tuple[ServerCost, ...]:
+    row = lambda value: np.asarray(value[user], float).tolist()  # noqa: E731
+    hops: Float[Array, "servers"] = look.observation.infrastructure.hops[
+        look.observation.station[user]
+    ]
+    known = look.breakdown
+    found = [
+        ServerCost(server, round(far), *values)
+        for server, (far, *values) in enumerate(
+            zip(
+                np.asarray(hops).tolist(),
+                *(row(known.load), row(known.offload_ratio)),
+                *(row(known.own_s), row(known.others_s)),
+                *(row(known.later_s), row(known.hop_saving_s)),
+                strict=True,
+            )
+        )
+    ]
+    return tuple(sorted(found, key=lambda choice: choice.cost_s))
+
+
+def _check(scenario: Scenario, params: Params, user: int, time_s: float) -> None:
+    if not 0 <= user < params.shape.num_users:
+        raise RunError(f"--user must be 0 to {params.shape.num_users - 1}, got {user}")
+    if not 0 <= time_s < scenario.time.duration_s:
+        raise RunError(
+            f"--time must be within the run's {scenario.time.duration_s:g} s, got {time_s:g} s"
+        )
+
+
+_reset = jax.jit(reset)

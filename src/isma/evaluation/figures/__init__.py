@@ -1,6 +1,0 @@
-"""The figures of a run, drawn from its tables alone."""
-
-from isma.evaluation.figures.book import draw_all
-from isma.evaluation.figures.drawing import Figure
-
-__all__ = ["Figure", "draw_all"]

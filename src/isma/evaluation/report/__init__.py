@@ -1,0 +1,1 @@
+"""Report of a run, from its tables alone: findings in sentences, figures, one page."""
