@@ -31,7 +31,7 @@ BOXES = {
         "its own users: task, channel,\nstation, downtime left",
     ),
     "broadcast": Box(
-        0, 0.75, "input", "Broadcasts heard", "of each other server:\nprice λ, load, age"
+        0, 0.75, "input", "Broadcasts received", "of each other server:\nprice λ, load, age"
     ),
     "forecast": Box(
         1,
@@ -50,7 +50,7 @@ BOXES = {
         2, 3.5, "computed", "Stage cost J", "marginal delay of a task,\neach segment, 16 servers"
     ),
     "terminal": Box(
-        2, 2.0, "computed", "Terminal cost", "delay after 126 s, while\ndwell time and load last"
+        2, 2.0, "computed", "Terminal cost", "delay beyond 126 s,\nover one dwell time"
     ),
     "downtime": Box(
         2, 0.5, "computed", "Downtime cost C", "waiting, or local execution\nwhere that is sooner"
@@ -76,6 +76,7 @@ ARROWS = [
     ("forecast", "terminal"),
     ("history", "terminal"),
     ("forecast", "downtime"),
+    ("history", "downtime"),
     ("stage", "plan"),
     ("terminal", "plan"),
     ("downtime", "plan"),
