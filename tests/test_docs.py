@@ -16,7 +16,9 @@ PATH = re.compile(r"[\w.-]*(?:/[\w.-]+)+/?|[\w-]+\.(?:py|md)")
 """Shape of a path within the repository, or of a source or a page by its name alone."""
 IN_PROSE = re.compile(r"(?<![\w/.-])(?:docs|tests|regimes|src/isma)/[\w./-]*\w")
 """Paths that docstrings and comments name."""
-MODULE = re.compile(r"isma(?:\.\w+)+")
+PACKAGES = "|".join(sorted(path.name for path in (ROOT / "src/isma").iterdir() if path.is_dir()))
+MODULE = re.compile(rf"\b(?:isma|(?<!\.)(?:{PACKAGES}))(?:\.\w+)+")
+"""Module of this package or a name in one, also without the package's name before it."""
 FOLDERS = ("", "src/isma", "src", "tests", "docs")
 """Folders from which a path may be named, beside that of the page."""
 WRITTEN = ("runs/", "state/", "ideas/", "times/", "figures/", "tensorboard/", ".pytest_cache/")
@@ -92,14 +94,22 @@ def missing_files(page: str, text: str) -> Iterator[str]:
 
 
 def missing_modules(page: str, text: str) -> Iterator[str]:
-    """Modules and names in them, of this package, that do not exist."""
+    """Modules and names in them, of this package or its tests, that do not exist."""
     for name in {found for code in CODE.findall(text) for found in MODULE.findall(code)}:
-        path, *rest = ROOT / "src/isma", *name.split(".")[1:]
-        while rest and ((path / rest[0]).is_dir() or (path / f"{rest[0]}.py").is_file()):
-            path, *rest = path / rest[0], *rest[1:]
-        source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        if rest and not re.search(rf"\b{rest[0]}\b", source.read_text()):
+        parts = name.removeprefix("isma.").split(".")
+        file = parts[-1] in ("csv", "html")
+        if not file and not any(defines(ROOT / root, parts) for root in ("src/isma", "tests")):
             yield f"{page}: {name}"
+
+
+def defines(folder: Path, parts: list[str]) -> bool:
+    """Whether a folder of modules has a module of these parts, or one with a name of the next part."""
+    path, rest = folder, parts
+    while rest and ((path / rest[0]).is_dir() or (path / f"{rest[0]}.py").is_file()):
+        path, rest = path / rest[0], rest[1:]
+    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    named = source.is_file() and rest and re.search(rf"\b{rest[0]}\b", source.read_text())
+    return not rest or bool(named)
 
 
 def missing_in_source(name: str, text: str) -> Iterator[str]:
@@ -141,14 +151,18 @@ def test_what_is_so_now_is_said_in_the_fields_terms() -> None:
 
 def test_a_planted_case_is_found() -> None:
     text = (
-        "[a](absent.md) [b](docs/README.md#nothing) `src/isma/absent.py` `isma.absent` `isma.api`"
+        "[a](absent.md) [b](docs/README.md#nothing) `src/isma/absent.py` "
+        "`isma.absent` `isma.api` `world.absent`"
     )
     assert list(broken_links("README.md", text)) == [
         "README.md: absent.md",
         "README.md: docs/README.md#nothing",
     ]
     assert list(missing_files("README.md", text)) == ["README.md: src/isma/absent.py"]
-    assert list(missing_modules("README.md", text)) == ["README.md: isma.absent"]
+    assert sorted(missing_modules("README.md", text)) == [
+        "README.md: isma.absent",
+        "README.md: world.absent",
+    ]
     assert PRIVATE.findall("The price is reckoned, and the rest drawn by lot.") == [
         "reckoned",
         "by lot",
