@@ -78,7 +78,7 @@ def refuse_taken(
                     f"{folder} holds another {what}{differs and f' ({differs})'}; {_WAY_OUT}, or "
                     "remove that one"
                 )
-        elif folder.exists() and (not folder.is_dir() or _holds_something(folder)):
+        elif folder.is_dir() and _holds_something(folder):
             raise RunError(f"{folder} is not empty and holds no {what}; {_WAY_OUT}")
         else:
             _refuse_unwritable(folder)
@@ -87,10 +87,10 @@ def refuse_taken(
 
 
 def _refuse_unwritable(folder: Path) -> None:
-    """Refuse a folder that is not there and could not be made: one under a file, or in a closed place."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    """Refuse what is a file, and a folder that could not be made: one under a file, or in a closed place."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        raise RunError(f"{there} is a file and no folder; {_WAY_OUT}")
     if not os.access(there, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 

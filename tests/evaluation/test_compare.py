@@ -293,7 +293,10 @@ def no_city(*_: object) -> None:
             r"holds another run \(time.duration_s is 7.0 there and",
         ),
         (lambda out: (out / "notes.txt").write_text("mine"), "is not empty and holds no run"),
-        (lambda out: (out.rmdir(), out.write_text("a file")), "is not empty and holds no run"),
+        (
+            lambda out: (out.rmdir(), out.write_text("a file")),
+            "taken is a file and no folder; give",
+        ),
     ],
 )
 def test_folders_of_others_are_left_alone(
@@ -319,7 +322,7 @@ def test_a_folder_under_a_file_cannot_be_made(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setattr("isma.evaluation.comparison.compare.build", no_city)
-    with pytest.raises(RunError, match="cannot be used: Not a directory"):
+    with pytest.raises(RunError, match="file is a file and no folder"):
         compare(plan_of(), tmp_path / "file" / "run")
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from isma.errors import PolicyError
 from isma.policies import registry
-from isma.policies.learned.checkpoints import budget_of
+from isma.policies.learned.checkpoints import budget_of, dlsm, known_physics, slsm
 from isma.policies.options import bare, kinds, parsed
 from isma.policies.pricing.forecast_plan import Planned
 from isma.policies.pricing.policy import Price
@@ -147,6 +147,7 @@ def test_options_out_of_range_are_refused(name: str) -> None:
         for text in (*odd, "nan", "inf", "-inf"):
             with pytest.raises(PolicyError, match=f"{key} must be a ") as told:
                 registry.get(f"{name}:{key}={text}")
+            assert str(told.value).startswith(f"policy '{name}:{key}=")
             assert "\n" not in str(told.value)
             assert len(str(told.value)) < 500
 
@@ -161,6 +162,12 @@ def test_options_out_of_range_are_refused(name: str) -> None:
         (lambda: Mdp(horizon_s=-1.0), "mdp: horizon_s must be"),
         (lambda: Planned(segments=7), "isma2: segments must be a whole number, at least 1 and at"),
         (lambda: FullInformation(checks=0), "full-information: checks must be"),
+        (lambda: dlsm(remote_price_s=-1.0), "dlsm: remote_price_s must be a finite number, at"),
+        (lambda: slsm(discount=1.5), "slsm: discount must be a finite number, at least 0 and at"),
+        (
+            lambda: known_physics(budget="big"),
+            "policy 'known-physics': budget must be default, paper or",
+        ),
         (lambda: budget_of("9999999x2x2x2"), "budget 9999999x2x2x2: a search must take at most"),
         (lambda: budget_of(f"9x{'9' * 99}x2x2"), "a search must take at most 1,000,000,000 steps"),
     ],

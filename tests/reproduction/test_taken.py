@@ -12,7 +12,7 @@ from isma.training import models
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("file", "file/models/rlsm: cannot be used: Not a directory"),
+        ("file", "file is a file and no folder; give another"),
         ("new/models/dqn/mine", "new/models/dqn is not empty and holds no training"),
         ("new/fig4/compare/mine", "new/fig4/compare is not empty and holds no run"),
     ],

@@ -199,6 +199,9 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_places_that_cannot_be_written_are_refused(tmp_path: Path):
     with pytest.raises(RunError, match="no such folder"):
         output.write_together(tmp_path / "none" / "city.toml", NEW, text)
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="file: must be a folder to write to, got a file"):
+        output.write_together(tmp_path / "file" / "city.toml", NEW, text)
     (tmp_path / "city.toml").mkdir()
     (tmp_path / "city.toml" / "precious").touch()
     with pytest.raises(RunError, match="must be a file to be replaced, got a folder"):

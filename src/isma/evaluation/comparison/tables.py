@@ -88,7 +88,8 @@ class Run:
     def load(cls, folder: Path) -> Self:
         """Read a folder that `isma compare` wrote; RunError says in one line what is wrong."""
         if not folder.is_dir():
-            raise RunError(f"{folder}: must be a run's folder, got no such folder")
+            got = "a file" if folder.exists() else "no such folder"
+            raise RunError(f"{folder}: must be a run's folder, got {got}")
         config = _config(folder / "config.toml")
         vary = tuple(_flat(config["run"].get("vary", {})))
         if len(vary) > 2:

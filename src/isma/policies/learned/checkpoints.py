@@ -39,41 +39,41 @@ _DQN, _DQN_LITERAL, _DRAC = (
 def isma(
     checkpoint: Path = _RLSM,
     budget: str = "default",
-    discount: float = 0.99,
-    remote_price_s: float = 0.0,
+    discount: Part = 0.99,
+    remote_price_s: Duration = 0.0,
 ) -> Policy:
     """The paper's algorithm: the recurrent latent space model, searched by cross-entropy.
 
     `remote_price_s` is ours: seconds of delay charged for a whole CPU requested from another server.
     """
-    return _planner(Kind.RLSM, checkpoint, budget, discount, remote_price_s)
+    return _planner("isma", Kind.RLSM, checkpoint, budget, discount, remote_price_s)
 
 
 def slsm(
     checkpoint: Path = _SLSM,
     budget: str = "default",
-    discount: float = 0.99,
-    remote_price_s: float = 0.0,
+    discount: Part = 0.99,
+    remote_price_s: Duration = 0.0,
 ) -> Policy:
     """The paper's SLSM-based approach: only stochastic states."""
-    return _planner(Kind.SLSM, checkpoint, budget, discount, remote_price_s)
+    return _planner("slsm", Kind.SLSM, checkpoint, budget, discount, remote_price_s)
 
 
 def dlsm(
     checkpoint: Path = _DLSM,
     budget: str = "default",
-    discount: float = 0.99,
-    remote_price_s: float = 0.0,
+    discount: Part = 0.99,
+    remote_price_s: Duration = 0.0,
 ) -> Policy:
     """The paper's DLSM-based approach: only deterministic states."""
-    return _planner(Kind.DLSM, checkpoint, budget, discount, remote_price_s)
+    return _planner("dlsm", Kind.DLSM, checkpoint, budget, discount, remote_price_s)
 
 
 def known_physics(
-    budget: str = "default", discount: float = 0.99, remote_price_s: float = 0.0
+    budget: str = "default", discount: Part = 0.99, remote_price_s: Duration = 0.0
 ) -> Policy:
     """Planner's search with equations (1) to (6) as its model: the worth of a perfect one-step model."""
-    search = _search(budget, discount, remote_price_s)
+    search = _search("known-physics", budget, discount, remote_price_s)
     return KnownPhysics(search)
 
 
@@ -129,14 +129,17 @@ def budget_of(text: str) -> Budget:
 
 
 def _planner(
-    kind: Kind, checkpoint: Path, budget: str, discount: float, remote_price_s: float
+    policy: str, kind: Kind, checkpoint: Path, budget: str, discount: float, remote_price_s: float
 ) -> Policy:
-    search = _search(budget, discount, remote_price_s)
+    search = _search(policy, budget, discount, remote_price_s)
     frame, model, scales = weights.load(checkpoint, kind, partial(Frame, kind))
     return LatentPlanner(search, frame, model, scales)
 
 
-def _search(budget: str, discount: float, remote_price_s: float) -> Search:
-    check("planner", "discount", discount, Part)
-    check("planner", "remote_price_s", remote_price_s, Duration)
-    return Search(budget_of(budget), discount, remote_price_s)
+def _search(policy: str, budget: str, discount: float, remote_price_s: float) -> Search:
+    check(policy, "discount", discount, Part)
+    check(policy, "remote_price_s", remote_price_s, Duration)
+    try:
+        return Search(budget_of(budget), discount, remote_price_s)
+    except PolicyError as error:
+        raise PolicyError(f"policy {policy!r}: {error}") from None

@@ -36,6 +36,8 @@ def write_together(
     """
     folder = path.parent
     if not folder.is_dir():
+        if folder.exists():
+            raise RunError(f"{folder}: must be a folder to write to, got a file")
         raise RunError(f"{folder}: no such folder to write to; make it first")
     try:
         kept = {file.resolve() for file in kept}
