@@ -14,8 +14,7 @@ from faults.commands import Ended, Pool, Server
 from faults.folders import leftovers, results
 from faults.inputs import import_command, write_inputs
 from faults.kills import OPTIONS, SMALL, differing
-
-Counts = dict[str, tuple[int, list[str]]]
+from faults.record import Counts, Record
 
 
 @dataclass(frozen=True)
@@ -91,31 +90,34 @@ KINDS = (
 
 
 def every_flip(
-    pool: Pool, scratch: Path, kinds: Sequence[Kind] = KINDS, times: int | None = None
+    pool: Pool,
+    scratch: Path,
+    record: Record,
+    kinds: Sequence[Kind] = KINDS,
+    times: int | None = None,
 ) -> Counts:
     """Bits turned over in each kind of file and what went unnoticed, by the kind's name."""
-    makers = sorted({kind.made_by for kind in kinds})
-    wholes = {command: scratch / f"whole{number}" for number, command in enumerate(makers)}
-    pool.each(lambda server, command: _make(server, command, wholes[command]), makers)
     tried = [
         (kind, number)
         for kind in kinds
         for number in range(kind.times if times is None else min(times, kind.times))
+        if not record.has(kind.name, number)
     ]
+    makers = sorted({kind.made_by for kind, _ in tried})
+    wholes = {command: scratch / f"whole{number}" for number, command in enumerate(makers)}
+    pool.each(lambda server, command: _make(server, command, wholes[command]), makers)
 
-    def one(server: Server, of: tuple[Kind, int]) -> tuple[int, list[str]]:
+    def one(server: Server, of: tuple[Kind, int]) -> None:
         kind, number = of
         folder = scratch / f"{kind.name} {number}"
         try:
-            return flipped(server, kind, number, wholes[kind.made_by], folder)
+            count, wrong = flipped(server, kind, number, wholes[kind.made_by], folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+        record.note(kind.name, number, wrong, count)
 
-    counts: Counts = {kind.name: (0, []) for kind in kinds}
-    for (kind, _), (count, wrong) in zip(tried, pool.each(one, tried), strict=True):
-        before, all_wrong = counts[kind.name]
-        counts[kind.name] = before + count, all_wrong + wrong
-    return counts
+    pool.each(one, tried)
+    return record.counts()
 
 
 def flipped(

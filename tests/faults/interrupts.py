@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faults.commands import STOPPED_S, environment
-from faults.flips import COMPARE, Counts
+from faults.flips import COMPARE
 from faults.inputs import write_inputs
 from faults.kills import OPTIONS
+from faults.record import Counts, Record
 
 INTERRUPTED = 130
 MOST_AFTER_S = 2.0
@@ -58,6 +59,7 @@ class Stopped:
 def every_interrupt(
     scratch: Path,
     cache: Path,
+    record: Record,
     commands: Sequence[tuple[str, ...]] = COMMANDS,
     moments_s: Sequence[float] = MOMENTS_S,
     workers: int = 2,
@@ -69,26 +71,29 @@ def every_interrupt(
     subprocess.run(
         _line(COMPARE), cwd=good, env=environment(cache), check=True, capture_output=True
     )
-    tried = [(command, moment_s) for command in commands for moment_s in moments_s]
+    tried = [
+        (command, moment_s)
+        for command in commands
+        for moment_s in moments_s
+        if not record.has(name_of(command), moment_s)
+    ]
 
-    def one(of: tuple[tuple[str, ...], float]) -> Stopped | None:
+    def one(of: tuple[tuple[str, ...], float]) -> None:
         command, moment_s = of
         folder = scratch / f"{' '.join(command[:3])} {moment_s}".replace("/", "_")
         shutil.copytree(good, folder)
         try:
-            return interrupted(command, moment_s, folder, cache)
+            stopped = interrupted(command, moment_s, folder, cache)
         finally:
             shutil.rmtree(folder)
+        if stopped is not None:
+            said = _wrong(stopped)
+            wrong = [f"{name_of(command)} after {moment_s} s: {said}"] if said else []
+            record.note(name_of(command), moment_s, wrong)
 
-    counts: Counts = {_name(command): (0, []) for command in commands}
     with ThreadPoolExecutor(workers) as threads:
-        for (command, moment_s), stopped in zip(tried, threads.map(one, tried), strict=True):
-            if stopped is None:
-                continue
-            (count, wrong), said = counts[_name(command)], _wrong(stopped)
-            some = [f"{_name(command)} after {moment_s} s: {said}"] if said else []
-            counts[_name(command)] = count + 1, wrong + some
-    return counts
+        list(threads.map(one, tried))
+    return record.counts()
 
 
 def interrupted(
@@ -126,7 +131,8 @@ def interrupted(
     return Stopped(status, "\n".join(lines), after_s)
 
 
-def _name(command: Sequence[str]) -> str:
+def name_of(command: Sequence[str]) -> str:
+    """Words of a command that say which it is."""
     return " ".join(command[:2]) if command[0] == "scenario" else command[0]
 
 

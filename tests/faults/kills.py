@@ -9,6 +9,7 @@ from pathlib import Path
 from faults.commands import Pool, Server
 from faults.folders import leftovers, results
 from faults.inputs import import_command, write_inputs
+from faults.record import Counts, Record, drawn
 
 SMALL = (
     "--set",
@@ -94,22 +95,31 @@ def killed(server: Server, whole: Undisturbed, at: int, folder: Path) -> list[st
 
 
 def every_kill(
-    pool: Pool, scratch: Path, commands: Sequence[Killed] = COMMANDS, step: int = 1
-) -> dict[str, tuple[int, list[str]]]:
-    """Kills of each command and what was wrong, by its name; only each `step`-th if told."""
+    pool: Pool,
+    scratch: Path,
+    record: Record,
+    commands: Sequence[Killed] = COMMANDS,
+    times: int | None = None,
+) -> Counts:
+    """Kills of each command and what was wrong, by its name; before `times` of its changes if told."""
     wholes = pool.each(
         lambda server, command: undisturbed(server, command, scratch / f"whole {command.name}"),
         commands,
     )
-    tried = [(whole, at) for whole in wholes for at in range(1, len(whole.changes) + 1, step)]
-    found = pool.each(
-        lambda server, one: killed(server, *one, scratch / f"{one[0].command.name} {one[1]}"), tried
-    )
-    counts: dict[str, tuple[int, list[str]]] = {}
-    for (whole, _), wrong in zip(tried, found, strict=True):
-        count, all_wrong = counts.get(whole.command.name, (0, []))
-        counts[whole.command.name] = count + 1, all_wrong + wrong
-    return counts
+    tried = [
+        (whole, at)
+        for whole in wholes
+        for at in drawn(range(1, len(whole.changes) + 1), times, whole.command.name)
+        if not record.has(whole.command.name, at)
+    ]
+
+    def one(server: Server, of: tuple[Undisturbed, int]) -> None:
+        whole, at = of
+        name = whole.command.name
+        record.note(name, at, killed(server, whole, at, scratch / f"{name} {at}"))
+
+    pool.each(one, tried)
+    return record.counts()
 
 
 def differing(wanted: Mapping[str, bytes], there: Mapping[str, bytes]) -> list[str]:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faults.commands import MOST_BYTES, MOST_S, STOPPED_S, Pool, Server
-from faults.flips import COMPARE, TRAIN, USE, Counts
+from faults.flips import COMPARE, TRAIN, USE
 from faults.inputs import import_command, write_inputs
 from faults.kills import SMALL
 from faults.mutants import ODD_NUMBERS, ODD_WORDS, mutant
+from faults.record import Counts, Record
 from isma.model import checkpoint
 from isma.sources import digest
 from isma.world import files
@@ -34,21 +35,27 @@ class Format:
 
 
 def every_mutation(
-    pool: Pool, scratch: Path, kept: Path, formats: Sequence[Format], times: int | None = None
+    pool: Pool,
+    scratch: Path,
+    kept: Path,
+    record: Record,
+    formats: Sequence[Format],
+    times: int | None = None,
 ) -> Counts:
     """Bad inputs of each format and what went wrong; those that did are left in the folder `kept`."""
     tried = [
         (kind, number)
         for kind in formats
         for number in range(kind.times if times is None else times)
+        if not record.has(kind.name, number)
     ]
     goods = {
         before: scratch / f"good{number}"
-        for number, before in enumerate(sorted({kind.before for kind in formats}))
+        for number, before in enumerate(sorted({kind.before for kind, _ in tried}))
     }
     pool.each(lambda server, before: _prepare(server, before, goods[before]), list(goods))
 
-    def one(server: Server, of: tuple[Format, int]) -> list[str]:
+    def one(server: Server, of: tuple[Format, int]) -> None:
         kind, number = of
         folder = scratch / f"{kind.name} {number}"
         shutil.copytree(goods[kind.before], folder)
@@ -57,17 +64,15 @@ def every_mutation(
         wrong = ended.wrong(MOST_S)
         if wrong is None:
             shutil.rmtree(folder)
-            return []
+            record.note(kind.name, number, [])
+            return
         kept.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(kept / folder.name, ignore_errors=True)
         shutil.move(folder, kept / folder.name)
-        return [f"{kind.name} {number}: {wrong}: {ended.told}"]
+        record.note(kind.name, number, [f"{kind.name} {number}: {wrong}: {ended.told}"])
 
-    counts: Counts = {kind.name: (0, []) for kind in formats}
-    for (kind, _), wrong in zip(tried, pool.each(one, tried), strict=True):
-        count, all_wrong = counts[kind.name]
-        counts[kind.name] = count + 1, all_wrong + wrong
-    return counts
+    pool.each(one, tried)
+    return record.counts()
 
 
 def _prepare(server: Server, commands: Sequence[tuple[str, ...]], folder: Path) -> None:

@@ -1,9 +1,7 @@
 """The table of docs/faults.md, from the numbers of a whole run."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 PROMISES = {
     "kills": "killed at any write, the same command ends with the same bytes, and nothing is left over",
@@ -24,23 +22,6 @@ class Row:
     place: str
     tried: int
     violations: int
-
-
-def as_csv(rows: Iterable[Row]) -> str:
-    """The numbers as a CSV file."""
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(field.name for field in fields(Row))
-    lines.writerows(map(astuple, rows))
-    return text.getvalue()
-
-
-def from_csv(text: str) -> list[Row]:
-    """The rows of such a file."""
-    return [
-        Row(line["fault"], line["place"], int(line["tried"]), int(line["violations"]))
-        for line in csv.DictReader(io.StringIO(text))
-    ]
 
 
 def as_table(rows: Sequence[Row]) -> str:

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from faults.commands import Ended, Pool
-from faults.flips import Counts
 from faults.folders import leftovers, results
 from faults.inputs import write_inputs
 from faults.kills import COMMANDS, Killed, Undisturbed, differing, undisturbed
+from faults.record import Counts, Record
 
 APART_S = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
@@ -18,21 +18,21 @@ APART_S = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 def every_pair(
     pool: Pool,
     scratch: Path,
+    record: Record,
     commands: Sequence[Killed] = COMMANDS,
     apart_s: Sequence[float] = APART_S,
 ) -> Counts:
     """Pairs of each command and what went wrong, by its name. The pool must have two servers."""
-    counts: Counts = {}
     for command in commands:
+        left = [gap_s for gap_s in apart_s if not record.has(command.name, gap_s)]
+        if not left:
+            continue
         with pool.server() as server:
             whole = undisturbed(server, command, scratch / f"alone {command.name}")
-        wrong = [
-            one
-            for gap_s in apart_s
-            for one in _pair(pool, whole, gap_s, scratch / f"{command.name} {gap_s}")
-        ]
-        counts[command.name] = len(apart_s), wrong
-    return counts
+        for gap_s in left:
+            wrong = _pair(pool, whole, gap_s, scratch / f"{command.name} {gap_s}")
+            record.note(command.name, gap_s, wrong)
+    return record.counts()
 
 
 def _pair(pool: Pool, whole: Undisturbed, gap_s: float, folder: Path) -> list[str]:

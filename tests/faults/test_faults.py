@@ -9,9 +9,9 @@ import pytest
 
 from faults import flips, interrupts, kills, mutations, pairs
 from faults.commands import Ended, Pool
-from faults.flips import Counts
 from faults.kills import differing
 from faults.mutants import mutant
+from faults.record import Counts, Record, drawn
 
 
 @pytest.fixture(scope="module")
@@ -40,38 +40,39 @@ def all_kept(counts: Counts) -> None:
 
 def test_an_import_killed_at_any_change(pool: Pool, tmp_path: Path) -> None:
     some = [command for command in kills.COMMANDS if command.name.startswith("import csv")]
-    all_kept(kills.every_kill(pool, tmp_path, some, step=5))
+    all_kept(kills.every_kill(pool, tmp_path, Record(), some, times=3))
 
 
 def test_a_flipped_bit_in_what_was_imported(pool: Pool, tmp_path: Path) -> None:
     some = [kind for kind in flips.KINDS if "import" in kind.name]
-    all_kept(flips.every_flip(pool, tmp_path, some, times=3))
+    all_kept(flips.every_flip(pool, tmp_path, Record(), some, times=3))
 
 
 def test_mutated_inputs(pool: Pool, tmp_path: Path) -> None:
     some = [one for one in mutations.FORMATS if not one.before and "command line" not in one.name]
-    all_kept(mutations.every_mutation(pool, tmp_path, tmp_path / "kept", some, times=6))
+    kept, record = tmp_path / "kept", Record()
+    all_kept(mutations.every_mutation(pool, tmp_path, kept, record, some, times=6))
 
 
 @pytest.mark.slow
 def test_killed_at_some_changes(pool: Pool, tmp_path: Path) -> None:
-    all_kept(kills.every_kill(pool, tmp_path, step=12))
+    all_kept(kills.every_kill(pool, tmp_path, Record(), times=6))
 
 
 @pytest.mark.slow
 def test_a_flipped_bit_in_every_kind_of_file(pool: Pool, tmp_path: Path) -> None:
-    all_kept(flips.every_flip(pool, tmp_path, times=3))
+    all_kept(flips.every_flip(pool, tmp_path, Record(), times=3))
 
 
 @pytest.mark.slow
 def test_mutated_inputs_of_every_format(pool: Pool, tmp_path: Path) -> None:
-    formats = mutations.FORMATS
-    all_kept(mutations.every_mutation(pool, tmp_path, tmp_path / "kept", formats, times=40))
+    kept, record = tmp_path / "kept", Record()
+    all_kept(mutations.every_mutation(pool, tmp_path, kept, record, mutations.FORMATS, times=40))
 
 
 @pytest.mark.slow
 def test_two_at_once(two: Pool, tmp_path: Path) -> None:
-    all_kept(pairs.every_pair(two, tmp_path, apart_s=(0.0, 0.3)))
+    all_kept(pairs.every_pair(two, tmp_path, Record(), apart_s=(0.0, 0.3)))
 
 
 @pytest.mark.slow
@@ -125,3 +126,21 @@ def test_a_flip_is_one_bit(tmp_path: Path) -> None:
 
 def test_what_differs() -> None:
     assert differing({"a": b"1", "b": b"2"}, {"b": b"3", "c": b"4"}) == ["a", "b", "c"]
+
+
+def test_a_run_goes_on_from_what_is_noted(tmp_path: Path) -> None:
+    path = tmp_path / "kills.jsonl"
+    first = Record(path)
+    first.note("compare", 3, [])
+    first.note("compare", 5, ["table.csv differs"], 2)
+    again = Record(path)
+    assert again.has("compare", 3)
+    assert not again.has("compare", 4)
+    assert not again.has("bound", 3)
+    assert again.counts() == {"compare": (3, ["table.csv differs"])}
+
+
+def test_more_of_a_kind_are_drawn_after_fewer() -> None:
+    few, more = drawn(range(100), 10, "compare"), drawn(range(100), 30, "compare")
+    assert more[:10] == few
+    assert sorted(drawn(range(100), None, "compare")) == list(range(100))
