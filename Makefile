@@ -41,7 +41,7 @@ format: .venv/dev
 	$(BIN)/ruff check --fix .
 
 bench: .venv/base
-	$(BIN)/isma bench simulator
+	$(BIN)/python -m benchmarks simulator
 
 .venv/base: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("isma needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'

@@ -15,7 +15,7 @@ from helpers.small_worlds import tiny
 
 import isma as isma_package
 from isma import cli
-from isma.cli import terminal
+from isma.cli import benchmark, terminal
 from isma.cli.main import INTERRUPTED
 from isma.world import files
 
@@ -184,6 +184,18 @@ def test_without_a_command_it_shows_its_help(
     out, err = capsys.readouterr()
     assert "Commands" in out + err
     assert "isma:" not in err
+
+
+def test_benchmarks_are_those_of_a_copy_of_the_repository(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(benchmark, "_REPOSITORY", tmp_path)
+    assert run(monkeypatch, "bench", "simulator") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        "isma: isma bench measures in a copy of the repository, and the installed package brings no "
+        "benchmarks: run python -m benchmarks there"
+    )
 
 
 DEFAULTS = [

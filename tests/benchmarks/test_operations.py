@@ -5,8 +5,8 @@ from pathlib import Path
 import jax
 import pytest
 
-from isma.benchmarks import operations, peers
-from isma.benchmarks.peers import peer
+from benchmarks import operations, peers
+from benchmarks.peers import peer
 from isma.model.frame import Frame
 from isma.model.latent import Kind
 from isma.planning.cross_entropy import Budget

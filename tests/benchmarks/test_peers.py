@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from isma.benchmarks import comparison, own, peers
-from isma.benchmarks.peers import simulators
-from isma.benchmarks.peers.simulators import KnownPeer
-from isma.benchmarks.peers.walk import Counts, PeerReady, Walk, record
-from isma.cli import bench
+from benchmarks import commands, comparison, own, peers
+from benchmarks.peers import simulators
+from benchmarks.peers.simulators import KnownPeer
+from benchmarks.peers.walk import Counts, PeerReady, Walk, record
 
 # Three stations in a row, 1 km apart; a row is a moment, a column a user.
 STATION = np.array(
@@ -37,7 +36,7 @@ def adapter(name: str):
     known = simulators.KNOWN[NAMES.index(name)]
     if util.find_spec(known.package) is None:
         pytest.skip(f"{name} is not installed: {known.install}")
-    return import_module(f"isma.benchmarks.peers.{known.adapter}"), known.make
+    return import_module(f"benchmarks.peers.{known.adapter}"), known.make
 
 
 def ready(name: str) -> PeerReady:
@@ -216,7 +215,7 @@ def test_the_command_prints_json_alone(
         return table
 
     monkeypatch.setattr(comparison, "measure", measure)
-    shown = CliRunner().invoke(bench.app, ["peers", "--json", *flags])
+    shown = CliRunner().invoke(commands.app, ["peers", "--json", *flags])
     assert shown.exit_code == 0
     assert len(json.loads(shown.stdout)["rows"]) == 4
     assert asked == [lengths]

@@ -8,8 +8,7 @@ import pytest
 from jaxtyping import PRNGKeyArray
 from typer.testing import CliRunner
 
-from isma.benchmarks import rules
-from isma.cli import bench
+from benchmarks import commands, rules
 from isma.contract import Memory
 from isma.errors import DataError
 from isma.policies import registry
@@ -75,7 +74,7 @@ def test_the_command_prints_json_alone(
         return decisions
 
     monkeypatch.setattr(rules, "measure", measure)
-    shown = CliRunner().invoke(bench.app, ["rules", "--json", *flags])
+    shown = CliRunner().invoke(commands.app, ["rules", "--json", *flags])
     assert shown.exit_code == 0
     assert len(json.loads(shown.stdout)["decisions"]) == 4
     assert (asked[0][0], asked[0][-1]) == ((40, 6), last)

@@ -23,7 +23,7 @@ MODULES = (
     "isma.world.medoids",
     "isma.world.servers",
     "isma.world.traces",
-    "isma.benchmarks.peers.walk",
+    "benchmarks.peers.walk",
     "isma.evaluation.bounding.world_bound",
     "isma.evaluation.cell",
     "isma.evaluation.comparison.compare",

@@ -44,7 +44,9 @@ COMMANDS = {
         "isma.cli.agent:app",
         "Run the agent of one edge server: it owns its users' services, decides, and moves them.",
     ),
-    "bench": CommandEntry("isma.cli.bench:app", "Speed, with a peer beside it in the same run."),
+    "bench": CommandEntry(
+        "isma.cli.benchmark:app", "Speed, with a peer beside it in the same run."
+    ),
 }
 """Each is imported when it is called; the help says what its own help begins with."""
 

@@ -15,10 +15,10 @@ from importlib.metadata import version
 import jax
 import numpy as np
 
-from isma.benchmarks import own
-from isma.benchmarks.peers import simulators
-from isma.benchmarks.peers.simulators import Missing
-from isma.benchmarks.peers.walk import Counts, PeerReady, Walk, record
+from benchmarks import own
+from benchmarks.peers import simulators
+from benchmarks.peers.simulators import Missing
+from benchmarks.peers.walk import Counts, PeerReady, Walk, record
 
 STEPS = (200, 2_000)
 WORLDS = 256

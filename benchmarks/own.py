@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from isma.benchmarks import numpy_loop
-from isma.benchmarks.peers.walk import SEED, Counts, PeerReady, scenario
+from benchmarks import numpy_loop
+from benchmarks.peers.walk import SEED, Counts, PeerReady, scenario
 from isma.policies import registry
 from isma.simulator.params import Params, build
 from isma.simulator.rollout import run_chunk, run_chunk_of_worlds

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from isma.benchmarks import operations
-from isma.benchmarks.peers import peer
+from benchmarks import operations
+from benchmarks.peers import peer
 from isma.model.frame import Frame
 from isma.model.latent import Kind, LatentModel
 from isma.planning.cross_entropy import PAPER, Budget, Searched

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module, util
 from importlib.metadata import PackageNotFoundError, version
 
-from isma.benchmarks.peers.walk import PeerReady, Walk
+from benchmarks.peers.walk import PeerReady, Walk
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def find(known: tuple[KnownPeer, ...] = KNOWN) -> tuple[list[Simulator], list[Mi
             continue
         try:
             with contextlib.redirect_stdout(io.StringIO()):
-                adapter = import_module(f"isma.benchmarks.peers.{one.adapter}")
+                adapter = import_module(f"benchmarks.peers.{one.adapter}")
         except Exception as error:  # Another simulator's failure is no reason to measure nothing.
             why = f"{type(error).__name__}: {error}".splitlines()[0]
             missing.append(Missing(one.name, why, one.install))

@@ -8,7 +8,7 @@ from leaf.mobility import Location
 from leaf.orchestrator import Orchestrator
 from leaf.power import PowerMeter, PowerModelLink, PowerModelNode
 
-from isma.benchmarks.peers.walk import Counts, PeerReady, Walk
+from benchmarks.peers.walk import Counts, PeerReady, Walk
 
 _BITS_PER_S = 1e6
 _ENOUGH = 1e12

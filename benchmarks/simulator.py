@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from isma.benchmarks import numpy_loop
+from benchmarks import numpy_loop
 from isma.contract import Memory, Policy
 from isma.policies import registry
 from isma.simulator.params import Params, build

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import jax
 import numpy as np
 
-from isma.benchmarks import numpy_loop
+from benchmarks import numpy_loop
 from isma.errors import IsmaError
 from isma.policies import registry
 from isma.simulator.params import Params, build

@@ -18,7 +18,7 @@ from edge_sim_py import (
     User,
 )
 
-from isma.benchmarks.peers.walk import Counts, PeerReady, Walk
+from benchmarks.peers.walk import Counts, PeerReady, Walk
 
 _DIGEST = "image"
 

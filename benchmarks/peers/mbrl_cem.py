@@ -8,8 +8,8 @@ from mbrl.planning import TrajectoryOptimizer
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from isma.benchmarks.peers.peer import Peer
-from isma.benchmarks.peers.torch_model import TorchRlsm
+from benchmarks.peers.peer import Peer
+from benchmarks.peers.torch_model import TorchRlsm
 from isma.model.latent import Sizes
 from isma.planning.cross_entropy import Budget
 

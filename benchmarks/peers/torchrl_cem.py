@@ -10,8 +10,8 @@ from torchrl.data import Composite, Unbounded
 from torchrl.envs.model_based import ModelBasedEnvBase
 from torchrl.modules import CEMPlanner
 
-from isma.benchmarks.peers.peer import Peer
-from isma.benchmarks.peers.torch_model import TorchRlsm
+from benchmarks.peers.peer import Peer
+from benchmarks.peers.torch_model import TorchRlsm
 from isma.model.latent import Sizes
 from isma.planning.cross_entropy import Budget
 

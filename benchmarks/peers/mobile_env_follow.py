@@ -6,7 +6,7 @@ from mobile_env.core.base import MComCore
 from mobile_env.core.entities import BaseStation, UserEquipment
 from mobile_env.core.movement import Movement
 
-from isma.benchmarks.peers.walk import Counts, PeerReady, Walk
+from benchmarks.peers.walk import Counts, PeerReady, Walk
 
 
 class _Recorded(Movement):

@@ -34,6 +34,7 @@ USERS_PER_SERVER = 100
 POLICY = "price"
 _TICKS, _CHUNKS, _CALLS = 10, 4, 30
 _KIB = 1024
+_REPOSITORY = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,10 @@ def measure(
 
 
 def _in_own_process(users: int, servers: int, policy: str) -> Size:
-    code = f"from isma.benchmarks import metropolis as m; m.tell({users}, {servers}, {policy!r})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    code = f"from benchmarks import metropolis as m; m.tell({users}, {servers}, {policy!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=_REPOSITORY, capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise RunError(f"{users:,} users and {servers:,} servers could not be measured: {why}")

@@ -28,7 +28,7 @@ def find(sizes: Sizes, budget: Budget) -> tuple[list[Peer], list[str]]:
     found, absent = [], []
     for name in _MODULES:
         try:
-            found.append(import_module(f"isma.benchmarks.peers.{name}").make(sizes, budget))
+            found.append(import_module(f"benchmarks.peers.{name}").make(sizes, budget))
         except Exception as error:  # Another library's failure is no reason to measure nothing.
             why = f"{type(error).__name__}: {error}".splitlines()[0]
             absent.append(f"{name}: not measured: {why} (docs/benchmarks.md, Peers)")

@@ -1,4 +1,4 @@
-"""`isma bench`: speed, with a peer beside it in the same run."""
+"""Commands of `python -m benchmarks`: speed, with a peer beside it in the same run."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from isma.benchmarks import (
+from benchmarks import (
     comparison,
     environments,
     metropolis,
@@ -19,7 +19,11 @@ from isma.errors import RunError
 from isma.policies.learned.checkpoints import ISMA2, outlook_of
 from isma.training import foretold
 
-app = typer.Typer(help="Speed, with a peer beside it in the same run.", no_args_is_help=True)
+app = typer.Typer(
+    help="Speed, with a peer beside it in the same run.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 JsonOption = Annotated[bool, typer.Option("--json", help="figures as JSON")]
 
 

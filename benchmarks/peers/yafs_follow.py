@@ -15,7 +15,7 @@ from yafs.placement import Placement
 from yafs.selection import Selection
 from yafs.topology import Topology
 
-from isma.benchmarks.peers.walk import Counts, PeerReady, Walk
+from benchmarks.peers.walk import Counts, PeerReady, Walk
 
 _MODULE = "Service"
 _LINK = {"BW": 1000, "PR": 0.001}

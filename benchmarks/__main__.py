@@ -1,0 +1,9 @@
+"""`python -m benchmarks`: a user's mistake is one line on stderr and a status that is not 0."""
+
+import sys
+
+from benchmarks.commands import app
+from isma.cli.last_resort import guarded
+
+if __name__ == "__main__":
+    sys.exit(guarded(lambda: app(args=sys.argv[1:], standalone_mode=False), False))

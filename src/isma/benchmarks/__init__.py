@@ -1,1 +1,0 @@
-"""Speed, with a peer beside it."""
