@@ -2,7 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-edge faults-edge test test-slow faults check format bench clean
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+.PHONY: demo demo-edge faults-edge test tests test-fast test-slow faults check format bench clean
 
 # The main job: every rule on the paper's world, and a report worth reading.
 demo: .venv/base
@@ -13,8 +16,16 @@ demo: .venv/base
 demo-edge: .venv/agent
 	$(BIN)/python -m isma.demo --out runs/demo-edge
 
-test: check
-	$(BIN)/pytest -n 2 --dist loadfile
+# Checks beside the tests: what each finds fails the whole.
+test: .venv/dev
+	$(MAKE) --no-print-directory --jobs 2 tests check
+
+tests: .venv/dev
+	$(PYTEST)
+
+# Two minutes: one policy of each kind, small worlds, what compiles little (tests/helpers/lanes.py).
+test-fast: .venv/dev
+	$(PYTEST) -m "not slow and not thorough"
 
 # Minutes each: trainings, reduced reproductions, long soaks.
 test-slow: .venv/dev
@@ -43,19 +54,21 @@ format: .venv/dev
 bench: .venv/base
 	$(BIN)/python -m benchmarks simulator
 
-.venv/base: pyproject.toml constraints.txt
+.venv/bin/pip:
 	$(PYTHON) -c 'import sys; sys.exit("isma needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+
+.venv/base: pyproject.toml constraints.txt | .venv/bin/pip
+	$(PIP) --editable .
 	touch $@
 
-.venv/agent: .venv/base
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[agent]'
-	touch $@
+.venv/agent: pyproject.toml constraints.txt | .venv/bin/pip
+	$(PIP) --editable '.[agent]'
+	touch .venv/base $@
 
-.venv/dev: .venv/base
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	touch $@
+.venv/dev: pyproject.toml constraints.txt | .venv/bin/pip
+	$(PIP) --editable '.[dev]'
+	touch .venv/base .venv/agent $@
 
 clean:
 	rm -rf .venv runs

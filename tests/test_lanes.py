@@ -1,0 +1,19 @@
+"""The lanes of the suite name files that there are, each once."""
+
+from pathlib import Path
+
+import pytest
+from helpers.lanes import THOROUGH
+
+TESTS = Path(__file__).parent
+
+
+def test_a_lane_names_files_that_there_are() -> None:
+    assert [path for path in THOROUGH if not (TESTS / path).is_file()] == []
+    assert len(set(THOROUGH)) == len(THOROUGH)
+
+
+def test_marked_tests_are_those_of_the_lane(request: pytest.FixtureRequest) -> None:
+    marked = {item.path for item in request.session.items if item.get_closest_marker("thorough")}
+    asked = {item.path for item in request.session.items}
+    assert marked == {TESTS / path for path in THOROUGH} & asked
