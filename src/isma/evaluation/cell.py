@@ -98,7 +98,7 @@ def run(
     world_key, memory_key = jax.random.split(jax.random.key(seed))
     state = _reset(params, world_key)
     tally = _Tally(scenario, params, state)
-    chunk = chunk_ticks(params)
+    chunk = chunk_ticks(params, span.num_ticks)
     with telling(policy):
         memory = policy.init(scenario, shape.num_users, shape.num_servers, memory_key)
         for first in range(0, span.num_ticks, chunk):
@@ -109,10 +109,15 @@ def run(
     return tally.cell()
 
 
-def chunk_ticks(params: Params) -> int:
-    """Ticks that run as one program: what its outcomes take in memory stays bounded."""
-    shape = params.shape
-    return int(np.clip(_CHUNK_TASKS // (shape.num_users * shape.tasks_per_tick), 1, _CHUNK_TICKS))
+def chunk_ticks(params: Params, num_ticks: int) -> int:
+    """Ticks of a run that are one program: as many as memory allows, or fewer that divide the run evenly.
+
+    A last chunk of another length would be compiled for itself.
+    """
+    tasks = params.shape.num_users * params.shape.tasks_per_tick
+    most = min(int(np.clip(_CHUNK_TASKS // tasks, 1, _CHUNK_TICKS)), num_ticks)
+    even = (ticks for ticks in range(most, most // 2, -1) if num_ticks % ticks == 0)
+    return next(even, most)
 
 
 _reset = jax.jit(reset)

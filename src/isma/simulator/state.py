@@ -310,7 +310,11 @@ def _first_station(params: Params, position_m: Float[Array, "users 2"]) -> Int[A
 
 def _heading_rad(params: Params, key: PRNGKeyArray) -> Float[Array, "users"]:
     heading = randomness.uniform(key, (params.shape.num_users,), high=2 * jnp.pi)
-    return heading if params.road is None else jnp.where(heading < jnp.pi, 0.0, jnp.pi)
+    if params.road is None:
+        return heading
+    # Not of a weak type: a first chunk would be another program than those after it.
+    east, west = (jnp.asarray(angle, heading.dtype) for angle in (0, jnp.pi))
+    return jnp.where(heading < jnp.pi, east, west)
 
 
 def _nothing_placed(params: Params, host: Int[Array, "users"]) -> Placement:

@@ -174,7 +174,7 @@ def _run(
     ticks: int,
     on_ticks: OnTicks,
 ) -> tuple[State, Memory]:
-    chunk = chunk_ticks(params)
+    chunk = chunk_ticks(params, max(ticks, 1))
     for left in range(ticks, 0, -chunk):
         on_ticks(ticks - left, ticks)
         state, memory, _ = run_chunk(params, policy, state, memory, key, min(chunk, left))

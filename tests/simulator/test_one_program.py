@@ -1,0 +1,55 @@
+"""A run is one program: nothing that a chunk hands to the next makes the compiler start again."""
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import pytest
+from helpers.small_worlds import EVERYTHING, tiny
+from jax.api_util import shaped_abstractify
+
+from isma.contract import Memory
+from isma.evaluation.cell import chunk_ticks
+from isma.policies import registry
+from isma.simulator.params import build
+from isma.simulator.rollout import rollout
+from isma.simulator.state import reset
+from isma.world import files
+from isma.world.scenario import Scenario
+
+SHORT: dict[str, Any] = {"users.count": 5, "duration_s": 20, "warmup_s": 5}
+WORLDS = {
+    "paper": tiny(),
+    "everything": tiny(EVERYTHING),
+    "road": files.load("highway", SHORT),
+    "campus": files.load("campus", SHORT),
+}
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_state_has_the_types_that_it_was_drawn_with(world: str) -> None:
+    """Weak types too: they make another program of the same shapes."""
+    scenario: Scenario = WORLDS[world]
+    params, key = build(scenario), jax.random.key(0)
+    before = jax.eval_shape(reset, params, key)
+    local = registry.get("local")
+    run = lambda state: rollout(params, local, state, Memory.none(), key, 2)[0]  # noqa: E731
+    after = jax.eval_shape(run, before)
+    assert jax.tree.structure(before) == jax.tree.structure(after)
+    assert jax.tree.map(shaped_abstractify, before) == jax.tree.map(shaped_abstractify, after)
+
+
+@pytest.mark.parametrize(
+    ("users", "num_ticks", "expected"),
+    [
+        (100, 6000, 100),  # As many as are wanted at once.
+        (100, 150, 75),  # Not 100 and then 50.
+        (100, 30, 30),
+        (100, 211, 100),  # A prime number: two lengths it is.
+        (45_000, 6000, 40),  # 4,000,000 tasks at most: 44 ticks of 90,000, and 40 divide the run.
+    ],
+)
+def test_chunks_are_of_one_length(users: int, num_ticks: int, expected: int) -> None:
+    shape = replace(build(tiny()).shape, num_users=users, tasks_per_tick=2)
+    params = replace(build(tiny()), shape=shape)
+    assert chunk_ticks(params, num_ticks) == expected
