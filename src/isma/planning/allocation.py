@@ -190,15 +190,43 @@ def completion_s(
     offer: Offer, ratio: Float[Array, "..."] | float, share: Float[Array, "..."]
 ) -> Float[Array, "..."]:
     """Completion time of a task, equation (6) with latency, at an offload ratio and share above 0."""
-    edge = lead_s(offer, ratio) + ratio * offer.work_s / share
-    return jnp.maximum((1 - ratio) * offer.local_s, edge)
+    return _parts(offer, ratio).completion_s(share)
 
 
 def lead_s(offer: Offer, ratio: Float[Array, "..."] | float) -> Float[Array, "..."]:
     """Time until the server can begin, L + η τ, at an offload ratio; 0 where nothing is offloaded."""
+    transfer_s = ratio * offer.transfer_s
     if offer.fixed_s is None:
-        return ratio * offer.transfer_s
-    return jnp.where(jnp.asarray(ratio) > 0, offer.fixed_s, 0) + ratio * offer.transfer_s
+        return transfer_s
+    # A ratio of the grid is known while the program is traced: no choice then has to be compiled.
+    if isinstance(ratio, float):
+        return offer.fixed_s + transfer_s if ratio > 0 else transfer_s
+    return jnp.where(ratio > 0, offer.fixed_s, 0) + transfer_s
+
+
+class _Parts(NamedTuple):
+    """Times of a task's parts at an offload ratio."""
+
+    local_s: Float[Array, "..."]
+    """Time of the local part, (1 - η) t^L."""
+    lead_s: Float[Array, "..."]
+    """Time until the server can begin, L + η τ."""
+    work_s: Float[Array, "..."]
+    """Time of the offloaded part on the whole server, η a."""
+
+    def completion_s(self, share: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Completion time at a share above 0."""
+        return jnp.maximum(self.local_s, self.lead_s + self.work_s / share)
+
+    def enough(self, most: float) -> Float[Array, "..."]:
+        """The share that brings the edge branch down to the local one, and no more than `most`."""
+        slack_s = self.local_s - self.lead_s
+        wanted = jnp.where(slack_s > 0, self.work_s / jnp.maximum(slack_s, 1e-20), most)
+        return jnp.clip(wanted, _SMALLEST_SHARE, most)
+
+
+def _parts(offer: Offer, ratio: Float[Array, "..."] | float) -> _Parts:
+    return _Parts((1 - ratio) * offer.local_s, lead_s(offer, ratio), ratio * offer.work_s)
 
 
 def joining(offer: Offer, price_s: Float[Array, "..."]) -> Response:
@@ -247,20 +275,9 @@ class _Choice(NamedTuple):
 
 
 def _choice(offer: Offer, ratio: float, most: float) -> _Choice:
-    enough = _enough(offer, ratio, most)
-    return _Choice(
-        lead_s=lead_s(offer, ratio),
-        root_work=jnp.sqrt(ratio * offer.work_s),
-        enough=enough,
-        floor_s=completion_s(offer, ratio, enough),
-    )
-
-
-def _enough(offer: Offer, ratio: Float[Array, "..."] | float, most: float) -> Float[Array, "..."]:
-    """The share that brings the edge branch down to the local one, and no more than `most`."""
-    slack = (1 - ratio) * offer.local_s - lead_s(offer, ratio)
-    wanted = jnp.where(slack > 0, ratio * offer.work_s / jnp.maximum(slack, 1e-20), most)
-    return jnp.clip(wanted, _SMALLEST_SHARE, most)
+    parts = _parts(offer, ratio)
+    enough = parts.enough(most)
+    return _Choice(parts.lead_s, jnp.sqrt(parts.work_s), enough, parts.completion_s(enough))
 
 
 def _cheapest(
@@ -343,8 +360,9 @@ def _fill(offer: Offer, choice: Response, pools: Pools) -> Float[Array, "users"]
     Σ φ is concave in x, so Newton's steps from below stay below: the sum never exceeds one.
     """
     inside = (choice.offload_ratio > 0) & (pools.pool < pools.num_pools)
-    root_work = jnp.where(inside, jnp.sqrt(choice.offload_ratio * offer.work_s), 0)
-    most = jnp.where(inside, _enough(offer, choice.offload_ratio, 1.0), 0)
+    parts = _parts(offer, choice.offload_ratio)
+    root_work = jnp.where(inside, jnp.sqrt(parts.work_s), 0)
+    most = jnp.where(inside, parts.enough(1.0), 0)
     level = 1 / jnp.maximum(pools.sum(root_work), 1e-12)
     for _ in range(_FILL_STEPS):
         share = jnp.minimum(root_work * pools.spread(level), most)
