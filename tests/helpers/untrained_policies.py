@@ -19,13 +19,16 @@ from isma.policies.learned.latent_planner import LatentPlanner
 from isma.policies.pricing.forecast_plan import Planned
 from isma.policies.pricing.policy import Price
 
+_weights = eqx.filter_jit(lambda frame: frame.make(jax.random.key(0)))
+"""Random weights as one program, and not as forty that each draw a layer."""
+
 BUDGET = Budget(candidates=12, iterations=1, horizon=2, elites=3)
 
 
 def planner(kind: Kind, separate: bool = False, budget: Budget = BUDGET) -> LatentPlanner:
     """The paper's planner on an untrained model of two cells."""
     frame = Frame(kind, USERS, SERVERS, cells=2, separate=separate, largest=4.0)
-    model = frame.make(jax.random.key(0))
+    model = _weights(frame)
     scales = vectors.scales([tiny()])
     return LatentPlanner(Search(budget), frame, model, scales)
 
@@ -33,20 +36,20 @@ def planner(kind: Kind, separate: bool = False, budget: Budget = BUDGET) -> Late
 def dqn(explore: float = 0.0) -> Dqn:
     """DQN with an untrained network."""
     frame = DqnFrame(SERVERS, width=16)
-    network = frame.make(jax.random.key(0))
+    network = _weights(frame)
     return Dqn(network, vectors.scales([tiny()]), jnp.asarray(explore), SERVERS)
 
 
 def drac(explores: bool = False) -> Drac:
     """The recurrent actor-critic with an untrained network, its odds as far from equal as others'."""
-    network = DracFrame(width=16).make(jax.random.key(0))
+    network = _weights(DracFrame(width=16))
     network = eqx.tree_at(lambda n: n.actor.weight, network, replace_fn=lambda weight: 100 * weight)
     return Drac(network, vectors.scales([tiny()]), jnp.asarray(explores))
 
 
 def isma2() -> Price:
     """The newest policy with an untrained outlook, that foresees more than a trained one."""
-    outlook = OutlookFrame(width=8).make(jax.random.key(0))
+    outlook = _weights(OutlookFrame(width=8))
     outlook = eqx.tree_at(lambda o: o.farther.weight, outlook, replace_fn=lambda w: 5 * w)
     return Price(valuation=Planned(outlook=outlook))
 
