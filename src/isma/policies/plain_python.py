@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -131,7 +132,10 @@ class PlainPolicy(Policy):
     def act(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Action, Memory]:
-        """Call `decide` for each acting server, outside the compiled program."""
+        """Call `decide` for each acting server, outside the compiled program.
+
+        Fields that are arrays go there as NumPy arrays, all others as they are.
+        """
         number = observation.gain.dtype
         idle = Action(
             observation.host,
@@ -141,8 +145,13 @@ class PlainPolicy(Policy):
         )
         shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (idle, memory))
         words = jax.random.key_data(key)
+        arrays, others = eqx.partition(self, eqx.is_array)
+
+        def answer(arrays: PyTree, *moment: Any) -> tuple[Action, Memory]:
+            return eqx.combine(jax.tree.map(np.array, arrays), others)._answer(*moment)
+
         return jax.pure_callback(
-            self._answer, shapes, idle, memory, observation, words, vmap_method="sequential"
+            answer, shapes, arrays, idle, memory, observation, words, vmap_method="sequential"
         )
 
     def _answer(

@@ -1,6 +1,7 @@
 """One tick of the world: motion, broadcasts, the decisions that are due, and every task in its slot."""
 
 from dataclasses import replace
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -50,9 +51,7 @@ def step(
     """Advance one world by one tick."""
     state, deciding, arrived = before_decisions(params, state, draws)
     before = state.placement
-    placement, memory = when(
-        jnp.any(deciding.acting), _decide, (before, memory), params, policy, state, deciding, draws
-    )
+    placement, memory = _decided(params, policy, state, memory, deciding, draws)
     moved = deciding.decides & ~deciding.newcomer & (placement.host != before.host)
     placement, downtime, moved = migrate(params, state, placement, moved)
     state, placement = lose(params, replace(state, downtime=downtime), placement)
@@ -184,6 +183,22 @@ def move(params: Params, state: State, draws: Draws) -> Motion:
         jnp.where(there[:, None], position_m, motion.position_m),
         jnp.where(there, heading_rad, motion.heading_rad),
     )
+
+
+def _decided(
+    params: Params, policy: Policy, state: State, memory: Memory, deciding: Deciding, draws: Draws
+) -> tuple[Placement, Memory]:
+    """Placement and memory after the policy's decision. Fields of it that are no arrays are not traced."""
+    arrays, others = eqx.partition(policy, eqx.is_array)
+
+    def decide(
+        placed: tuple[Placement, Memory], params: Params, arrays: Policy, *moment: Any
+    ) -> tuple[Placement, Memory]:
+        return _decide(placed, params, eqx.combine(arrays, others), *moment)
+
+    placed = state.placement, memory
+    acting = jnp.any(deciding.acting)
+    return when(acting, decide, placed, params, arrays, state, deciding, draws)
 
 
 def _decide(
