@@ -9,6 +9,7 @@ from rich.console import Console
 from benchmarks import (
     comparison,
     environments,
+    forecasts,
     metropolis,
     planner,
     rules,
@@ -16,8 +17,7 @@ from benchmarks import (
 )
 from isma.cli.terminal import bar
 from isma.errors import RunError
-from isma.policies.learned.checkpoints import ISMA2, outlook_of
-from isma.training import foretold
+from isma.policies.learned.checkpoints import ISMA2, forecast_model_of
 
 app = typer.Typer(
     help="Speed, with a peer beside it in the same run.",
@@ -109,19 +109,25 @@ def bench_rules(
     typer.echo(rules.as_json(decisions) if json else rules.as_text(decisions))
 
 
-@app.command("outlook")
-def bench_outlook(
+@app.command("forecast")
+def bench_forecast(
     json: JsonOption = False,
     checkpoint: Annotated[
         Path | None, typer.Option(help="another model than the package's")
     ] = None,
 ) -> None:
     """Forecasts of isma2's model beside last values, constant velocity and counted rates."""
-    model = outlook_of(ISMA2 if checkpoint is None else checkpoint)
+    model = forecast_model_of(ISMA2 if checkpoint is None else checkpoint)
     with bar(Console(stderr=True)) as shown:
         task = shown.add_task("laying out", total=None)
-        skills = foretold.measure(model, lambda label: shown.update(task, description=label))
-    typer.echo(foretold.as_json(skills) if json else foretold.as_text(skills))
+        skills = forecasts.measure(model, lambda label: shown.update(task, description=label))
+    typer.echo(forecasts.as_json(skills) if json else forecasts.as_text(skills))
+
+
+@app.command("outlook", hidden=True)
+def bench_outlook() -> None:
+    """Former name of `forecast`. Raises RunError."""
+    raise RunError("the benchmark outlook is now called forecast: python -m benchmarks forecast")
 
 
 def _counts(text: str) -> list[int]:

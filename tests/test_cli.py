@@ -116,7 +116,7 @@ MISTAKES = [
     (["train", "rlsm", "--option", "cells"], "--option is written NAME=VALUE"),
     (["train", "rlsm", "--option", "learning_rate=NaN"], "learning_rate must be a finite number"),
     (["train", "rlsm", "--option", "test_worlds=0"], "test_worlds must be at least 1"),
-    (["train", "dqn", "--option", "discount=2"], "discount must be from 0 to 1"),
+    (["train", "dqn", "--option", "discount=2"], "discount must be at most 1"),
     (["train", "drac", "--option", "minibatches=7"], "minibatches must divide"),
     (["train", "slsm", "--steps", "0"], "steps must be at least 1"),
     (["train", "rlsm", "--out", "taken"], "taken is not empty and holds no training"),

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from helpers.small_worlds import SERVERS, USERS, tiny
 from isma.contract import Policy
 from isma.model import vectors
+from isma.model.forecast import ForecastFrame
 from isma.model.frame import Frame
 from isma.model.latent import Kind
-from isma.model.outlook import OutlookFrame
 from isma.planning.cross_entropy import Budget
 from isma.policies.learned.cross_entropy_planner import Search
 from isma.policies.learned.dqn import Dqn, DqnFrame
@@ -48,10 +48,10 @@ def drac(explores: bool = False) -> Drac:
 
 
 def isma2() -> Price:
-    """The newest policy with an untrained outlook, that foresees more than a trained one."""
-    outlook = _weights(OutlookFrame(width=8))
-    outlook = eqx.tree_at(lambda o: o.farther.weight, outlook, replace_fn=lambda w: 5 * w)
-    return Price(valuation=Planned(outlook=outlook))
+    """The newest policy with an untrained forecast model, that foresees more than a trained one."""
+    model = _weights(ForecastFrame(width=8))
+    model = eqx.tree_at(lambda o: o.farther.weight, model, replace_fn=lambda w: 5 * w)
+    return Price(valuation=Planned(forecast_model=model))
 
 
 PLANNERS: dict[str, Policy] = {

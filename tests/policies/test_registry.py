@@ -187,4 +187,4 @@ def test_an_option_of_old_is_refused_with_what_became_of_it(name: str, told: str
 def test_options_of_isma2_are_those_of_its_classes() -> None:
     made = registry.get("isma2:margin=0.2:model=false:segments=3:prices=false")
     assert (made.margin, made.prices) == (0.2, False)
-    assert (made.valuation.outlook, made.valuation.segments) == (None, 3)
+    assert (made.valuation.forecast_model, made.valuation.segments) == (None, 3)

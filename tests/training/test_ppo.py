@@ -10,20 +10,13 @@ from isma.model.actor_critic import ActorCritic, ActorCriticSizes, Judged
 from isma.model.situation import Asked, Situation
 from isma.planning.action_grid import Choice
 from isma.policies.learned.sequential import Turns
-from isma.training.ppo import Ppo, Sequences, advantages, along, log_odds_of
+from isma.training.descent import Descent
+from isma.training.ppo import Ppo, PpoOptions, Sequences, advantages, along, log_odds_of
 
 ROWS, STEPS, SERVERS = 64, 4, 3
 SIZES = ActorCriticSizes(user=2, server=3, ratios=4, shares=5, width=8)
 KEY = jax.random.key(0)
-PPO = Ppo(
-    *(4, 4, 0.02),
-    total_updates=160,
-    clip_ratio=0.2,
-    clip_norm=1.0,
-    value_weight=0.5,
-    discount=0.0,
-    trace=0.9,
-)
+PPO = Ppo(Descent(0.02, total_updates=160, clip_norm=1.0), PpoOptions(minibatches=4))
 
 
 def test_advantages_by_hand() -> None:
@@ -75,11 +68,11 @@ def turns(network: ActorCritic, key: jax.Array) -> Turns:
 
 def test_sequences_are_judged_with_the_memory_of_then() -> None:
     network = ActorCritic.make(SIZES, KEY)
-    lived = turns(network, KEY)
-    odds = along(network, lived)
+    batch = turns(network, KEY)
+    odds = along(network, batch)
     memory = network.start((ROWS,))
     for step in range(STEPS):
-        now = jax.tree.map(lambda leaf, step=step: leaf[:, step], (lived.view, lived.asked))
+        now = jax.tree.map(lambda leaf, step=step: leaf[:, step], (batch.view, batch.asked))
         memory = network.remember(memory, now[0])
         one = network.judge(memory.hidden[-1], *now)
         for name in ("server", "ratio", "share", "value"):
@@ -91,11 +84,11 @@ def test_sequences_are_judged_with_the_memory_of_then() -> None:
 def test_it_learns_what_pays_and_what_that_is_worth() -> None:
     """The server with the greatest first column pays 1, ratio 2 pays another; shares pay nothing."""
     network = ActorCritic.make(SIZES, KEY)
-    optimiser = PPO.first(network)
+    optimiser = PPO.descent.first(network)
     for round_ in range(10):
         key = jax.random.fold_in(KEY, round_)
-        lived = turns(network, key)
-        odds = along(network, lived)
+        batch = turns(network, key)
+        odds = along(network, batch)
         # Acting by its own odds, as it must.
         keys = jax.random.split(key, 3)
         server = jax.random.categorical(keys[0], odds.server).astype(jnp.int32)
@@ -104,14 +97,14 @@ def test_it_learns_what_pays_and_what_that_is_worth() -> None:
             server,
             *(jax.random.categorical(k, o) for k, o in zip(keys[1:], (ratio, share), strict=True)),
         )
-        lived = eqx.tree_at(lambda t: t.choice, lived, choice)
-        best = jnp.argmax(lived.view.servers[..., 0], axis=-1)
+        batch = eqx.tree_at(lambda t: t.choice, batch, choice)
+        best = jnp.argmax(batch.view.servers[..., 0], axis=-1)
         reward = (choice.server == best).astype(float) + (choice.ratio == 2)
         known = jnp.broadcast_to(jnp.arange(STEPS) < STEPS - 1, (ROWS, STEPS))
         # What is unknown must not be learned from.
         reward = jnp.where(known, reward, 100.0)
         network, optimiser, terms = PPO.improve(
-            network, optimiser, Sequences(lived, reward, known), jnp.asarray(0.0), key
+            network, optimiser, Sequences(batch, reward, known), jnp.asarray(0.0), key
         )
     fresh = turns(network, jax.random.key(99))
     odds = along(network, fresh)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from isma.model.layers import Dense, Mlp, identity
+from isma.training.descent import Descent
 from isma.training.q_learning import QLearning
-from isma.training.ring import Ring, Steps, Transitions
+from isma.training.replay import Replay, Steps, Transitions
 
-LEARNING = QLearning(batch=32, learning_rate=0.05, total_updates=400, clip_norm=10.0, discount=0.5)
+LEARNING = QLearning(Descent(0.05, total_updates=400, clip_norm=10.0), batch=32, discount=0.5)
 
 
 def constant(*values: float) -> Mlp:
@@ -44,15 +45,14 @@ def test_values_become_those_of_a_small_chain() -> None:
     seen = (np.arange(rows)[:, None] + np.arange(steps)) % 2
     number = np.random.default_rng(0).integers(0, 2, (rows, steps))
     reward = (seen * number).astype(float)
-    kept = Ring.blank(1, rows, steps, 1).add(
-        Steps(
-            jnp.asarray(seen[..., None], float),
-            *(jnp.asarray(number, jnp.int32), jnp.asarray(reward)),
-            jnp.ones((rows, steps), bool),
-        )
+    experience = Steps(
+        jnp.asarray(seen[..., None], float),
+        *(jnp.asarray(number, jnp.int32), jnp.asarray(reward)),
+        jnp.ones((rows, steps), bool),
     )
+    kept = Replay.of(jax.tree.map(lambda leaf: leaf[None], experience))
     network = Mlp.make(jax.random.key(0), (1, 16, 2), (jnp.tanh, identity))
-    optimiser = LEARNING.first(network)
+    optimiser = LEARNING.descent.first(network)
     for turn in range(8):
         keys = jax.random.split(jax.random.key(turn), 50)
         network, optimiser, loss = LEARNING.updates(network, network, optimiser, kept, keys)

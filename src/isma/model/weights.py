@@ -34,11 +34,17 @@ F = TypeVar("F", bound=NetworkFrame)
 
 
 def save(
-    path: Path, frame: NetworkFrame, network: eqx.Module, scales: Scales, about: Mapping[str, Any]
+    path: Path,
+    frame: NetworkFrame,
+    network: eqx.Module,
+    scales: Scales | None,
+    about: Mapping[str, Any],
 ) -> None:
-    """Write weights in half precision, and the sidecar. Raises RunError."""
-    numbers = asdict(frame)  # pyright: ignore[reportArgumentType]
-    told = {"frame": numbers, "scales": vectors.as_numbers(scales), **about}
+    """Write weights in half precision, and the sidecar, with scales if there are any. Raises RunError."""
+    told: dict[str, Any] = {"frame": asdict(frame)}  # pyright: ignore[reportArgumentType]
+    if scales is not None:
+        told["scales"] = vectors.as_numbers(scales)
+    told |= about
     checkpoint.save(path, network, told, np.dtype(np.float16))
 
 

@@ -7,7 +7,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from isma.model import speedup
@@ -21,8 +20,9 @@ from isma.model.elbo import (
     several_ahead,
 )
 from isma.model.latent import LatentModel
-from isma.training.collect import Collected
+from isma.training.descent import Descent
 from isma.training.replay import Replay
+from isma.training.server_experience import ServerExperience
 
 SEEN = 5
 """Decisions that are observed before rewards are forecast."""
@@ -41,8 +41,8 @@ class Experience(eqx.Module):
     def sample(self, key: PRNGKeyArray, number: int, steps: int) -> Sequences:
         """So many sequences of every server."""
         explored_key, planned_key = jax.random.split(key)
-        explored = self.explored.sample(explored_key, number, steps)
-        planned = self.planned.sample(planned_key, number, steps)
+        explored = self.explored.sequences(explored_key, number, steps)
+        planned = self.planned.sequences(planned_key, number, steps)
         wanted = jnp.arange(number) < round(self.planned_part * number)
         wanted = wanted & (self.planned.written > 0)
 
@@ -55,30 +55,20 @@ class Experience(eqx.Module):
 class Fitting(eqx.Module):
     """How a model is fitted; everything in it is static."""
 
+    descent: Descent
     batch: int = eqx.field(static=True)
     """Sequences of each server in a batch."""
     length: int = eqx.field(static=True)
     """Decisions in a sequence."""
-    learning_rate: float = eqx.field(static=True)
-    total_updates: int = eqx.field(static=True)
-    """Updates in a whole training: over them the learning rate falls to zero."""
-    clip_norm: float = eqx.field(static=True)
     reconstructed: tuple[int, ...] = eqx.field(static=True)
     """Entries of the observation that the model gives back."""
     separate: bool = eqx.field(static=True)
     objective: Objective
 
-    @property
-    def optimiser(self) -> optax.GradientTransformation:
-        """Adam with clipped gradients."""
-        falling = optax.cosine_decay_schedule(self.learning_rate, self.total_updates)
-        return optax.chain(optax.clip_by_global_norm(self.clip_norm), optax.adam(falling))
-
     def first(self, model: LatentModel) -> Any:
         """The optimiser's state before the first update."""
-        init = self.optimiser.init
-        arrays = eqx.filter(model, eqx.is_array)
-        return jax.vmap(init)(arrays) if self.separate else init(arrays)
+        first = self.descent.first
+        return eqx.filter_vmap(first)(model) if self.separate else first(model)
 
     @eqx.filter_jit
     def updates(
@@ -109,7 +99,7 @@ class Fitting(eqx.Module):
 
     @eqx.filter_jit
     def skill(
-        self, model: LatentModel, worlds: Collected, largest: float, key: PRNGKeyArray
+        self, model: LatentModel, worlds: ServerExperience, largest: float, key: PRNGKeyArray
     ) -> dict[str, Float[Array, ""]]:
         """How well a model forecasts the rewards of worlds that it was not fitted to.
 
@@ -168,8 +158,7 @@ class Fitting(eqx.Module):
             return terms.loss, terms
 
         gradient, terms = jax.grad(loss, has_aux=True)(arrays)
-        step, optimiser = self.optimiser.update(gradient, optimiser)
-        return eqx.apply_updates(arrays, step), optimiser, terms
+        return *self.descent.update(arrays, optimiser, gradient), terms
 
 
 def _r2(found: Array, true: Array, where: Array) -> Float[Array, ""]:

@@ -1,19 +1,19 @@
 """Training of a latent space model: collect with the planner, fit sequences, in turn (PlaNet's loop)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray, UInt32
+from jaxtyping import Array, PRNGKeyArray
+from pydantic import Field
+from pydantic import dataclasses as pydantic_dataclasses
 
 from isma.contract import Policy
-from isma.errors import RunError
-from isma.model import vectors, weights
+from isma.model import vectors
 from isma.model.elbo import Objective, Sequences
 from isma.model.frame import Frame
 from isma.model.latent import Kind, LatentModel
@@ -22,25 +22,18 @@ from isma.planning.cross_entropy import Budget
 from isma.policies.learned.cross_entropy_planner import Exploration, Search
 from isma.policies.learned.latent_planner import LatentPlanner
 from isma.training import workload
-from isma.training.collect import (
-    Collected,
-    RandomCode,
-    Scattered,
-    blank,
-    collect,
-    first_memory,
-    spread,
-    ticks_for,
-)
+from isma.training.exploration import RandomCode, Scattered
 from isma.training.fit import SEEN, Experience, Fitting
-from isma.training.options import at_least, not_negative, positive, within
+from isma.training.learner import Learner, Metrics, OnSteps, in_blocks
+from isma.training.options import LearnerOptions, Part, Positive, Rate, Several, Weight
+from isma.training.record import TestKey, spread
 from isma.training.replay import Replay
-from isma.training.session import Metrics
+from isma.training.server_experience import ServerExperience, blank, collect_servers
 from isma.world.scenario import Scenario
 
 _ORDER_SEED = 0
 _BLOCK = 60
-"""Updates that run as one program, between two words on progress."""
+"""Updates that run as one program."""
 
 COLLECTING = Budget(candidates=64, iterations=5, horizon=0, elites=8)
 """The planner's budget while collecting."""
@@ -48,69 +41,56 @@ TESTING = Budget(candidates=200, iterations=10, horizon=0, elites=20)
 """The planner's budget in the worlds that a training is tested in."""
 
 
-@dataclass(frozen=True)
-class LatentOptions:
-    """The model's form, and how much is collected and fitted (docs/decisions/0031)."""
+@pydantic_dataclasses.dataclass(frozen=True)
+class LatentOptions(LearnerOptions):
+    """The model's form, and the amounts of experience and fitting (docs/decisions/0031)."""
 
-    cells: int = 1
+    cells: Positive = 1
     """Stacked LSTM cells."""
     separate: bool = False
     """Whether every server gets a model of its own."""
 
-    rounds: int = 30
+    rounds: Positive = 30
     """Rounds of collecting and fitting; the planner acts from the second one on."""
-    updates: int = 900
+    updates: Positive = 900
     """Updates in each round."""
-    random_worlds: int = 12
+    random_worlds: Positive = 12
     """Worlds of each round with random codes as actions, forgotten after it."""
-    scattered_worlds: int = 96
+    scattered_worlds: Positive = 96
     """Worlds of each round in which every user acts by itself at random, forgotten after it."""
-    planned_worlds: int = 12
+    planned_worlds: Several = 12
     """Worlds of each later round that the planner decides, with noise, and that are kept."""
-    kept_rounds: int = 30
+    kept_rounds: Positive = 30
     """Rounds of planned worlds that are kept; the oldest make room."""
-    planned_part: float = 0.5
+    planned_part: Part = 0.5
     """Part of a batch that is planned."""
-    test_worlds: int = 4
+    test_worlds: Positive = 4
     """Worlds that the planner decides without noise, and that are never trained on."""
-    test_every: int = 10
+    test_every: Positive = 10
     """Rounds from one test to the next."""
-    periods: int = 24
+    periods: Annotated[int, Field(gt=SEEN + 1)] = 24
     """Decision periods collected in each world."""
-    remote_price_s: float = 30.0
+    remote_price_s: Weight = 30.0
     """Price on shares requested from other servers in half of the planned worlds, in seconds of a
     user's delay for a whole CPU; the other half is planned without."""
-    batch: int = 3
+    batch: Positive = 3
     """Sequences of each server in a batch."""
-    length: int = 6
+    length: Several = 6
     """Decisions in a sequence."""
-    learning_rate: float = 2.5e-3
-    """Step size of Adam at first; it falls to zero over the training, by a cosine."""
-    clip_norm: float = 10.0
-    """Largest norm of a gradient."""
-    reward_weight: float = 250.0
+    learning_rate: Rate = 2.5e-3
+    reward_weight: Rate = 250.0
     """Inverse variance of a user's reward, beside 1 of each observed number."""
-    mean_weight: float = 1.0
+    mean_weight: Weight = 1.0
     """Weight of the error of a server's mean reward beside that of each user's."""
-    kl_weight: float = 0.0005
+    kl_weight: Weight = 0.0005
     """Weight of the divergence in the bound."""
-    free_nats: float = 0.0
+    free_nats: Weight = 0.0
     """Divergence that costs nothing, in nats a step."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained."""
-        counts = ("cells", "rounds", "updates", "random_worlds", "scattered_worlds", "batch")
-        at_least(self, 1, *counts, "kept_rounds", "test_worlds", "test_every")
-        at_least(self, 2, "planned_worlds")
-        positive(self, "learning_rate", "clip_norm", "reward_weight")
-        not_negative(self, "kl_weight", "free_nats", "mean_weight", "remote_price_s")
-        within(self, 0, 1, "planned_part")
-        if not 2 <= self.length <= self.periods:
-            raise ValueError(
-                f"length must be at least 2 and at most periods ({self.periods}), got {self.length}"
-            )
-        if self.periods <= SEEN + 1:
-            raise ValueError(f"periods must be above {SEEN + 1}, got {self.periods}")
+        """Refuse sequences that are longer than what is collected."""
+        if self.length > self.periods:
+            raise ValueError(f"length must be at most periods ({self.periods}), got {self.length}")
 
 
 class LatentState(eqx.Module):
@@ -119,16 +99,19 @@ class LatentState(eqx.Module):
     model: LatentModel
     optimiser: Any
     planned: Replay
-    test_key: UInt32[Array, "words"]
-    """The key of the worlds that the training is tested in."""
+    test_key: TestKey
+
+    @property
+    def network(self) -> LatentModel:
+        """The model, which is what a checkpoint holds."""
+        return self.model
 
 
 @dataclass(frozen=True)
-class LatentLearner:
+class LatentLearner(Learner):
     """Trains one of the paper's models on worlds spread over the scenarios."""
 
     frame: Frame
-    scenarios: tuple[Scenario, ...]
     options: LatentOptions
     scales: Scales
 
@@ -140,28 +123,20 @@ class LatentLearner:
         options: LatentOptions,
     ) -> "LatentLearner":
         """A learner for worlds of these scenarios' size. Raises ScenarioError."""
-        shape = spread(scenarios, 1).params.shape
+        shape = spread(scenarios, 1).shape
         sizes = (shape.num_users, shape.num_servers, options.cells)
         frame = Frame(kind, *sizes, options.separate, workload.largest_speedup(scenarios))
         return cls(frame, tuple(scenarios), options, vectors.scales(scenarios))
 
-    def for_steps(self, steps: int) -> "LatentLearner":
-        """Learner with `steps` updates in all: as many whole rounds as that gives, at least one."""
-        if steps < 1:
-            raise RunError(f"steps must be at least 1, got {steps}")
-        updates = min(self.options.updates, steps)
-        rounds = -(-steps // updates)
-        return replace(self, options=replace(self.options, rounds=rounds, updates=updates))
+    def for_steps(self, steps: int) -> Learner:
+        """Learner with so many updates in all, in whole rounds; fewer than a round make a shorter one."""
+        updates = min(self.options.updates, max(steps, 1))
+        options = replace(self.options, updates=updates)
+        return Learner.for_steps(replace(self, options=options), steps)
 
-    @property
-    def rounds(self) -> int:
-        """Rounds of a whole training."""
-        return self.options.rounds
-
-    @property
-    def steps_per_round(self) -> int:
-        """Updates in a round."""
-        return self.options.updates
+    def tests_in(self, number: int) -> bool:
+        """Whether round `number` ends with a test, which takes plans that the first one cannot make."""
+        return (number + 1) % self.options.test_every == 0 or number == self.rounds - 1
 
     def start(self, key: PRNGKeyArray) -> LatentState:
         """Random weights and no experience."""
@@ -169,18 +144,13 @@ class LatentLearner:
         model, plan = self.frame.make(model_key), self.options
         users, servers = self.frame.num_users, self.frame.num_servers
         like = blank(users, servers, (servers, plan.periods))
-        worlds = plan.kept_rounds * plan.planned_worlds
-        room = Replay.blank(worlds, jax.tree.map(lambda leaf: leaf[None], like))
+        room = Replay.blank(plan.kept_rounds * plan.planned_worlds, like)
         return LatentState(model, self._fitting.first(model), room, jax.random.key_data(test_key))
 
     def advance(
-        self,
-        state: LatentState,
-        number: int,
-        key: PRNGKeyArray,
-        on_steps: Callable[[int], None],
+        self, state: LatentState, number: int, key: PRNGKeyArray, on_steps: OnSteps
     ) -> tuple[LatentState, Metrics]:
-        """Collect with what is known so far, then fit."""
+        """Collect with the present model, then fit it."""
         explore_key, plan_key, fit_key = jax.random.split(key, 3)
         plan, fitting, planned = self.options, self._fitting, state.planned
         explored = Replay.of(self._explored(explore_key))
@@ -191,16 +161,13 @@ class LatentLearner:
             metrics["planned_reward"] = jnp.mean(found.mean_reward, where=found.known)
         experience = Experience(explored, planned, plan.planned_part)
         model, optimiser, terms = state.model, state.optimiser, None
-        keys = jax.random.split(fit_key, plan.updates)
-        for done in range(0, plan.updates, _BLOCK):
-            some = keys[done : done + _BLOCK]
-            model, optimiser, terms = fitting.updates(model, optimiser, experience, some)
-            on_steps(min(done + _BLOCK, plan.updates))
+        for keys in in_blocks(jax.random.split(fit_key, plan.updates), _BLOCK, on_steps):
+            model, optimiser, terms = fitting.updates(model, optimiser, experience, keys)
         metrics |= terms._asdict() if terms is not None else {}
         state = LatentState(model, optimiser, planned, state.test_key)
-        if (number + 1) % plan.test_every == 0 or number == self.rounds - 1:
+        if self.tests_in(number):
             metrics |= self.tested(state)
-        return state, {name: float(value) for name, value in metrics.items()}
+        return state, metrics
 
     def tested(self, state: LatentState) -> dict[str, Array]:
         """Skill of the model's forecasts in worlds that it is never trained on, by whose actions.
@@ -218,12 +185,6 @@ class LatentLearner:
             found = self._fitting.skill(state.model, worlds, self.frame.largest, keys[2])
             metrics |= {f"{name}_{measure}": value for measure, value in found.items()}
         return metrics
-
-    def finish(self, state: LatentState, out: Path, about: Mapping[str, Any]) -> Path:
-        """Write the weights for the policy that plans with them."""
-        path = out / f"{self.frame.kind}.safetensors"
-        weights.save(path, self.frame, state.model, self.scales, about)
-        return path
 
     def _explored(self, key: PRNGKeyArray) -> Sequences:
         """Worlds with random actions of two kinds."""
@@ -262,25 +223,16 @@ class LatentLearner:
 
     def _collect(
         self, policy: Policy, scenarios: Sequence[Scenario], key: PRNGKeyArray
-    ) -> Collected:
-        number = len(scenarios)
-        worlds = spread(scenarios, number)
-        memory_key, world_key = jax.random.split(key)
-        keys, firsts = jax.random.split(world_key, number), jax.random.split(memory_key, number)
-        memory = first_memory(policy, self.scales, scenarios[0], worlds, firsts)
-        periods = self.options.periods
-        ticks = ticks_for(scenarios, periods)
-        given = (worlds, policy, self.scales, self.frame.largest)
-        return collect(*given, memory, keys, periods, ticks)
+    ) -> ServerExperience:
+        largest, periods = self.frame.largest, self.options.periods
+        return collect_servers(scenarios, policy, self.scales, largest, periods, key)
 
     @property
     def _fitting(self) -> Fitting:
         plan, frame = self.options, self.frame
         which = vectors.reconstructed(frame.num_users, frame.num_servers)
         return Fitting(
-            *(plan.batch, plan.length, plan.learning_rate),
-            total_updates=plan.rounds * plan.updates,
-            clip_norm=plan.clip_norm,
+            *(self.descent(cosine=True), plan.batch, plan.length),
             reconstructed=tuple(which.tolist()),
             separate=frame.separate,
             objective=Objective(

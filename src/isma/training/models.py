@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from isma.errors import RunError, unknown
 from isma.errors import given as given_as
@@ -13,9 +13,9 @@ from isma.model import describe
 from isma.model.latent import Kind
 from isma.training.dqn import DqnLearner, DqnOptions
 from isma.training.drac import DracLearner, DracOptions
+from isma.training.forecast import ForecastLearner, ForecastOptions
 from isma.training.latent import LatentLearner, LatentOptions
-from isma.training.outlook import OutlookLearner, OutlookOptions
-from isma.training.session import Learner
+from isma.training.learner import Learner
 from isma.world import files
 from isma.world.scenario import Scenario
 
@@ -36,7 +36,7 @@ _MODELS: dict[str, _Model] = {
     },
     "dqn": _Model(DqnOptions, DqnLearner.make, describe.plainly),
     "drac": _Model(DracOptions, DracLearner.make, describe.plainly),
-    "isma2": _Model(OutlookOptions, OutlookLearner.make, describe.plainly),
+    "isma2": _Model(ForecastOptions, ForecastLearner.make, describe.plainly),
 }
 
 NAMES = tuple(_MODELS)
@@ -62,7 +62,7 @@ def config(
     return {
         "model": name,
         "scenarios": [files.dumps(one) for one in scenarios],
-        "steps": made.rounds * made.steps_per_round,
+        "steps": made.total_steps,
         "seed": seed,
         "options": dict(options),
     }
@@ -80,6 +80,16 @@ def _model(name: str) -> _Model:
     return _MODELS[name]
 
 
+_WORDS = (
+    ("Value error, ", ""),
+    ("Input should be", "must be"),
+    ("greater than or equal to", "at least"),
+    ("less than or equal to", "at most"),
+    ("greater than", "above"),
+)
+"""Words of pydantic, and ours."""
+
+
 def _options(name: str, given: Mapping[str, Any]) -> Any:
     kind = _model(name).options
     known = [field.name for field in dataclasses.fields(kind)]
@@ -87,10 +97,12 @@ def _options(name: str, given: Mapping[str, Any]) -> Any:
         if key not in known:
             raise RunError(f"model {name}: {unknown('option', key, known)}")
     try:
-        return TypeAdapter(kind).validate_python(dict(given))
+        return kind(**given)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
+        rule = first["msg"]
+        for theirs, ours in _WORDS:
+            rule = rule.replace(theirs, ours)
         field = ".".join(map(str, first["loc"]))
-        rule = first["msg"].removeprefix("Value error, ")
-        told = f"{field}: {rule}, got {given_as(first['input'])}" if field else rule
+        told = f"{field} {rule}, got {given_as(first['input'])}" if field else rule
         raise RunError(f"model {name}: {told}") from None

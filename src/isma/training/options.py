@@ -1,44 +1,39 @@
-"""Rules for options of a training, in words for the person who typed them."""
+"""Options of trainings: dataclasses whose annotations state the ranges, checked by pydantic."""
 
-import math
+from typing import Annotated
 
-from isma.errors import RunError
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
-
-def at_least(options: object, least: int, *names: str) -> None:
-    """Refuse smaller ones. Raises ValueError."""
-    for name in names:
-        if getattr(options, name) < least:
-            raise ValueError(f"{name} must be at least {least}, got {getattr(options, name)}")
-
-
-def within(options: object, low: float, high: float, *names: str) -> None:
-    """Refuse what lies outside. Raises ValueError."""
-    for name in names:
-        if not low <= getattr(options, name) <= high:
-            raise ValueError(
-                f"{name} must be from {low:g} to {high:g}, got {getattr(options, name)}"
-            )
+Positive = Annotated[int, Field(ge=1)]
+Several = Annotated[int, Field(ge=2)]
+Part = Annotated[float, Field(ge=0, le=1)]
+"""A part of a whole, a probability, or a discount."""
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-def positive(options: object, *names: str) -> None:
-    """Refuse what is not a finite number above zero. Raises ValueError."""
-    for name in names:
-        value = getattr(options, name)
-        if not (math.isfinite(value) and value > 0):
-            raise ValueError(f"{name} must be a finite number above 0, got {value}")
+@dataclass(frozen=True)
+class LearnerOptions:
+    """Options of every training."""
+
+    rounds: Positive = 60
+    """Rounds of experience and learning."""
+    learning_rate: Rate = 1e-3
+    """Step size of Adam at first; it falls to zero over the training."""
+    clip_norm: Rate = 10.0
+    """Largest norm of a gradient."""
 
 
-def not_negative(options: object, *names: str) -> None:
-    """Refuse what is not a finite number from zero on. Raises ValueError."""
-    for name in names:
-        value = getattr(options, name)
-        if not (math.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} must be a finite number of at least 0, got {value}")
+@dataclass(frozen=True)
+class UserLearnerOptions(LearnerOptions):
+    """Options of trainings on decisions about one user after another."""
 
-
-def rounds_for(steps: int, per_round: int) -> int:
-    """Number of whole rounds that so many updates need. Raises RunError."""
-    if steps < 1:
-        raise RunError(f"steps must be at least 1, got {steps}")
-    return -(-steps // per_round)
+    worlds: Positive = 64
+    """Worlds in each round."""
+    periods: Several = 16
+    """Decisions about each user that are recorded in a world."""
+    test_every: Positive = 10
+    """Rounds from one test without exploring to the next."""
+    width: Positive = 64
+    """Units of the hidden layers."""

@@ -5,13 +5,15 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from pydantic.dataclasses import dataclass
 
 from isma.model.actor_critic import ActorCritic, Judged
 from isma.planning.action_grid import Choice
 from isma.policies.learned.sequential import Turns
-from isma.training.lived import mean_of
+from isma.training.descent import Descent
+from isma.training.options import Part, Positive, Weight
+from isma.training.user_experience import mean_of
 
 
 class Sequences(eqx.Module):
@@ -43,86 +45,86 @@ class _Fixed(eqx.Module):
     worth: Float[Array, "rows steps"]
 
 
+@dataclass(frozen=True)
+class PpoOptions:
+    """How a policy is improved."""
+
+    epochs: Positive = 4
+    """Times that each decision is learned from."""
+    minibatches: Positive = 8
+    """Updates in an epoch."""
+    clip_ratio: Part = 0.2
+    """How far the odds of an action may move in a round."""
+    value_weight: Weight = 0.5
+    """Weight of the critic's error in the loss."""
+    discount: Part = 0.0
+    """γ, for each decision."""
+    trace: Part = 0.9
+    """λ of generalised advantages (arXiv 1506.02438); it matters only with a discount."""
+
+
 class Ppo(eqx.Module):
     """How a policy is improved; everything in it is static."""
 
-    epochs: int = eqx.field(static=True)
-    minibatches: int = eqx.field(static=True)
-    learning_rate: float = eqx.field(static=True)
-    total_updates: int = eqx.field(static=True)
-    """Updates in a whole training: over them the learning rate falls to zero."""
-    clip_ratio: float = eqx.field(static=True)
-    clip_norm: float = eqx.field(static=True)
-    value_weight: float = eqx.field(static=True)
-    discount: float = eqx.field(static=True)
-    trace: float = eqx.field(static=True)
-    """λ of generalised advantages (arXiv 1506.02438)."""
-
-    @property
-    def optimiser(self) -> optax.GradientTransformation:
-        """Adam with clipped gradients."""
-        falling = optax.linear_schedule(self.learning_rate, 0.0, self.total_updates)
-        return optax.chain(optax.clip_by_global_norm(self.clip_norm), optax.adam(falling))
-
-    def first(self, network: ActorCritic) -> Any:
-        """The optimiser's state before the first update."""
-        return self.optimiser.init(eqx.filter(network, eqx.is_array))
+    descent: Descent
+    options: PpoOptions = eqx.field(static=True)
 
     @eqx.filter_jit
     def improve(
         self,
         network: ActorCritic,
         optimiser: Any,
-        lived: Sequences,
+        batch: Sequences,
         entropy_weight: Float[Array, ""],
         key: PRNGKeyArray,
     ) -> tuple[ActorCritic, Any, Terms]:
         """All updates on one batch of sequences; the terms are those of the last epoch."""
         arrays, rest = eqx.partition(network, eqx.is_array)
-        fixed = self._fixed(network, lived)
-        rows = lived.reward.shape[0]
+        fixed = self._fixed(network, batch)
+        rows = batch.reward.shape[0]
 
-        def loss(arrays: ActorCritic, lived: Sequences, fixed: _Fixed) -> tuple[Array, Terms]:
-            terms = self._terms(eqx.combine(arrays, rest), lived, fixed, entropy_weight)
+        def loss(arrays: ActorCritic, batch: Sequences, fixed: _Fixed) -> tuple[Array, Terms]:
+            terms = self._terms(eqx.combine(arrays, rest), batch, fixed, entropy_weight)
             return terms.loss, terms
 
         def one(carry: tuple[ActorCritic, Any], index: Array):
             arrays, optimiser = carry
-            part = jax.tree.map(lambda leaf: leaf[index], (lived, fixed))
+            part = jax.tree.map(lambda leaf: leaf[index], (batch, fixed))
             gradient, terms = jax.grad(loss, has_aux=True)(arrays, *part)
-            step, optimiser = self.optimiser.update(gradient, optimiser)
-            return (eqx.apply_updates(arrays, step), optimiser), terms
+            return self.descent.update(arrays, optimiser, gradient), terms
 
         order = jax.vmap(lambda key: jax.random.permutation(key, rows))(
-            jax.random.split(key, self.epochs)
+            jax.random.split(key, self.options.epochs)
         )
-        index = order.reshape(self.epochs * self.minibatches, -1)
+        index = order.reshape(self.options.epochs * self.options.minibatches, -1)
         (arrays, optimiser), terms = jax.lax.scan(one, (arrays, optimiser), index)
-        last = jax.tree.map(lambda leaf: jnp.mean(leaf[-self.minibatches :]), terms)
+        last = jax.tree.map(lambda leaf: jnp.mean(leaf[-self.options.minibatches :]), terms)
         return eqx.combine(arrays, rest), optimiser, last
 
-    def _fixed(self, network: ActorCritic, lived: Sequences) -> _Fixed:
-        odds = along(network, lived.turns)
-        log_odds, _ = log_odds_of(odds, lived.turns.choice)
-        advantage = advantages(lived.reward, odds.value, lived.known, self.discount, self.trace)
-        return _Fixed(log_odds, _standardised(advantage, lived.known), advantage + odds.value)
+    def _fixed(self, network: ActorCritic, batch: Sequences) -> _Fixed:
+        odds = along(network, batch.turns)
+        log_odds, _ = log_odds_of(odds, batch.turns.choice)
+        advantage = advantages(
+            batch.reward, odds.value, batch.known, self.options.discount, self.options.trace
+        )
+        return _Fixed(log_odds, _standardised(advantage, batch.known), advantage + odds.value)
 
     def _terms(
         self,
         network: ActorCritic,
-        lived: Sequences,
+        batch: Sequences,
         fixed: _Fixed,
         entropy_weight: Float[Array, ""],
     ) -> Terms:
-        odds = along(network, lived.turns)
-        log_odds, entropy = log_odds_of(odds, lived.turns.choice)
+        odds = along(network, batch.turns)
+        log_odds, entropy = log_odds_of(odds, batch.turns.choice)
         change = log_odds - fixed.log_odds
         ratio = jnp.exp(change)
-        kept = jnp.clip(ratio, 1 - self.clip_ratio, 1 + self.clip_ratio)
+        kept = jnp.clip(ratio, 1 - self.options.clip_ratio, 1 + self.options.clip_ratio)
         gain = jnp.minimum(ratio * fixed.advantage, kept * fixed.advantage)
-        mean = lambda each: mean_of(each, lived.known)  # noqa: E731
+        mean = lambda each: mean_of(each, batch.known)  # noqa: E731
         policy, value = -mean(gain), 0.5 * mean((odds.value - fixed.worth) ** 2)
-        loss = policy + self.value_weight * value - entropy_weight * mean(entropy)
+        loss = policy + self.options.value_weight * value - entropy_weight * mean(entropy)
         return Terms(loss, policy, value, mean(entropy), mean(ratio - 1 - change))
 
 

@@ -9,44 +9,32 @@ import optax
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from isma.model.layers import Mlp
-from isma.training.ring import Ring, Transitions
+from isma.training.descent import Descent
+from isma.training.replay import Replay, Transitions
 
 
 class QLearning(eqx.Module):
     """How values are learned; everything in it is static."""
 
+    descent: Descent
     batch: int = eqx.field(static=True)
     """Transitions in an update."""
-    learning_rate: float = eqx.field(static=True)
-    total_updates: int = eqx.field(static=True)
-    """Updates in a whole training: over them the learning rate falls to zero."""
-    clip_norm: float = eqx.field(static=True)
     discount: float = eqx.field(static=True)
-
-    @property
-    def optimiser(self) -> optax.GradientTransformation:
-        """Adam with clipped gradients."""
-        falling = optax.linear_schedule(self.learning_rate, 0.0, self.total_updates)
-        return optax.chain(optax.clip_by_global_norm(self.clip_norm), optax.adam(falling))
-
-    def first(self, network: Mlp) -> Any:
-        """The optimiser's state before the first update."""
-        return self.optimiser.init(eqx.filter(network, eqx.is_array))
+    """γ, for each decision."""
 
     @eqx.filter_jit
     def updates(
-        self, network: Mlp, target: Mlp, optimiser: Any, kept: Ring, keys: Key[Array, "updates"]
+        self, network: Mlp, target: Mlp, optimiser: Any, kept: Replay, keys: Key[Array, "updates"]
     ) -> tuple[Mlp, Any, Float[Array, ""]]:
         """One update for each key; the loss is the mean over them."""
         arrays, rest = eqx.partition(network, eqx.is_array)
 
         def one(carry: tuple[Mlp, Any], key: PRNGKeyArray):
             arrays, optimiser = carry
-            batch = kept.sample(key, self.batch)
+            batch = kept.transitions(key, self.batch)
             value = lambda arrays: self.loss(eqx.combine(arrays, rest), target, batch)  # noqa: E731
             loss, gradient = jax.value_and_grad(value)(arrays)
-            step, optimiser = self.optimiser.update(gradient, optimiser)
-            return (eqx.apply_updates(arrays, step), optimiser), loss
+            return self.descent.update(arrays, optimiser, gradient), loss
 
         (arrays, optimiser), loss = jax.lax.scan(one, (arrays, optimiser), keys)
         return eqx.combine(arrays, rest), optimiser, jnp.mean(loss)

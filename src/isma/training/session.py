@@ -12,23 +12,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
-from jaxtyping import PRNGKeyArray, PyTree
+from jaxtyping import PyTree
 
 from isma import storage
 from isma.errors import CheckpointError, RunError
 from isma.model import checkpoint
 from isma.randomness import check_seeds
 from isma.sources import digest
+from isma.training.learner import Learner
 
-Metrics = Mapping[str, float]
 _CONFIG, _STATE, _TIMES = "config.json", "state.safetensors", "times/rounds.jsonl"
-
-
 _WORD = "training"
-"""For what a folder holds."""
+"""Content of a folder, in messages."""
 
 
 @dataclass(frozen=True)
@@ -41,35 +39,6 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
-
-
-@runtime_checkable
-class Learner(Protocol):
-    """Interface of a training: a state, advanced round by round."""
-
-    @property
-    def rounds(self) -> int:
-        """Rounds of a whole training."""
-        ...
-
-    @property
-    def steps_per_round(self) -> int:
-        """Updates in a round."""
-        ...
-
-    def start(self, key: PRNGKeyArray) -> PyTree:
-        """The state before the first round."""
-        ...
-
-    def advance(
-        self, state: PyTree, number: int, key: PRNGKeyArray, on_steps: Callable[[int], None]
-    ) -> tuple[PyTree, Metrics]:
-        """Do round `number`; `on_steps` hears of updates done, and may raise to stop."""
-        ...
-
-    def finish(self, state: PyTree, out: Path, about: Mapping[str, Any]) -> Path:
-        """Write the checkpoint that policies load."""
-        ...
 
 
 def refuse_taken(out: Path) -> None:
@@ -105,17 +74,20 @@ def _train(
     key = jax.random.key(seed)
     start_key, rounds_key = jax.random.split(key)
     state, history = _resume(out, learner.start(start_key), named)
-    total = learner.rounds * learner.steps_per_round
     for number in range(len(history), learner.rounds):
         began, done = time.perf_counter(), number * learner.steps_per_round
 
         def on_steps(steps: int, done: int = done, number: int = number) -> None:
-            on_progress(Progress(done + steps, total, f"round {number + 1} of {learner.rounds}"))
+            on_progress(
+                Progress(
+                    done + steps, learner.total_steps, f"round {number + 1} of {learner.rounds}"
+                )
+            )
 
         on_steps(0)
-        state, metrics = learner.advance(
-            state, number, jax.random.fold_in(rounds_key, number), on_steps
-        )
+        round_key = jax.random.fold_in(rounds_key, number)
+        state, found = learner.advance(state, number, round_key, on_steps)
+        metrics = {name: float(value) for name, value in found.items()}
         steps = done + learner.steps_per_round
         _finite(metrics, steps)
         history.append({"step": steps, **metrics})
@@ -132,8 +104,8 @@ def _train(
     return learner.finish(state, out, told)
 
 
-def _finite(metrics: Metrics, steps: int) -> None:
-    """A training that has lost its way ends before its state is kept. Raises RunError."""
+def _finite(metrics: Mapping[str, float], steps: int) -> None:
+    """End a training that diverges before its state is kept. Raises RunError."""
     lost = [name for name, value in metrics.items() if "loss" in name and not math.isfinite(value)]
     if lost:
         raise RunError(

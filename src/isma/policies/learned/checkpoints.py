@@ -9,9 +9,9 @@ from typing import Any
 from isma.contract import Policy
 from isma.errors import PolicyError
 from isma.model import weights
+from isma.model.forecast import ForecastFrame, ForecastModel
 from isma.model.frame import Frame
 from isma.model.latent import Kind
-from isma.model.outlook import Outlook, OutlookFrame
 from isma.planning.cross_entropy import PAPER, Budget
 from isma.policies.learned import dqn as dqns
 from isma.policies.learned import drac as dracs
@@ -100,17 +100,17 @@ def drac(checkpoint: Path = _DRAC) -> Policy:
     return dracs.load(checkpoint)
 
 
-@takes(Price, Planned, without=("valuation", "margin_on_hops", "outlook"))
+@takes(Price, Planned, without=("valuation", "margin_on_hops", "forecast_model"))
 def isma2(checkpoint: Path = ISMA2, model: bool = True, **options: Any) -> Policy:
     """Prices, and a plan along a learned forecast of users; `model=false` plans as if they stayed."""
     planned, search = fields_of(Planned, options)
-    outlook = outlook_of(checkpoint) if model else None
-    return Price(valuation=Planned(outlook=outlook, **planned), **search)
+    trained = forecast_model_of(checkpoint) if model else None
+    return Price(valuation=Planned(forecast_model=trained, **planned), **search)
 
 
-def outlook_of(checkpoint: Path) -> Outlook:
+def forecast_model_of(checkpoint: Path) -> ForecastModel:
     """The model in that file. Raises CheckpointError."""
-    return weights.load_alone(checkpoint, "isma2", OutlookFrame)[1]
+    return weights.load_alone(checkpoint, "isma2", ForecastFrame)[1]
 
 
 def budget_of(text: str) -> Budget:

@@ -2,7 +2,7 @@
 
 Known is computed: CPU shares, offload ratios, the cost of a migration (isma.policies.pricing.search).
 Hidden is how users and servers go on. A recurrent model with the same weights for every user
-(isma.model.outlook) takes in each host's observations and forecasts from there. A user moves now if that is
+(isma.model.forecast) takes in each host's observations and forecasts from there. A user moves now if that is
 how the best sequence of servers over the next two minutes begins: the shortest path
 (isma.planning.migration_path) with a terminal cost.
 """
@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from pydantic import Field
 
 from isma.contract import Memory, Observation
-from isma.model.outlook import LENGTHS_S, Latent, Outlook
+from isma.model.forecast import LENGTHS_S, ForecastModel, Latent
 from isma.planning.allocation import Offers, Split
 from isma.planning.migration_path import at_places, decaying, least_cost_s2
 from isma.planning.moves import marginal_costs_s
@@ -66,7 +66,7 @@ class ServerMemory(eqx.Module):
 class Planned(Valuation):
     """Cost-to-go of the best path of migrations, where users and loads go as is forecast."""
 
-    outlook: Outlook | None = None
+    forecast_model: ForecastModel | None = None
     """The trained model; None to plan as if users stayed where they are."""
     segments: Annotated[int, Field(ge=1, le=len(LENGTHS_S))] = eqx.field(
         static=True, default=len(LENGTHS_S)
@@ -90,9 +90,9 @@ class Planned(Valuation):
         if scenario.visibility is Visibility.USER:
             return Memory(None, UserMemory(dwell, None, None))
         prices = PriceHistory.none(num_servers)
-        if self.outlook is None:
+        if self.forecast_model is None:
             return Memory(ServerMemory(prices, None, None), UserMemory(dwell, None, None))
-        states = self.outlook.nothing(num_users, num_servers)
+        states = self.forecast_model.start(num_users, num_servers)
         return Memory(
             ServerMemory(prices, jnp.zeros(num_servers), states.server),
             UserMemory(dwell, LastObservation.none(num_users), states.user),
@@ -109,7 +109,7 @@ class Planned(Valuation):
         if server is None:
             return Memory(None, UserMemory(dwell, None, None))
         prices = hear_prices(server.prices, observation)
-        if self.outlook is None or user.state is None:
+        if self.forecast_model is None or user.state is None:
             return Memory(ServerMemory(prices, None, None), UserMemory(dwell, None, None))
         before = server.log_root_price
         now = features(user.dwell, dwell, user.last, before, observation, offer, here)
@@ -127,11 +127,11 @@ class Planned(Valuation):
         if user is None or server is None:
             return Forecast(duration)
         long_run = server.prices.long_run()
-        if self.outlook is None or user.state is None:
+        if self.forecast_model is None or user.state is None:
             return Forecast(duration, Persistence(), long_run)
-        prices, host = self.outlook.prices(server.state).drawn, observation.host
+        prices, host = self.forecast_model.forecast_prices(server.state).sample, observation.host
         mobility = Modelled(
-            self.outlook,
+            self.forecast_model,
             user=user.state,
             host=server.state[host],
             price=jnp.moveaxis(prices[:, host], 0, -1),
@@ -175,9 +175,9 @@ class Planned(Valuation):
 
     def _next_states(self, before: Latent, now: Features, observation: Observation) -> Latent:
         """Recurrent states after an observation: of users, and of servers with their users' mean."""
-        assert self.outlook is not None
-        user = self.outlook.user_seen(before, now.user, observation.host)
+        assert self.forecast_model is not None
+        user = self.forecast_model.update_users(before, now.user, observation.host)
         home = Pools(observation.pool(observation.host), observation.num_pools)
         number = home.sum(observation.visible.astype(user.dtype))
         pooled = home.sum(user) / jnp.maximum(number, 1)[:, None]
-        return Latent(user, self.outlook.server_seen(before, now.server, pooled))
+        return Latent(user, self.forecast_model.update_servers(before, now.server, pooled))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from isma.contract import Observation
-from isma.model.outlook import Outlook, mean_farther
+from isma.model.forecast import ForecastModel, mean_hop_change
 from isma.policies.pricing.features import Topology, place_features
 
 
@@ -51,9 +51,9 @@ class Persistence(MobilityForecast):
 
 
 class Modelled(MobilityForecast):
-    """Mean future of the recurrent model (isma.model.outlook), from the states it has reached."""
+    """Mean future of the recurrent model (isma.model.forecast), from the states it has reached."""
 
-    model: Outlook
+    model: ForecastModel
     user: Float[Array, "users width"]
     """State of each user."""
     host: Float[Array, "users width"]
@@ -72,14 +72,14 @@ class Modelled(MobilityForecast):
         self, observation: Observation, server: Int[Array, "users places"], segments: int
     ) -> Expected:
         """Hops now and their mean change midway; gain along the mean changes of its log."""
-        ways = self.model.ways(self.user, self.host, jnp.moveaxis(self.price, 0, -1))
+        futures = self.model.forecast_users(self.user, self.host, jnp.moveaxis(self.price, 0, -1))
         topology = Topology.of(observation.infrastructure)
         place = place_features(topology, observation.station, self.visited, server)
-        ends = mean_farther(self.model.to_places(ways, place))[:segments]
+        ends = mean_hop_change(self.model.hop_changes(futures, place))[:segments]
         begins = jnp.concatenate([jnp.zeros_like(ends[:1]), ends[:-1]])
         return Expected(
             jnp.maximum(hops_now(observation, server) + (begins + ends) / 2, 0),
-            gain_midway(observation.gain, ways.drawn[:segments]),
+            gain_midway(observation.gain, futures.sample[:segments]),
         )
 
 

@@ -1,20 +1,20 @@
-"""What came about after a look, sorted out by hand."""
+"""Windows of feature histories, and targets of forecasts by hand."""
 
 import jax.numpy as jnp
 import numpy as np
 
-from isma.model.outlook import AHEAD_S, FARTHER, SERVER_LOOK, USER_LOOK
+from isma.model.forecast import HOP_CHANGES, HORIZONS_S, SERVER_FEATURES, USER_FEATURES
 from isma.policies.pricing.features import Topology, place_features, road_end
-from isma.training.past import Past
-from isma.training.watched import Watched
+from isma.training.feature_history import FeatureHistory
+from isma.training.forecast_windows import History
 
 PERIODS, SERVERS = 40, 4
 HOPS = np.abs(np.subtract.outer(np.arange(SERVERS), np.arange(SERVERS))).astype(np.float32)
 ROAD = Topology(jnp.asarray(HOPS), jnp.asarray(HOPS))
 
 
-def watched() -> Watched:
-    """Two users on a road of four stations, looked at every 2 s.
+def observed() -> FeatureHistory:
+    """Two users on a road of four stations, observed every 2 s.
 
     The first goes from station 0 to 1 in period 3 and to 2 in period 10; its service moves from
     server 0 to 1 in period 5. The second stays at station 3, and is gone from period 6 on.
@@ -22,22 +22,22 @@ def watched() -> Watched:
     period = np.arange(PERIODS)
     station = np.stack([(period >= 3) + 1 * (period >= 10), np.full(PERIODS, 3)], axis=1)
     host = np.stack([1 * (period >= 5), np.full(PERIODS, 3)], axis=1)
-    there = np.stack([period >= 0, period < 6], axis=1)
+    present = np.stack([period >= 0, period < 6], axis=1)
     snr = np.stack([0.5 * period, np.zeros(PERIODS)], axis=1)
-    pull = np.zeros((PERIODS, SERVERS))
-    pull[:, 1], pull[7:, 2] = -0.25 * period, -7.0
+    log_root_price = np.zeros((PERIODS, SERVERS))
+    log_root_price[:, 1], log_root_price[7:, 2] = -0.25 * period, -7.0
     parts = (
-        *(np.zeros((PERIODS, 2, USER_LOOK)), np.zeros((PERIODS, SERVERS, SERVER_LOOK))),
-        *(there, station, host, snr, pull, np.full((PERIODS, 2, 3), -1)),
+        *(np.zeros((PERIODS, 2, USER_FEATURES)), np.zeros((PERIODS, SERVERS, SERVER_FEATURES))),
+        *(present, station, host, snr, log_root_price, np.full((PERIODS, 2, 3), -1)),
     )
-    return Watched(*(part[None] for part in parts))
+    return FeatureHistory(*(part[None] for part in parts))
 
 
 def test_events_and_amounts_by_hand() -> None:
     """From period 1, at 2 s: segments end at 4, 8, 16, 32, ... s, in periods 2, 4, 8, 16, ..."""
-    past = Past.of(watched(), 2.0, ROAD)
-    assert past.ends.tolist() == [1, 3, 7, 15, 31, 63]
-    after = past._after(np.array([0]), 1, np.random.default_rng(0))
+    history = History.of(observed(), 2.0, ROAD)
+    assert history.ends.tolist() == [1, 3, 7, 15, 31, 63]
+    after = history._targets(np.array([0]), 1, np.random.default_rng(0))
     np.testing.assert_array_equal(after.leaves.value[:, 0], [0, 1, 0, 0, 0, 0])
     np.testing.assert_array_equal(after.leaves.known[:, 0], [1, 1, 0, 0, 0, 0])
     np.testing.assert_array_equal(after.moves.value[:, 0], [0, 0, 1, 0, 0, 0])
@@ -51,24 +51,24 @@ def test_events_and_amounts_by_hand() -> None:
     np.testing.assert_array_equal(after.price.known[:4, 2], [1, 1, 0, 0])
 
 
-def test_how_much_farther_a_server_is_then() -> None:
-    past = Past.of(watched(), 2.0, ROAD)
-    after = past._after(np.array([0]), 1, np.random.default_rng(0))
+def test_changes_of_hops_by_hand() -> None:
+    history = History.of(observed(), 2.0, ROAD)
+    after = history._targets(np.array([0]), 1, np.random.default_rng(0))
     later = np.array([0, 1, 1, 2])  # stations of the first user at the segments' ends
     hops = np.expm1(np.asarray(after.place[0, :, 0]))  # all four, in an order by chance
     for place, far in enumerate(hops.round().astype(int)):
-        came = np.asarray(FARTHER)[np.asarray(after.farther)[:4, 0, place]]
+        came = np.asarray(HOP_CHANGES)[np.asarray(after.hop_change)[:4, 0, place]]
         np.testing.assert_allclose(came, HOPS[later, far] - HOPS[0, far])
     assert sorted(hops.round()) == [0, 1, 2, 3]
 
 
-def test_a_look_at_places_by_hand() -> None:
+def test_features_of_places_by_hand() -> None:
     """At station 2, before at 1 and still before at 0: server 3, where the road ends, is nearer by a hop
     each time, and one hop off; back from there it is two hops to server 2 and four to server 0."""
-    look = place_features(ROAD, jnp.array([2]), jnp.array([[1, 0, -1]]), jnp.array([[3, 2, 0]]))
+    found = place_features(ROAD, jnp.array([2]), jnp.array([[1, 0, -1]]), jnp.array([[3, 2, 0]]))
     user = [2 / 3, 1 / 4, np.exp(-1)]
     np.testing.assert_allclose(
-        look[0],
+        found[0],
         [
             [np.log(2), 1 / 4, 0, 1, 2, 0, 1 / 4, *user],
             [0, 0, 1, 1, 2, 0, 2 / 4, *user],
@@ -106,9 +106,9 @@ def test_an_end_where_stations_outnumber_servers() -> None:
 
 
 def test_windows_hold_several_worlds_side_by_side() -> None:
-    two = Watched(*(np.concatenate([part, part]) for part in watched()))
-    window = Past.of(two, 2.0, ROAD).window(5, 2, rows=4, rng=np.random.default_rng(0))
+    two = FeatureHistory(*(np.concatenate([part, part]) for part in observed()))
+    window = History.of(two, 2.0, ROAD).window(5, 2, rows=4, rng=np.random.default_rng(0))
     assert window.user.shape[:2] == (5, 4)
     assert window.server.shape[:2] == (5, 2 * SERVERS)
     assert int(window.host.max()) == 3 + SERVERS
-    assert window.outcomes.leaves.value.shape == (2, len(AHEAD_S), 4)
+    assert window.targets.leaves.value.shape == (2, len(HORIZONS_S), 4)

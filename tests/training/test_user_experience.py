@@ -1,4 +1,4 @@
-"""Users' experience: what is written down is what was seen, done, and brought about."""
+"""Experience of users: inputs, choices and outcomes as in a loop over ticks."""
 
 import equinox as eqx
 import jax
@@ -16,8 +16,7 @@ from isma.policies.learned.sequential import TakesTurns, Turns
 from isma.simulator.params import build
 from isma.simulator.state import State, draw, reset
 from isma.simulator.step import step, who_decides
-from isma.training.collect import spread
-from isma.training.lived import Lived, burden_s, live, live_in, mean_of, mean_of_round
+from isma.training.user_experience import UserExperience, burden_s, collect_users, mean_of
 
 KEY = jax.random.key(4)
 STEPS = 5
@@ -46,16 +45,13 @@ class Wandering(TakesTurns):
         return Turns(count, Asked.nothing(USERS, SERVERS), choice), Memory(None, count)
 
 
-def lived_by_wanderers() -> Lived:
-    worlds = spread([tiny()], 1)
-    keys = jax.random.split(KEY, 1)
-    lived = live(worlds, Wandering(), tiny(), keys, STEPS, jnp.asarray(TICKS))
-    return jax.tree.map(lambda leaf: leaf[0], lived)
+def experience_of_wanderers() -> UserExperience:
+    return collect_users([tiny()], Wandering(), 1, STEPS + 1, KEY)
 
 
-def test_what_is_lived_is_that_of_a_loop_over_ticks() -> None:
+def test_experience_is_that_of_a_loop_over_ticks() -> None:
     """The same world tick by tick, with sums in NumPy between a user's decisions."""
-    lived, policy = lived_by_wanderers(), Wandering()
+    experience, policy = experience_of_wanderers(), Wandering()
     params = build(tiny())
     world_key, run_key, _ = jax.random.split(jax.random.split(KEY, 1)[0], 3)
     state, memory = reset(params, world_key), policy.init(tiny(), USERS, SERVERS, KEY)
@@ -69,20 +65,25 @@ def test_what_is_lived_is_that_of_a_loop_over_ticks() -> None:
         state, memory, outcome = advance(params, policy, state, memory, draws)
         times.append(np.asarray(outcome.completion_time_s, float))
         burdens.append(np.asarray(burden(params, state), float))
-    np.testing.assert_allclose(lived.local_s, state.requests.deadline_s)
+    np.testing.assert_allclose(experience.local_s, state.requests.deadline_s)
+    assert not experience.known[:, STEPS].any(), "of the last decision nothing is known"
     for user in range(USERS):
         ticks = decided[user]
         assert len(ticks) > STEPS, "the world must run on past what is kept"
         for number in range(STEPS):
-            assert float(lived.turns.view[user, number, 0]) == number + 1
-            assert int(lived.turns.choice.server[user, number]) == (user + number + 1) % SERVERS
+            assert float(experience.turns.view[user, number, 0]) == number + 1
+            assert (
+                int(experience.turns.choice.server[user, number]) == (user + number + 1) % SERVERS
+            )
             took = np.stack(times[ticks[number] : ticks[number + 1]])[:, user]
             had = bool((~np.isnan(took)).any())
-            assert bool(lived.known[user, number]) is (had and number < STEPS - 1)
+            assert bool(experience.known[user, number]) is had
             if had:
-                assert float(lived.own_s[user, number]) == pytest.approx(np.nanmean(took), rel=1e-4)
+                assert float(experience.own_s[user, number]) == pytest.approx(
+                    np.nanmean(took), rel=1e-4
+                )
             meanwhile = np.mean(burdens[ticks[number] : ticks[number + 1]], axis=0)[user]
-            assert float(lived.burden_s[user, number]) == pytest.approx(meanwhile, rel=1e-4)
+            assert float(experience.burden_s[user, number]) == pytest.approx(meanwhile, rel=1e-4)
 
 
 def placed(host: list[int], ratio: list[float], request: list[float]) -> State:
@@ -120,7 +121,7 @@ def test_a_burden_by_hand() -> None:
     np.testing.assert_allclose(found, [2 / 0.6 * 0.4, 0.5, 0, 0], rtol=1e-4, atol=1e-6)
 
 
-def test_who_waits_for_its_own_part_is_no_victim() -> None:
+def test_a_user_that_waits_for_its_own_part_bears_no_burden() -> None:
     """At ratio 0.1 user 1 takes 0.9 · 213 s by itself, and 0.2 / 0.43 s on the server."""
     found = burden_s(build(FOUR), placed([0, 0, 1, 1], [1, 0.1, 1, 1], [0.8, 0.6, 0.3, 0.5]))
     # On server 1 requests sum to 0.8: nobody is in the other's way.
@@ -129,15 +130,15 @@ def test_who_waits_for_its_own_part_is_no_victim() -> None:
 
 def test_worlds_become_rows_and_points_are_taken_in_turn() -> None:
     points = [tiny({"local_hz": value}) for value in ("100 MHz", "350 MHz")]
-    lived = live_in(points, untrained_policies.drac(explores=True), 2, 4, KEY)
-    assert lived.known.shape == (2 * USERS, 4)
-    assert lived.turns.view.servers.shape == (2 * USERS, 4, SERVERS, 8)
-    slow, fast = np.split(np.asarray(lived.local_s), 2)
+    experience = collect_users(points, untrained_policies.drac(explores=True), 2, 4, KEY)
+    assert experience.known.shape == (2 * USERS, 4)
+    assert experience.turns.view.servers.shape == (2 * USERS, 4, SERVERS, 8)
+    slow, fast = np.split(np.asarray(experience.local_s), 2)
     assert slow.max() <= 900
     assert slow.min() >= 60
     assert fast.max() <= 258
-    assert float(jnp.mean(lived.known[:, :-1])) > 0.9
-    assert not lived.known[:, -1].any()
+    assert float(jnp.mean(experience.known[:, :-1])) > 0.9
+    assert not experience.known[:, -1].any()
 
 
 def test_a_mean_leaves_out_what_is_unknown() -> None:
@@ -152,23 +153,23 @@ def test_a_round_shares_one_mean() -> None:
 
     In the second step user 1's time is unknown: the round is user 0's alone.
     """
-    lived = lived_by_wanderers()
+    experience = experience_of_wanderers()
     rows, steps = 4, 2
     cut = lambda leaf: leaf[:rows, :steps]  # noqa: E731
     known = jnp.array([[True, True], [True, False], [True, True], [True, True]])
-    lived = eqx.tree_at(
+    experience = eqx.tree_at(
         lambda one: (one.known, one.round, one.own_s),
-        lived,
-        (known, jnp.array([[5, 9], [5, 9], [5, 9], [6, 9]]), cut(lived.own_s)),
+        experience,
+        (known, jnp.array([[5, 9], [5, 9], [5, 9], [6, 9]]), cut(experience.own_s)),
     )
     each = jnp.array([[1.0, 8.0], [3.0, 80.0], [10.0, 4.0], [20.0, 2.0]])
-    found = mean_of_round(each, lived, num_worlds=2)
+    found = experience.mean_of_round(each, num_worlds=2)
     np.testing.assert_allclose(found, [[2, 8], [2, 8], [10, 3], [20, 3]])
 
 
 def test_a_round_is_one_servers_at_one_tick() -> None:
-    lived = lived_by_wanderers()
-    number = np.asarray(lived.round)
+    experience = experience_of_wanderers()
+    number = np.asarray(experience.round)
     tick, server = number // SERVERS, number % SERVERS
     assert np.all(np.diff(tick, axis=1) > 0)
     assert set(server.ravel()) <= set(range(SERVERS))

@@ -15,8 +15,9 @@ from isma.model.vectors import scales
 from isma.simulator.params import build
 from isma.simulator.state import draw, reset
 from isma.simulator.step import step
-from isma.training.collect import RandomCode, collect, first_memory, spread, ticks_for
-from isma.training.replay import Replay
+from isma.training.exploration import RandomCode
+from isma.training.record import spread, ticks_for
+from isma.training.server_experience import collect_servers
 
 KEY = jax.random.key(4)
 STEPS = 5
@@ -39,12 +40,8 @@ LARGEST = 4.0
 
 
 def found(policy: Policy, num_worlds: int = 1) -> Sequences:
-    worlds = spread([tiny()], num_worlds)
-    keys = jax.random.split(KEY, num_worlds)
-    scale = scales([tiny()])
-    memory = first_memory(policy, scale, tiny(), worlds, keys)
-    ticks = ticks_for([tiny()], STEPS)
-    return collect(worlds, policy, scale, LARGEST, memory, keys, STEPS, ticks).sequences
+    scenarios = [tiny()] * num_worlds
+    return collect_servers(scenarios, policy, scales(scenarios), LARGEST, STEPS, KEY).sequences
 
 
 def test_rewards_are_those_of_a_loop_over_ticks() -> None:
@@ -54,7 +51,8 @@ def test_rewards_are_those_of_a_loop_over_ticks() -> None:
     )
     collected = found(policy)
     params = build(tiny())
-    world_key, run_key = jax.random.split(jax.random.split(KEY, 1)[0])
+    _, first = jax.random.split(KEY)
+    world_key, run_key = jax.random.split(jax.random.split(first, 1)[0])
     state, memory = reset(params, world_key), Memory.none()
     advance = eqx.filter_jit(step)
     cycles = np.asarray(state.requests.cycles, float)
@@ -102,7 +100,7 @@ def test_random_experience_covers_good_and_bad() -> None:
 def test_worlds_take_the_points_in_turn() -> None:
     points = [tiny({"clock_hz": value}) for value in ("1 GHz", "2 GHz")]
     worlds = spread(points, 3)
-    clocks = worlds.params.infrastructure.server_hz[:, 0]
+    clocks = worlds.infrastructure.server_hz[:, 0]
     np.testing.assert_allclose(clocks, [1e9, 2e9, 1e9])
     for other in ({"users.count": 3}, {"migration.kind": "cold"}, {"failures.enabled": True}):
         with pytest.raises(ScenarioError, match="vary a number only"):
@@ -112,13 +110,9 @@ def test_worlds_take_the_points_in_turn() -> None:
 @pytest.mark.slow
 def test_experience_is_collected_where_everything_is_on() -> None:
     """Servers that are down miss their periods; what they then decide is still told in order."""
-    scenario = tiny(EVERYTHING)
-    worlds, scale = spread([scenario], 8), scales([scenario])
-    keys = jax.random.split(KEY, 8)
-    policy = RandomCode()
-    memory = first_memory(policy, scale, scenario, worlds, keys)
-    ticks = ticks_for([scenario], STEPS)
-    collected = collect(worlds, policy, scale, LARGEST, memory, keys, STEPS, ticks).sequences
+    scenarios = [tiny(EVERYTHING)] * 8
+    scale = scales(scenarios)
+    collected = collect_servers(scenarios, RandomCode(), scale, LARGEST, STEPS, KEY).sequences
     written = np.asarray(collected.observation).any(axis=-1)  # F is above 0 wherever one decided.
     assert 0.5 < written.mean() < 1
     assert np.all(written[..., :-1] >= written[..., 1:])
@@ -128,31 +122,3 @@ def test_experience_is_collected_where_everything_is_on() -> None:
     reward = np.asarray(collected.reward)
     assert np.all(np.isfinite(reward))
     assert np.all(reward[~known] == 0)
-
-
-def numbered(worlds: int, length: int) -> Sequences:
-    """Rewards that tell world, server and step: 100 w + 10 s + t."""
-    world, server, step = np.ogrid[:worlds, :2, :length]
-    reward = jnp.asarray(100.0 * world + 10 * server + step)
-    wide = reward[..., None]
-    return Sequences(wide, wide, wide, jnp.ones(wide.shape, bool))
-
-
-def test_batches_are_cut_from_one_server_of_one_world() -> None:
-    replay = Replay.blank(5, numbered(1, 6)).add(numbered(2, 6)).add(numbered(1, 6))
-    assert int(replay.filled) == 3
-    batch = np.asarray(replay.sample(KEY, 40, 4).reward[..., 0])
-    assert batch.shape == (2, 40, 4)
-    np.testing.assert_array_equal(np.diff(batch, axis=-1), 1)
-    np.testing.assert_array_equal(batch[0] // 10 % 10, 0)
-    np.testing.assert_array_equal(batch[1] // 10 % 10, 1)
-    assert set((batch // 100).ravel()) == {0, 1}  # The third world is numbered 0 again.
-    assert set((batch[..., 0] % 10).ravel()) == {0, 1, 2}
-
-
-def test_the_oldest_worlds_make_room() -> None:
-    replay = Replay.blank(2, numbered(1, 6)).add(numbered(2, 6))
-    third = jax.tree.map(lambda leaf: leaf + 700 if leaf.dtype != bool else leaf, numbered(1, 6))
-    replay = replay.add(third)
-    assert int(replay.filled) == 2
-    assert set(np.asarray(replay.sample(KEY, 40, 4).reward).ravel() // 100) == {1, 7}
