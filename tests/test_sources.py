@@ -34,6 +34,22 @@ KINDS = {
         "import ideas.sub.helper\n",
     ),
     "weights": ({"weights.npz": "X"}, "WEIGHTS = 'weights.npz'\n"),
+    "weights in a folder": (
+        {"data/w.npy": "1"},
+        "from pathlib import Path\nW = Path(__file__).parent / 'data' / 'w.npy'\n",
+    ),
+    "weights joined": (
+        {"data/more/w.npy": "1"},
+        "import os\nW = os.path.join(os.path.dirname(__file__), 'data', 'more', 'w.npy')\n",
+    ),
+    "weights by a computed name": (
+        {"w-3.npy": "1"},
+        "from pathlib import Path\nW = Path(__file__).with_name(f'w-{1 + 2}.npy')\n",
+    ),
+    "weights of a folder": (
+        {"data/deep/w-3.npy": "1"},
+        "from pathlib import Path\nW = list((Path(__file__).parent / 'data').rglob('*'))\n",
+    ),
     "weights of a helper": (
         {"helper.py": "W = 'data/w.csv'", "data/w.csv": "1"},
         "from ideas import helper\n",
@@ -75,6 +91,17 @@ def test_whatever_a_policy_is_made_of_counts(kind: str, place: Path) -> None:
         assert code({name: f"{text}\n# changed\n"}, place) != first, name
         assert code({name: text}, place) == first
     assert code({"rule.py": f"{rule}# changed\n"}, place) != first
+
+
+def test_a_run_in_a_folder_that_the_code_names_is_no_part_of_it(place: Path) -> None:
+    """Else no result would be found again: each run would change the keys of the next."""
+    rule = (
+        f"{RULE}WORDS = 'run', 'data', '*.npz', '.', '..', '/', '*'\nclass Mine(Stay):\n    pass\n"
+    )
+    first = code({"__init__.py": "", "rule.py": rule, "run/.lock": "", "data/w": "1"}, place)
+    assert code({"run/summary.csv": "1", "data/__pycache__/w.pyc": "1"}, place) == first
+    assert code({"../run/summary.csv": "1"}, place) == first
+    assert code({"data/new": "1"}, place) != first
 
 
 def test_base_classes_count_wherever_they_are(place: Path) -> None:

@@ -6,12 +6,14 @@ installed counts by its version, Python's library by the version of Python.
 
 import ast
 import hashlib
+import os
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import metadata, util
 from importlib.machinery import ModuleSpec, PathFinder
+from itertools import islice
 from pathlib import Path
 from types import FunctionType, ModuleType
 
@@ -23,6 +25,10 @@ _INSTALLED = {"site-packages", "dist-packages"}
 _PYTHON = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")}
 _IMPORTERS = {"import_module", "__import__"}
 _LONGEST_PATH = 255
+_MOST_FILES = 1000
+"""Files of one folder, or like one name, that are read."""
+_RUN = {".lock"}
+"""Files of a folder that isma writes in."""
 
 
 def digest(content: bytes) -> str:
@@ -91,13 +97,45 @@ class _Text:
                         yield _resolved(text, package)
 
     def texts(self) -> Iterator[str]:
-        """Whatever stands between quotes."""
+        """Whatever stands between quotes, and what is joined of it to a path, `*` for what is computed."""
         for node in self._nodes:
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield node.value
+            match node:
+                case ast.Constant(str(text)):
+                    yield text
+                case ast.JoinedStr():
+                    yield _pattern(node)
+                case ast.BinOp(_, ast.Div(), _):
+                    yield _joined(_operands(node))
+                case ast.Call(ast.Attribute(_, "join" | "joinpath"), parts):
+                    yield _joined(parts)
 
 
-_OF_INTEREST = ast.Import | ast.ImportFrom | ast.Call | ast.Constant
+_OF_INTEREST = ast.Import | ast.ImportFrom | ast.Call | ast.Constant | ast.JoinedStr | ast.BinOp
+
+
+def _pattern(node: ast.AST) -> str:
+    """Text of an expression, with `*` for what is computed in it."""
+    match node:
+        case ast.Constant(str(text)):
+            return text
+        case ast.JoinedStr(parts):
+            return "".join(map(_pattern, parts))
+    return "*"
+
+
+def _operands(node: ast.AST) -> list[ast.AST]:
+    match node:
+        case ast.BinOp(left, ast.Div(), right):
+            return [*_operands(left), right]
+    return [node]
+
+
+def _joined(parts: Iterable[ast.AST]) -> str:
+    """Path of the last parts of a join, from the first one that is text."""
+    texts = list(map(_pattern, parts))
+    while texts and texts[0] == "*":
+        texts.pop(0)
+    return "/".join(texts)
 
 
 def _closure(names: Iterable[str]) -> dict[str, ModuleSpec]:
@@ -193,11 +231,38 @@ def _first_seen(path: Path, spec: ModuleSpec) -> str:
 
 
 def _named_files(text: _Text, path: Path) -> Iterator[tuple[str, Path]]:
-    """Files that a module's text names: beside it, or in the folder where isma was started."""
+    """Files that a module's text names: beside it, or in the folder where isma was started.
+
+    In people's code a folder beside it stands for the files in it, a name with `*` for those like it.
+    """
     places = [path.parent] if _is_isma(path) else [path.parent, Path()]
     for name in sorted(set(text.texts())):
-        if 0 < len(name) <= _LONGEST_PATH and name.isprintable():
-            yield from ((name, place / name) for place in places if _is_file(place / name))
+        if not 0 < len(name) <= _LONGEST_PATH or not name.isprintable():
+            continue
+        yield from ((name, place / name) for place in places if _is_file(place / name))
+        if not _is_isma(path):
+            for file in islice(_files_like(path.parent, name), _MOST_FILES):
+                yield str(file.relative_to(path.parent)), file
+
+
+def _files_like(place: Path, name: str) -> Iterator[Path]:
+    """Files below a place in the folder of that name, or like the name's pattern."""
+    way = Path(name)
+    if way.is_absolute() or ".." in way.parts or not way.parts:
+        return
+    try:
+        if "*" in name and way.suffix not in ("", ".*"):
+            yield from (one for one in sorted(place.glob(name)) if one.is_file())
+        elif (place / way).is_dir():
+            for folder, below, files in os.walk(place / way):
+                # What Python and runs of isma write there says nothing of the policy.
+                if _RUN & set(files):
+                    below.clear()
+                    continue
+                below[:] = sorted(set(below) - {"__pycache__"})
+                yield from (Path(folder, one) for one in sorted(files))
+    except (OSError, ValueError):  # A name that no file can have.
+        return
 
 
 def _is_file(path: Path) -> bool:
