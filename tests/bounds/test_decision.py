@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.exhaustive_search import assignments, some_offer
+from helpers.small_worlds import new_world
 from jaxtyping import Array, Float
 
 from isma.bounds.decision import Bound, decision_bound, first_prices_s
@@ -16,7 +17,6 @@ from isma.policies import registry
 from isma.policies.rules.local_random import Local
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
-from isma.simulator.state import reset
 from isma.simulator.step import everyone, observe
 from isma.world.files import load
 from isma.world.scenario import Visibility
@@ -85,7 +85,6 @@ def moments() -> list[Observation]:
     return found
 
 
-new_world = eqx.filter_jit(reset)
 look = eqx.filter_jit(lambda p, state: observe(p, state, everyone(p, state), Visibility.FULL))
 
 

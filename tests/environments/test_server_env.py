@@ -7,6 +7,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from helpers.fast_cases import slow_but_for
 from helpers.small_environments import SMALL, options
+from helpers.small_worlds import new_world
 
 import isma
 from isma.environments import ServerEnv
@@ -16,7 +17,6 @@ from isma.environments.setting import TRAINING_WORLDS
 from isma.policies import registry
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
-from isma.simulator.state import reset
 from isma.world.files import preset_names
 
 LOCAL = {"offload_tenths": np.zeros(7, int), "cpu_share": np.zeros(7, np.float32)}
@@ -94,7 +94,7 @@ def test_a_seed_is_the_world_of_that_seed_with_its_randomness() -> None:
     local = registry.get("local")
     memory = local.init(scenario, 7, 3, key)
     ticks = first + 5 * 20
-    _, _, outcome = run_chunk(params, local, reset(params, key), memory, key, ticks)
+    _, _, outcome = run_chunk(params, local, new_world(params, key), memory, key, ticks)
     for step in range(5):
         stay = {"server": np.zeros(7, int), **LOCAL}
         info = env.step(stay)[4]

@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from helpers.small_worlds import tiny
+from helpers.small_worlds import new_world, tiny
 
 from isma import api
 from isma.errors import RunError
@@ -15,7 +15,6 @@ from isma.evaluation.explain.explanation import Explanation, ServerCost
 from isma.policies import registry
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
-from isma.simulator.state import reset
 from isma.world.vary import Point
 
 MOVING = {"migration.kind": "cold", "duration_s": 30, "warmup_s": 0}
@@ -27,7 +26,7 @@ def _followed(name: str, user: int, ticks: int) -> list[int]:
     params, policy = build(scenario), registry.get(name)
     key, memory_key = jax.random.split(jax.random.key(0))
     memory = policy.init(scenario, params.shape.num_users, params.shape.num_servers, memory_key)
-    state, hosts = reset(params, key), []
+    state, hosts = new_world(params, key), []
     for _ in range(ticks):
         state, memory, _ = run_chunk(params, policy, state, memory, key, 1)
         hosts.append(int(state.placement.host[user]))

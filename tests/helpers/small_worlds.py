@@ -21,6 +21,7 @@ from isma.contract import (
     Requests,
 )
 from isma.simulator.params import build
+from isma.simulator.state import draw, reset
 from isma.world.files import load
 from isma.world.scenario import Scenario, Visibility
 from isma.world.switches import Migrating
@@ -188,6 +189,9 @@ def at_random(seed: int, visibility: Visibility = Visibility.SERVER) -> Observat
 
 
 _INFRASTRUCTURE = build(tiny()).infrastructure
+
+new_world, drawn = eqx.filter_jit(reset), eqx.filter_jit(draw)
+"""A world and the randomness of a tick: each a program for every test, and not a hundred small ones."""
 
 act = eqx.filter_jit(lambda policy, memory, observation, key: policy.act(memory, observation, key))
 """One decision, compiled once for a policy, its sizes and a visibility."""

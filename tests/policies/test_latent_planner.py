@@ -1,14 +1,23 @@
 """The paper's planner: what a server remembers, for whom it decides, and what it refuses."""
 
 import dataclasses
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers.small_worlds import EVERYTHING, SERVERS, USERS, act, at_random, first_memory, tiny
+from helpers.fast_cases import slow_but_for
+from helpers.small_worlds import (
+    EVERYTHING,
+    SERVERS,
+    USERS,
+    act,
+    at_random,
+    first_memory,
+    new_world,
+    tiny,
+)
 from helpers.untrained_policies import BUDGET, planner
 
 from isma.errors import PolicyError
@@ -21,7 +30,6 @@ from isma.policies.learned.cross_entropy_planner import Search
 from isma.policies.learned.latent_planner import plan
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
-from isma.simulator.state import reset
 
 KEY = jax.random.key(0)
 
@@ -99,12 +107,12 @@ def test_it_finds_what_its_model_rewards() -> None:
     assert np.all(np.abs(ratio_code[4:]) < last_bin)
 
 
-@pytest.mark.parametrize("switches", [{}, EVERYTHING], ids=["paper", "everything"])
-def test_it_runs_in_a_world(switches: dict[str, Any]) -> None:
-    policy = planner(Kind.RLSM)
+@pytest.mark.parametrize("world", slow_but_for(["everything"], ["paper", "everything"]))
+def test_it_runs_in_a_world(world: str) -> None:
+    policy, switches = planner(Kind.RLSM), EVERYTHING if world == "everything" else {}
     params = build(tiny(switches))
     memory = policy.init(tiny(), USERS, SERVERS, KEY)
-    state, _, outcome = run_chunk(params, policy, reset(params, KEY), memory, KEY, 60)
+    state, _, outcome = run_chunk(params, policy, new_world(params, KEY), memory, KEY, 60)
     times = np.asarray(outcome.completion_time_s)
     assert np.isfinite(times[~np.isnan(times)]).all()
     assert int(state.tick) == 60

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers.small_worlds import SERVERS, USERS, at_random, decide, first_memory, tiny
+from helpers.small_worlds import SERVERS, USERS, at_random, decide, first_memory, new_world, tiny
 
 from isma.contract import Memory
 from isma.errors import PolicyError
@@ -48,7 +48,7 @@ def test_the_pages_examples_keep_to_the_contract_and_run(ideas: str, example: st
     assert {v.outcome for v in check(policy, tiny())} == {RuleOutcome.KEPT}
     key = jax.random.key(0)
     memory = policy.init(tiny(), USERS, SERVERS, key)
-    _, _, outcome = run_chunk(PARAMS, policy, reset(PARAMS, key), memory, key, 100)
+    _, _, outcome = run_chunk(PARAMS, policy, new_world(PARAMS, key), memory, key, 100)
     time_s = outcome.completion_time_s[~jnp.isnan(outcome.completion_time_s)]
     assert time_s.size > 0
     assert jnp.all(jnp.isfinite(time_s))

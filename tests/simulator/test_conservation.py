@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers.fast_cases import slow_but_for
 from helpers.simulators.everything_on import NUM_TICKS, Run, run, scenario_of
-from helpers.small_worlds import SERVERS, USERS
+from helpers.small_worlds import SERVERS, USERS, new_world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +15,7 @@ from isma.planning.migration import move_between
 from isma.policies import registry
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
-from isma.simulator.state import NEVER, reset
+from isma.simulator.state import NEVER
 from isma.world import umi
 
 KINDS = ("cold", "precopy", "few")
@@ -118,9 +118,6 @@ def test_there_are_tasks_of_both_sorts(kind: str) -> None:
     scenario = scenario_of(kind)
     made = cell.run(scenario, build(scenario), registry.get("price"), 0, lambda ticks: None)
     assert 0 < made.unfinished < made.user_tasks.sum()
-
-
-new_world = jax.jit(reset)
 
 
 @every_kind

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers.fast_cases import TYPICAL, slow_but_for
+from helpers.fast_cases import MOVERS, slow_but_for
 from helpers.simulators.fixed_policy import some_action
-from helpers.small_worlds import SERVERS, USERS, tiny
+from helpers.small_worlds import SERVERS, USERS, new_world, tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import PRNGKeyArray
@@ -29,8 +29,7 @@ CALM = {"price": "price:spread=0"}
 """Policies with their dice put away: what they decide is then a matter of users, not of rows."""
 DICE = {"random", "full-information"}
 seeds = st.integers(0, 2**32 - 1)
-every_policy = pytest.mark.parametrize("name", slow_but_for(TYPICAL, registry.RULES))
-new_world = eqx.filter_jit(reset)
+every_policy = pytest.mark.parametrize("name", slow_but_for(MOVERS, registry.RULES))
 
 
 @eqx.filter_jit
@@ -95,9 +94,7 @@ def test_moves_are_counted(name: str) -> None:
         assert outcome.migrations.sum() > 0
 
 
-@pytest.mark.parametrize(
-    "name", slow_but_for(TYPICAL, [n for n in registry.RULES if n not in DICE])
-)
+@pytest.mark.parametrize("name", slow_but_for(MOVERS, [n for n in registry.RULES if n not in DICE]))
 def test_permuting_users_permutes_the_answer(name: str) -> None:
     order = np.random.default_rng(0).permutation(USERS)
     rows = lambda tree: jax.tree.map(lambda leaf: leaf[order], tree)  # noqa: E731

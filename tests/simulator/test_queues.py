@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from helpers.simulators.by_hand import Run, assert_times, followed, script, times_s, two_by_two
 from helpers.simulators.fixed_policy import some_action
-from helpers.small_worlds import USERS, tiny
+from helpers.small_worlds import USERS, new_world, tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +23,6 @@ from isma.policies import registry
 from isma.simulator.params import build
 from isma.simulator.queues import queue
 from isma.simulator.rollout import run_chunk
-from isma.simulator.state import reset
 from isma.world.switches import Migrating, Migration, Queues
 
 ROWS = (
@@ -124,7 +123,6 @@ QUEUED = build(
     tiny({"queues.enabled": True, "data_bits": 1, "cycles": [1e7, 4e8], "local_hz": [1e9, 4e9]})
 )
 """Almost no data, so that completion times are those of the lines."""
-new_world = jax.jit(reset)
 
 
 @pytest.mark.parametrize("ratio", [0.0, 1.0])

@@ -27,7 +27,8 @@ from helpers.simulators.random_worlds import (
     make_scenario,
     make_script,
 )
-from helpers.simulators.side_by_side import new_world, plain, run_simulator, world_of
+from helpers.simulators.side_by_side import plain, run_simulator, world_of
+from helpers.small_worlds import new_world
 from jaxtyping import Array, Float, PyTree
 
 from isma.contract import Memory
@@ -68,7 +69,6 @@ _FAST = (
     "presence",
     "one_for_all",
     "all_few",
-    "all_precopy",
     "all_cold_road",
 )
 """News, comings and goings, and everything at once. Where one of these fails, the slow ones, a switch

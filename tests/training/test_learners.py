@@ -8,14 +8,13 @@ import jax
 import numpy as np
 import pytest
 from helpers.fast_cases import slow_but_for
-from helpers.small_worlds import tiny
+from helpers.small_worlds import new_world, tiny
 
 from isma.contract import Policy
 from isma.errors import RunError
 from isma.policies.learned import dqn, drac
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
-from isma.simulator.state import reset
 from isma.training import models, session
 from isma.training.dqn import DqnLearner, DqnOptions
 from isma.training.drac import DracLearner, DracOptions
@@ -48,7 +47,7 @@ def run(policy: Policy) -> tuple[np.ndarray, np.ndarray, float]:
     """Hosts and ratios after ten seconds of a world that nothing was learned in; the mean time since."""
     params, key = build(UNEVEN), jax.random.key(77)
     memory = policy.init(UNEVEN, 4, 2, key)
-    state, memory, _ = run_chunk(params, policy, reset(params, key), memory, key, 20)
+    state, memory, _ = run_chunk(params, policy, new_world(params, key), memory, key, 20)
     state, _, outcome = run_chunk(params, policy, state, memory, key, 20)
     placement = state.placement
     mean_s = float(np.nanmean(np.asarray(outcome.completion_time_s)))

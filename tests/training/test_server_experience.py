@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers.small_worlds import EVERYTHING, SERVERS, USERS, tiny
+from helpers.small_worlds import EVERYTHING, SERVERS, USERS, drawn, new_world, tiny
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation, Policy
@@ -13,7 +13,6 @@ from isma.errors import ScenarioError
 from isma.model.elbo import Sequences
 from isma.model.vectors import scales
 from isma.simulator.params import build
-from isma.simulator.state import draw, reset
 from isma.simulator.step import step
 from isma.training.exploration import RandomCode
 from isma.training.record import spread, ticks_for
@@ -53,7 +52,7 @@ def test_rewards_are_those_of_a_loop_over_ticks() -> None:
     params = build(tiny())
     _, first = jax.random.split(KEY)
     world_key, run_key = jax.random.split(jax.random.split(first, 1)[0])
-    state, memory = reset(params, world_key), Memory.none()
+    state, memory = new_world(params, world_key), Memory.none()
     advance = eqx.filter_jit(step)
     cycles = np.asarray(state.requests.cycles, float)
     local_s = cycles / np.asarray(state.requests.local_hz, float)
@@ -66,7 +65,7 @@ def test_rewards_are_those_of_a_loop_over_ticks() -> None:
                 mine = born & (np.asarray(state.placement.host) == server)
                 decided[server].append((tick, mine))
         state, memory, outcome = advance(
-            params, policy, state, memory, draw(params, run_key, state.tick)
+            params, policy, state, memory, drawn(params, run_key, state.tick)
         )
         times.append(np.asarray(outcome.completion_time_s, float))
     for server in range(SERVERS):

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import untrained_policies
-from helpers.small_worlds import SERVERS, USERS, tiny
+from helpers.small_worlds import SERVERS, USERS, drawn, new_world, tiny
 from jaxtyping import Array, PRNGKeyArray
 
 from isma.contract import Memory, Observation
@@ -14,7 +14,7 @@ from isma.model.situation import Asked
 from isma.planning.action_grid import Choice
 from isma.policies.learned.sequential import TakesTurns, Turns
 from isma.simulator.params import build
-from isma.simulator.state import State, draw, reset
+from isma.simulator.state import State
 from isma.simulator.step import step, who_decides
 from isma.training.user_experience import UserExperience, burden_s, collect_users, mean_of
 
@@ -54,14 +54,15 @@ def test_experience_is_that_of_a_loop_over_ticks() -> None:
     experience, policy = experience_of_wanderers(), Wandering()
     params = build(tiny())
     world_key, run_key, _ = jax.random.split(jax.random.split(KEY, 1)[0], 3)
-    state, memory = reset(params, world_key), policy.init(tiny(), USERS, SERVERS, KEY)
+    state, memory = new_world(params, world_key), policy.init(tiny(), USERS, SERVERS, KEY)
     advance, burden = eqx.filter_jit(step), eqx.filter_jit(burden_s)
+    deciding = eqx.filter_jit(who_decides)
     times, burdens, nobody = [], [], jnp.zeros(USERS, bool)
     decided: list[list[int]] = [[] for _ in range(USERS)]
     for tick in range(TICKS):
-        for user in np.flatnonzero(who_decides(params, state, nobody).decides):
+        for user in np.flatnonzero(deciding(params, state, nobody).decides):
             decided[user].append(tick)
-        draws = draw(params, run_key, state.tick)
+        draws = drawn(params, run_key, state.tick)
         state, memory, outcome = advance(params, policy, state, memory, draws)
         times.append(np.asarray(outcome.completion_time_s, float))
         burdens.append(np.asarray(burden(params, state), float))
@@ -88,7 +89,7 @@ def test_experience_is_that_of_a_loop_over_ticks() -> None:
 
 def placed(host: list[int], ratio: list[float], request: list[float]) -> State:
     """A world of four users, served like that."""
-    state = reset(build(FOUR), KEY)
+    state = new_world(build(FOUR), KEY)
     load = np.bincount(host, request, SERVERS)
     placement = eqx.tree_at(
         lambda p: (p.host, p.offload_ratio, p.requested_share, p.granted_share, p.load),

@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.small_worlds import new_world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import Array, Float
 
 from isma.simulator.params import build
-from isma.simulator.state import reset
 from isma.units import db_to_ratio, ratio_to_db
 from isma.world import mobility
 from isma.world.radio import channel_gain
@@ -136,7 +136,7 @@ def test_a_roads_users_are_on_it_and_drive_either_way() -> None:
         )
     )
     np.testing.assert_allclose(np.diff(params.site_m[:, 0]), 1000 * np.sqrt(3), rtol=1e-5)
-    motion = reset(params, jax.random.key(0)).motion
+    motion = new_world(params, jax.random.key(0)).motion
     assert jnp.all(motion.position_m[:, 1] == 30)
     assert float(jnp.abs(motion.position_m[:, 0]).max()) <= 1500 * np.sqrt(3)
     assert float(motion.position_m[:, 0].std()) == pytest.approx(1500, rel=0.05)

@@ -12,9 +12,9 @@ from jaxtyping import PRNGKeyArray
 from isma.contract import Action, Memory, Observation, Policy
 from isma.simulator.params import Params
 from isma.simulator.rollout import run_chunk
-from isma.simulator.state import reset
+from isma.simulator.state import State, reset
 from isma.simulator.step import everyone, observe
-from isma.world.scenario import Scenario
+from isma.world.scenario import Scenario, Visibility
 
 _LONGEST_S = 1.0
 _MOST_CALLS, _FEWEST_CALLS = 200, 5
@@ -32,8 +32,7 @@ def decision_ms(
     memory = policy.init(scenario, shape.num_users, shape.num_servers, key)
     state = jax.jit(reset)(params, key)
     state, memory, _ = run_chunk(params, policy, state, memory, key, ticks)
-    visibility = policy.visibility or params.shape.visibility
-    observation = observe(params, state, everyone(params, state), visibility)
+    observation = _observed(params, state, policy.visibility or params.shape.visibility)
     return act_ms(policy, memory, observation, key)
 
 
@@ -63,6 +62,11 @@ def percentiles_ms(call: Callable[[], object], fewest: int = _FEWEST_CALLS) -> t
         call()
         spent.append(time.perf_counter() - began)
     return float(np.percentile(spent, 50) * 1e3), float(np.percentile(spent, 99) * 1e3)
+
+
+@eqx.filter_jit
+def _observed(params: Params, state: State, visibility: Visibility) -> Observation:
+    return observe(params, state, everyone(params, state), visibility)
 
 
 @eqx.filter_jit

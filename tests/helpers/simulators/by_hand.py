@@ -10,7 +10,8 @@ from jaxtyping import Array
 
 from helpers.simulators.agreement import assert_same_run, compact
 from helpers.simulators.scripted_policy import Scripted
-from helpers.simulators.side_by_side import new_world, run_simulator, world_of
+from helpers.simulators.side_by_side import run_simulator, world_of
+from helpers.small_worlds import new_world
 from isma.contract import Memory
 from isma.simulator import params as parameters
 from isma.simulator.params import Params

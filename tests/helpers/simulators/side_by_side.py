@@ -11,7 +11,7 @@ import reference
 from helpers.simulators.scripted_policy import Scripted, nothing_seen
 from isma.contract import Memory
 from isma.simulator.params import Params
-from isma.simulator.state import Draws, State, network, reset
+from isma.simulator.state import Draws, State, network
 from isma.simulator.step import TickOutcome, step
 from isma.world import scenario as described
 from isma.world.scenario import Remaining, Scenario
@@ -21,7 +21,6 @@ from isma.world.switches import (
 )
 
 one_step = eqx.filter_jit(step)
-new_world = eqx.filter_jit(reset)
 
 
 def world_of(scenario: Scenario, params: Params, state: State) -> reference.World:
