@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.fast_cases import slow_but_for
 from helpers.small_worlds import costing, decide, line, network, seen, tiny
 from jaxtyping import Array, Float
 
@@ -44,6 +45,7 @@ def test_where_moves_are_free_there_is_nothing_to_foresee() -> None:
     np.testing.assert_array_equal(hosts(tiny(), "isma2"), hosts(tiny(), "price"))
 
 
+@pytest.mark.slow
 def test_nothing_beyond_the_next_decision_needs_no_plan() -> None:
     np.testing.assert_array_equal(
         hosts(tiny(COSTLY), "isma2:stay_s=0"), hosts(tiny(COSTLY), "price:stay_s=0")
@@ -194,7 +196,7 @@ def test_a_server_that_is_full_again_soon_is_not_gone_to(part: float, goes_to: i
     assert int(decide(policy, observation).server[0]) == goes_to
 
 
-@pytest.mark.parametrize("policy", ["isma2", "isma2:model=0"])
+@pytest.mark.parametrize("policy", slow_but_for(["isma2:model=0"], ["isma2", "isma2:model=0"]))
 def test_servers_remember_what_they_heard(policy: str) -> None:
     scenario, made, key = tiny(COSTLY), registry.get(policy), jax.random.key(3)
     params = build(scenario)

@@ -4,11 +4,14 @@ A task has 1 Mbit: 1 s by radio and 1 s a hop. A server of 1 GHz does 1 s of wor
 take 1e6 s by themselves unless said otherwise, so that they offload everything.
 """
 
+import itertools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.fast_cases import slow_but_for
 from helpers.small_worlds import FAR, act, costing, decide, first_memory, line, network, seen
 
 from isma.contract import Action, Memory, Observation
@@ -149,25 +152,28 @@ def test_price_goes_where_it_costs_less(price_s: float, goes: bool) -> None:
     assert bool(np.any(np.asarray(found.server) == 1)) is goes
 
 
+STOPS = [(0.0, 1.0, True), (0.0, 2.0, False), (10.0, 2.0, True), (0.5, 1.0, False)]
+"""In how many seconds a move has to pay, the stop, and whether it does."""
+
+
 @pytest.mark.parametrize(
-    ("options", "downtime_s", "goes"),
-    [
-        *[(":stay_s=0", 1.0, True), (":stay_s=0", 2.0, False)],
-        *[(":stay_s=10", 2.0, True), (":stay_s=0.5", 1.0, False)],
-    ],
+    "case",
+    slow_but_for(
+        [("greedy", stop) for stop in STOPS[:2]] + [("price", stop) for stop in STOPS[:3]],
+        itertools.product(["greedy", "price"], STOPS),
+    ),
+    ids=str,
 )
-@pytest.mark.parametrize("name", ["greedy", "price"])
-def test_a_move_must_pay_for_its_stop(
-    name: str, options: str, downtime_s: float, goes: bool
-) -> None:
+def test_a_move_must_pay_for_its_stop(case: tuple[str, tuple[float, float, bool]]) -> None:
     """Of the two above, greed gains 1 - 0.16 s and price 1 - 0.3 s, less 0.06 s by chance.
 
     A stop of 1 s costs 0.5 s²: 0.25 s of every task in a period of 2 s, 1 s of those in 0.5 s. One
     of 2 s costs 2 s²: 1 s of every task in a period, 0.2 s of those in 10 s.
     """
+    name, (stay_s, downtime_s, goes) = case
     crowd = {"greedy": {"station": [0, 1], "work_s": [1, 4]}, "price": {}}[name]
     observation = costing(seen(TWO, [0, 0], local_s=SLOW, **crowd), downtime_s)
-    assert bool(np.any(np.asarray(by(name + options, observation).server) == 1)) is goes
+    assert bool(np.any(np.asarray(by(f"{name}:stay_s={stay_s}", observation).server) == 1)) is goes
 
 
 def test_rules_of_the_radio_move_at_any_price() -> None:
