@@ -159,7 +159,8 @@ def _skills(preset: str, pairs: _Pairs) -> list[Skill]:
         parts = [_predictions(*pair, segment) for pair in pairs]
         for quantity in parts[0]:
             event = quantity in _EVENTS
-            model, last, *other = (_brier if event else _rms)([part[quantity] for part in parts])
+            errors = brier_scores if event else root_mean_squares
+            model, last, *other = errors([part[quantity] for part in parts])
             measure = "Brier score" if event else "RMS error"
             known = other[0] if other else None
             found.append(Skill(preset, quantity, ahead_s, measure, model, last, known))
@@ -202,11 +203,12 @@ def _predictions(
     }
 
 
-def _rms(parts: Sequence[Sequence[Table]]) -> list[float]:
-    return [float(np.sqrt(square)) for square in _brier(parts)]
+def root_mean_squares(parts: Sequence[Sequence[Table]]) -> list[float]:
+    """Root mean square error of each forecast; the observed values come first."""
+    return [float(np.sqrt(square)) for square in brier_scores(parts)]
 
 
-def _brier(parts: Sequence[Sequence[Table]]) -> list[float]:
+def brier_scores(parts: Sequence[Sequence[Table]]) -> list[float]:
     """Mean square error of each predictor; the outcome is first."""
     actual, *predicted = (np.concatenate(column) for column in zip(*parts, strict=True))
     return [

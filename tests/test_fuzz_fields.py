@@ -120,12 +120,12 @@ def test_odd_names_of_policies() -> None:
 
 @pytest.mark.parametrize("name", models.NAMES)
 def test_odd_options_of_trainings(name: str) -> None:
-    kind = [field.name for field in dataclasses.fields(models._model(name).options)]
+    kind = [field.name for field in dataclasses.fields(models.model_of(name).options)]
     count = 0
     for field in (*kind, "odd", "\x00"):
         for text in some(f"{name} {field}"):
             count += refused(
-                lambda text=text, field=field: models._options(name, {field: scalar(text)})
+                lambda text=text, field=field: models.options_of(name, {field: scalar(text)})
             )
     assert count > 20
 

@@ -35,7 +35,7 @@ class Local:
         first = free_ports()
         self.ports = {name: first + number for number, name in enumerate(NAMES)}
         self.agents: dict[str, Agent] = {}
-        self._runners: dict[str, list[web.AppRunner]] = {}
+        self.runners: dict[str, list[web.AppRunner]] = {}
         self._journals: dict[str, Journal] = {}
         self._issued: dict[Identity, Tls] = {}
 
@@ -80,11 +80,11 @@ class Local:
         tls = identity.counted(identity.context(config.tls, server=True), agent.refused)
         await web.TCPSite(door, "127.0.0.1", config.listen.port, ssl_context=tls).start()
         agent.start()
-        self.agents[name], self._runners[name] = agent, [door, beside]
+        self.agents[name], self.runners[name] = agent, [door, beside]
         return agent
 
     async def end(self, name: str) -> None:
-        door, beside = self._runners.pop(name)
+        door, beside = self.runners.pop(name)
         await door.cleanup()
         await self.agents.pop(name).close()
         await beside.cleanup()

@@ -219,7 +219,7 @@ def test_an_ended_service_is_gone(tmp_path: Path) -> None:
 def test_the_document_names_every_place(tmp_path: Path) -> None:
     async def play() -> None:
         async with local(tmp_path) as cluster:
-            door = cluster._runners["a"][0].app
+            door = cluster.runners["a"][0].app
             assert door is not None
             places = {
                 route.resource.canonical

@@ -13,7 +13,7 @@ from isma.agent.brain import Brain, observation
 from isma.agent.config import BroadcastTable, Config, Listen, Server, Service, Tls
 from isma.agent.decisions import TaskRequest, nearest, proposed
 from isma.agent.news import Bulletins
-from isma.agent.planner import PlannerProcess, _is_sound
+from isma.agent.planner import PlannerProcess, is_sound
 from isma.agent.replay import replay
 from isma.agent.seeing import situation
 from isma.agent.situation import AgentView, Proposal, ProposedAction, Recorded, UserView
@@ -110,11 +110,11 @@ def test_a_policy_that_must_see_everything_is_refused() -> None:
 )
 def test_an_unsound_proposal_is_not_carried_out(wrong: dict[str, Any]) -> None:
     moment, choice = seen(1, row("x", 0)), ProposedAction("x", 2, 0.5, 0.5)
-    assert _is_sound(Proposal(1, "p", "d", (choice,)), moment)
+    assert is_sound(Proposal(1, "p", "d", (choice,)), moment)
     spoilt = msgspec.structs.replace(choice, **wrong)
-    assert not _is_sound(Proposal(1, "p", "d", (spoilt,)), moment)
-    assert not _is_sound(Proposal(1, "p", "d", ()), moment)
-    assert not _is_sound(Proposal(1, "p", "d", (choice,), math.nan), moment)
+    assert not is_sound(Proposal(1, "p", "d", (spoilt,)), moment)
+    assert not is_sound(Proposal(1, "p", "d", ()), moment)
+    assert not is_sound(Proposal(1, "p", "d", (choice,), math.nan), moment)
 
 
 def config(*peers: str) -> Config:

@@ -42,8 +42,8 @@ def test_forecasts_are_calibrated(skills: Skills, preset: str) -> None:
 
 def test_errors_by_hand() -> None:
     came, model, last = jnp.array([1.0, 0.0]), jnp.array([0.5, 0.5]), jnp.zeros(2)
-    assert forecasts._rms([[came, model, last]]) == pytest.approx([0.5, np.sqrt(0.5)])
-    assert forecasts._brier([[came, model, last]]) == pytest.approx([0.25, 0.5])
+    assert forecasts.root_mean_squares([[came, model, last]]) == pytest.approx([0.5, np.sqrt(0.5)])
+    assert forecasts.brier_scores([[came, model, last]]) == pytest.approx([0.25, 0.5])
 
 
 def test_both_tables_have_a_line_for_each_row() -> None:

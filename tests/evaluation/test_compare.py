@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,10 +22,6 @@ from isma.evaluation.cell import Cell
 from isma.evaluation.comparison.compare import CompareProgress, compare
 from isma.evaluation.comparison.score import TIMES
 from isma.evaluation.plan import Plan
-from isma.policies import registry
-from isma.simulator.params import build
-from isma.simulator.state import reset
-from isma.world.scenario import Scenario
 
 ROOT = Path(__file__).parents[2]
 POLICIES, SEEDS = ("nearest", "random"), (0, 1)
@@ -381,33 +376,6 @@ def test_a_broken_policy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         compare(plan_of(policies=("broken.policy:Broken",)), tmp_path / "run")
 
 
-def cell_of(scenario: Scenario, name: str, seed: int) -> Cell:
-    return cell.run(scenario, build(scenario), registry.get(name), seed, lambda ticks: None)
-
-
-def test_local_is_cycles_over_clock() -> None:
-    """The mean of f^r / f^L over the users, whatever radio, servers and motion are like."""
-    scenario = tiny({"local_hz": ["100 MHz", "350 MHz"], "interval_s": ["50 ms", "500 ms"]})
-    found = cell_of(scenario, "local", 5)
-    world_key, _ = jax.random.split(jax.random.key(5))
-    requests = jax.jit(reset)(build(scenario), world_key).requests
-    local_s = np.asarray(requests.cycles, float) / np.asarray(requests.local_hz, float)
-    assert found.mean_s == pytest.approx(local_s.mean(), rel=1e-6)
-    assert (found.missed.sum(), found.migrations) == (0, 0)
-    assert found.task_mean_s == pytest.approx(np.average(local_s, weights=found.user_tasks))
-
-
-def test_users_without_a_task_do_not_count() -> None:
-    """Intervals of 1 to 20 s, and 10 s to look at: some emit nothing after the warm-up."""
-    scenario = tiny({"interval_s": [1, 20], "warmup_s": 18})
-    found = cell_of(scenario, "local", 0)
-    had = found.user_tasks > 0
-    assert had.any()
-    assert not had.all()
-    assert np.isnan(found.user_mean_s[~had]).all()
-    assert found.mean_s == pytest.approx(found.user_mean_s[had].mean())
-
-
 def test_varied_fields_are_columns_and_one_seed_counts_users(tmp_path: Path) -> None:
     plan = plan_of(policies=("local",), seeds=(0,), vary={"users.local_hz": ("100 MHz", "200 MHz")})
     out = compare(plan, tmp_path / "vary")
@@ -418,11 +386,3 @@ def test_varied_fields_are_columns_and_one_seed_counts_users(tmp_path: Path) -> 
     assert (summary["mean_s_low"] < summary["mean_s"]).all()
     for name in ("seeds.csv", "users.parquet", "timeline.parquet", "load.parquet"):
         assert set(table(out, name)["users.local_hz"]) == {"100 MHz", "200 MHz"}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("visibility", ["user", "full"])
-def test_every_visibility_runs(visibility: str) -> None:
-    found = cell_of(tiny({"visibility": visibility}), "nearest", 0)
-    assert np.isfinite(found.mean_s)
-    assert found.user_tasks.min() > 0

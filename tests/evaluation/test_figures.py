@@ -182,8 +182,8 @@ def test_a_gap_in_the_histogram_is_flat_in_the_curve(runs: dict[str, Run]) -> No
 
 def test_neighbouring_servers_differ_in_colour(runs: dict[str, Run]) -> None:
     for name in ("paper", "city"):
-        colours = city._colours(runs[name])
-        pairs = city._pairs(runs[name].links)
+        colours = city.server_colours(runs[name])
+        pairs = city.linked_pairs(runs[name].links)
         assert pairs
         assert all(colours[a] != colours[b] for a, b in pairs)
 
@@ -207,7 +207,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(runs: dict[str, Run], tmp_p
 
 def test_labels_are_spread_only_as_far_as_needed() -> None:
     heights = np.array([0.1, 0.11, 0.5, 1.0])
-    spread = style._apart(heights, 0.1)
+    spread = style.spread_apart(heights, 0.1)
     assert np.all(np.diff(spread) >= 0.1 - 1e-12)
     assert spread[2] == 0.5
     assert spread[-1] <= 1.0

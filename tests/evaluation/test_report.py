@@ -110,7 +110,7 @@ def test_findings_come_first_and_the_command_is_there(page: Page) -> None:
 
 
 def test_settings_that_differ_are_marked(folder: Path) -> None:
-    settings = {setting.field: setting for setting in report._settings(Run.load(folder))}
+    settings = {setting.field: setting for setting in report.settings_of(Run.load(folder))}
     assert settings["servers.decision_period_s"].changed
     assert settings["servers.decision_period_s"].value == "4 s"
     assert settings["servers.decision_period_s"].default == "2 s"

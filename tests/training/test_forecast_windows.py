@@ -37,7 +37,7 @@ def test_events_and_amounts_by_hand() -> None:
     """From period 1, at 2 s: segments end at 4, 8, 16, 32, ... s, in periods 2, 4, 8, 16, ..."""
     history = History.of(observed(), 2.0, ROAD)
     assert history.ends.tolist() == [1, 3, 7, 15, 31, 63]
-    after = history._targets(np.array([0]), 1, np.random.default_rng(0))
+    after = history.targets(np.array([0]), 1, np.random.default_rng(0))
     np.testing.assert_array_equal(after.leaves.value[:, 0], [0, 1, 0, 0, 0, 0])
     np.testing.assert_array_equal(after.leaves.known[:, 0], [1, 1, 0, 0, 0, 0])
     np.testing.assert_array_equal(after.moves.value[:, 0], [0, 0, 1, 0, 0, 0])
@@ -53,7 +53,7 @@ def test_events_and_amounts_by_hand() -> None:
 
 def test_changes_of_hops_by_hand() -> None:
     history = History.of(observed(), 2.0, ROAD)
-    after = history._targets(np.array([0]), 1, np.random.default_rng(0))
+    after = history.targets(np.array([0]), 1, np.random.default_rng(0))
     later = np.array([0, 1, 1, 2])  # stations of the first user at the segments' ends
     hops = np.expm1(np.asarray(after.place[0, :, 0]))  # all four, in an order by chance
     for place, far in enumerate(hops.round().astype(int)):

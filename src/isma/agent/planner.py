@@ -95,7 +95,7 @@ class PlannerProcess:
                 del self._waiting[situation.number]
             else:
                 asyncio.get_running_loop().create_task(self._finish(situation, came, process))
-        return [one for one in came if not one.error and _is_sound(one, situation)]
+        return [one for one in came if not one.error and is_sound(one, situation)]
 
     async def _finish(
         self, situation: AgentView, came: list[Proposal], process: asyncio.subprocess.Process
@@ -117,7 +117,7 @@ class PlannerProcess:
                 file.write(msgspec.json.encode(recorded) + b"\n")
 
 
-def _is_sound(proposal: Proposal, situation: AgentView) -> bool:
+def is_sound(proposal: Proposal, situation: AgentView) -> bool:
     """Whether every number of a proposal is one that can be carried out."""
     servers = len(situation.servers)
     numbers = [

@@ -104,7 +104,7 @@ class History:
         apart = (np.arange(len(chosen)) * servers)[:, None, None]  # Worlds are put side by side.
         side_by_side = lambda part: np.concatenate(list(part[chosen, seen]), axis=1)  # noqa: E731
         host = self.features.host[chosen, seen] + apart
-        targets = [self._targets(chosen, int(first + at), rng) for at in anchor]
+        targets = [self.targets(chosen, int(first + at), rng) for at in anchor]
         return Window(
             jnp.asarray(side_by_side(self.features.user)),
             jnp.asarray(side_by_side(self.features.server)),
@@ -114,7 +114,7 @@ class History:
             jax.tree.map(lambda *parts: jnp.stack(parts), *targets),
         )
 
-    def _targets(
+    def targets(
         self, world: Int[np.ndarray, "chosen"], now: int, rng: np.random.Generator
     ) -> Targets:
         """Outcomes after one period."""

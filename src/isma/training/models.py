@@ -47,7 +47,7 @@ def learner(
     name: str, scenarios: Sequence[Scenario], steps: int | None, options: Mapping[str, Any]
 ) -> Learner:
     """The learner of that model, for `steps` updates in all. Raises RunError, ScenarioError."""
-    made = _model(name).make(scenarios, _options(name, options))
+    made = model_of(name).make(scenarios, options_of(name, options))
     return made if steps is None else made.for_steps(steps)
 
 
@@ -70,11 +70,12 @@ def config(
 
 def description(name: str, scenario: Scenario, options: Mapping[str, Any]) -> str:
     """The model's layers beside the paper's. Raises RunError, ScenarioError."""
-    model = _model(name)
-    return model.layers(model.make([scenario], _options(name, options)).frame)
+    model = model_of(name)
+    return model.layers(model.make([scenario], options_of(name, options)).frame)
 
 
-def _model(name: str) -> _Model:
+def model_of(name: str) -> _Model:
+    """Model of that name. Raises RunError."""
     if name not in _MODELS:
         raise RunError(unknown("model", name, NAMES))
     return _MODELS[name]
@@ -90,8 +91,9 @@ _WORDS = (
 """Words of pydantic, and ours."""
 
 
-def _options(name: str, given: Mapping[str, Any]) -> Any:
-    kind = _model(name).options
+def options_of(name: str, given: Mapping[str, Any]) -> Any:
+    """Validated options of a model. Raises RunError."""
+    kind = model_of(name).options
     known = [field.name for field in dataclasses.fields(kind)]
     for key in given:
         if key not in known:

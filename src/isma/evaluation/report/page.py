@@ -77,7 +77,7 @@ def render(run: Run, drawn: list[figures.Figure]) -> str:
     )
     said = findings.findings(run)
     cautions = [text for text in said if text.startswith(findings.CAUTION)]
-    settings = _settings(run)
+    settings = settings_of(run)
     return environment.get_template("report.html.j2").render(
         run=run,
         cards=_cards(run),
@@ -252,7 +252,7 @@ def _time_unit(run: Run) -> tuple[str, float]:
     return formatting.time_unit(tables.numbers(run.summary, "mean_s").tolist())
 
 
-def _settings(run: Run) -> list[ReportSetting]:
+def settings_of(run: Run) -> list[ReportSetting]:
     """Every field of the run's scenario beside the package's default."""
     given = _flat({key: value for key, value in run.config.items() if key != "run"})
     kind = {"trace": Trace, "road": Road}.get(str(given.get("mobility.kind")), Steady)

@@ -47,7 +47,7 @@ def draw(run: Run) -> Drawing | None:
     width, height = high - low
     tall = (WIDTH_IN - 0.9) / len(chosen) * height / width
     canvas = blank(float(np.clip(tall, 2.4, 6.6)) + 1.0)
-    shown, colours = formatting.names(run.policies), _colours(run)
+    shown, colours = formatting.names(run.policies), server_colours(run)
     panels = canvas.subplots(1, len(chosen), sharex=True, sharey=True, squeeze=False)[0]
     for axes, policy in zip(panels, chosen, strict=True):
         _panel(run, axes, of_policy(run.snapshot, policy), colours)
@@ -99,13 +99,13 @@ def _extent(run: Run) -> tuple[np.ndarray, np.ndarray]:
     return low - pad, high + pad
 
 
-def _colours(run: Run) -> dict[int, str]:
+def server_colours(run: Run) -> dict[int, str]:
     """A hue for each server, unlike those of its neighbours; the busiest choose first."""
     beside = _servers(run)
     graph = nx.Graph()
     graph.add_nodes_from(beside.values())
     graph.add_edges_from(
-        (beside[a], beside[b]) for a, b in _pairs(run.links) if a in beside and b in beside
+        (beside[a], beside[b]) for a, b in linked_pairs(run.links) if a in beside and b in beside
     )
     hosted = Counter(numbers(run.snapshot, "host").astype(int).tolist())
     order = sorted(graph, key=lambda server: (-hosted[server], server))
@@ -126,7 +126,7 @@ def _panel(run: Run, axes: Axes, rows: pd.DataFrame, colours: dict[int, str]) ->
     site = {server: station[place] for place, server in _servers(run).items()}
     crowded, vast = len(station) > _MOST_NUMBERED, len(station) > _MOST_SQUARES
     _trail(run, axes, 0.18 if crowded else 0.3)
-    links = [np.array([station[a], station[b]]) for a, b in _pairs(run.links)]
+    links = [np.array([station[a], station[b]]) for a, b in linked_pairs(run.links)]
     thin = 0.2 if vast else 0.5 if crowded else 1.1
     axes.plot(*_joined(links), color=style.MUTED, linewidth=thin, alpha=0.45, zorder=1)
     bare = np.array([where for row, where in station.items() if row not in _servers(run)])
@@ -210,7 +210,8 @@ def _joined(paths: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate([part for path in paths for part in (path, gap)]).T
 
 
-def _pairs(links: pd.DataFrame) -> list[tuple[int, int]]:
+def linked_pairs(links: pd.DataFrame) -> list[tuple[int, int]]:
+    """Base stations that a backhaul link joins."""
     ends = (numbers(links, column).astype(int).tolist() for column in ("a", "b"))
     return list(zip(*ends, strict=True))
 

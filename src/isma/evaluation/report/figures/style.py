@@ -149,7 +149,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, str, Look]], gap: float =
         axes.transAxes.inverted().transform(axes.transData.transform((0, y)))[1] for y, _, _ in ends
     ]
     order = np.argsort(heights, kind="stable")
-    spread = _apart(np.clip(np.array(heights)[order], 0, 1), step)
+    spread = spread_apart(np.clip(np.array(heights)[order], 0, 1), step)
     for place, index in zip(spread, order, strict=True):
         start = float(np.clip(heights[index], 0, 1))
         _, text, look = ends[index]
@@ -198,7 +198,7 @@ def beyond(run: Run, far: dict[str, float]) -> str:
     return f"off the scale: {', '.join(where)}" if where else ""
 
 
-def _apart(heights: np.ndarray, step: float) -> np.ndarray:
+def spread_apart(heights: np.ndarray, step: float) -> np.ndarray:
     """Rising heights moved as little as needed to stand `step` apart."""
     if len(heights) == 0:
         return heights
