@@ -7,12 +7,12 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from helpers.small_environments import SMALL, options
 
 from isma.environments import NetworkEnv, ServerEnv, VectorServerEnv
 from isma.environments.checks import check_action
 from isma.errors import OptionError
 
-SMALL = {"users.count": 7, "sites.count": 3, "duration_s": 20, "warmup_s": 5}
 USERS, SERVERS = 7, 3
 
 
@@ -61,7 +61,7 @@ BAD = [
 
 @pytest.fixture(scope="module")
 def env() -> ServerEnv:
-    made = ServerEnv(overrides=SMALL)
+    made = ServerEnv(**options())
     made.reset(seed=1)
     return made
 
@@ -83,7 +83,7 @@ def test_actions_of_the_space_are_taken(env: ServerEnv) -> None:
 
 
 def test_a_flat_action() -> None:
-    space = ServerEnv(overrides=SMALL, flat=True).action_space
+    space = ServerEnv(**options(flat=True)).action_space
     check_action(space, space.sample())
     for action in (np.full(space.shape, SERVERS), np.zeros(space.shape), np.zeros(1, int), "no"):
         with pytest.raises(OptionError):
@@ -91,7 +91,7 @@ def test_a_flat_action() -> None:
 
 
 def test_an_action_of_many_worlds() -> None:
-    many = VectorServerEnv(3, overrides=SMALL)
+    many = VectorServerEnv(3, **options())
     many.reset(seed=1)
     whole = many.action_space.sample()
     check_action(many.action_space, whole)

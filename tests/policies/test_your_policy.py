@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.fast_cases import slow_but_for
 from helpers.small_worlds import SERVERS, USERS, at_random, decide, first_memory, new_world, tiny
 
 from isma.contract import Memory
@@ -42,7 +43,7 @@ def ideas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return package.name
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@pytest.mark.parametrize("example", slow_but_for(EXAMPLES[1:], EXAMPLES))
 def test_the_pages_examples_keep_to_the_contract_and_run(ideas: str, example: str) -> None:
     policy = registry.get(f"{ideas}.{example}:rest=2")
     assert {v.outcome for v in check(policy, tiny())} == {RuleOutcome.KEPT}
