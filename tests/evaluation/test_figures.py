@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers import made_up_runs
+from helpers.fast_cases import slow_but_for
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
@@ -46,6 +47,8 @@ WORLDS = {
     ),
     "references": made_up_runs.World(means_s={"full-information": 30.0}, seeds=2),
 }
+CROWDED = ("paper", "city", "words", "servers", "grid", "chance", "odd")
+"""Those with the most to write: the others have fewer policies, servers or points of the same figures."""
 ORDINARY = (delay.draw, distribution.draw, timeline.draw, load.draw, city.draw)
 
 
@@ -60,7 +63,7 @@ def drawn(runs: dict[str, Run], tmp_path_factory: pytest.TempPathFactory) -> lis
     return draw_all(runs["paper"], tmp_path_factory.mktemp("drawn"))
 
 
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("name", slow_but_for(CROWDED, WORLDS))
 def test_no_text_is_clipped_or_covers_another(runs: dict[str, Run], name: str) -> None:
     with style.theme():
         for drawing in _drawings(runs[name]):
