@@ -31,7 +31,7 @@ test-fast: .venv/dev
 test-slow: .venv/dev
 	$(BIN)/pytest -m slow
 
-# An hour on two cores: kills, flipped bits, mutated inputs, Ctrl-C, two at once; the table of docs/faults.md.
+# Hours on two cores, in parts: kills, flipped bits, mutated inputs, Ctrl-C, two at once; the table of docs/faults.md.
 faults: .venv/dev
 	PYTHONPATH=src:tests $(BIN)/python -m faults
 

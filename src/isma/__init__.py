@@ -1,13 +1,14 @@
 """When, where and how a mobile user's service moves between edge servers."""
 
+# ruff: noqa: E402
+from isma import interrupts
+
+interrupts.answer()  # Before anything else is imported: Ctrl-C may come meanwhile.
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from isma import interrupts
-
-interrupts.answer()  # Before seconds of imports, in which Ctrl-C may come.
-
-from isma.environments.registration import register  # noqa: E402
+from isma.environments.registration import register
 
 if TYPE_CHECKING:
     from isma import delay

@@ -48,7 +48,7 @@ class Ended:
 
     def wrong(self, most_s: float = float("inf")) -> str | None:
         """What is not as promised of any command: an end with success, or one line that says why."""
-        lines = self.err.strip().splitlines()
+        lines = said(self.err)
         if self.status is None:
             return "had to be stopped"
         if self.status < 0:
@@ -68,6 +68,11 @@ class Ended:
         if len(lines[0]) > MOST_LETTERS:
             return f"a line of {len(lines[0])} letters"
         return None
+
+
+def said(err: str) -> list[str]:
+    """Lines on stderr, without what a log hears of the work every ten seconds."""
+    return [line for line in err.strip().splitlines() if not line.endswith(" s")]
 
 
 class Server:

@@ -1,5 +1,6 @@
 """Ctrl-C at every fifth of a second of each command's first ten: status 130, a line, within two seconds."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from faults.commands import STOPPED_S, environment
+from faults.commands import STOPPED_S, environment, said
 from faults.flips import COMPARE
 from faults.inputs import write_inputs
 from faults.kills import OPTIONS
@@ -19,6 +20,14 @@ from faults.record import Counts, Record
 INTERRUPTED = 130
 MOST_AFTER_S = 2.0
 _POLL_S = 0.02
+_PROGRAM = """
+import os
+os.write({0}, b".")
+os.close({0})
+from isma.cli import main
+main()
+"""
+"""The program `isma` as installed, but for a word just before its first line."""
 MOMENTS_S = tuple(round(0.2 * number, 1) for number in range(1, 51))
 _COMPARED = ("nearest", "price", "full-information")
 
@@ -87,8 +96,8 @@ def every_interrupt(
         finally:
             shutil.rmtree(folder)
         if stopped is not None:
-            said = _wrong(stopped)
-            wrong = [f"{name_of(command)} after {moment_s} s: {said}"] if said else []
+            found = _wrong(stopped)
+            wrong = [f"{name_of(command)} after {moment_s} s: {found}"] if found else []
             record.note(name_of(command), moment_s, wrong)
 
     with ThreadPoolExecutor(workers) as threads:
@@ -99,17 +108,27 @@ def every_interrupt(
 def interrupted(
     command: Sequence[str], moment_s: float, folder: Path, cache: Path
 ) -> Stopped | None:
-    """Interrupt a command that long after its start; None where it had ended by then."""
+    """Interrupt a command that long after its first line; None where it had ended by then.
+
+    Until that line it is Python that starts, which takes as long as the machine is busy.
+    """
+    started, begun = os.pipe()
+    program = folder / "isma"
+    program.write_text(_PROGRAM.format(begun))
     with (folder / "err").open("wb") as err:
         process = subprocess.Popen(
-            _line(command),
+            [sys.executable, program, *command],
             cwd=folder,
             env=environment(cache),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=err,
             preexec_fn=_default_signals,
+            pass_fds=(begun,),
         )
+    os.close(begun)
+    with os.fdopen(started, "rb") as heard:
+        heard.read(1)
     try:
         process.wait(moment_s)
         return None
@@ -124,11 +143,7 @@ def interrupted(
         time.sleep(_POLL_S)
     after_s = time.monotonic() - began - (late_s - waited_s)
     text = (folder / "err").read_text(errors="replace")
-    # What a log heard of the work every ten seconds is no part of what it says to Ctrl-C.
-    lines = [line for line in text.splitlines() if not line.endswith(" s")]
-    if status == 0:
-        return None
-    return Stopped(status, "\n".join(lines), after_s)
+    return None if status == 0 else Stopped(status, text, after_s)
 
 
 def name_of(command: Sequence[str]) -> str:
@@ -137,11 +152,11 @@ def name_of(command: Sequence[str]) -> str:
 
 
 def _wrong(stopped: Stopped) -> str | None:
-    said = stopped.err.strip().splitlines()
+    lines = said(stopped.err)
     if stopped.status != INTERRUPTED:
-        return f"status {stopped.status}: {' | '.join(said[-2:])[-300:]}"
-    if len(said) != 1 or "Traceback" in stopped.err:
-        return f"{len(said)} lines: {' | '.join(said)[-300:]}"
+        return f"status {stopped.status}: {' | '.join(lines[-2:])[-300:]}"
+    if len(lines) != 1 or "Traceback" in stopped.err:
+        return f"{len(lines)} lines: {' | '.join(lines)[-300:]}"
     if stopped.after_s > MOST_AFTER_S:
         return f"ended {stopped.after_s:.1f} s later"
     return None

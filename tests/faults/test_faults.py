@@ -94,6 +94,7 @@ def test_interrupted(tmp_path: Path) -> None:
         (1, "isma: no such file\n", 0, 1.0, None),
         (1, "", 0, 1.0, "0 lines"),
         (1, "isma: no\nsuch file\n", 0, 1.0, "2 lines"),
+        (1, "laying out the city: 10 s\nisma: no such file\n", 0, 1.0, None),
         (1, "Traceback (most recent call last):\nKeyError: 3\n", 0, 1.0, "traceback"),
         (1, f"isma: {500 * 'x'}\n", 0, 1.0, "a line of 506 letters"),
         (-9, "", 0, 1.0, "ended by signal 9"),
