@@ -35,7 +35,7 @@ def move(
 ) -> MoveSearch:
     root_price = jnp.sqrt(price_s)
     row = jnp.minimum(maker.pool, maker.num_pools - 1)
-    places = cheapest(offer, host, root_price[row], added_cost_s, hop_saving_s)
+    places = cheapest(offer, host, root_price[row], added_cost_s, hop_saving_s, number=8)
     return best_moves(places, maker, root_price, movable, least_gain_s, may, max_moves)
 
 

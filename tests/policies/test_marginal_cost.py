@@ -174,19 +174,38 @@ def test_what_follows_lasts_a_stay_or_until_it_is_back(
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_load_goes_on_closing_after_the_end() -> None:
-    """What is left of now is so for its time, and 0.3 of a stay is as usual, the rest as anywhere."""
+def test_a_user_is_leaving_where_hops_grow_by_more_than_it_takes() -> None:
+    """A hop farther in the last segment: a stay and half of three hops, unless two are asked for."""
+    observation = road(2)
+    load = prices_of(weighed(observation, [0.5, 0.5]))
+    load = load._replace(now=load.long_run)
+    ahead = jnp.asarray([[0.0, 2.0], [0.0, 3.0]])[:, None, :] * jnp.ones_like(load.now)
+    leaving, staying = (
+        _after(observation, load, ahead, ahead_s=200.0, leaving_hops=hops)[1] for hops in (0.9, 2.0)
+    )
+    far_s, near_s = (
+        marginal_cost_s(observation, way, load.work_s, load.long_run, observation.gain)[0, 1]
+        for way in (ahead[-1], jnp.zeros_like(load.now))
+    )
+    np.testing.assert_allclose(leaving - staying, 60 * (far_s - near_s), rtol=1e-4)
+
+
+@pytest.mark.parametrize("residual_load", [0.0, 0.3, 1.0])
+def test_load_goes_on_closing_after_the_end(residual_load: float) -> None:
+    """What is left of now is so for its time, and a part of a stay is as usual, the rest as anywhere."""
     observation = road(2)
     load = prices_of(weighed(observation, [0.5, 0.5]))
     now, usual = jnp.zeros_like(load.now).at[:, 0].set(0.9), load.long_run.at[:, 0].set(0.7)
     load = load._replace(now=now, long_run=usual)
     hop = jnp.ones((2, *load.now.shape))  # A hop away, each costs less.
-    found = _after(observation, load, hop, ahead_s=10.0, gap_s=10.0)
+    found = _after(observation, load, hop, ahead_s=10.0, gap_s=10.0, residual_load=residual_load)
     at_s = lambda pull: marginal_cost_s(  # noqa: E731
         observation, hop[0], load.work_s, pull, observation.gain
     )[0]
     left = usual + np.exp(-1) * (now - usual)
-    expected = 60 * at_s(0.7 * load.mean + 0.3 * usual) + 10 * (at_s(left) - at_s(usual))
+    expected = 60 * at_s((1 - residual_load) * load.mean + residual_load * usual) + 10 * (
+        at_s(left) - at_s(usual)
+    )
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
@@ -196,9 +215,19 @@ def _after(
     hops: Float[Array, "segments users places"],
     ahead_s: float,
     gap_s: float = 60.0,
+    residual_load: float = 0.3,
+    leaving_hops: float = 0.1,
 ) -> Float[Array, "places"]:
     """What follows for the first user, who stays in a cell for a minute."""
     users = len(observation.host)
     lasts = GainDuration.assumed(jnp.full(users, 60.0))._replace(gap_s=jnp.full(users, gap_s))
-    horizon_s = jnp.asarray(ahead_s)
-    return terminal_cost_s2(observation, load, lasts, hops, observation.gain, horizon_s)[0]
+    return terminal_cost_s2(
+        observation,
+        load,
+        lasts,
+        hops=hops,
+        gain=observation.gain,
+        horizon_s=jnp.asarray(ahead_s),
+        residual_load=residual_load,
+        leaving_hops=leaving_hops,
+    )[0]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from isma.contract import Observation
 from isma.policies.pricing.price_history import PriceHistory, hear_prices
 
+DECAY_S = 30.0
 HEARINGS = st.lists(
     st.tuples(st.floats(0.1, 10), *[st.floats(0, 100, width=32)] * 3), min_size=1, max_size=6
 )
@@ -55,8 +56,8 @@ def test_means_count_for_how_long_they_took(hearings: list[tuple[float, ...]]) -
     mean = np.average(pull, axis=0, weights=passed_s)
     np.testing.assert_allclose(heard.known_s[0], passed_s.sum(), rtol=1e-2)
     np.testing.assert_allclose(heard.mean[0], mean, rtol=0.03, atol=0.02)
-    apart = heard.long_run().lasting_part[0] * (heard.mean[0] - heard.mean[0].mean())
-    np.testing.assert_allclose(heard.long_run().deviation[0], apart, rtol=1e-5, atol=1e-5)
+    apart = heard.long_run(DECAY_S).lasting_part[0] * (heard.mean[0] - heard.mean[0].mean())
+    np.testing.assert_allclose(heard.long_run(DECAY_S).deviation[0], apart, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_means_count_for_how_long_they_took(hearings: list[tuple[float, ...]]) -
 def test_what_lasts_is_told_from_what_comes_and_goes(
     hearings: list[tuple[float, list[float]]], part: float
 ) -> None:
-    np.testing.assert_allclose(after(hearings).long_run().lasting_part, part, atol=1e-3)
+    np.testing.assert_allclose(after(hearings).long_run(DECAY_S).lasting_part, part, atol=1e-3)
 
 
 @pytest.mark.parametrize("minutes", [0.5, 2, 10])
@@ -85,11 +86,13 @@ def test_what_lasts_is_told_from_what_comes_and_goes(
 def test_chance_is_not_taken_for_what_lasts(minutes: float, lasting: float) -> None:
     """√λ of 200 servers, a part of whose variance lasts; the rest forgets itself in half a minute."""
     rng, servers, step_s = np.random.default_rng(1), 200, 2.0
-    kept = np.exp(-step_s / 30.0)
+    kept = np.exp(-step_s / DECAY_S)
     own = np.sqrt(lasting) * rng.normal(size=servers)
     odd = np.sqrt(1 - lasting) * rng.normal(size=servers)
     hearings = []
     for step in range(round(60 * minutes / step_s) + 1):
         hearings.append((step_s * step, (6 + own + odd) ** 2))
         odd = kept * odd + np.sqrt((1 - lasting) * (1 - kept**2)) * rng.normal(size=servers)
-    np.testing.assert_allclose(after(hearings).long_run().lasting_part[0], lasting, atol=0.12)
+    np.testing.assert_allclose(
+        after(hearings).long_run(DECAY_S).lasting_part[0], lasting, atol=0.12
+    )

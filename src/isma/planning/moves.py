@@ -16,8 +16,6 @@ from isma.planning.allocation import Offer, at, joining, of_servers
 from isma.planning.segment_sums import Pools
 
 _LEAST_S = 1e-12
-_MOST_DESTINATIONS = 8
-"""Servers besides home that a user may go to in one decision: the cheapest to join."""
 
 
 class MoveSearch(NamedTuple):
@@ -50,13 +48,14 @@ def cheapest(
     root_price: Float[Array, "users servers"],
     added_cost_s: Float[Array, "users servers"],
     hop_saving_s: Float[Array, "users servers"],
+    number: int,
 ) -> Destinations:
-    """Each user's home, to which nothing is added, and the servers cheapest to join at present prices."""
+    """Each user's home, to which nothing is added, and the `number` servers that are cheapest to join."""
     users, servers = root_price.shape
     added_cost_s = added_cost_s.at[jnp.arange(users), host].set(0)
     cost = joining(offer, root_price**2).cost_s + added_cost_s
     cost = cost.at[jnp.arange(users), host].set(jnp.inf)
-    _, nearest = jax.lax.top_k(-cost, min(_MOST_DESTINATIONS, servers - 1))
+    _, nearest = jax.lax.top_k(-cost, min(number, servers - 1))
     server = jnp.concatenate([host[:, None], nearest.astype(host.dtype)], axis=1)
     take = lambda value: jnp.take_along_axis(value, server, axis=1)  # noqa: E731
     return Destinations(server, of_servers(offer, server), take(added_cost_s), take(hop_saving_s))

@@ -24,6 +24,10 @@ Part = Annotated[float, Field(ge=0, le=1)]
 """A part of a whole, or a probability."""
 Duration = Annotated[float, Field(ge=0, le=1e9)]
 """Seconds, to thirty years."""
+PositiveDuration = Annotated[float, Field(gt=0, le=1e9)]
+"""Seconds, of which there are some."""
+Distance = Annotated[float, Field(ge=0, le=1e6)]
+"""Hops over the backhaul."""
 _MANY = 1_000_000
 Count = Annotated[int, Field(ge=0, le=_MANY)]
 Positive = Annotated[int, Field(ge=1, le=_MANY)]

@@ -1,6 +1,7 @@
 """Learned policies by name: which checkpoint, which budget."""
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -18,7 +19,7 @@ from isma.policies.learned import drac as dracs
 from isma.policies.learned.cross_entropy_planner import Search
 from isma.policies.learned.known_physics import KnownPhysics
 from isma.policies.learned.latent_planner import LatentPlanner
-from isma.policies.options import Duration, Part, check, fields_of, takes
+from isma.policies.options import check, fields_of, kinds, takes
 from isma.policies.pricing.forecast_plan import Planned
 from isma.policies.pricing.policy import Price
 
@@ -34,47 +35,32 @@ ISMA2 = SHIPPED.parent / "isma2.safetensors"
 _DQN, _DQN_LITERAL, _DRAC = (
     SHIPPED / f"{name}.safetensors" for name in ("dqn", "dqn-literal", "drac")
 )
+_NOT_TYPED = ("budget", "exploration")
+"""Fields of a search that are no options by themselves: a budget is typed by its name."""
 
 
-def isma(
-    checkpoint: Path = _RLSM,
-    budget: str = "default",
-    discount: Part = 0.99,
-    remote_price_s: Duration = 0.0,
-) -> Policy:
-    """The paper's algorithm: the recurrent latent space model, searched by cross-entropy.
-
-    `remote_price_s` is ours: seconds of delay charged for a whole CPU requested from another server.
-    """
-    return _planner("isma", Kind.RLSM, checkpoint, budget, discount, remote_price_s)
+@takes(Search, without=_NOT_TYPED)
+def isma(checkpoint: Path = _RLSM, budget: str = "default", **options: Any) -> Policy:
+    """The paper's algorithm: the recurrent latent space model, searched by cross-entropy."""
+    return _planner("isma", Kind.RLSM, checkpoint, budget, options)
 
 
-def slsm(
-    checkpoint: Path = _SLSM,
-    budget: str = "default",
-    discount: Part = 0.99,
-    remote_price_s: Duration = 0.0,
-) -> Policy:
+@takes(Search, without=_NOT_TYPED)
+def slsm(checkpoint: Path = _SLSM, budget: str = "default", **options: Any) -> Policy:
     """The paper's SLSM-based approach: only stochastic states."""
-    return _planner("slsm", Kind.SLSM, checkpoint, budget, discount, remote_price_s)
+    return _planner("slsm", Kind.SLSM, checkpoint, budget, options)
 
 
-def dlsm(
-    checkpoint: Path = _DLSM,
-    budget: str = "default",
-    discount: Part = 0.99,
-    remote_price_s: Duration = 0.0,
-) -> Policy:
+@takes(Search, without=_NOT_TYPED)
+def dlsm(checkpoint: Path = _DLSM, budget: str = "default", **options: Any) -> Policy:
     """The paper's DLSM-based approach: only deterministic states."""
-    return _planner("dlsm", Kind.DLSM, checkpoint, budget, discount, remote_price_s)
+    return _planner("dlsm", Kind.DLSM, checkpoint, budget, options)
 
 
-def known_physics(
-    budget: str = "default", discount: Part = 0.99, remote_price_s: Duration = 0.0
-) -> Policy:
+@takes(Search, without=_NOT_TYPED)
+def known_physics(budget: str = "default", **options: Any) -> Policy:
     """Planner's search with equations (1) to (6) as its model: the worth of a perfect one-step model."""
-    search = _search("known-physics", budget, discount, remote_price_s)
-    return KnownPhysics(search)
+    return KnownPhysics(_search("known-physics", budget, options))
 
 
 def dqn(
@@ -129,17 +115,18 @@ def budget_of(text: str) -> Budget:
 
 
 def _planner(
-    policy: str, kind: Kind, checkpoint: Path, budget: str, discount: float, remote_price_s: float
+    policy: str, kind: Kind, checkpoint: Path, budget: str, options: Mapping[str, Any]
 ) -> Policy:
-    search = _search(policy, budget, discount, remote_price_s)
+    search = _search(policy, budget, options)
     frame, model, scales = weights.load(checkpoint, kind, partial(Frame, kind))
     return LatentPlanner(search, frame, model, scales)
 
 
-def _search(policy: str, budget: str, discount: float, remote_price_s: float) -> Search:
-    check(policy, "discount", discount, Part)
-    check(policy, "remote_price_s", remote_price_s, Duration)
+def _search(policy: str, budget: str, options: Mapping[str, Any]) -> Search:
+    stated = kinds(Search)
+    for key, value in options.items():
+        check(policy, key, value, stated[key])
     try:
-        return Search(budget_of(budget), discount, remote_price_s)
+        return Search(budget_of(budget), **options)
     except PolicyError as error:
         raise PolicyError(f"policy {policy!r}: {error}") from None

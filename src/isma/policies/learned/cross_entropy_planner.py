@@ -15,6 +15,7 @@ from isma.errors import PolicyError
 from isma.planning import action_code
 from isma.planning.action_code import Coded
 from isma.planning.cross_entropy import Budget, Searched, search
+from isma.policies.options import Duration, Part
 from isma.when import when
 from isma.world.scenario import Scenario, Visibility
 
@@ -51,9 +52,9 @@ class Search(eqx.Module):
     """Everything that a search has besides a model."""
 
     budget: Budget
-    discount: float = eqx.field(static=True, default=0.99)
+    discount: Part = eqx.field(static=True, default=0.99)
     """γ of equation (9)."""
-    remote_price_s: float = eqx.field(static=True, default=0.0)
+    remote_price_s: Duration = eqx.field(static=True, default=0.0)
     """Delay, in seconds, charged for a whole CPU requested from another server, on the mean over own
     users; 0 is the paper's."""
     exploration: Exploration | None = None

@@ -21,7 +21,14 @@ from isma.planning.allocation import Offers, Split
 from isma.planning.migration_path import at_places, decaying, least_cost_s2
 from isma.planning.moves import marginal_costs_s
 from isma.planning.segment_sums import Pools
-from isma.policies.options import Duration, Positive, check_fields
+from isma.policies.options import (
+    Distance,
+    Duration,
+    Part,
+    Positive,
+    PositiveDuration,
+    check_fields,
+)
 from isma.policies.pricing.candidates import Candidates
 from isma.policies.pricing.dwell_time import PRIOR_S, DwellStatistics, count_dwell
 from isma.policies.pricing.features import Features, LastObservation, features
@@ -77,6 +84,14 @@ class Planned(Valuation):
     stay_s: Duration = eqx.field(static=True, default=PRIOR_S)
     """Prior mean of a user's dwell time at a station; 0 for no plan, and moves that pay within one decision
     period."""
+    price_decay_s: PositiveDuration = eqx.field(static=True, default=30.0)
+    """τ: time constant with which a server's price reverts to its long-run mean, in the estimate of what
+    lasts of it; not tuned: in a city it halves in half a minute (docs/research/0024)."""
+    residual_load: Part = eqx.field(static=True, default=0.3)
+    """Part of a server's long-run excess of load that is expected to last beyond the horizon."""
+    leaving_hops: Distance = eqx.field(static=True, default=0.1)
+    """Hops by which a user's distance from a server must grow, over the last two segments, for it to be
+    leaving."""
 
     def __check_init__(self) -> None:
         """Refuse a horizon that the model does not reach, and a plan between no servers."""
@@ -126,7 +141,7 @@ class Planned(Valuation):
         duration = expected_duration(dwell, observation, self.stay_s)
         if user is None or server is None:
             return Forecast(duration)
-        long_run = server.prices.long_run()
+        long_run = server.prices.long_run(self.price_decay_s)
         if self.forecast_model is None or user.state is None:
             return Forecast(duration, Persistence(), long_run)
         prices, host = self.forecast_model.forecast_prices(server.state).sample, observation.host
@@ -164,7 +179,14 @@ class Planned(Valuation):
             length_s,
             cost_s=marginal_cost_s(observation, hops, prices.work_s, root_price, gain),
             terminal_s2=terminal_cost_s2(
-                observation, prices, duration, hops[-2:], gain[-1], jnp.sum(length_s)
+                observation,
+                prices,
+                duration,
+                hops=hops[-2:],
+                gain=gain[-1],
+                horizon_s=jnp.sum(length_s),
+                residual_load=self.residual_load,
+                leaving_hops=self.leaving_hops,
             ),
             offload_gain_s=offload_gain_s(observation, prices, gain),
         )

@@ -12,11 +12,6 @@ from isma.policies.pricing.candidates import Candidates
 from isma.policies.pricing.dwell_time import GainDuration
 from isma.policies.pricing.price_history import LongRunPrice
 
-_STAYS_FULL = 0.3
-"""Part of the time after a plan for which a server that is fuller in the long run is taken to be so."""
-_RECEDES = 0.1
-"""Hops by which a user's distance must grow for it to be leaving."""
-
 
 class RootPrices(NamedTuple):
     """√λ of some places for each user. Home is first, and without the user itself."""
@@ -87,20 +82,23 @@ def terminal_cost_s2(
     hops: Float[Array, "segments users places"],
     gain: Float[Array, "users"],
     horizon_s: Float[Array, ""],
+    residual_load: float,
+    leaving_hops: float,
 ) -> Float[Array, "users places"]:
     """Cost-to-go at the end of the horizon, by where a service then is: delay of tasks times time.
 
     A user is taken to stay in its cell as long as it did so far, as far from each place as in the last
-    segment. A server that it is leaving by then, as the last two segments' `hops` tell, is reached again
-    at best by a hop a dwell time, as if each hop cost the same. Loads go on reverting from where they are
-    then, and the services of servers that are fuller in the long run go on leaving.
+    segment. A server that it is leaving by then, since the last two segments' `hops` grow by more than
+    `leaving_hops`, is reached again at best by a hop a dwell time, as if each hop cost the same. Loads go on
+    reverting from where they are then, and the services of servers that are fuller in the long run go on
+    leaving: `residual_load` is the part of a long-run deviation that remains.
     """
     stay_s = duration.hops_s[:, None]
     back_s = jnp.clip(stay_s * (1 + hops[-1]) / 2, stay_s, jnp.maximum(stay_s, horizon_s))
-    comes_s = jnp.where(hops[-1] > hops[0] + _RECEDES, back_s, stay_s)
+    comes_s = jnp.where(hops[-1] > hops[0] + leaving_hops, back_s, stay_s)
     decay = jnp.exp(-horizon_s / duration.gap_s)[:, None]
     left = prices.long_run + decay * (prices.now - prices.long_run)
-    lasting = prices.mean + _STAYS_FULL * (prices.long_run - prices.mean)
+    lasting = prices.mean + residual_load * (prices.long_run - prices.mean)
     far = lambda root_price: marginal_cost_s(  # noqa: E731
         observation, hops[-1], prices.work_s, root_price, gain
     )

@@ -42,6 +42,9 @@ class Price(Policy):
     the movers down to so many."""
     moves: Count = eqx.field(static=True, default=4)
     """Most users that a server moves in one decision."""
+    destinations: Positive = eqx.field(static=True, default=8)
+    """Servers besides home to which a user may go in one decision: the cheapest to join; in a large city
+    all near ones."""
     shortlist: Positive = eqx.field(static=True, default=6)
     """In a large city: users with most to gain that a server looks at for each decision."""
     prices: bool = eqx.field(static=True, default=True)
@@ -82,6 +85,7 @@ class Price(Policy):
             spread=self.spread,
             rivals=self.rivals,
             moves=self.moves,
+            destinations=self.destinations,
             shortlist=self.shortlist,
         )
 

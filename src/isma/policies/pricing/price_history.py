@@ -15,9 +15,6 @@ from jaxtyping import Array, Float, Int
 
 from isma.contract import Observation
 
-_DECAYS_S = 30.0
-"""τ, taken for all worlds and not tuned: in the city a deviation from a server's own mean halves in half a
-minute (docs/research/0024)."""
 _LEAST = 1e-12
 """Variance of servers that are all alike."""
 _NEVER = -1
@@ -51,10 +48,10 @@ class PriceHistory(eqx.Module):
         never = jnp.full(num_servers, _NEVER, jnp.int32)
         return cls(never, none, jnp.zeros((num_servers, num_servers)), none)
 
-    def long_run(self) -> LongRunPrice:
-        """Estimate of what lasts, from the moments so far."""
+    def long_run(self, decay_s: float) -> LongRunPrice:
+        """Estimate of what lasts, from the moments so far; deviations decay with the time constant τ."""
         ratio = jnp.var(self.mean, axis=1) / jnp.maximum(self.variance, _LEAST)
-        times = jnp.maximum(self.known_s / _DECAYS_S, _LEAST)
+        times = jnp.maximum(self.known_s / decay_s, _LEAST)
         by_chance = 2 / times * (1 - (1 - jnp.exp(-times)) / times)
         part = (ratio - by_chance) / jnp.maximum(1 - by_chance, _LEAST)
         part = jnp.where(self.known_s > 0, jnp.clip(part, 0, 1), 0)

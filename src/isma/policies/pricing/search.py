@@ -44,6 +44,8 @@ class MoveRule(NamedTuple):
     """Servers that may decide on the same news and still all move their users."""
     moves: int
     """Most users that a server moves in one decision."""
+    destinations: int
+    """Servers to which a user may go in one decision, where all are candidates."""
     shortlist: int
     """Users of a server that are looked at in a large city."""
 
@@ -166,7 +168,9 @@ def _destinations(
     added_s = added_s if later_s is None else added_s + later_s
     saving_s = jnp.zeros_like(added_s) if rule.margin_on_hops else found.hop_saving_s
     if every:
-        return cheapest(found.offer, found.home, found.root_price, added_s, saving_s)
+        return cheapest(
+            found.offer, found.home, found.root_price, added_s, saving_s, rule.destinations
+        )
     added_s = jnp.where(barred(found), jnp.inf, added_s).at[:, 0].set(0)
     return jax.lax.optimization_barrier(Destinations(found.server, found.offer, added_s, saving_s))
 
