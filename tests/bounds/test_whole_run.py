@@ -20,7 +20,7 @@ from isma.evaluation import cell
 from isma.evaluation.bounding import known_future as future
 from isma.evaluation.bounding.known_future import known_future
 from isma.evaluation.bounding.run_bound import run_bound_s
-from isma.planning.allocation import offers, split
+from isma.planning.allocation import Offer, offers, split
 from isma.planning.segment_sums import Pools
 from isma.policies import registry
 from isma.simulator.params import build
@@ -78,12 +78,8 @@ class Sequence(Policy):
         return action, Memory(None, number + observation.decides)
 
 
-def _at(observation: Observation, target: Int[Array, "users"]) -> Any:
-    offer = offers(observation)
-    column = lambda part: jnp.take_along_axis(  # noqa: E731
-        jnp.broadcast_to(part, (part.shape[0], observation.acting.shape[0])), target[:, None], 1
-    )[:, 0]
-    return jax.tree.map(column, offer)
+def _at(observation: Observation, target: Int[Array, "users"]) -> Offer:
+    return offers(observation).at(target)
 
 
 @eqx.filter_jit

@@ -54,7 +54,9 @@ def of_users(local_s: list[float], transfer_s: list[float], work_s: list[float])
 def test_offers_by_hand() -> None:
     """1 Mbit at 1 Mbit/s takes 1 s by radio and 1 s a hop; 2e9 cycles take 2 s or 1 s."""
     net = network([1e9, 2e9, 1e9], line(3))
-    offer = offers(seen(net, host=[0, 0], station=[0, 2], data_mbit=[1, 3], work_s=2, local_s=50))
+    offer = offers(
+        seen(net, host=[0, 0], station=[0, 2], data_mbit=[1, 3], work_s=2, local_s=50)
+    ).of()
     np.testing.assert_allclose(offer.local_s[:2], [[50], [50]], rtol=1e-5)
     np.testing.assert_allclose(offer.transfer_s[:2], [[1, 2, 3], [9, 6, 3]], rtol=1e-5)
     np.testing.assert_allclose(offer.work_s[:2], [[2, 1, 2], [2, 1, 2]], rtol=1e-5)
@@ -66,7 +68,7 @@ def test_offers_with_latency_by_hand() -> None:
     net = eqx.tree_at(
         lambda n: n.latency, network([1e9] * 3, line(3)), latency, is_leaf=lambda x: x is None
     )
-    offer = offers(seen(net, host=[2], station=[0]))
+    offer = offers(seen(net, host=[2], station=[0])).of()
     np.testing.assert_allclose(offer.fixed_s[0], [0.1, 0.6, 1.1], rtol=1e-5)
     np.testing.assert_allclose(offer.transfer_s[0], [1, 2, 3], rtol=1e-5)
 

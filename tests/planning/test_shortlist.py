@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from isma.contract import Action, Observation
 from isma.errors import PolicyError
-from isma.planning.allocation import OffersOnDemand, at, of_servers, offers, split
+from isma.planning.allocation import at, of_places, offers, split
 from isma.planning.migration import charge_s, delay_s2
 from isma.planning.segment_sums import Pools
 from isma.planning.shortlist import by_number, foremost, rows_of, split_again
@@ -95,12 +95,10 @@ def test_with_all_servers_near_it_decides_the_same(rule: str, observed: Observat
 
 def test_what_is_asked_for_is_what_the_table_says(observed: Observation) -> None:
     server = jax.random.randint(KEY, (40, 3), 0, 6)
-    asked, table = (
-        of_servers(OffersOnDemand(observed), server),
-        of_servers(offers(observed), server),
-    )
+    some, every = offers(observed), offers(observed).of()
+    asked, table = some.of(server), of_places(every, server)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), asked, table)
-    one, row = at(OffersOnDemand(observed), server[:, 0]), at(offers(observed), server[:, 0])
+    one, row = some.at(server[:, 0]), at(every, server[:, 0])
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), one, row)
     lasts_s = jnp.full((40, 1), 30.0)
     for some, every in (
@@ -115,7 +113,7 @@ def test_what_is_asked_for_is_what_the_table_says(observed: Observation) -> None
 @pytest.mark.parametrize("left", [[2], [0, 1, 2, 3], list(range(30))])
 def test_only_what_users_leave_is_split_again(left: list[int], observed: Observation) -> None:
     """Few by themselves, and many with all the others."""
-    offer = at(offers(observed), observed.host)
+    offer = offers(observed).at(observed.host)
     home = Pools(observed.pool(observed.host), observed.num_pools)
     target = observed.host.at[jnp.array(left)].set((observed.host[jnp.array(left)] + 1) % 6)
     pools = Pools(observed.pool(target), observed.num_pools)

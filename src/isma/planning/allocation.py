@@ -64,41 +64,32 @@ class Split(eqx.Module):
     """λ: what one more unit of that server's CPU would save all its users together, in seconds."""
 
 
-class OffersOnDemand(eqx.Module):
-    """Offers of those servers that are asked for: where a table of all would be too large."""
+class Offers(eqx.Module):
+    """Offers of servers to every user at its present gain and station, computed for those asked for.
+
+    In a large city a table of all servers would be too large; nothing else differs there.
+    """
 
     observation: Observation
 
+    def at(self, server: Int[Array, "users"]) -> Offer:
+        """The offer of one server to each user."""
+        return jax.tree.map(lambda part: part[:, 0], self.of(server[:, None]))
 
-Offers = Offer | OffersOnDemand
-"""A table of all servers, or what takes its place in a large city."""
-
-
-def offered(observation: Observation) -> Offers:
-    """Offers of every server to every user; `at` and `of_servers` read them."""
-    return (
-        offers(observation)
-        if observation.infrastructure.near is None
-        else OffersOnDemand(observation)
-    )
-
-
-def offers(observation: Observation) -> Offer:
-    """Every user's offer from every server, for its present gain and station: a table."""
-    infrastructure = observation.infrastructure
-    return _offer(
-        observation, infrastructure.hops[observation.station], infrastructure.server_hz[None]
-    )
+    def of(self, server: Int[Array, "#users places"] | None = None) -> Offer:
+        """The offers of some servers to each user, or of all: a table."""
+        seen, net = self.observation, self.observation.infrastructure
+        if server is None:
+            hops, server_hz = net.hops[seen.station], net.server_hz[None]
+        else:
+            hops, server_hz = net.hops[seen.station[:, None], server], net.server_hz[server]
+        work_s = seen.requests.cycles[:, None] / server_hz
+        return offer_over(seen, hops, work_s, uplink_s(seen, seen.gain)[:, None])
 
 
-def _offer(
-    observation: Observation,
-    hops: Float[Array, "users servers"],
-    server_hz: Float[Array, "#users servers"],
-) -> Offer:
-    work_s = observation.requests.cycles[:, None] / server_hz
-    near_s = uplink_s(observation, observation.gain)[:, None]
-    return offer_over(observation, hops, work_s, near_s)
+def offers(observation: Observation) -> Offers:
+    """Offers of every server to every user; `at` and `of` read them."""
+    return Offers(observation)
 
 
 def offer_over(
@@ -137,17 +128,14 @@ def latency_s(latency: HopLatency, hops: Float[Array, "..."]) -> Float[Array, ".
     return latency.task_s + latency.per_hop_s * hops
 
 
-def at(offer: Offers, server: Int[Array, "users"]) -> Offer:
-    """The offer of one server for each user."""
-    return jax.tree.map(lambda part: part[:, 0], of_servers(offer, server[:, None]))
+def at(offer: Offer, place: Int[Array, "users"]) -> Offer:
+    """One place of a table for each user."""
+    return jax.tree.map(lambda part: part[:, 0], of_places(offer, place[:, None]))
 
 
-def of_servers(offer: Offers, server: Int[Array, "users places"]) -> Offer:
-    """The offers of some of the servers for each user."""
-    if isinstance(offer, OffersOnDemand):
-        seen, net = offer.observation, offer.observation.infrastructure
-        return _offer(seen, net.hops[seen.station[:, None], server], net.server_hz[server])
-    take = lambda part: jnp.take_along_axis(part, server, axis=1)  # noqa: E731
+def of_places(offer: Offer, place: Int[Array, "users places"]) -> Offer:
+    """Some places of a table for each user."""
+    take = lambda part: jnp.take_along_axis(part, place, axis=1)  # noqa: E731
     fixed_s = None if offer.fixed_s is None else take(offer.fixed_s)
     return Offer(offer.local_s, take(offer.transfer_s), take(offer.work_s), fixed_s)
 

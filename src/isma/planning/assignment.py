@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from isma.planning.allocation import Offer, Split, at, joining, lead_s, of_servers, split
+from isma.planning.allocation import Offer, Split, at, joining, lead_s, of_places, split
 from isma.planning.segment_sums import Pools
 
 
@@ -123,7 +123,7 @@ def _swap_gain_s(
 ) -> Float[Array, "users users"]:
     """Seconds saved by exchanging the servers of two users at their present ratios (upper triangle)."""
     ratio = now.offload_ratio
-    theirs = of_servers(offer, jnp.broadcast_to(target, (len(target), len(target))))
+    theirs = of_places(offer, jnp.broadcast_to(target, (len(target), len(target))))
     transfer = lead_s(theirs, ratio[:, None])
     other = jnp.sqrt(ratio[:, None] * theirs.work_s)
     at_home = root_price[target]

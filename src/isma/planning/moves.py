@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from isma.planning.allocation import Offer, at, joining, of_servers
+from isma.planning.allocation import Offer, at, joining, of_places
 from isma.planning.segment_sums import Pools
 
 _LEAST_S = 1e-12
@@ -58,7 +58,7 @@ def cheapest(
     _, nearest = jax.lax.top_k(-cost, min(number, servers - 1))
     server = jnp.concatenate([host[:, None], nearest.astype(host.dtype)], axis=1)
     take = lambda value: jnp.take_along_axis(value, server, axis=1)  # noqa: E731
-    return Destinations(server, of_servers(offer, server), take(added_cost_s), take(hop_saving_s))
+    return Destinations(server, of_places(offer, server), take(added_cost_s), take(hop_saving_s))
 
 
 def best_moves(

@@ -12,10 +12,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from isma.contract import Observation
-from isma.planning.allocation import Offer, Response, Split, at, joining, offered, respond, split
+from isma.planning.allocation import Offer, Response, Split, joining, offers, respond, split
 from isma.planning.migration import one_hop_delay_s2
 from isma.planning.moves import own_root_price
 from isma.planning.segment_sums import Pools
+from isma.world.scenario import Visibility
 
 _T = TypeVar("_T")
 _HALVINGS = 8
@@ -28,6 +29,15 @@ def near(observation: Observation) -> Int[Array, "users near"] | None:
     """The servers that are looked at for each user; None in a small city, where all are."""
     table = observation.infrastructure.near
     return None if table is None else table[observation.station]
+
+
+def looks_at_few(observation: Observation) -> bool:
+    """Whether servers look at near servers and at a few users alone: in a large city.
+
+    Users that decide alone look at all servers everywhere.
+    """
+    large = observation.infrastructure.near is not None
+    return large and observation.visibility is not Visibility.USER
 
 
 def candidates(observation: Observation) -> Int[Array, "#users places"]:
@@ -132,13 +142,13 @@ def most_to_gain_s(
     """
     net, host, station = observation.infrastructure, observation.host, observation.station
     assert net.near is not None
-    offer = offered(observation)
+    offer = offers(observation)
     row = jnp.minimum(home.pool, home.num_pools - 1)
-    there = at(offer, net.near[:, 0][station])
+    there = offer.at(net.near[:, 0][station])
     work_s = observation.requests.cycles / jnp.max(net.server_hz)
     cheapest = jnp.min(jnp.min(root_price, axis=0)[net.near], axis=1)[station]
     best = Offer(there.local_s, there.transfer_s, work_s, there.fixed_s)
-    here = at(offer, host)
+    here = offer.at(host)
     at_home = root_price[row, host]
     without = jnp.maximum(at_home - own_root_price(here, at_home), 0)
     stays_s = joining(here, without**2).cost_s

@@ -11,9 +11,7 @@ from isma.errors import PolicyError
 from isma.planning.allocation import (
     Offer,
     Offers,
-    OffersOnDemand,
     Split,
-    at,
     best_ratio,
     lead_s,
     respond,
@@ -21,7 +19,7 @@ from isma.planning.allocation import (
 )
 from isma.planning.migration import Places, charge_s, downtime_s, mean_wait_s
 from isma.planning.segment_sums import Pools
-from isma.planning.shortlist import split_again
+from isma.planning.shortlist import looks_at_few, split_again
 from isma.world.scale import LARGE, is_large
 from isma.world.scenario import Visibility
 from isma.world.switches import Migrating
@@ -54,12 +52,12 @@ def shared_out(
     servers that users leave are split again, where it is known how all share their hosts (`here`).
     """
     pools = Pools(observation.pool(target), observation.num_pools)
-    theirs = at(offer, target)
+    theirs = offer.at(target)
     home = Pools(observation.pool(observation.host), observation.num_pools)
     if (
         here is not None
         and observation.visibility is Visibility.SERVER
-        and isinstance(offer, OffersOnDemand)
+        and looks_at_few(observation)
     ):
         stays, leaves = split_again(here, theirs, home, pools)
     else:
@@ -99,9 +97,7 @@ def to_one(
     price: Callable[[Observation, Places], Float[Array, "users places"]],
     target: Int[Array, "users"],
 ) -> Float[Array, "users"]:
-    """Cost of moving each user to one server by `price`, which gives it for all or for some."""
-    if observation.infrastructure.near is None:
-        return jnp.take_along_axis(price(observation, None), target[:, None], axis=1)[:, 0]
+    """Cost of moving each user to one server by `price`, which gives it for some servers."""
     return price(observation, target[:, None])[:, 0]
 
 
@@ -137,7 +133,7 @@ def excess_s(observation: Observation, offer: Offers) -> Float[Array, "users"]:
     home. Not a difference of completion times: those jump with the grid of ratios, and so would a
     rule that goes by them.
     """
-    here, there = at(offer, observation.host), at(offer, nearest(observation))
+    here, there = offer.at(observation.host), offer.at(nearest(observation))
     ratio = _even_ratio(observation, there)
     return jnp.maximum(lead_s(here, ratio) - lead_s(there, ratio), 0)
 
@@ -149,7 +145,7 @@ def hop_delay_s(observation: Observation, offer: Offers) -> Float[Array, "users"
     `excess_s`.
     """
     infrastructure, data_bits = observation.infrastructure, observation.requests.data_bits
-    ratio = _even_ratio(observation, at(offer, nearest(observation)))
+    ratio = _even_ratio(observation, offer.at(nearest(observation)))
     sent_s = delay.backhaul_time_s(data_bits, ratio, 1.0, infrastructure.backhaul_rate_bps)
     if infrastructure.latency is None:
         return sent_s

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 from isma.contract import Action, Memory, Observation, Policy
 from isma.model.situation import Asked
 from isma.planning.action_grid import Choice
-from isma.planning.allocation import at, completion_s, offers
+from isma.planning.allocation import completion_s, offers
 from isma.planning.segment_sums import Pools
 from isma.policies.learned.sequential import TakesTurns, Turns, as_action
 from isma.simulator.params import Params
@@ -171,7 +171,7 @@ def burden_s(params: Params, state: State) -> Float[Array, "users"]:
     """
     placement = state.placement
     observation = observe(params, state, everyone(params, state), Visibility.FULL)
-    offer = at(offers(observation), placement.host)
+    offer = offers(observation).at(placement.host)
     ratio, request = placement.offload_ratio, placement.requested_share
     share = jnp.where(placement.granted_share > 0, placement.granted_share, 1)
     local_s = (1 - ratio) * offer.local_s

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from isma.bounds.decision import Bound, decision_bound, first_prices_s
 from isma.contract import Observation
-from isma.planning.allocation import Offer, at, offered, offers
+from isma.planning.allocation import Offer, offers
 from isma.policies.rules.local_random import Local
 from isma.policies.shared import nearest
 from isma.simulator.params import Params
@@ -87,8 +87,8 @@ def _offer(params: Params, state: State) -> Offer:
     seen = observe(params, state, everyone(params, state), Visibility.FULL)
     seen = replace(seen, bandwidth_hz=None)
     if seen.infrastructure.near is None:
-        return offers(seen)
-    return _pooled(at(offered(seen), nearest(seen)), seen)
+        return offers(seen).of()
+    return _pooled(offers(seen).at(nearest(seen)), seen)
 
 
 def _pooled(offer: Offer, seen: Observation) -> Offer:

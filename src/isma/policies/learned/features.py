@@ -59,7 +59,7 @@ def _servers(
     infrastructure = observation.infrastructure
     load = jnp.maximum(believed_load(observation), 0)[observation.host]
     hops = infrastructure.hops / jnp.maximum(jnp.max(infrastructure.hops), 1)
-    offer = offers(observation)
+    offer = offers(observation).of()
     step_s = jnp.maximum(0.1 * offer.local_s, 1e-9)
     columns = [
         jax.nn.one_hot(nearest(observation), servers),

@@ -33,7 +33,7 @@ def settings(observation: Observation, user: Int[Array, "servers rows"]) -> Sett
     """Every server's setting, for users in the rows of its view."""
     servers = jnp.arange(observation.acting.shape[0])
     around = (servers[:, None] + servers) % servers.shape[0]
-    offer, load = offers(observation), jnp.maximum(believed_load(observation), 0)
+    offer, load = offers(observation).of(), jnp.maximum(believed_load(observation), 0)
     work_s = jnp.broadcast_to(offer.work_s, offer.transfer_s.shape)
     table = lambda values: values[user[:, :, None], around[:, None, :]]  # noqa: E731
     return Setting(

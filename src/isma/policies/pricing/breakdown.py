@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from isma.contract import Memory, Observation, Policy
-from isma.planning.allocation import joining, offers
+from isma.planning.allocation import joining
 from isma.planning.moves import without_own
 from isma.policies.pricing.candidates import all_servers
 from isma.policies.pricing.policy import Price
@@ -49,9 +49,8 @@ def break_down(policy: Policy, memory: Memory, observation: Observation) -> Brea
     priced = policy if isinstance(policy, Price) else Price(valuation=Myopic(learn_dwell=False))
     known = memory if priced is policy else Memory.none()
     now, _ = priced.situation(known, observation)
-    offer = offers(now.observation)
-    found = all_servers(now.observation, offer, now.home, now.root_price)
-    joined = joining(offer, without_own(offer, found.home, found.root_price) ** 2)
+    found = all_servers(now.observation, now.offer, now.home, now.root_price)
+    joined = joining(found.offer, without_own(found.offer, found.home, found.root_price) ** 2)
     later_s = priced.valuation.added_cost_s(found, now.forecast)
     saving_s = jnp.zeros_like(joined.time_s) if priced.margin_on_hops else found.hop_saving_s
     return Breakdown(

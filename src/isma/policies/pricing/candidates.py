@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from isma.contract import Observation
 from isma.planning import shortlist
-from isma.planning.allocation import Offer, Offers, OffersOnDemand, Split, at, of_servers
+from isma.planning.allocation import Offer, Offers, Split, offers
 from isma.planning.segment_sums import Pools
 from isma.policies.shared import believed_load, hop_delay_s, nearer_s
 from isma.world.scenario import Visibility
@@ -44,17 +44,17 @@ class Candidates(NamedTuple):
 
 def all_servers(
     observation: Observation,
-    offer: Offer,
+    offer: Offers,
     home: Pools,
     root_price: Float[Array, "makers servers"],
 ) -> Candidates:
     """Every server for every user."""
-    everywhere = jnp.arange(offer.transfer_s.shape[1])
+    everywhere = jnp.arange(root_price.shape[1])
     hop_s = jnp.maximum(hop_delay_s(observation, offer), _SHORTEST_S)
     maker = jnp.minimum(home.pool, len(root_price) - 1)
     return Candidates(
         observation,
-        offer,
+        offer.of(),
         server=everywhere[None],
         home=observation.host,
         maker=maker,
@@ -81,7 +81,7 @@ def near_servers(
     hop_s = jnp.maximum(hop_delay_s(observation, offer)[row], _SHORTEST_S)
     # Behind the barrier the tables are made once, and not again in every term that reads them.
     offer_s, saving_s = jax.lax.optimization_barrier(
-        (of_servers(OffersOnDemand(few), server), nearer_s(few, hop_s, server))
+        (offers(few).of(server), nearer_s(few, hop_s, server))
     )
     maker = jnp.minimum(home.pool[row], len(root_price) - 1)
     return Candidates(
@@ -118,7 +118,7 @@ def estimated_price_s(
         published, load = published[observation.host], load[observation.host]
     came = jnp.maximum(load - 1, 0)
     grown = published * (1 + came / (1 - jnp.minimum(came, 0.5)))
-    own = jnp.sqrt(here.offload_ratio * at(offer, observation.host).work_s)
+    own = jnp.sqrt(here.offload_ratio * offer.at(observation.host).work_s)
     typical = home.sum(own) / jnp.maximum(home.sum(observation.visible.astype(own.dtype)), 1)
     believed = jnp.where(published > 0, grown, load * typical[:, None]) ** 2
     if alone:

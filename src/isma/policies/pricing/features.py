@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from isma.contract import Infrastructure, Observation
-from isma.planning.allocation import Offers, Split, at
+from isma.planning.allocation import Offers, Split
 from isma.planning.migration import one_hop_delay_s2
 from isma.planning.segment_sums import Pools
 from isma.policies.pricing.dwell_time import PRIOR_S, DwellStatistics, gain_duration
@@ -111,7 +111,7 @@ def features(
     home = Pools(observation.pool(host), observation.num_pools)
     hop_s, own_s = hop_delay_s(observation, offer), jnp.maximum(here.time_s, 1e-9)
     root_price = jnp.sqrt(here.price_s)
-    own = jnp.sqrt(here.offload_ratio * at(offer, host).work_s)
+    own = jnp.sqrt(here.offload_ratio * offer.at(host).work_s)
     server, relative = _servers(observation, home, here, log_root_price_was)
     end = road_end(infrastructure.hops, observation.station, now.visited[:, 0])
     columns = (

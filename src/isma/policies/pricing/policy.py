@@ -9,7 +9,7 @@ from jaxtyping import PRNGKeyArray
 from pydantic import Field
 
 from isma.contract import Action, Memory, Observation, Policy
-from isma.planning.allocation import OffersOnDemand, at, offered, offers, split
+from isma.planning.allocation import offers, split
 from isma.planning.segment_sums import Pools
 from isma.policies.options import Count, Part, Positive, check_fields, fields_of, takes
 from isma.policies.pricing.search import DecisionState, MoveRule, search, situation
@@ -67,7 +67,7 @@ class Price(Policy):
         now, memory = self.situation(memory, observation)
         observation = now.observation
         found = search(now, self.valuation, self.rule, key)
-        offer = offered(observation)
+        offer = offers(observation)
         action, stays = shared_out(observation, offer, found.target, now.here)
         share = jnp.where(found.moved, found.share, action.cpu_share)
         # Where nothing is asked for nothing can be done: a move may be for later alone.
@@ -95,12 +95,10 @@ class Price(Policy):
             news = observation.news
             unheard = replace(news, price_s=jnp.zeros_like(news.price_s))
             observation = replace(observation, news=unheard)
-        offer = offered(observation)
+        offer = offers(observation)
         home = Pools(observation.pool(observation.host), observation.num_pools)
-        here = split(at(offer, observation.host), home)
+        here = split(offer.at(observation.host), home)
         memory = self.valuation.update(memory, observation, offer, here)
-        if isinstance(offer, OffersOnDemand) and observation.visibility is Visibility.USER:
-            offer = offers(observation)
         forecast = self.valuation.forecast(memory, observation)
         return situation(observation, offer, home, here, forecast), memory
 

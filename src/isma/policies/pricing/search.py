@@ -12,10 +12,16 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from isma import randomness
 from isma.contract import Observation
-from isma.planning.allocation import Offer, Offers, Split
+from isma.planning.allocation import Offers, Split
 from isma.planning.moves import Destinations, MoveSearch, best_moves, cheapest
 from isma.planning.segment_sums import Pools
-from isma.planning.shortlist import by_number, foremost, most_to_gain_s, rows_of
+from isma.planning.shortlist import (
+    by_number,
+    foremost,
+    looks_at_few,
+    most_to_gain_s,
+    rows_of,
+)
 from isma.policies.pricing.candidates import (
     Candidates,
     all_servers,
@@ -55,7 +61,6 @@ class DecisionState(NamedTuple):
 
     observation: Observation
     offer: Offers
-    """Table of all servers; offers on demand where only near ones are candidates."""
     home: Pools
     here: Split
     """Allocation among the users of each host."""
@@ -75,8 +80,8 @@ def situation(
 def search(
     now: DecisionState, valuation: Valuation, rule: MoveRule, key: PRNGKeyArray
 ) -> MoveSearch:
-    """Best moves of all users to all servers or, where offers come on demand, of a shortlist to near ones."""
-    if isinstance(now.offer, Offer):
+    """Best moves of all users to all servers or, in a large city, of a shortlist to near ones."""
+    if not looks_at_few(now.observation):
         return _moves_of(None, now, valuation, rule, key)
     lot, rest = jax.random.split(key)
     listed = _shortlist(now, rule, lot)
@@ -112,7 +117,6 @@ def _moves_of(
     """Best moves of some users, or of all; a row that does not exist is none."""
     home, forecast, time_s, users = now.home, now.forecast, now.here.time_s, len(now.here.time_s)
     if row is None:
-        assert isinstance(now.offer, Offer)
         found, maker = all_servers(now.observation, now.offer, home, now.root_price), home
         movable = now.observation.decides
     else:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation, Policy
-from isma.planning.allocation import offered
+from isma.planning.allocation import offers
 from isma.policies.options import Positive, check_fields
 from isma.policies.shared import detour, nearest, shared_out
 
@@ -17,7 +17,7 @@ class Stay(Policy):
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Action, Memory]:
         """Share out every server among the users it has."""
-        return shared_out(observation, offered(observation), observation.host)[0], memory
+        return shared_out(observation, offers(observation), observation.host)[0], memory
 
 
 class Nearest(Policy):
@@ -28,7 +28,7 @@ class Nearest(Policy):
     ) -> tuple[Action, Memory]:
         """Send every user to the server nearest to its station."""
         target = nearest(observation)
-        return shared_out(observation, offered(observation), target)[0], memory
+        return shared_out(observation, offers(observation), target)[0], memory
 
 
 class Threshold(Policy):
@@ -49,4 +49,4 @@ class Threshold(Policy):
         target: Int[Array, "users"] = jnp.where(
             distance >= self.hops, nearest(observation), observation.host
         )
-        return shared_out(observation, offered(observation), target)[0], memory
+        return shared_out(observation, offers(observation), target)[0], memory

@@ -50,7 +50,8 @@ class FullInformation(Policy):
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Action, Memory]:
         """Improve the plan, and carry out the part of it that is due."""
-        offer = offers(observation)
+        everywhere = offers(observation)
+        offer = everywhere.of()
         plan = jnp.where(memory.per_user >= 0, memory.per_user, nearest(observation))
         starts = jnp.stack([plan, _perturbed(plan, offer, key)])
         found: Improved = jax.vmap(
@@ -63,7 +64,7 @@ class FullInformation(Policy):
         better = found.total_s[1] < found.total_s[0] - least_gain_s
         plan = jnp.where(better, found.target[1], found.target[0])
         target = jnp.where(observation.decides, plan, observation.host)
-        action, _ = shared_out(observation, offer, target)
+        action, _ = shared_out(observation, everywhere, target)
         return action, Memory(None, plan)
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation, Policy
-from isma.planning.allocation import Offer, at, best_ratio, of_servers, offered, respond, split
+from isma.planning.allocation import best_ratio, offers, respond, split
 from isma.planning.segment_sums import Pools
 from isma.planning.shortlist import candidates, heard_of_candidates, near
 from isma.policies.options import Duration, Part, check_fields
@@ -33,11 +33,11 @@ class Greedy(Policy):
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Action, Memory]:
         """Move the user with the most to gain, then share out home among the others."""
-        offer = offered(observation)
+        offer = offers(observation)
         home = Pools(observation.pool(observation.host), observation.num_pools)
-        stays = split(at(offer, observation.host), home)
+        stays = split(offer.at(observation.host), home)
         servers = candidates(observation)
-        there = offer if isinstance(offer, Offer) else of_servers(offer, servers)
+        there = offer.of(near(observation))
         asked = respond(there, home.spread(stays.price_s, 1.0)[:, None]).cpu_share
         load = heard_of_candidates(observation, believed_load(observation))
         granted = asked / jnp.maximum(1, load + asked)

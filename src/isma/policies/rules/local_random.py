@@ -5,7 +5,7 @@ from jaxtyping import PRNGKeyArray
 
 from isma import randomness
 from isma.contract import Action, Memory, Observation, Policy
-from isma.planning.allocation import at, best_ratio, offered
+from isma.planning.allocation import best_ratio, offers
 from isma.policies.shared import believed_load
 
 
@@ -35,6 +35,6 @@ class Random(Policy):
         target = randomness.whole(key, observation.host.shape, 0, servers)
         load = believed_load(observation)[observation.host, target]
         others = load - (target == observation.host)
-        best = best_ratio(at(offered(observation), target), 1 / (1 + jnp.maximum(others, 0)))
+        best = best_ratio(offers(observation).at(target), 1 / (1 + jnp.maximum(others, 0)))
         no_price = jnp.zeros_like(observation.infrastructure.server_hz)
         return Action(target, best.offload_ratio, jnp.ones_like(load), no_price), memory

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation, Policy
-from isma.planning.allocation import offered
+from isma.planning.allocation import offers
 from isma.planning.migration import delay_s2
 from isma.policies.shared import excess_s, nearest, shared_out, to_one
 from isma.world.scenario import Scenario
@@ -28,7 +28,7 @@ class BreakEven(Policy):
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Action, Memory]:
         """Add what the last period cost, and send those to the nearest server for whom it is enough."""
-        offer, host, near = offered(observation), observation.host, nearest(observation)
+        offer, host, near = offers(observation), observation.host, nearest(observation)
         excess = excess_s(observation, offer)
         period_s = observation.infrastructure.decision_period_s[host]
         paid_s2 = memory.per_user + excess * period_s
