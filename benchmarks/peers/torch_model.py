@@ -23,9 +23,12 @@ class TorchRlsm(nn.Module):
         self.mean = nn.Linear(sizes.hidden, sizes.latent)
         self.std = nn.Linear(sizes.hidden, sizes.latent)
         self.reward = nn.Sequential(
-            *(nn.Linear(features, sizes.hidden), nn.ReLU()),
-            *(nn.Linear(sizes.hidden, sizes.reward_units), nn.ReLU()),
-            *(nn.Linear(sizes.reward_units, max(sizes.reward_units, sizes.users)), nn.ReLU()),
+            nn.Linear(features, sizes.hidden),
+            nn.ReLU(),
+            nn.Linear(sizes.hidden, sizes.reward_units),
+            nn.ReLU(),
+            nn.Linear(sizes.reward_units, max(sizes.reward_units, sizes.users)),
+            nn.ReLU(),
         )
 
     def start(self, *rows: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -54,8 +54,12 @@ class Agent:
         )
         self._peers = Peers(config)
         self.runtime = Runtime(
-            *(config, journal, self.migrator, self._peers, self._told),
-            enforcer(config.cpu.enforce, config.cpu.folder, config.cpu.cores),
+            config,
+            journal=journal,
+            migrator=self.migrator,
+            peers=self._peers,
+            told=self._told,
+            enforcer=enforcer(config.cpu.enforce, config.cpu.folder, config.cpu.cores),
         )
         policy = config.policy
         record = Path(config.folder) / "decisions.jsonl" if policy and policy.record else None

@@ -42,7 +42,11 @@ class PlannerProcess:
             began_s = time.monotonic()
             self._begin_record()
             self._process = process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "isma.agent.worker", "--scenario", self._scenario),
+                sys.executable,
+                "-m",
+                "isma.agent.worker",
+                "--scenario",
+                self._scenario,
                 *self._policies,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,

@@ -71,7 +71,7 @@ def nearest_servers(
 
     places, to_places, between = jax.lax.map(stage, station)
     far = FarServers(
-        *(station, jnp.minimum(hops, most_hops).astype(jnp.int32)), _remap(places), most_hops
+        station, jnp.minimum(hops, most_hops).astype(jnp.int32), _remap(places), most_hops
     )
     return Listed(places, to_places, between, far)
 

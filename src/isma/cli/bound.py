@@ -62,8 +62,13 @@ def bound(
     with bar(Console(stderr=True)) as shown:
         task = shown.add_task("laying out the city", total=None)
         found = api.bound(
-            *(loaded, worlds, names, varied, levels, out),
-            lambda part: shown.update(task, description=part),
+            loaded,
+            seeds=worlds,
+            policies=names,
+            vary=varied,
+            foresight_s=levels,
+            out=out,
+            on_part=lambda part: shown.update(task, description=part),
         )
     groups = at_points(found)
     if len(groups) == 1:
@@ -105,8 +110,13 @@ def _print_worlds(title: str, found: list[Reach]) -> None:
     table = _table(title, [*heads, *(f"{level} s seen" for level in levels)])
     for row in found:
         table.add_row(
-            *(str(row.seed), f"{row.bound_s:.4g}", _known(row.even_bound_s)),
-            *(f"{row.best_s:.4g}", row.best, f"{row.gap_ratio:+.2%}", _known(row.wall_s)),
+            str(row.seed),
+            f"{row.bound_s:.4g}",
+            _known(row.even_bound_s),
+            f"{row.best_s:.4g}",
+            row.best,
+            f"{row.gap_ratio:+.2%}",
+            _known(row.wall_s),
             *(f"{row.foresight_mean_s[level]:.4g}" for level in levels),
         )
     _console().print(table)
@@ -136,7 +146,10 @@ def _print_points(title: str, groups: list[list[Reach]]) -> None:
         best_s = float(np.mean([world.mean_s[best] for world in worlds]))
         table.add_row(
             *(f"{value}" for value in worlds[0].point.values()),
-            *(f"{bound_s:.4g}", best, f"{best_s:.4g}", f"{best_s / bound_s - 1:+.1%}"),
+            f"{bound_s:.4g}",
+            best,
+            f"{best_s:.4g}",
+            f"{best_s / bound_s - 1:+.1%}",
             *(f"{closed(worlds, level):+.0%}" for level in levels),
         )
     _console().print(table)

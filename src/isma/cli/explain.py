@@ -56,7 +56,9 @@ def _print_choices(found: Explanation) -> None:
     for choice in shown:
         is_host, is_target = choice.server == found.host, choice.server == found.target
         table.add_row(
-            *(str(choice.server), str(choice.hops), f"{choice.load:.2f}"),
+            str(choice.server),
+            str(choice.hops),
+            f"{choice.load:.2f}",
             f"{choice.offload_ratio:.0%}",
             *(f"{value:.4g}" for value in (choice.own_s, choice.others_s, choice.later_s)),
             f"{choice.cost_s:.4g}",

@@ -40,7 +40,9 @@ def bar(console: Console) -> Iterator[Progress]:
     )
     watched = console.is_terminal
     shown = Progress(
-        *(*columns, TimeElapsedColumn(), TimeRemainingColumn()),
+        *columns,
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
         console=console,
         transient=True,
         disable=not watched,

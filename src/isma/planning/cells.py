@@ -89,12 +89,13 @@ def best_hosts(
     at once.
     """
     return _solved(
-        np.ascontiguousarray(chances, float).tobytes(),
-        np.ascontiguousarray(hops, np.int64).tobytes(),
-        tuple(np.asarray(home).tolist()),
-        tuple(np.asarray(relative, float).tolist()),
-        tuple(np.asarray(payback_s, float).tolist()),
-        *(period_s, horizon_s),
+        chances=np.ascontiguousarray(chances, float).tobytes(),
+        hops=np.ascontiguousarray(hops, np.int64).tobytes(),
+        home=tuple(np.asarray(home).tolist()),
+        relative=tuple(np.asarray(relative, float).tolist()),
+        payback_s=tuple(np.asarray(payback_s, float).tolist()),
+        period_s=period_s,
+        horizon_s=horizon_s,
     )
 
 
@@ -113,10 +114,14 @@ def _solved(
     stands = np.array(home)
     real = lambda value: jnp.asarray(value, float)  # noqa: E731
     return _iterate(
-        *(real(payback_s), real(relative), real(chance)),
-        *(jnp.asarray(way, jnp.int32), jnp.asarray(way[stands], jnp.int32)),
-        jnp.asarray(targets(way, stands), jnp.int32),
-        *(real(period_s), real(horizon_s)),
+        payback_s=real(payback_s),
+        relative=real(relative),
+        chances=real(chance),
+        hops=jnp.asarray(way, jnp.int32),
+        apart=jnp.asarray(way[stands], jnp.int32),
+        target=jnp.asarray(targets(way, stands), jnp.int32),
+        period_s=real(period_s),
+        horizon_s=real(horizon_s),
     )
 
 

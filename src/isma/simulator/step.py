@@ -172,9 +172,13 @@ def move(params: Params, state: State, draws: Draws) -> Motion:
         )
     else:
         position_m, heading_rad = mobility.advance(
-            *(motion.position_m, motion.heading_rad, turn, params.step_m),
-            *(params.site_m, params.coverage_radius_m),
-            lambda ahead_m: nearest_station(params, ahead_m, state.station),
+            position_m=motion.position_m,
+            heading_rad=motion.heading_rad,
+            turn_rad=turn,
+            step_m=params.step_m,
+            site_m=params.site_m,
+            radius_m=params.coverage_radius_m,
+            nearest=lambda ahead_m: nearest_station(params, ahead_m, state.station),
         )
     if params.visits is None:
         return Motion(position_m, heading_rad)

@@ -114,7 +114,9 @@ def reach_all(
         parts = _Parts(policies, foresight_s, out)
         found = [
             parts.reach(
-                *(point, params, seed),
+                point,
+                params,
+                seed,
                 lambda part, number=number, seed=seed: on_part(
                     f"point {number + 1} of {len(points)}, seed {seed}: {part}"
                 ),

@@ -56,7 +56,9 @@ def write_decisions(
             key = named.decision_time(sized, name)
             if key not in measured:
                 ask = lambda policy=policy, point=point, made=made: timing.decision_ms(  # noqa: E731
-                    *(point.scenario, made, policy),
+                    point.scenario,
+                    made,
+                    policy,
                     chunk_ticks(made, point.scenario.time.num_ticks),
                 )
                 measured[key] = _measured(out, key, ask)

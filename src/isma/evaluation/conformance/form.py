@@ -57,21 +57,33 @@ def check_ranges(moment: ProbeMoment, answer: Answer) -> None:
             )
 
     every(
-        *((server >= 0) & (server < servers), "server", f"an index from 0 to {servers - 1}"),
-        *(server, "keep the host where there is nothing better"),
+        good=(server >= 0) & (server < servers),
+        name="server",
+        rule=f"an index from 0 to {servers - 1}",
+        value=server,
+        way_out="keep the host where there is nothing better",
     )
     on_grid = np.isfinite(ratio) & (np.abs(ratio * 10 - np.round(ratio * 10)) < _ON_GRID)
     every(
-        *(on_grid & (ratio >= 0) & (ratio <= 1), "offload_ratio", "one of 0, 0.1, ..., 1"),
-        *(ratio, "round it, and guard divisions by what may be 0"),
+        good=on_grid & (ratio >= 0) & (ratio <= 1),
+        name="offload_ratio",
+        rule="one of 0, 0.1, ..., 1",
+        value=ratio,
+        way_out="round it, and guard divisions by what may be 0",
     )
     every(
-        *(np.isfinite(share) & (share >= 0) & (share <= 1), "cpu_share", "a number in [0, 1]"),
-        *(share, "clip it, and guard divisions by what may be 0"),
+        good=np.isfinite(share) & (share >= 0) & (share <= 1),
+        name="cpu_share",
+        rule="a number in [0, 1]",
+        value=share,
+        way_out="clip it, and guard divisions by what may be 0",
     )
     every(
-        *((share > 0) | (ratio == 0), "cpu_share", "above 0 where something is offloaded", share),
-        "ask for a share, or set offload_ratio to 0: the task would never end",
+        good=(share > 0) | (ratio == 0),
+        name="cpu_share",
+        rule="above 0 where something is offloaded",
+        value=share,
+        way_out="ask for a share, or set offload_ratio to 0: the task would never end",
     )
     price, acting = np.asarray(action.price_s), np.asarray(observation.acting)
     bad = np.flatnonzero(acting & ~(np.isfinite(price) & (price >= 0)))

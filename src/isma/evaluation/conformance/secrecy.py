@@ -65,9 +65,12 @@ def check_users(policy: Policy, moment: ProbeMoment, donor: ProbeMoment) -> None
     for maker in makers(moment.observation):
         other = _elsewhere(moment.observation, donor.observation, maker)
         _same(
-            *(policy, moment, moment._replace(observation=other), maker),
-            "the users of other servers",
-            "combine rows only within observation.pool (isma.planning.segment_sums.Pools)",
+            policy,
+            moment,
+            changed=moment._replace(observation=other),
+            maker=maker,
+            what="the users of other servers",
+            way_out="combine rows only within observation.pool (isma.planning.segment_sums.Pools)",
         )
 
 
@@ -78,9 +81,12 @@ def check_news(policy: Policy, moment: ProbeMoment, donor: ProbeMoment) -> None:
         news: News = choose(mine, moment.observation.news, donor.observation.news)
         other = replace(moment.observation, news=news)
         _same(
-            *(policy, moment, moment._replace(observation=other), maker),
-            "the news that other servers have heard",
-            "row l of observation.news is server l's: read it as news[observation.host]",
+            policy,
+            moment,
+            changed=moment._replace(observation=other),
+            maker=maker,
+            what="the news that other servers have heard",
+            way_out="row l of observation.news is server l's: read it as news[observation.host]",
         )
 
 
@@ -93,9 +99,12 @@ def check_memory(policy: Policy, moment: ProbeMoment, donor: ProbeMoment) -> Non
             choose(maker.own, moment.memory.per_user, donor.memory.per_user),
         )
         _same(
-            *(policy, moment, moment._replace(memory=other), maker),
-            "the memory of other servers and their users",
-            "read per_server at observation.host and per_user at the user's own row; "
+            policy,
+            moment,
+            changed=moment._replace(memory=other),
+            maker=maker,
+            what="the memory of other servers and their users",
+            way_out="read per_server at observation.host and per_user at the user's own row; "
             "only broadcasts cross",
         )
 

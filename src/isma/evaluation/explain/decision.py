@@ -201,9 +201,12 @@ def _choices(look: _Look, user: int) -> tuple[ServerCost, ...]:
         for server, (far, *values) in enumerate(
             zip(
                 np.asarray(hops).tolist(),
-                *(row(known.load), row(known.offload_ratio)),
-                *(row(known.own_s), row(known.others_s)),
-                *(row(known.later_s), row(known.hop_saving_s)),
+                row(known.load),
+                row(known.offload_ratio),
+                row(known.own_s),
+                row(known.others_s),
+                row(known.later_s),
+                row(known.hop_saving_s),
                 strict=True,
             )
         )

@@ -53,7 +53,9 @@ class Markov(Policy):
             _LOG.warning(
                 "%s: no motion before the start of %s to learn from, so that it takes users to "
                 "stay where they are; name a trace of another day, %s:transitions=FILE",
-                *(self.name, scenario.name, self.name),
+                self.name,
+                scenario.name,
+                self.name,
             )
         return found
 

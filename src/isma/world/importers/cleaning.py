@@ -152,10 +152,16 @@ def clean(
     several = np.asarray(fixes.duplicated("user_id", keep=False))
     fixes = _keep(fixes, several, Reason.LONELY, rows).drop(columns=_ROW)
     report = CleaningReport(
-        *(len(frame), read_users, len(fixes), _num_users(fixes)),
-        {reason: len(rows[reason]) for reason in Reason},
-        *(box, max_speed_mps),
-        {reason: place_of(frame, int(lost.min())) for reason, lost in rows.items() if len(lost)},
+        read_fixes=len(frame),
+        read_users=read_users,
+        kept_fixes=len(fixes),
+        kept_users=_num_users(fixes),
+        dropped={reason: len(rows[reason]) for reason in Reason},
+        box=box,
+        max_speed_mps=max_speed_mps,
+        first={
+            reason: place_of(frame, int(lost.min())) for reason, lost in rows.items() if len(lost)
+        },
     )
     dropped = report.dropped
     if fixes.empty:

@@ -229,7 +229,8 @@ def _key(bare: bool, idle: bool) -> list[Line2D]:
     return [
         *([without] if bare else []),
         Line2D(
-            *([], []),
+            [],
+            [],
             **plain,
             marker="s",
             markersize=8 if idle else 4,

@@ -28,7 +28,7 @@ def write(reaches: Sequence[Reach], folder: Path) -> Figure | None:
     with style.theme():
         canvas = blank(min(1.5 + 0.55 * len(varied[1]), 8.0))
         panels = canvas.subplots(
-            *(1, 1 + len(levels)), sharey=True, squeeze=False, width_ratios=[2] + [1] * len(levels)
+            1, 1 + len(levels), sharey=True, squeeze=False, width_ratios=[2] + [1] * len(levels)
         )[0]
         place = lambda group: tuple(  # noqa: E731
             values.index(group[0].point[field])

@@ -74,7 +74,8 @@ def _lines(axes: Axes, names: Mapping[str, str], history: Sequence[Mapping[str, 
         known = [row for row in history if name in row and math.isfinite(row[name])]
         if known:
             axes.plot(
-                *([row["step"] for row in known], [row[name] for row in known]),
+                [row["step"] for row in known],
+                [row[name] for row in known],
                 **{"color": colour, "linestyle": dashes, "marker": marker, "markersize": 3},
                 label=label,
             )

@@ -54,7 +54,9 @@ def _shade(above: Axes, below: Axes, warmup_s: float) -> None:
     for axes in (above, below):
         axes.axvspan(0, warmup_s, color=style.RULE, alpha=0.6, linewidth=0, zorder=0)
     above.text(
-        *(0.006, 0.03, "not counted"),
+        0.006,
+        0.03,
+        "not counted",
         transform=above.transAxes,
         color=style.MUTED,
         fontsize=8.5,
