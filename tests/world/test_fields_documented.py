@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from isma.world.scenario import Road, Scenario, ServiceClass, Steady, Trace
+from isma.world.motion import Road, Steady, Trace
+from isma.world.scenario import Scenario, ServiceClass
 
 PAGE = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text()
 SECTIONS: dict[str, tuple[type[BaseModel], ...]] = {

@@ -7,7 +7,7 @@ import pytest
 
 from isma.errors import DataError, ScenarioError
 from isma.world import files
-from isma.world.scenario import Trace
+from isma.world.motion import Trace
 
 
 def test_every_preset_loads_and_comes_back_the_same(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from jaxtyping import Array, Float
 from isma.simulator.params import build
 from isma.units import db_to_ratio, ratio_to_db
 from isma.world import mobility
+from isma.world.motion import Road
 from isma.world.radio import channel_gain
-from isma.world.scenario import Road, Scenario, Sites, Users
+from isma.world.scenario import Scenario, Sites, Users
 
 SITE_M = jnp.array([[0.0, 0.0], [150.0, 0.0]])
 RADIUS_M = jnp.asarray(100.0)

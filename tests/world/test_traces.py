@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isma.errors import DataError, RunError, ScenarioError
-from isma.world import scenario, traces
+from isma.world import traces
+from isma.world.motion import Trace
 from isma.world.sites import Projection
 
 CENTRE = Projection(0.0, 0.0)
@@ -28,11 +29,11 @@ def frame_of(rows: Rows) -> pd.DataFrame:
     return pd.DataFrame({"user_id": list(user_id), **columns})
 
 
-def trace_of(folder: Path, rows: Rows, **fields: object) -> scenario.Trace:
+def trace_of(folder: Path, rows: Rows, **fields: object) -> Trace:
     traces.write(frame_of(rows), folder / "trace.parquet")
     start = datetime.fromtimestamp(NOON_S, UTC)
     given_fields = {"file": folder / "trace.parquet", "start": start, **fields}
-    return scenario.Trace.model_validate(given_fields)
+    return Trace.model_validate(given_fields)
 
 
 def test_users_move_straight_between_fixes(tmp_path: Path):

@@ -14,6 +14,29 @@ from isma.world.importers.make import import_scenario
 app = typer.Typer(help="Look at scenarios, check them, make them from data.", no_args_is_help=True)
 
 
+BackhaulOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|gabriel|delaunay",
+        help="GraphML or node-link JSON whose nodes are the sites, or links drawn between them",
+        show_default="gabriel",
+    ),
+]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="the CSV's columns by name or number: id=taxi,time=t, or id,time,lat,lon in that order"
+    ),
+]
+ServicesOption = Annotated[
+    str | None,
+    typer.Option(
+        help="classes of services that users draw from, with commas: video-analytics,batch",
+        show_default="the world's",
+    ),
+]
+
+
 @app.command("list")
 def list_scenarios() -> None:
     """The presets, and those that are made from data that you bring."""
@@ -50,14 +73,7 @@ def import_(
     sites: Annotated[
         Path | None, typer.Option(help="CSV of sites with id, latitude, longitude")
     ] = None,
-    backhaul: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|gabriel|delaunay",
-            help="GraphML or node-link JSON whose nodes are the sites, or links drawn between them",
-            show_default="gabriel",
-        ),
-    ] = None,
+    backhaul: BackhaulOption = None,
     start: Annotated[
         str | None,
         typer.Option(help="first moment, as 2008-05-31T18:00:00Z", show_default="the busiest"),
@@ -65,12 +81,7 @@ def import_(
     duration: Annotated[
         str | None, typer.Option(help="length of the run, as 7200 or '2 h'")
     ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            help="the CSV's columns by name or number: id=taxi,time=t, or id,time,lat,lon in that order"
-        ),
-    ] = None,
+    columns: ColumnsOption = None,
     time_unit: Annotated[
         str | None,
         typer.Option(help="what numbers of time count: s, ms, us, ns, min or h", show_default="s"),
@@ -89,13 +100,7 @@ def import_(
         str | None,
         typer.Option(help="what a move costs: free, cold or precopy", show_default="the world's"),
     ] = None,
-    services: Annotated[
-        str | None,
-        typer.Option(
-            help="classes of services that users draw from, with commas: video-analytics,batch",
-            show_default="the world's",
-        ),
-    ] = None,
+    services: ServicesOption = None,
 ) -> None:
     """Make a scenario from real traces, sites and topologies; say what was dropped and why."""
     result = import_scenario(

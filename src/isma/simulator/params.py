@@ -12,7 +12,8 @@ from isma.errors import ScenarioError
 from isma.planning.migration import cost_of
 from isma.units import db_to_ratio
 from isma.world import backhaul, limits, nearby, sites, traces
-from isma.world.scenario import Remaining, Road, Scenario, Steady, Trace, Visibility
+from isma.world.motion import Road, Steady, Trace
+from isma.world.scenario import Remaining, Scenario, Visibility
 from isma.world.servers import Network, network, servers_among
 from isma.world.switches import Propagation, VisitLength
 

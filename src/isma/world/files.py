@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 from isma.errors import DataError, ScenarioError, ScenarioWarning, given, short, unknown
 from isma.storage import is_intact
 from isma.world import dependencies, inputs, services
-from isma.world.scenario import Road, Scenario, ServiceClass, Steady, Trace
+from isma.world.motion import Road, Steady, Trace
+from isma.world.scenario import Scenario, ServiceClass
 from isma.world.services import USE
 from isma.world.shipped import PRESETS, preset_names
 

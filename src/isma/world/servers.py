@@ -13,7 +13,8 @@ from isma.errors import ScenarioError
 from isma.world import backhaul, mobility, sites, splits, traces
 from isma.world.medoids import medoids
 from isma.world.mobility import NOWHERE
-from isma.world.scenario import Scenario, Trace
+from isma.world.motion import Trace
+from isma.world.scenario import Scenario
 from isma.world.walks import walks
 
 _EVERY_S = 10.0

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from pyarrow import parquet
 
 from isma.errors import DataError, RunError, ScenarioError
-from isma.world import scenario
+from isma.world.motion import Trace
 from isma.world.sites import Projection
 
 COLUMNS = ("user_id", "time_s", "latitude", "longitude")
@@ -47,7 +47,7 @@ class TimeWindow:
 
 
 def trajectories(
-    trace: scenario.Trace,
+    trace: Trace,
     projection: Projection | None,
     duration_s: float,
     sample_s: float,

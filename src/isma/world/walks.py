@@ -15,7 +15,8 @@ from isma import randomness
 from isma.errors import ScenarioError
 from isma.world import mobility, sites, splits, traces
 from isma.world.mobility import NOWHERE
-from isma.world.scenario import Road, Scenario, Steady, Trace
+from isma.world.motion import Road, Steady, Trace
+from isma.world.scenario import Scenario
 
 _USERS = 256
 _SPAN_S = 600.0

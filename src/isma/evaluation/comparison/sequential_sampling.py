@@ -11,7 +11,7 @@ from isma.evaluation.comparison.compare import Report
 from isma.evaluation.comparison.precision import FEWEST_SEEDS, MOST_SEEDS, needed, widest
 from isma.evaluation.comparison.tables import Run
 from isma.evaluation.plan import Plan
-from isma.world.scenario import Trace
+from isma.world.motion import Trace
 
 _MOST_AT_ONCE = 2.0
 """A first guess comes of few worlds: from it at most so many times as many are run."""

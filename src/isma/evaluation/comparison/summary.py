@@ -10,7 +10,8 @@ from jaxtyping import Float
 from isma.evaluation.cell import Cell
 from isma.evaluation.plan import CellKey
 from isma.evaluation.statistics import interval, paired_ratio, percentile
-from isma.world.scenario import Scenario, Trace
+from isma.world.motion import Trace
+from isma.world.scenario import Scenario
 from isma.world.switches import Migrating
 
 

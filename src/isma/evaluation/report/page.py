@@ -19,7 +19,8 @@ from isma.evaluation.report.figures import style
 from isma.evaluation.report.figures.inline import inline
 from isma.evaluation.report.sizing import needs
 from isma.storage import write_atomically
-from isma.world.scenario import Road, Scenario, Steady, Trace
+from isma.world.motion import Road, Steady, Trace
+from isma.world.scenario import Scenario
 
 _FROM_FOLDER = "isma compare config.toml"
 _UNIT = re.compile(r"(?<=\d) (?=%|[mµ]?s\b)")

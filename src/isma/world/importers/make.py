@@ -23,6 +23,7 @@ from isma.world.importers.cells import agreement
 from isma.world.importers.cleaning import Box, clean
 from isma.world.importers.csv_traces import Columns
 from isma.world.importers.output import write_together
+from isma.world.motion import Trace
 from isma.world.switches import Migrating, Migration
 
 DURATION_S = 7200.0
@@ -35,7 +36,7 @@ MAX_LINK_M = 6000.0
 """Longest edge that is a link where no backhaul is given."""
 RATE_BPS = 500e6
 """Rate of a hop (DRACM, arXiv 2012.08679)."""
-_MAX_GAP_S: float = scenario.Trace.model_fields["max_gap_s"].default
+_MAX_GAP_S: float = Trace.model_fields["max_gap_s"].default
 
 
 @dataclass(frozen=True)
