@@ -12,6 +12,14 @@ journal, then the effects happen. An event without a rule changes nothing.
 from collections.abc import Callable
 from typing import Any
 
+from isma.agent.ownership.effects import (
+    end_attempt,
+    run,
+    say_activate,
+    say_frozen,
+    say_reserve,
+    stored,
+)
 from isma.agent.ownership.vocabulary import (
     Abort,
     Activate,
@@ -25,7 +33,6 @@ from isma.agent.ownership.vocabulary import (
     Delay,
     Elsewhere,
     Event,
-    Freeze,
     Froze,
     Frozen,
     Grant,
@@ -120,7 +127,7 @@ def close(state: Serving, event: Close, _: str, room: Room) -> Step:
 
 def reassure(state: Serving, event: Recovered, _: str, room: Room) -> Step:
     """Say to the service again what it should know; it may have missed it in a crash."""
-    return Step(state, (_run(state.epoch), Thaw(state.epoch, state.attempt)))
+    return Step(state, (run(state.epoch), Thaw(state.epoch, state.attempt)))
 
 
 # The source.
@@ -129,21 +136,21 @@ def reassure(state: Serving, event: Recovered, _: str, room: Room) -> Step:
 def ask_target(state: Serving, event: Move, _: str, room: Room) -> Step:
     """1. Ask the target to keep a share, under a new number, and go on serving."""
     asking = Asking(state.epoch, state.share_ppm, state.attempt + 1, event.target, event.share_ppm)
-    return Step(asking, _say_reserve(asking, 0))
+    return Step(asking, say_reserve(asking, 0))
 
 
 def ask_target_again(state: Asking, event: Woken, _: str, room: Room) -> Step:
     """Repeat the question, or go on without an answer."""
     if event.turn >= MOST_TURNS:
-        return _over(state, Outcome.GIVEN_UP, "the target did not answer")
-    return Step(state, _say_reserve(state, event.turn))
+        return end_attempt(state, Outcome.GIVEN_UP, "the target did not answer")
+    return Step(state, say_reserve(state, event.turn))
 
 
 def refused(state: Asking | Frozen, message: Refused, sender: str, room: Room) -> Step:
     """Go on serving."""
     if not _is_answer(state, message, sender):
         return Step(state)
-    return _over(state, Outcome.REFUSED, message.reason)
+    return end_attempt(state, Outcome.REFUSED, message.reason)
 
 
 def freeze(state: Asking, message: Kept, sender: str, room: Room) -> Step:
@@ -151,7 +158,7 @@ def freeze(state: Asking, message: Kept, sender: str, room: Room) -> Step:
     if not _is_answer(state, message, sender):
         return Step(state)
     frozen = Frozen(state.epoch, state.share_ppm, state.attempt, state.target)
-    return Step(frozen, _say_frozen(frozen, 0))
+    return Step(frozen, say_frozen(frozen, 0))
 
 
 def hand_over(state: Frozen, event: Froze, _: str, room: Room) -> Step:
@@ -159,14 +166,14 @@ def hand_over(state: Frozen, event: Froze, _: str, room: Room) -> Step:
     if (event.epoch, event.attempt) != (state.epoch, state.attempt) or state.digest:
         return Step(state)
     frozen = Frozen(state.epoch, state.share_ppm, state.attempt, state.target, event.digest)
-    return Step(frozen, _say_frozen(frozen, 0))
+    return Step(frozen, say_frozen(frozen, 0))
 
 
 def hand_over_again(state: Frozen, event: Woken, _: str, room: Room) -> Step:
     """Repeat it, or take the service back: it was not released."""
     if event.turn >= MOST_TURNS:
-        return _over(state, Outcome.GIVEN_UP, "the snapshot was not stored in time")
-    return Step(state, _say_frozen(state, event.turn))
+        return end_attempt(state, Outcome.GIVEN_UP, "the snapshot was not stored in time")
+    return Step(state, say_frozen(state, event.turn))
 
 
 def release(state: Frozen, message: Stored, sender: str, room: Room) -> Step:
@@ -175,14 +182,14 @@ def release(state: Frozen, message: Stored, sender: str, room: Room) -> Step:
         return Step(state)
     released = Released(state.epoch + 1, state.attempt, state.target)
     told = Told(Outcome.MOVED, state.target)
-    return Step(released, (*_say_activate(released, 0), Retire(released.epoch), told))
+    return Step(released, (*say_activate(released, 0), Retire(released.epoch), told))
 
 
 def say_released(state: Released, event: Woken | Recovered, _: str, room: Room) -> Step:
     """Tell the new owner, until it answers."""
     if isinstance(event, Woken):
-        return Step(state, _say_activate(state, event.turn))
-    return Step(state, (*_say_activate(state, 0), Retire(state.epoch)))
+        return Step(state, say_activate(state, event.turn))
+    return Step(state, (*say_activate(state, 0), Retire(state.epoch)))
 
 
 def bury(state: Released, message: Active, sender: str, room: Room) -> Step:
@@ -194,8 +201,8 @@ def bury(state: Released, message: Active, sender: str, room: Room) -> Step:
 
 def take_back(state: Asking | Frozen, event: Recovered, _: str, room: Room) -> Step:
     """After a crash before 5, go on serving; the attempt's number is spent."""
-    over = _over(state, Outcome.ABORTED, "started again")
-    return Step(over.state, (_run(state.epoch), *over.effects))
+    over = end_attempt(state, Outcome.ABORTED, "started again")
+    return Step(over.state, (run(state.epoch), *over.effects))
 
 
 def tell_ending(state: State, message: Ask, sender: str, room: Room) -> Step:
@@ -262,14 +269,14 @@ def pin(state: Reserved, event: Staged, _: str, room: Room) -> Step:
     if not _is_of(state.epoch, state.attempt, event):
         return Step(state)
     ready = Ready(state.epoch, state.attempt, state.source, state.share_ppm, event.digest)
-    return Step(ready, (_stored(ready), Wake(Delay.LEASE, 0)))
+    return Step(ready, (stored(ready), Wake(Delay.LEASE, 0)))
 
 
 def say_stored(state: Ready, message: Snapshot, sender: str, room: Room) -> Step:
     """Repeat the promise: it may have been lost."""
     if not _is_of(state.epoch, state.attempt, message) or message.digest != state.digest:
         return Step(state)
-    return Step(state, (_stored(state),))
+    return Step(state, (stored(state),))
 
 
 def ask_source(state: Ready, event: Woken | Recovered, _: str, room: Room) -> Step:
@@ -335,39 +342,6 @@ def _is_news(state: State | None, message: Reserve, sender: str) -> bool:
     epoch, attempt, owner = known
     is_in_order = message.epoch == epoch and message.attempt >= attempt and sender == owner
     return message.epoch > epoch or is_in_order
-
-
-def _over(state: Asking | Frozen, outcome: Outcome, reason: str) -> Step:
-    serving = Serving(state.epoch, state.share_ppm, state.attempt)
-    thaw = Thaw(state.epoch, state.attempt)
-    abort = Send(state.target, Abort(state.epoch, state.attempt))
-    return Step(serving, (thaw, abort, Told(outcome, state.target, reason)))
-
-
-def _run(epoch: int) -> Begin | Run:
-    return Begin(1) if epoch == 1 else Run(epoch)
-
-
-def _say_reserve(state: Asking, turn: int) -> tuple[Send, Wake]:
-    reserve = Reserve(state.epoch, state.attempt, state.wanted_ppm)
-    return Send(state.target, reserve), Wake(Delay.RESEND, turn + 1)
-
-
-def _say_frozen(state: Frozen, turn: int) -> tuple[Send | Freeze, Wake]:
-    if state.digest:
-        said = Send(state.target, Snapshot(state.epoch, state.attempt, state.digest))
-    else:
-        said = Freeze(state.epoch, state.attempt)
-    return said, Wake(Delay.RESEND, turn + 1)
-
-
-def _say_activate(state: Released, turn: int) -> tuple[Send, Wake]:
-    activate = Activate(state.epoch - 1, state.attempt)
-    return Send(state.target, activate), Wake(Delay.RESEND, turn + 1)
-
-
-def _stored(state: Ready) -> Send:
-    return Send(state.source, Stored(state.epoch, state.attempt, state.digest))
 
 
 _STATES = (Serving, Asking, Frozen, Released, Moved, Reserved, Ready, Closed)
