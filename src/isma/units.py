@@ -4,7 +4,6 @@ Inside are seconds, hertz, bits, bit/s, watts, metres and metres per second; dec
 KB and MB are 10^3 and 10^6 bytes (the paper's sizes).
 """
 
-import math
 import re
 
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
@@ -54,8 +53,3 @@ def dbm_to_w(dbm: float) -> float:
 def db_to_ratio(db: float) -> float:
     """Convert decibels to a power ratio."""
     return 10 ** (db / 10)
-
-
-def ratio_to_db(ratio: float) -> float:
-    """Convert a power ratio to decibels."""
-    return 10 * math.log10(ratio)

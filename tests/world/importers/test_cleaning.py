@@ -59,7 +59,7 @@ def test_each_reason_by_hand():
         "first in row 3); 1 alone (nothing else is left of the user; the first in row 6)"
         in report.lines()[1]
     )
-    assert report.as_dict()["dropped"] == {
+    assert {reason.name.lower(): count for reason, count in report.dropped.items()} == {
         "unreadable": 5, "out_of_range": 1, "duplicate": 1, "same_time": 1, "jump": 1, "lonely": 1
     }  # fmt: skip
 
@@ -137,7 +137,11 @@ def test_order_is_of_no_matter_and_cleaning_twice_is_cleaning_once(rows, random)
     random.shuffle(rows)
     again, report_again = cleaning.clean(trace(rows))
     pd.testing.assert_frame_equal(again, cleaned)
-    assert report_again.as_dict() == report.as_dict()
+    assert report_again.dropped == report.dropped
+    assert (report_again.kept_fixes, report_again.kept_users) == (
+        report.kept_fixes,
+        report.kept_users,
+    )
     assert report.read_fixes == report.kept_fixes + sum(report.dropped.values())
     twice, nothing = cleaning.clean(cleaned)
     pd.testing.assert_frame_equal(twice, cleaned)

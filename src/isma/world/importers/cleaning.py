@@ -110,16 +110,6 @@ class CleaningReport:
         dropped = "; ".join(drops).replace(") (", "; ") or "nothing"
         return [f"kept {fixes}, {users}", f"dropped {dropped}"]
 
-    def as_dict(self) -> dict[str, int | dict[str, int]]:
-        """The counts as plain data."""
-        return {
-            "read_fixes": self.read_fixes,
-            "read_users": self.read_users,
-            "kept_fixes": self.kept_fixes,
-            "kept_users": self.kept_users,
-            "dropped": {reason.name.lower(): count for reason, count in self.dropped.items()},
-        }
-
 
 def clean(
     frame: pd.DataFrame,
