@@ -186,14 +186,17 @@ def reproduce(
     scale: str = "smoke",
     out: str | Path | None = None,
     on_progress: Callable[[reproduction.Progress], None] = lambda progress: None,
+    scenario: str = "paper",
 ) -> tuple[Path, list[Result]]:
     """Run one of the paper's figures again, or all, and judge its claims; the folder and the results.
+
+    `scenario` is what the figures vary: `paper`, or `paper-migration`, where moves cost.
 
     A folder with the same reproduction is completed, never run twice. Raises IsmaError.
     """
     names = list(reproduction.FIGURES) if figure == "all" else [figure]
-    folder = Path(out) if out is not None else Path("runs") / f"reproduce-{scale}"
-    return folder, reproduction.reproduce(names, scale, folder, on_progress)
+    folder = Path(out) if out is not None else Path("runs") / _folder(scale, scenario)
+    return folder, reproduction.reproduce(names, scale, folder, on_progress, scenario)
 
 
 def planner(
@@ -220,6 +223,10 @@ def budgets(
     """
     folder = Path(out) if out is not None else Path("runs") / f"budgets-{scale}"
     return folder, reproduction.budgets_of(scale, folder, on_progress)
+
+
+def _folder(scale: str, scenario: str) -> str:
+    return f"reproduce-{scale}" + ("" if scenario == "paper" else f"-{Path(scenario).stem}")
 
 
 def _loaded(scenario: Scenario | str | Path, varied: Vary = {}) -> Scenario:  # noqa: B006  # read only

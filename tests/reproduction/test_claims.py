@@ -12,6 +12,7 @@ from isma.reproduction.claims import (
     Reduction,
     Trend,
     Verdict,
+    judged,
 )
 
 SPREAD = np.array([0.99, 1.0, 1.01])
@@ -118,3 +119,32 @@ def test_beating_at_the_last_x() -> None:
     found: Finding = Beats("dlsm", "slsm", "told").judge(delays(dlsm=[10, 9], slsm=[5, 10]))
     assert found.measured == pytest.approx(-0.1)
     assert found.verdict is Verdict.REPRODUCED
+
+
+def test_a_claim_is_judged_with_and_without_the_price_under_both_readings_of_dqn() -> None:
+    """10 and 8 s against 20 and 40: 50, 75, 60 and 80 % below."""
+    tables = {"isma": 10.0, "isma:remote_price_s=30": 8.0, "dqn": 20.0, "dqn:literal": 40.0}
+    others = dict.fromkeys(
+        ("slsm", "dlsm", "slsm:remote_price_s=30", "dlsm:remote_price_s=30"), 99.0
+    )
+    measured = delays(**{name: [mean] for name, mean in (tables | others).items()})
+    found = list(judged(Reduction("dqn", 0.402), measured))
+    assert [(one.remote_price_s, one.dqn) for one in found] == [
+        (0.0, "dqn"),
+        (0.0, "dqn:literal"),
+        (30.0, "dqn"),
+        (30.0, "dqn:literal"),
+    ]
+    assert [one.measured for one in found] == pytest.approx([0.5, 0.75, 0.6, 0.8])
+
+
+def test_a_claim_about_dqn_alone_has_no_price_and_one_about_planners_no_reading() -> None:
+    two = {name: [2.0, 1.0] for name in ("isma", "slsm", "dlsm", "dqn", "dqn:literal")}
+    measured = delays(**two, **{f"{name}:remote_price_s=30": [2.0, 1.0] for name in list(two)[:3]})
+    of_dqn = list(judged(Trend("dqn", rises=False), measured))
+    assert [(one.remote_price_s, one.dqn) for one in of_dqn] == [
+        (None, "dqn"),
+        (None, "dqn:literal"),
+    ]
+    of_isma = list(judged(Trend("isma", rises=False), measured))
+    assert [(one.remote_price_s, one.dqn) for one in of_isma] == [(0.0, ""), (30.0, "")]

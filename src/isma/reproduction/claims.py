@@ -6,14 +6,15 @@ A trend or an order is reproduced if it is certain, that is, if its interval exc
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 from jaxtyping import Float
 
 from isma.evaluation.statistics import interval
+from isma.reproduction.contenders import DQN, LITERAL, PLANNERS, PRICE_S, priced
 
 OURS = "isma"
 _CLOSE = 0.2
@@ -41,6 +42,11 @@ class Delays:
         delays = self.mean_s[policy]
         return delays[-1] / delays[0] - 1
 
+    def standing_in(self, measured: Mapping[str, str]) -> "Delays":
+        """Delays in which policies stand for the paper's: measured policy by the paper's name."""
+        stand_ins = {name: self.mean_s[policy] for name, policy in measured.items()}
+        return Delays(self.values, {**self.mean_s, **stand_ins})
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -56,11 +62,20 @@ class Finding:
     """Where along x a reduction was largest, if the claim is one."""
     best: float = float("nan")
     """The reduction there."""
+    dqn: str = ""
+    """Reading of DQN that was measured, if the claim is about DQN."""
+    remote_price_s: float | None = None
+    """Price on remote shares that the planners paid, if the claim is about them."""
 
 
 @dataclass(frozen=True)
 class Claim:
     """Something that the paper says of a figure."""
+
+    @property
+    @abstractmethod
+    def policies(self) -> tuple[str, ...]:
+        """Policies that it is about, by the paper's names."""
 
     @abstractmethod
     def judge(self, delays: Delays) -> Finding:
@@ -74,6 +89,11 @@ class Reduction(Claim):
     other: str
     paper: float
     """The paper's reduction, as a ratio."""
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """iSMA and the other."""
+        return (OURS, self.other)
 
     def judge(self, delays: Delays) -> Finding:
         """Per world the mean over x of one minus the ratio of delays."""
@@ -101,6 +121,11 @@ class Lowest(Claim):
 
     others: tuple[str, ...]
 
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """iSMA and the others."""
+        return (OURS, *self.others)
+
     def judge(self, delays: Delays) -> Finding:
         """Shares of (x, other) pairs: lower in the mean, certainly lower, not certainly higher."""
         lower, certain, possible = [], [], []
@@ -123,6 +148,11 @@ class Trend(Claim):
 
     policy: str
     rises: bool
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """The policy."""
+        return (self.policy,)
 
     def judge(self, delays: Delays) -> Finding:
         """Relative change from the first x to the last."""
@@ -147,6 +177,11 @@ class LeastChange(Claim):
     """Whether a change is a rise of the delay, or a fall."""
     text: str
 
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """The policy and the others."""
+        return (self.policy, *self.others)
+
     def judge(self, delays: Delays) -> Finding:
         """Its change less the smallest of the others' changes, in each world."""
         sign = 1 if self.rises else -1
@@ -169,12 +204,29 @@ class Beats(Claim):
     other: str
     text: str
 
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """The two policies."""
+        return (self.policy, self.other)
+
     def judge(self, delays: Delays) -> Finding:
         """Relative distance there."""
         each = delays.mean_s[self.policy][-1] / delays.mean_s[self.other][-1] - 1
         low, high = interval(each)
         measured = float(np.mean(each))
         return Finding(self.text, "< 0", measured, low, high, _below_zero(high))
+
+
+def judged(claim: Claim, delays: Delays) -> Iterator[Finding]:
+    """Findings on a claim: without and with the price on remote shares, under each reading of DQN."""
+    prices = (0.0, PRICE_S) if set(claim.policies) & set(PLANNERS) else (None,)
+    readings = (DQN, LITERAL) if DQN in claim.policies else ("",)
+    for price in prices:
+        planners = {name: priced(name) for name in PLANNERS} if price else {}
+        for reading in readings:
+            measured = planners | ({DQN: reading} if reading else {})
+            found = claim.judge(delays.standing_in(measured))
+            yield replace(found, dqn=reading, remote_price_s=price)
 
 
 def _verdict(measured: float, low: float, high: float, paper: float) -> Verdict:

@@ -23,9 +23,11 @@ class PaperFigure:
     label: str
     """The x axis in words, with its unit."""
     fixed: Mapping[str, Any]
-    """Fields that differ from the preset `paper`."""
+    """Fields that differ from the base scenario."""
     claims: tuple[Claim, ...]
+    base: str = "paper"
+    """The scenario that is varied: a preset or a TOML file."""
 
     def scenario(self, reduced: Mapping[str, Any]) -> Scenario:
-        """The preset `paper` with what the figure fixes, and what a scale reduces."""
-        return files.load("paper", {**self.fixed, **reduced})
+        """The base scenario with what the figure fixes, and what a scale reduces."""
+        return files.load(self.base, {**self.fixed, **reduced})

@@ -10,11 +10,11 @@ import pandas as pd
 from isma.evaluation.report.figures.inline import inline
 from isma.evaluation.report.formatting import number, percent, percent_span
 from isma.evaluation.statistics import interval
-from isma.reproduction.claims import Verdict
+from isma.reproduction.claims import Finding, Verdict
+from isma.reproduction.contenders import CONTENDERS
 from isma.reproduction.plot import reductions
 from isma.reproduction.result import Result
 
-_LEARNED = ("isma", "slsm", "dlsm", "dqn", "drac")
 _RULE = "nearest"
 """One line of common sense: a learned policy that loses to it is said to lose."""
 
@@ -36,6 +36,8 @@ def claims_csv(results: Sequence[Result]) -> str:
         {
             "figure": result.figure.name,
             "claim": found.claim,
+            "dqn": found.dqn,
+            "remote_price_s": found.remote_price_s,
             "paper": found.paper,
             "measured": found.measured,
             "low": found.low,
@@ -71,16 +73,23 @@ def render(results: Sequence[Result]) -> str:
         counts=[(str(verdict), verdicts.count(verdict)) for verdict in Verdict],
         scale=results[0].scale,
         reductions=reductions,
+        measured_as=measured_as,
         isnan=math.isnan,
         rule=_RULE,
     )
+
+
+def measured_as(found: Finding) -> str:
+    """What stood for the paper's policies, where there is a choice."""
+    price = f"price {found.remote_price_s:g} s" if found.remote_price_s else ""
+    return ", ".join(part for part in (found.dqn, price) if part)
 
 
 def against(result: Result) -> list[Against]:
     """Every learned policy beside the rule, worst first."""
     rows = []
     base = result.delays.mean_s[_RULE]
-    for policy in _LEARNED:
+    for policy in (one.name for one in CONTENDERS):
         above = result.delays.mean_s[policy] / base - 1
         ends = [interval(row) for row in above]
         cells = tuple(

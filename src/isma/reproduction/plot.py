@@ -13,6 +13,7 @@ from isma.evaluation.report.figures import style
 from isma.evaluation.report.figures.drawing import Drawing, Figure, blank, save
 from isma.evaluation.statistics import interval
 from isma.reproduction.claims import Delays
+from isma.reproduction.contenders import priced
 from isma.reproduction.figure import PaperFigure
 from isma.reproduction.scale import Scale
 
@@ -22,20 +23,19 @@ _MOST = 1.5
 """How far above the greatest mean intervals are shown, at most."""
 _BASE = "price"
 """What the right panel measures against."""
+_NOT_DRAWN = (priced("slsm"), priced("dlsm"), "full-information")
+"""Policies that stand in the tables only, so that the lines can be told apart."""
 
 
 def draw(figure: PaperFigure, scale: Scale, delays: Delays, folder: Path) -> Figure:
     """Write the figure as SVG and PNG. Raises RunError."""
-    above = {
-        name: delays.mean_s[name] / delays.mean_s[_BASE] - 1
-        for name in delays.mean_s
-        if name != _BASE
-    }
+    drawn = {name: rows for name, rows in delays.mean_s.items() if name not in _NOT_DRAWN}
+    above = {name: rows / drawn[_BASE] - 1 for name, rows in drawn.items() if name != _BASE}
     with style.theme():
         canvas = blank(4.6)
         left, right = canvas.subplots(1, 2)
         along = _positions(delays)
-        ends = _lines(left, along, delays.mean_s, 1.0)
+        ends = _lines(left, along, drawn, 1.0)
         left.set_ylim(bottom=0)
         style.title(left, figure.title, "mean completion time; bars: 95 % over worlds")
         left.set_ylabel("mean completion time (s)")
@@ -59,7 +59,7 @@ def reductions(figure: PaperFigure, scale: Scale) -> str:
     """Reductions of this scale against the paper, in words."""
     steps = ", ".join(f"{model} {count:,}" for model, count in scale.steps.items())
     return (
-        f"{scale.name} scale: {len(scale.points)} of {len(figure.values)} x values, "
+        f"{figure.base}, {scale.name} scale: {len(scale.points)} of {len(figure.values)} x values, "
         f"{scale.seeds} seeds, {scale.duration_s:g} s a run ({scale.warmup_s:g} s discarded), "
         f"planner's budget {scale.budget}; one model for all figures, updates: {steps}"
     )

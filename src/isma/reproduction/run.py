@@ -5,7 +5,7 @@ there: trainings from their last round, comparisons from their last cell.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,8 @@ from isma.policies import registry
 from isma.policies.learned.checkpoints import budget_of
 from isma.policies.learned.latent_planner import LatentPlanner
 from isma.reproduction import budgets, fig3, fig4, fig5, fig6, page, planner, plot
-from isma.reproduction.claims import Delays
+from isma.reproduction.claims import Delays, judged
+from isma.reproduction.contenders import CONTENDERS, Training
 from isma.reproduction.figure import PaperFigure
 from isma.reproduction.result import Result
 from isma.reproduction.scale import SCALES, Scale
@@ -30,9 +31,7 @@ from isma.world import files
 from isma.world.vary import points
 
 FIGURES = {one.FIGURE.name: one.FIGURE for one in (fig3, fig4, fig5, fig6)}
-LEARNED = {"isma": "rlsm", "slsm": "slsm", "dlsm": "dlsm", "dqn": "dqn", "drac": "drac"}
-"""The paper's policies and a stronger learned one, and the model that each needs."""
-PLANNERS = ("isma", "slsm", "dlsm")
+TRAININGS = {one.training.name: one.training for one in CONTENDERS}
 STRONG = ("nearest", "price", "full-information")
 """What the paper did not compare with, either."""
 _TRAINED, _COMPARED = "models", "compare"
@@ -54,17 +53,24 @@ Report = Callable[[Progress], None]
 
 
 def reproduce(
-    names: Sequence[str], scale: str, out: Path, on_progress: Report = lambda progress: None
+    names: Sequence[str],
+    scale: str,
+    out: Path,
+    on_progress: Report = lambda progress: None,
+    scenario: str = "paper",
 ) -> list[Result]:
-    """Run these figures again and write tables, pictures, `claims.csv` and a page. Raises IsmaError."""
-    chosen, wanted = [_figure(name) for name in names], _scale(scale)
-    for model in LEARNED.values():
-        session.refuse_taken(out / _TRAINED / model)
+    """Run these figures again, varying that scenario; tables, pictures, `claims.csv` and a page.
+
+    Raises IsmaError.
+    """
+    chosen, wanted = [_figure(name, scenario) for name in names], _scale(scale)
+    for training in TRAININGS:
+        session.refuse_taken(out / _TRAINED / training)
     for figure in chosen:
         refuse_taken(out / figure.name / _COMPARED, "config.toml", None, "run")
     trained = {
-        policy: _trained(wanted, model, out / _TRAINED / model, on_progress)
-        for policy, model in LEARNED.items()
+        name: _trained(wanted, scenario, training, out / _TRAINED / name, on_progress)
+        for name, training in TRAININGS.items()
     }
     results = [_one(figure, wanted, trained, out, on_progress) for figure in chosen]
     write_atomically(out / "claims.csv", page.claims_csv(results).encode())
@@ -103,10 +109,10 @@ def _scale(name: str) -> Scale:
     return SCALES[name]
 
 
-def _figure(name: str) -> PaperFigure:
+def _figure(name: str, scenario: str) -> PaperFigure:
     if name not in FIGURES:
         raise RunError(unknown("figure", name, [*FIGURES, "all", "budgets", "planner"]))
-    return FIGURES[name]
+    return replace(FIGURES[name], base=scenario)
 
 
 def _one(
@@ -115,25 +121,30 @@ def _one(
     folder = out / figure.name
     run, named = _compared(figure, scale, trained, folder / _COMPARED, on_progress)
     delays = _delays(figure, scale, run, named)
-    findings = tuple(claim.judge(delays) for claim in figure.claims)
+    findings = tuple(found for claim in figure.claims for found in judged(claim, delays))
     write_atomically(folder / f"{figure.name}.csv", _table(delays).encode())
     picture = plot.draw(figure, scale, delays, folder)
     return Result(figure, scale, delays, findings, picture)
 
 
-def _trained(scale: Scale, model: str, folder: Path, on_progress: Report) -> Path:
+def _trained(
+    scale: Scale, base: str, training: Training, folder: Path, on_progress: Report
+) -> Path:
     """The model's checkpoint, trained over all x values of all figures, whichever are asked for."""
     scenarios = [
         point.scenario
         for figure in FIGURES.values()
-        for point in points(figure.scenario({}), {figure.field: figure.values})
+        for point in points(replace(figure, base=base).scenario({}), {figure.field: figure.values})
     ]
-    options = scale.options.get(model, {})
+    model = training.model
+    options = {**scale.options.get(model, {}), **training.options}
     learner = models.learner(model, scenarios, scale.steps[model], options)
     config = models.config(model, scenarios, learner, TRAINING_SEED, options)
 
     def show(standing: session.Progress) -> None:
-        on_progress(Progress(f"training {model}", standing.done_steps, standing.total_steps))
+        on_progress(
+            Progress(f"training {training.name}", standing.done_steps, standing.total_steps)
+        )
 
     return session.run(learner, config, TRAINING_SEED, folder, show)
 
@@ -146,9 +157,7 @@ def _compared(
     on_progress: Report,
 ) -> tuple[Run, dict[str, str]]:
     """The comparison, and each policy's name in it."""
-    named = {policy: f"{policy}:checkpoint={path}" for policy, path in trained.items()}
-    for policy in PLANNERS:
-        named[policy] += f":budget={scale.budget}"
+    named = {one.name: one.spec(trained[one.training.name], scale.budget) for one in CONTENDERS}
     named |= {policy: policy for policy in STRONG}
     plan = Plan(
         figure.scenario(scale.world),
