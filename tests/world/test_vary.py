@@ -36,6 +36,10 @@ def test_vary_as_typed() -> None:
         (["speed_mps=1,1"], "values must differ"),
         (["speed_mps=1", "mobility.speed_mps=2"], "names mobility.speed_mps twice"),
         (["sped_mps=1"], "did you mean 'speed_mps'?"),
+        (
+            ["tasks.interval_s=[1,2],[1,3]"],
+            "single numbers or words, got [1,2],[1,3]: compare lists",
+        ),
     ],
 )
 def test_vary_mistakes(text: list[str], said: str) -> None:
@@ -51,3 +55,9 @@ def test_vary_mistakes(text: list[str], said: str) -> None:
 def test_two_ways_to_write_one_value(typed: str) -> None:
     with pytest.raises(ScenarioError, match="values must differ, and these are the same world"):
         points(tiny(), vary_from([typed]))
+
+
+@pytest.mark.parametrize("value", [(0.1, 0.2), [0.1, 0.2], {"a": 1}])
+def test_lists_are_no_axis_from_python_either(value: object) -> None:
+    with pytest.raises(ScenarioError, match="must be single numbers or words"):
+        points(tiny(), {"tasks.interval_s": (value, (0.2, 0.3))})

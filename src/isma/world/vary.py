@@ -27,6 +27,10 @@ def points(scenario: Scenario, vary: Vary) -> list[Point]:
 
     A field that changes nothing at any of them is refused, and so are two ways to write one value.
     """
+    for field, values in vary.items():
+        for value in values:
+            if isinstance(value, list | tuple | dict):
+                raise ScenarioError(_no_lists(field, value))
     found: list[Point] = []
     for values in itertools.product(*vary.values()):
         chosen = dict(zip(vary, values, strict=True))
@@ -36,6 +40,13 @@ def points(scenario: Scenario, vary: Vary) -> list[Point]:
         _refuse_idle(field, [point.scenario for point in found])
     _refuse_same(found)
     return found
+
+
+def _no_lists(field: str, value: object) -> str:
+    return (
+        f"--vary {field}: values must be single numbers or words, got {short(value)}: compare lists one "
+        f"by one, with --set {field}=[...]"
+    )
 
 
 def _refuse_same(found: Sequence[Point]) -> None:
@@ -67,6 +78,8 @@ def vary_from(text: Sequence[str]) -> Vary:
         name = files.full_name(field.strip())
         if name in varied:
             raise ScenarioError(f"--vary names {name} twice")
+        if "[" in values:
+            raise ScenarioError(_no_lists(name, values))
         parts = [scalar(part) for part in values.split(",")]
         if len(set(map(str, parts))) < len(parts):
             raise ScenarioError(f"--vary {name}: values must differ, got {short(values)}")
