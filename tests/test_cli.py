@@ -203,7 +203,7 @@ DEFAULTS = [
     (["bound"], ["(1)"]),
     (["explain"], ["isma2, price, or else its first", "(its first)"]),
     (["train"], ["the model's", "runs/MODEL-DIGEST"]),
-    (["reproduce"], ["runs/reproduce-SCALE or runs/FIGURE-SCALE"]),
+    (["reproduce"], ["runs/reproduce-SCALE or runs/STUDY-SCALE"]),
     (["scenario", "import"], ["the busiest"]),
 ]
 

@@ -188,7 +188,6 @@ FORMER_MODULES: Mapping[str, str] = {
     "isma.policies.price": "isma.policies.pricing.policy",
     "isma.policies.isma2": "isma.policies.pricing.forecast_plan",
     "isma.policies.learned": "isma.policies.learned.checkpoints",
-    "isma.policies.outside": "isma.policies.plain_python",
     "isma.policies.mistakes": "isma.policies.plain_python",
     "isma.policies.dqn": "isma.policies.learned.dqn",
     "isma.policies.drac": "isma.policies.learned.drac",
