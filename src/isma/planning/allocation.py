@@ -79,6 +79,10 @@ class Offers(eqx.Module):
     def of(self, server: Int[Array, "#users places"] | None = None) -> Offer:
         """The offers of some servers to each user, or of all: a table."""
         seen, net = self.observation, self.observation.infrastructure
+        if server is not None and net.near is None:
+            # Read from the table: in one kernel with a random choice of the server offers took minutes
+            # to compile.
+            return of_places(self.of(), server)
         if server is None:
             hops, server_hz = net.hops[seen.station], net.server_hz[None]
         else:
