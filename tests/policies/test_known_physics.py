@@ -51,6 +51,6 @@ def test_options_out_of_range_are_refused() -> None:
     ):
         registry.get("known-physics:remote_price_s=-1")
     with pytest.raises(
-        PolicyError, match="discount must be a finite number, at least 0 and at most 1, got 2"
+        PolicyError, match="discount must be a finite number, at least 0 and at most 1, got '2'"
     ):
         registry.get("isma:discount=2")

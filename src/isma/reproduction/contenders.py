@@ -14,7 +14,7 @@ DQN, LITERAL = "dqn", "dqn:literal"
 
 
 @dataclass(frozen=True)
-class Training:
+class ModelTraining:
     """A model to be trained, and its folder."""
 
     name: str
@@ -31,7 +31,7 @@ class Contender:
 
     name: str
     """As it stands in tables: the policy's name with the options that tell it from others."""
-    training: Training
+    training: ModelTraining
     option: str = "checkpoint"
     """The policy's option that takes the weights."""
 
@@ -47,14 +47,16 @@ def priced(planner: str) -> str:
 
 
 _MODELS = {
-    name: Training(model, model)
+    name: ModelTraining(model, model)
     for name, model in zip(PLANNERS, ("rlsm", "slsm", "dlsm"), strict=True)
 }
 CONTENDERS = (
     *(Contender(name, training) for name, training in _MODELS.items()),
     *(Contender(priced(name), training) for name, training in _MODELS.items()),
-    Contender(DQN, Training("dqn", "dqn")),
-    Contender(LITERAL, Training("dqn-literal", "dqn", {"literal": True}), "literal_checkpoint"),
-    Contender("drac", Training("drac", "drac")),
+    Contender(DQN, ModelTraining("dqn", "dqn")),
+    Contender(
+        LITERAL, ModelTraining("dqn-literal", "dqn", {"literal": True}), "literal_checkpoint"
+    ),
+    Contender("drac", ModelTraining("drac", "drac")),
 )
 """The paper's policies, the planners with a price, and a stronger learned one."""

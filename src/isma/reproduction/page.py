@@ -80,7 +80,7 @@ def render(results: Sequence[Result]) -> str:
 
 
 def measured_as(found: Finding) -> str:
-    """What stood for the paper's policies, where there is a choice."""
+    """Policies that stood for the paper's, where there is a choice."""
     price = f"price {found.remote_price_s:g} s" if found.remote_price_s else ""
     return ", ".join(part for part in (found.dqn, price) if part)
 

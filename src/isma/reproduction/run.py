@@ -21,7 +21,7 @@ from isma.policies.learned.checkpoints import budget_of
 from isma.policies.learned.latent_planner import LatentPlanner
 from isma.reproduction import budgets, fig3, fig4, fig5, fig6, page, planner, plot
 from isma.reproduction.claims import Delays, judged
-from isma.reproduction.contenders import CONTENDERS, Training
+from isma.reproduction.contenders import CONTENDERS, ModelTraining
 from isma.reproduction.figure import PaperFigure
 from isma.reproduction.result import Result
 from isma.reproduction.scale import SCALES, Scale
@@ -128,7 +128,7 @@ def _one(
 
 
 def _trained(
-    scale: Scale, base: str, training: Training, folder: Path, on_progress: Report
+    scale: Scale, base: str, training: ModelTraining, folder: Path, on_progress: Report
 ) -> Path:
     """The model's checkpoint, trained over all x values of all figures, whichever are asked for."""
     scenarios = [
