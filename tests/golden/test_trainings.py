@@ -32,7 +32,9 @@ DQN = {"periods": 4, "width": 8, "worlds": 2, "updates": 2, "batch": 8, "kept_ro
 COSTLY = {"migration.kind": "cold", "migration.downtime_s": 0.5, "latency.per_hop_s": 0.1}
 OPTIONS: dict[str, dict[str, Any]] = {
     "rlsm": LATENT,
+    "rlsm separate": {**LATENT, "separate": True},
     "slsm": LATENT,
+    "dlsm": LATENT,
     "dqn": DQN,
     "dqn literal": {**DQN, "literal": True},
     "drac": {"periods": 4, "width": 8, "worlds": 2, "epochs": 1, "minibatches": 2},

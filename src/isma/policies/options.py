@@ -175,7 +175,10 @@ def fields_of(one: type, options: Mapping[str, Any]) -> tuple[dict[str, Any], di
 
 FORMER: Mapping[str, Mapping[str, str]] = {
     "price": {"learns": "is now learn_dwell", "listed": "is now shortlist"},
-    "isma2": {"paths": "is gone: one expected future is planned along, as was the default"},
+    "isma2": {
+        "paths": "is gone: one expected future is planned along, as was the default",
+        "caution": "is gone: a stop costs what it costs while it lasts, and needs no factor",
+    },
     "full-information": {"shaken": "is gone: three users are moved in the perturbed copy"},
 }
 """Options that policies had by other names, and what became of them."""
