@@ -15,7 +15,7 @@ from benchmarks import (
     rules,
     simulator,
 )
-from isma.cli.terminal import bar
+from isma.cli.progress import bar
 from isma.errors import RunError
 from isma.policies.learned.checkpoints import ISMA2, forecast_model_of
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,19 +12,23 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from helpers import made_up_runs
 from helpers.small_worlds import tiny
+from markupsafe import escape
 
 import isma as isma_package
 from isma import cli
-from isma.cli import benchmark, terminal
+from isma.cli import benchmark, progress
+from isma.cli.comparison import print_run
 from isma.cli.main import INTERRUPTED
+from isma.evaluation.comparison.tables import Run
 from isma.world import files
 
 
 @pytest.fixture(autouse=True)
 def no_lines_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """A log hears of slow work every ten seconds, which a machine with much to do takes for anything."""
-    monkeypatch.setattr(terminal, "LINE_EVERY_S", 1e6)
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 1e6)
 
 
 SMALL = ["--set", "users.count=7", "--set", "sites.count=3", "--set", "warmup_s=5"]
@@ -52,7 +57,7 @@ MISTAKES = [
     (["compare", "typo.toml"], "unknown field 'users.cuont': did you mean 'users.count'?"),
     (["compare", "paper", "--policies", "pric"], "unknown policy 'pric': did you mean 'price'?"),
     (["compare", "paper", "--policies", ""], "unknown policy ''"),
-    (["compare", "paper", "--policies", "stay,stay"], "policies must differ, got stay, stay"),
+    (["compare", "paper", "--policies", "stay,stay"], "policies must differ, got stay twice"),
     (
         ["compare", "paper", "--policies", "threshold:hops=0"],
         "hops must be a whole number, at least 1 and",
@@ -252,9 +257,101 @@ def test_compare_says_who_wins_and_a_run_makes_itself_again(
     assert list((tmp_path / "runs").iterdir()) == [first]
     assert "results (a policy in a world): 0 computed, 4 reused" in capsys.readouterr().err
     assert len((first / "times" / "cells.jsonl").read_text().splitlines()) == 4
+    typed = shlex.join(["isma", *asked])
+    assert (first / "times/command.txt").read_text() == f"{typed}\n"
+    assert escape(typed) in (first / "report.html").read_text()
     assert run(monkeypatch, "compare", str(first / "config.toml"), "--out", "second") == 0
     for name in ("config.toml", "seeds.csv", "users.parquet", "tasks.parquet"):
         assert (first / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name
+    capsys.readouterr()
+    assert run(monkeypatch, "compare", "second", "--seeds", "1..2", "-q") == 0
+    out, err = capsys.readouterr()
+    assert (out, err) == (f"{Path('second/report.html')}\n", "")
+    held = tomllib.loads((tmp_path / "second/config.toml").read_text())["run"]
+    assert (held["policies"], held["seeds"]) == (["local", "random"], [1, 2]), "the rest is kept"
+    assert len((tmp_path / "second/times/cells.jsonl").read_text().splitlines()) == 6
+
+
+def test_a_finished_run_is_told_again_without_running(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    made_up_runs.write(tmp_path / "made")
+    monkeypatch.setenv("COLUMNS", "60")
+    assert run(monkeypatch, "report", "made") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert any(line.split()[:2] == ["price", "30.82"] for line in lines)
+    assert any("not shown at 60 columns" in line for line in lines)
+    assert lines[-1] == str(Path("made/report.html"))
+    print_run(Run.load(tmp_path / "made"), quiet=False, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    (point,) = told["points"]
+    table = pd.read_csv(tmp_path / "made/summary.csv").set_index("policy")
+    for row in point["policies"]:
+        assert row["mean_s"] == pytest.approx(table["mean_s"][row["policy"]])
+    assert told["findings"][0].startswith("`price` is fastest")
+    assert run(monkeypatch, "report", "absent") == 1
+    assert "absent: must be a run's folder" in capsys.readouterr().err
+
+
+LEAVES = [
+    *(["compare"], ["report"], ["bound"], ["explain"], ["train"], ["reproduce"], ["check-policy"]),
+    *(["scenario", name] for name in ("list", "show", "check", "import")),
+]
+
+
+@pytest.mark.parametrize("command", LEAVES)
+def test_every_command_has_the_same_three_options(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, *command, "-h") == 0
+    told = capsys.readouterr().out
+    assert [
+        option for option in ("--json", "--quiet", "-q", "--help", "-h") if option not in told
+    ] == []
+
+
+def test_scenarios_are_told_to_programs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "scenario", "show", "paper", "--json") == 0
+    assert files.validate(json.loads(capsys.readouterr().out), "told") == files.load("paper")
+    assert run(monkeypatch, "scenario", "check", "paper", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["servers"], told["users"], told["duration_s"]) == (6, 40, 600)
+    assert run(monkeypatch, "scenario", "list", "-q") == 0
+    assert capsys.readouterr().out.split() == [*files.preset_names(), *files.IMPORTED]
+
+
+def test_it_runs_where_no_script_is_on_the_path() -> None:
+    asked = [sys.executable, "-m", "isma", "--version"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True)
+    assert done.stdout == f"isma {isma_package.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("isma comp", ["compare"]),
+        ("isma compare high", ["highway"]),
+        ("isma compare tiny", ["tiny.toml"]),
+        ("isma compare paper -p price,near", ["price,nearest"]),
+        ("isma compare paper --pol", ["--policies"]),
+    ],
+)
+def test_a_shell_is_offered_what_may_come_next(
+    typed: str,
+    offered: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "tiny.toml").touch()
+    monkeypatch.setenv("_ISMA_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) - 1))
+    assert run(monkeypatch) == 0
+    assert capsys.readouterr().out.split() == offered
 
 
 CRASHES = """

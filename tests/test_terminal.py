@@ -5,8 +5,9 @@ import time
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress
 
-from isma.cli import terminal
+from isma.cli import progress, terminal
 from isma.errors import ScenarioError
 
 
@@ -14,7 +15,7 @@ def worked(console: Console, until: str) -> str:
     """What is on the console once `until` is, with a quarter of the work done."""
     stream = console.file
     assert isinstance(stream, io.StringIO)
-    with terminal.bar(console) as shown:
+    with progress.bar(console) as shown:
         task = shown.add_task("laying out", total=None)
         shown.update(task, completed=1, total=4, description="nearest, seed 3")
         while until not in stream.getvalue():
@@ -23,14 +24,14 @@ def worked(console: Console, until: str) -> str:
 
 
 def test_a_log_hears_how_far_the_work_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terminal, "LINE_EVERY_S", 0.01)
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.01)
     log = worked(Console(file=io.StringIO()), until="25 %")
-    assert "nearest, seed 3: 25 %, 0 s\n" in log
+    assert "nearest, seed 3: 25 %, 0 s, 0:00 left\n" in log
 
 
 def test_short_work_leaves_nothing_in_a_log() -> None:
     stream = io.StringIO()
-    with terminal.bar(Console(file=stream)) as shown:
+    with progress.bar(Console(file=stream)) as shown:
         shown.add_task("laying out", total=None)
     assert stream.getvalue() == ""
 
@@ -38,6 +39,29 @@ def test_short_work_leaves_nothing_in_a_log() -> None:
 def test_a_terminal_has_a_bar() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=80)
     assert "━" in worked(console, until="25 %")
+
+
+def test_time_left_is_what_the_rest_takes_at_the_pace_so_far() -> None:
+    """A quarter in 10 s leaves 30 s, of which 4 have gone when 14 s have; a half in 20 s leaves 20."""
+    clock, left = iter([0.0, 10.0, 14.0, 20.0]), progress.TimeLeft()
+    now = [next(clock)]
+    shown = Progress(left, console=Console(file=io.StringIO()), get_time=lambda: now[0])
+    shown.add_task("", total=4)
+    (task,) = shown.tasks
+    assert left.seconds(task) is None
+    task.completed, now[0] = 1, next(clock)
+    assert left.seconds(task) == 30
+    now[0] = next(clock)
+    assert left.seconds(task) == 26
+    task.completed, now[0] = 2, next(clock)
+    assert left.seconds(task) == 20
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(7.4, "0:07"), (750, "12:30"), (3725, "1:02:05"), (59.6, "1:00")]
+)
+def test_seconds_are_told_as_a_clock_shows_them(seconds: float, told: str) -> None:
+    assert progress.clock(seconds) == told
 
 
 @pytest.mark.parametrize("second", ["users=6", "users.count=6"])

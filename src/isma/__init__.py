@@ -17,20 +17,26 @@ if TYPE_CHECKING:
         check_policy,
         compare,
         explain,
+        import_trace,
         load_scenario,
         parallel_env,
         reproduce,
         train,
     )
+    from isma.errors import IsmaError
+    from isma.evaluation.report.run import Run
     from isma.policies import registry
 
 __version__ = "0.1.0"
 __all__ = [
+    "IsmaError",
+    "Run",
     "bound",
     "check_policy",
     "compare",
     "delay",
     "explain",
+    "import_trace",
     "load_scenario",
     "parallel_env",
     "registry",
@@ -38,6 +44,17 @@ __all__ = [
     "train",
 ]
 
+_NAMES = {
+    "IsmaError": "isma.errors",
+    "Run": "isma.evaluation.report.run",
+} | dict.fromkeys(
+    (
+        *("bound", "check_policy", "compare", "explain", "import_trace", "load_scenario"),
+        *("parallel_env", "reproduce", "train"),
+    ),
+    "isma.api",
+)
+"""Where names stand that are imported when they are first asked for."""
 _MODULES = {"registry": "isma.policies.registry"} | {
     name: f"isma.{name}"
     for name in (
@@ -51,8 +68,8 @@ _MODULES = {"registry": "isma.policies.registry"} | {
 def __getattr__(name: str) -> Any:  # What it is depends on the name.
     if name in _MODULES:
         return import_module(_MODULES[name])
-    if name in __all__:
-        return getattr(import_module("isma.api"), name)
+    if name in _NAMES:
+        return getattr(import_module(_NAMES[name]), name)
     raise AttributeError(f"module 'isma' has no attribute {name!r}")
 
 

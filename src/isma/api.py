@@ -5,15 +5,18 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
+from isma import notebook
 from isma.environments.network_env import NetworkEnv
+from isma.errors import RunError, ScenarioError
+from isma.errors import given as shown
 from isma.evaluation.bounding import run_bound
 from isma.evaluation.comparison import compare as comparison
 from isma.evaluation.comparison.sequential_sampling import compare_until
-from isma.evaluation.comparison.tables import Run
 from isma.evaluation.conformance import suite
 from isma.evaluation.conformance.rules import RuleVerdict
 from isma.evaluation.explain import decision
@@ -21,7 +24,8 @@ from isma.evaluation.explain.explanation import Explanation
 from isma.evaluation.plan import Plan
 from isma.evaluation.report import page
 from isma.evaluation.report.figures import gaps, learning
-from isma.policies import defaults, registry
+from isma.evaluation.report.run import Run
+from isma.policies import defaults, given
 from isma.randomness import check_seeds
 from isma.reproduction import run as reproduction
 from isma.reproduction.result import Result
@@ -29,6 +33,12 @@ from isma.training import models, session
 from isma.world import files
 from isma.world.scenario import Scenario
 from isma.world.vary import Vary, points
+
+if TYPE_CHECKING:
+    from isma.world.importers.make import ImportResult
+
+World = Scenario | str | Path | Mapping[str, Any]
+"""A scenario as it may be given: loaded, a preset's name, a TOML file, or its fields by name."""
 
 
 def load_scenario(
@@ -39,46 +49,46 @@ def load_scenario(
 
 
 def compare(
-    scenario: Scenario | str | Path,
-    policies: Sequence[str] | None = None,
+    scenario: World,
+    policies: str | Iterable[given.Asked] | Mapping[str, given.Asked] | None = None,
     seeds: int | Iterable[int] = 5,
     vary: Mapping[str, Sequence[Any]] | None = None,
     out: str | Path | None = None,
-    on_progress: Callable[[comparison.CompareProgress], None] = lambda progress: None,
+    on_progress: Callable[[comparison.CompareProgress], None] | None = None,
     p95_limit_s: float | None = None,
     until: float | None = None,
+    command: str = "",
 ) -> Run:
     """Compare policies in the same worlds, write the folder with its report, and give its tables.
 
-    Without policies all rules are run that can be.
+    Policies are names, classes and objects, or a mapping from names of your own to those; without
+    any all rules are run that can be. A scenario is a preset's name, a file, a mapping, or loaded.
     A number of seeds stands for 0, 1, ...; `vary` maps at most two fields to their values. With a
     `p95_limit_s` and `servers` varied the findings say how many servers keep 95 % of tasks within
     that time. With `until`, a share as 0.005, seeds are added until paired intervals are at most that
     much of the mean to either side, or 256 are run. Without
     `out` the folder is `runs/<scenario>-<digest>`; in a folder with runs of the same scenario only
-    what is missing is run. Raises IsmaError.
+    what is missing is run. The report shows `command` as the one that made it. Raises IsmaError.
     """
     varied = _varied(vary)
     loaded = _loaded(scenario, varied)
-    plan = Plan(
-        loaded,
-        tuple(defaults.default_for(loaded) if policies is None else policies),
-        check_seeds(range(seeds) if isinstance(seeds, int) else seeds),
-        varied,
-        p95_limit_s,
-    )
+    named = given.named(defaults.default_for(loaded) if policies is None else policies)
+    others = given.unregistered(named)
+    plan = Plan(loaded, tuple(named), _seeds(seeds), varied, p95_limit_s, others)
     folder = Path(out) if out is not None else Path("runs") / plan.folder_name()
-    if until is None:
-        comparison.compare(plan, folder, on_progress, page.write)
-    else:
-        compare_until(plan, folder, until, on_progress, page.write)
+    finish = lambda out: page.write(out, command)  # noqa: E731
+    with notebook.told(on_progress, comparison.told) as report:
+        if until is None:
+            comparison.compare(plan, folder, report, finish)
+        else:
+            compare_until(plan, folder, until, report, finish)
     return Run.load(folder)
 
 
 def bound(
-    scenario: Scenario | str | Path,
+    scenario: World,
     seeds: int | Iterable[int] = 1,
-    policies: Sequence[str] = defaults.BESIDE_BOUND,
+    policies: str | Sequence[str] = defaults.BESIDE_BOUND,
     vary: Mapping[str, Sequence[Any]] | None = None,
     foresight_s: Sequence[float] = (),
     out: str | Path | None = None,
@@ -92,8 +102,8 @@ def bound(
     varied = _varied(vary)
     plan = run_bound.BoundPlan(
         _loaded(scenario, varied),
-        tuple(policies),
-        check_seeds(range(seeds) if isinstance(seeds, int) else seeds),
+        tuple(given.split(policies) if isinstance(policies, str) else policies),
+        _seeds(seeds),
         varied,
     )
     folder = None if out is None else Path(out)
@@ -120,18 +130,38 @@ def explain(
     return decision.explain(Path(run), user, time_s, policy, seed, point, on_ticks)
 
 
-def check_policy(name: str, scenario: Scenario | str | Path = "paper") -> list[RuleVerdict]:
-    """Try every rule of the contract on the policy of that name. Raises IsmaError."""
-    return suite.check(registry.get(name), _loaded(scenario))
+def import_trace(
+    source: str | Path,
+    out: str | Path,
+    sites: str | Path,
+    kind: str = "csv",
+    **options: Any,
+) -> "ImportResult":
+    """Make a scenario from recorded trajectories and a table of sites; `out` is the file to write.
+
+    What it says of the data is in `lines`, the scenario's file in `file`: `isma.compare(it.file)`.
+    Options are those of `isma.world.importers.make.import_scenario`. Raises IsmaError.
+    """
+    from isma.world.importers.make import import_scenario  # Maps, which nothing else here needs.
+
+    return import_scenario(kind, Path(source), Path(out), Path(sites), **options)
+
+
+def check_policy(policy: given.Asked, scenario: World = "paper") -> list[RuleVerdict]:
+    """Try every rule of the contract on a policy: a name, a class or an object. Raises IsmaError."""
+    (made,) = given.named([policy]).values()
+    return suite.check(given.made(made), _loaded(scenario))
 
 
 def parallel_env(
-    scenario: Scenario | str | Path = "paper",
+    scenario: World = "paper",
     overrides: Mapping[str, Any] | None = None,
     flat: bool = False,
     rows: int | None = None,
 ) -> NetworkEnv:
     """All servers as agents of a PettingZoo environment (docs/environments.md). Raises IsmaError."""
+    if isinstance(scenario, Mapping):
+        scenario = _loaded(scenario)
     return NetworkEnv(scenario, overrides=overrides, flat=flat, rows=rows)
 
 
@@ -154,13 +184,13 @@ class Training:
 
 def train(
     model: str,
-    scenario: Scenario | str | Path | Sequence[Scenario | str | Path] = "paper",
+    scenario: World | Sequence[World] = "paper",
     vary: Mapping[str, Sequence[Any]] | None = None,
     steps: int | None = None,
     seed: int = 0,
     options: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
-    on_progress: Callable[[session.Progress], None] = lambda progress: None,
+    on_progress: Callable[[session.Progress], None] | None = None,
 ) -> Training:
     """Train a model on worlds of one scenario or several, spread over the varied fields' values.
 
@@ -168,7 +198,7 @@ def train(
     """
     if out is not None:
         session.refuse_taken(Path(out))
-    several = [scenario] if isinstance(scenario, Scenario | str | Path) else scenario
+    several = [scenario] if isinstance(scenario, Scenario | str | Path | Mapping) else scenario
     varied = _varied(vary)
     loaded = [_loaded(one, varied) for one in several]
     scenarios = [point.scenario for one in loaded for point in points(one, varied)]
@@ -176,7 +206,8 @@ def train(
     config = models.config(model, scenarios, learner, seed, options or {})
     digest = hashlib.sha256(json.dumps(config).encode()).hexdigest()[:6]
     folder = Path(out) if out is not None else Path("runs") / f"{model}-{digest}"
-    path = session.run(learner, config, seed, folder, on_progress)
+    with notebook.told(on_progress, lambda at: (at.label, at.done_steps, at.total_steps)) as report:
+        path = session.run(learner, config, seed, folder, report)
     history = session.history(folder)
     return Training(path, history[-1], learning.draw(model, history, folder).png_path)
 
@@ -185,7 +216,7 @@ def reproduce(
     figure: str = "all",
     scale: str = "smoke",
     out: str | Path | None = None,
-    on_progress: Callable[[reproduction.Progress], None] = lambda progress: None,
+    on_progress: Callable[[reproduction.Progress], None] | None = None,
     scenario: str = "paper",
 ) -> tuple[Path, list[Result]]:
     """Run one of the paper's figures again, or all, and judge its claims; the folder and the results.
@@ -196,7 +227,8 @@ def reproduce(
     """
     names = list(reproduction.FIGURES) if figure == "all" else [figure]
     folder = Path(out) if out is not None else Path("runs") / _folder(scale, scenario)
-    return folder, reproduction.reproduce(names, scale, folder, on_progress, scenario)
+    with notebook.told(on_progress, lambda at: (at.label, at.done, at.total)) as report:
+        return folder, reproduction.reproduce(names, scale, folder, report, scenario)
 
 
 def planner(
@@ -229,9 +261,24 @@ def _folder(scale: str, scenario: str) -> str:
     return f"reproduce-{scale}" + ("" if scenario == "paper" else f"-{Path(scenario).stem}")
 
 
-def _loaded(scenario: Scenario | str | Path, varied: Vary = {}) -> Scenario:  # noqa: B006  # read only
+def _loaded(scenario: World, varied: Vary = {}) -> Scenario:  # noqa: B006  # read only
     return scenario if isinstance(scenario, Scenario) else files.load(scenario, varied=varied)
 
 
+def _seeds(seeds: object) -> tuple[int, ...]:
+    """Seeds of a number of worlds, or those given. Raises RunError."""
+    if isinstance(seeds, str) or not isinstance(seeds, int | np.integer | Iterable):
+        raise RunError(f"seeds must be a number of worlds or a list of seeds, got {shown(seeds)}")
+    return check_seeds(seeds if isinstance(seeds, Iterable) else range(int(seeds)))
+
+
 def _varied(vary: Mapping[str, Sequence[Any]] | None) -> Vary:
-    return {files.full_name(field): tuple(values) for field, values in (vary or {}).items()}
+    """Fields by their full names with their values. Raises ScenarioError."""
+    found = {}
+    for field, values in (vary or {}).items():
+        if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+            raise ScenarioError(
+                f"vary: {field} must have a list of values, as [1, 2], got {shown(values)}"
+            )
+        found[files.full_name(field)] = tuple(values)
+    return found

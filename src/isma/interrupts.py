@@ -72,9 +72,9 @@ class Interrupt:
 def answer() -> None:
     """Take over SIGINT where this process is the program `isma`, and not one that imports it.
 
-    Nothing where the signal is ignored, as in a script's background jobs.
+    Nothing where the signal is ignored, as in a script's background jobs, and on Windows.
     """
-    if not _is_program():
+    if not _is_program() or os.name == "nt":
         return
     _open_standard_files()
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
@@ -103,10 +103,11 @@ def _is_importing(frame: "FrameType | None") -> bool:
 
 
 def _is_program() -> bool:
-    """Whether the process was started as `isma` or as `python -m isma.cli`."""
+    """Whether the process was started as `isma`, `python -m isma` or `python -m isma.cli`."""
     words = sys.orig_argv
     typed = os.path.splitext(os.path.basename(sys.argv[0]))[0] if sys.argv else ""
-    return typed == "isma" or ("-m" in words and words[words.index("-m") + 1 :][:1] == ["isma.cli"])
+    named = words[words.index("-m") + 1 :][:1] if "-m" in words else []
+    return typed == "isma" or named in (["isma"], ["isma.cli"])
 
 
 def _open_standard_files() -> None:

@@ -60,6 +60,25 @@ def of_policy(made: Callable[..., object]) -> Mapping[str, str]:
     return _digests({one.__module__ for one in getattr(made, "__mro__", (made,))})
 
 
+def of_module(name: str) -> Mapping[str, str]:
+    """Digests of a module and of what it imports; of one that is installed its version."""
+    if name == _ROOT:  # Whoever has got hold of the package may use all of it.
+        return {str(file): digest(file.read_bytes()) for file in sorted(_PACKAGE.rglob("*.py"))}
+    top = name.partition(".")[0]
+    return {**_digests([name]), f"version of {top}": _version(top)}
+
+
+def has_source(name: str) -> bool:
+    """Whether a module of that name can be found again; a cell's or a prompt's cannot."""
+    return _spec(name) is not None
+
+
+def is_own(name: str) -> bool:
+    """Whether a module is isma's or of people's own code, and no part of what is installed."""
+    spec = _spec(name)
+    return spec is not None and bool(spec.origin) and _is_own(Path(str(spec.origin)))
+
+
 def _digests(names: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, spec in _closure(names).items():

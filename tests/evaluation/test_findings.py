@@ -186,7 +186,7 @@ def test_a_wide_interval_asks_for_more_seeds() -> None:
     # half-width 1.02 % of the best's mean, 1.0 % of its own: 8 seeds × (1.0 / 0.5)² = 32
     assert said[-1] == (
         f"{CAUTION}the distance of `greedy` to the best is known to ±1.0 % only, and 0.5 % is the "
-        "aim: run more seeds (about 32), in its folder by `isma compare config.toml --seeds 32 --out .`."
+        "aim: run more seeds (about 32), in its folder by `isma compare . --seeds 32`."
     )
 
 
@@ -194,7 +194,7 @@ def test_more_seeds_follow_those_that_were_run_and_own_policies_are_typed() -> N
     wide = score("mine.rule:Rule", 30.6, (0.02, 0.0098, 0.0302))
     run = run_of(BEST, wide)
     run = dataclasses.replace(run, config={**run.config, "run": {"seeds": [100, 101]}})
-    assert "--seeds 100..131 --policies price,mine.rule:Rule --out ." in findings(run)[-1]
+    assert "`isma compare . --seeds 100..131 --policies price,mine.rule:Rule`" in findings(run)[-1]
 
 
 def test_two_seeds_say_next_to_nothing_and_foretell_no_number() -> None:

@@ -1,36 +1,46 @@
 """`isma bound`: how good could anyone be here, and what would knowing the future be worth?"""
 
 import math
-import sys
-from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from isma import api
-from isma.cli.terminal import ScenarioArgument, SetOption, bar, named, overrides_of, seeds_of
+from isma.cli.completion import complete_policies
+from isma.cli.output import (
+    Column,
+    JsonOption,
+    QuietOption,
+    print_json,
+    print_lines,
+    print_path,
+    print_table,
+)
+from isma.cli.progress import bar
+from isma.cli.terminal import ScenarioArgument, SetOption, named, overrides_of, seeds_of
 from isma.errors import RunError
 from isma.evaluation.bounding.run_bound import Reach, at_points, best_of, closed
 from isma.policies.defaults import BESIDE_BOUND
 from isma.world import files
 from isma.world.vary import vary_from
 
-_WIDTH = 120
-
 
 def bound(
     scenario: ScenarioArgument,
     seeds: Annotated[
         str | None,
-        typer.Option(metavar="N|A..B", help="worlds to bound", show_default="1"),
+        typer.Option("--seeds", "-n", metavar="N|A..B", help="worlds to bound", show_default="1"),
     ] = None,
     policies: Annotated[
         str | None,
         typer.Option(
+            "--policies",
+            "-p",
+            autocompletion=complete_policies,
             help="what to compare with, names separated by commas",
             show_default=", ".join(BESIDE_BOUND),
         ),
@@ -49,8 +59,12 @@ def bound(
     set_: SetOption = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="folder for bounds.csv and figures; goes on where it stopped"),
+        typer.Option(
+            "--out", "-o", help="folder for bounds.csv and figures; goes on where it stopped"
+        ),
     ] = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
 ) -> None:
     """How good anyone could be here: a lower bound of the mean with the whole future known."""
     again = files.run_table(scenario) or {}
@@ -59,7 +73,7 @@ def bound(
     names = named(policies, again, scenario) or list(BESIDE_BOUND)
     worlds = seeds_of(seeds) or again.get("seeds", [0])
     levels = _seconds(foresight)
-    with bar(Console(stderr=True)) as shown:
+    with bar(Console(stderr=True, quiet=quiet)) as shown:
         task = shown.add_task("laying out the city", total=None)
         found = api.bound(
             loaded,
@@ -70,13 +84,23 @@ def bound(
             out=out,
             on_part=lambda part: shown.update(task, description=part),
         )
-    groups = at_points(found)
-    if len(groups) == 1:
-        _print_worlds(loaded.name, found)
-    else:
-        _print_points(loaded.name, groups)
+    if json:
+        worlds_found = [
+            {**asdict(row), "best": row.best, "gap_ratio": row.gap_ratio} for row in found
+        ]
+        print_json({"scenario": loaded.name, "worlds": worlds_found})
+        return
+    if not quiet or out is None:
+        _print(loaded.name, at_points(found))
     if out is not None:
-        print(out / "bounds.csv")
+        print_path(out / "bounds.csv")
+
+
+def _print(name: str, groups: list[list[Reach]]) -> None:
+    if len(groups) == 1:
+        _print_worlds(name, groups[0])
+    else:
+        _print_points(name, groups)
 
 
 def _seconds(text: str | None) -> list[float]:
@@ -93,33 +117,22 @@ def _known(value_s: float) -> str:
     return "–" if math.isnan(value_s) else f"{value_s:.4g}"
 
 
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else _WIDTH)
-
-
-def _table(title: str, heads: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for head in heads:
-        table.add_column(head, justify="left" if head in ("by", "best") else "right", no_wrap=True)
-    return table
-
-
 def _print_worlds(title: str, found: list[Reach]) -> None:
     levels = list(found[0].foresight_mean_s)
-    heads = ("seed", "bound s", "even tasks s", "reached s", "by", "gap", "took s")
-    table = _table(title, [*heads, *(f"{level} s seen" for level in levels)])
-    for row in found:
-        table.add_row(
-            str(row.seed),
-            f"{row.bound_s:.4g}",
-            _known(row.even_bound_s),
-            f"{row.best_s:.4g}",
-            row.best,
-            f"{row.gap_ratio:+.2%}",
-            _known(row.wall_s),
-            *(f"{row.foresight_mean_s[level]:.4g}" for level in levels),
-        )
-    _console().print(table)
+    columns = [
+        Column("seed", [str(row.seed) for row in found]),
+        Column("bound s", [f"{row.bound_s:.4g}" for row in found]),
+        Column("even tasks s", [_known(row.even_bound_s) for row in found], 3),
+        Column("reached s", [f"{row.best_s:.4g}" for row in found]),
+        Column("by", [row.best for row in found], 1, is_text=True),
+        Column("gap", [f"{row.gap_ratio:+.2%}" for row in found]),
+        Column("took s", [_known(row.wall_s) for row in found], 4),
+        *(
+            Column(f"{level} s seen", [f"{row.foresight_mean_s[level]:.4g}" for row in found], 2)
+            for level in levels
+        ),
+    ]
+    print_table(title, columns)
     mean_s, best_s = (
         float(np.mean([getattr(row, name) for row in found])) for name in ("bound_s", "best_s")
     )
@@ -131,25 +144,30 @@ def _print_worlds(title: str, found: list[Reach]) -> None:
         f"With {level} s of the future known, {closed(found, level):.0%} of the gap is closed."
         for level in levels
     ]
-    for line in lines:
-        _console().print(f"- {line}", markup=False, highlight=False)
+    print_lines(lines)
 
 
 def _print_points(title: str, groups: list[list[Reach]]) -> None:
-    levels = list(groups[0][0].foresight_mean_s)
-    fields = list(groups[0][0].point)
-    heads = (*(field.rsplit(".", 1)[-1] for field in fields), "bound s", "best", "best s", "gap")
-    table = _table(title, [*heads, *(f"{level} s closes" for level in levels)])
-    for worlds in groups:
-        best = best_of(worlds)
-        bound_s = float(np.mean([world.bound_s for world in worlds]))
-        best_s = float(np.mean([world.mean_s[best] for world in worlds]))
-        table.add_row(
-            *(f"{value}" for value in worlds[0].point.values()),
-            f"{bound_s:.4g}",
-            best,
-            f"{best_s:.4g}",
-            f"{best_s / bound_s - 1:+.1%}",
-            *(f"{closed(worlds, level):+.0%}" for level in levels),
-        )
-    _console().print(table)
+    levels, fields = list(groups[0][0].foresight_mean_s), list(groups[0][0].point)
+    best = [best_of(worlds) for worlds in groups]
+    bound_s = [float(np.mean([world.bound_s for world in worlds])) for worlds in groups]
+    best_s = [
+        float(np.mean([world.mean_s[name] for world in worlds]))
+        for worlds, name in zip(groups, best, strict=True)
+    ]
+    gaps = [reached / least - 1 for reached, least in zip(best_s, bound_s, strict=True)]
+    columns = [
+        *(
+            Column(field.rsplit(".", 1)[-1], [f"{worlds[0].point[field]}" for worlds in groups])
+            for field in fields
+        ),
+        Column("bound s", [f"{value:.4g}" for value in bound_s]),
+        Column("best", best, 1, is_text=True),
+        Column("best s", [f"{value:.4g}" for value in best_s]),
+        Column("gap", [f"{value:+.1%}" for value in gaps]),
+        *(
+            Column(f"{level} s closes", [f"{closed(worlds, level):+.0%}" for worlds in groups], 2)
+            for level in levels
+        ),
+    ]
+    print_table(title, columns)

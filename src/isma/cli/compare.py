@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-from isma.cli.terminal import ScenarioArgument, SetOption, named, overrides_of, seconds, seeds_of
+from isma.cli.completion import complete_policies, complete_scenario
+from isma.cli.output import JsonOption, QuietOption
+from isma.cli.terminal import SetOption, named, overrides_of, seconds, seeds_of
 from isma.errors import RunError
 from isma.evaluation.comparison.precision import MOST_SEEDS
 from isma.policies.defaults import DEFAULT, default_for
@@ -15,10 +17,19 @@ from isma.world.vary import vary_from
 
 
 def compare(
-    scenario: ScenarioArgument,
+    scenario: Annotated[
+        str,
+        typer.Argument(
+            help="a preset's name, a TOML file, or the folder of a run to go on with",
+            autocompletion=complete_scenario,
+        ),
+    ],
     policies: Annotated[
         str | None,
         typer.Option(
+            "--policies",
+            "-p",
+            autocompletion=complete_policies,
             help="names separated by commas, with options as threshold:hops=3, or package.module:Class",
             show_default=f"{', '.join(DEFAULT)}; isma2 besides where moves cost",
         ),
@@ -26,6 +37,8 @@ def compare(
     seeds: Annotated[
         str | None,
         typer.Option(
+            "--seeds",
+            "-n",
             metavar="N|A..B",
             help="worlds to run each policy in: how many, or which",
             show_default="5",
@@ -56,13 +69,18 @@ def compare(
     out: Annotated[
         Path | None,
         typer.Option(
+            "--out",
+            "-o",
             help="folder to write; one with runs of this scenario is gone on with, and says what is "
             "not typed",
             show_default="runs/NAME-DIGEST",
         ),
     ] = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Simulate, tabulate, draw, explain: which policy serves this city's users best, and by how much."""
+    scenario, out = _of_folder(scenario, out)
     source = scenario if out is None or files.run_table(scenario) else out / "config.toml"
     again = (files.run_table(source) if Path(source).is_file() else None) or {}
     varied = vary_from(vary) if vary else again.get("vary", {})
@@ -73,7 +91,17 @@ def compare(
     # What simulates and tabulates is imported once it is known what is asked.
     from isma.cli.comparison import run_and_print
 
-    run_and_print(loaded, names, worlds, varied, limit_s, out, _share(until))
+    run_and_print(loaded, names, worlds, varied, limit_s, out, _share(until), quiet, json)
+
+
+def _of_folder(scenario: str, out: Path | None) -> tuple[str, Path | None]:
+    """For a run's folder its file, and that folder to write to unless told. Raises RunError."""
+    folder = Path(scenario)
+    if scenario in files.scenario_names() or not folder.is_dir():
+        return scenario, out
+    if not (folder / "config.toml").is_file():
+        raise RunError(f"{scenario} must hold a run to go on with, and has no config.toml")
+    return str(folder / "config.toml"), folder if out is None else out
 
 
 def _share(text: str | None) -> float | None:

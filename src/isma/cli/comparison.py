@@ -1,19 +1,27 @@
-"""A comparison on the terminal: a bar while it runs, a table for each point, the findings."""
+"""A comparison on the terminal: progress while it runs, a table for each point, the findings."""
 
+import shlex
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
+import typer
 from rich.console import Console
-from rich.table import Table
 
 from isma import api
-from isma.cli.terminal import bar
+from isma.cli.output import Column, print_json, print_lines, print_path, print_table
+from isma.cli.progress import bar
 from isma.evaluation.comparison.compare import CompareProgress as Standing
 from isma.evaluation.comparison.precision import widest
-from isma.evaluation.comparison.tables import Point, Run
+from isma.evaluation.comparison.score import Score
+from isma.evaluation.comparison.tables import Point, Run, numbers
+from isma.evaluation.report import formatting
 from isma.evaluation.report.findings import findings
 from isma.world.scenario import Scenario
 from isma.world.vary import Vary
+
+REFERENCE = "*"
+"""Mark of a policy that nobody can run."""
 
 
 def run_and_print(
@@ -24,9 +32,11 @@ def run_and_print(
     limit_s: float | None,
     out: Path | None,
     until: float | None,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """Compare, then print what came of it. Raises IsmaError."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=quiet)
     last: Standing | None = None
     with bar(console) as shown:
         task = shown.add_task("laying out the city", total=None)
@@ -36,12 +46,14 @@ def run_and_print(
             last = standing
             shown.update(
                 task,
-                completed=standing.done_ticks,
-                total=standing.total_ticks,
-                description=standing.label,
+                completed=standing.part,
+                total=1.0,
+                description=f"{standing.stage:7} {standing.label}",
             )
 
-        run = api.compare(loaded, policies, seeds, vary, out, show, limit_s, until)
+        run = api.compare(
+            loaded, policies, seeds, vary, out, show, limit_s, until, command=typed_command()
+        )
     if last is not None:
         told = f"{last.computed} computed, {last.taken_up} reused"
         console.print(f"results (a policy in a world): {told}", highlight=False)
@@ -49,43 +61,75 @@ def run_and_print(
         rows = [row for point in run.points for row in run.ranked(point)]
         half, number = (widest(rows) or ("", 0.0))[1], len(run.config["run"]["seeds"])
         console.print(f"until {until:.2%}: {half:.2%} with {number} seeds", highlight=False)
-    for point in run.points:
-        _print_summary(run, point)
-    out_console = Console(width=None if sys.stdout.isatty() else 100)
-    for sentence in findings(run):
-        out_console.print(f"- {sentence}", markup=False, highlight=False)
-    out_console.print(
-        f"\n{run.folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True
-    )
+    print_run(run, quiet, as_json)
 
 
-def _print_summary(run: Run, point: Point) -> None:
-    title = (
-        ", ".join(f"{field} = {value}" for field, value in zip(run.vary, point, strict=True))
-        or run.name
-    )
-    table = Table(title=title, title_justify="left")
-    heads = (
-        "policy",
-        "mean s",
-        "95 % interval",
-        "above best",
-        "p95 s",
-        "moves/user/h",
-        "overload",
-        "above bound",
-    )
-    for head in heads:
-        table.add_column(head, justify="left" if head == "policy" else "right", no_wrap=True)
-    for row in run.standing(point):
-        table.add_row(
-            row.policy + (" (reference)" if row.reference else ""),
-            f"{row.mean_s:.4g}",
-            f"{row.mean_s_low:.4g} .. {row.mean_s_high:.4g}",
-            f"{row.above_best_ratio:+.2%}",
-            f"{row.p95_s:.4g}",
-            f"{row.migrations_per_user_hour:.1f}",
-            f"{row.overload_ratio:.1%}",
-            f"{row.above_bound_ratio:+.2%}",
-        )
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+def typed_command() -> str:
+    """The command as it was typed, to be typed again."""
+    return shlex.join(["isma", *sys.argv[1:]])
+
+
+def print_run(run: Run, quiet: bool, as_json: bool) -> None:
+    """Print a run: as JSON, or where its report is, before that unless `quiet` tables and findings."""
+    report = run.folder / "report.html"
+    if as_json:
+        print_json(as_tree(run))
+        return
+    if not quiet:
+        for point in run.points:
+            title = ", ".join(f"{f} = {v}" for f, v in zip(run.vary, point, strict=True))
+            print_table(title or run.name, summary_columns(run, point), "summary.csv")
+        if run.references:
+            typer.echo(f"{REFERENCE} a reference: it sees what no policy may see")
+        print_lines(findings(run))
+        print()
+    print_path(report)
+
+
+def as_tree(run: Run) -> dict[str, object]:
+    """A run for programs: a row of all columns for each policy at each point, and the findings."""
+    return {
+        "scenario": run.name,
+        "folder": str(run.folder),
+        "report": str(run.folder / "report.html"),
+        "seeds": run.config["run"].get("seeds", []),
+        "points": [
+            {
+                "at": dict(zip(run.vary, point, strict=True)),
+                "policies": [asdict(row) for row in run.standing(point)],
+            }
+            for point in run.points
+        ],
+        "findings": findings(run),
+    }
+
+
+def summary_columns(run: Run, point: Point) -> list[Column]:
+    """A point's table: what says who is better stays longest where the terminal is narrow."""
+    rows = run.standing(point)
+    unit, scale = formatting.time_unit(numbers(run.summary, "mean_s").tolist())
+    time = lambda seconds: formatting.number(seconds / scale, 4)  # noqa: E731
+    share = lambda ratio: formatting.percent(ratio, signed=True)  # noqa: E731
+    names = [row.policy + (REFERENCE if row.reference else "") for row in rows]
+    return [
+        Column("policy", names, is_text=True),
+        Column(f"mean {unit}", [time(row.mean_s) for row in rows], 0),
+        Column("95 % interval", [_span(time(r.mean_s_low), time(r.mean_s_high)) for r in rows], 3),
+        Column("above best", [share(row.above_best_ratio) for row in rows], 0),
+        Column("95 % paired", [_paired(row) for row in rows], 1),
+        Column("above bound", [share(row.above_bound_ratio) for row in rows], 2),
+        Column(f"p95 {unit}", [time(row.p95_s) for row in rows], 4),
+        Column("moves/user/h", [f"{row.migrations_per_user_hour:.1f}" for row in rows], 5),
+        Column("overload", [formatting.percent(row.overload_ratio) for row in rows], 6),
+    ]
+
+
+def _span(low: str, high: str) -> str:
+    return "–" if "–" in (low, high) else f"{low} to {high}"
+
+
+def _paired(row: Score) -> str:
+    gap = row.above_best
+    if gap.low != gap.low or gap.ratio == 0:  # One world alone has no interval, and the best none.
+        return "–"
+    return formatting.percent_span(gap.low, gap.high)

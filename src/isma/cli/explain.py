@@ -1,14 +1,23 @@
 """`isma explain`: why was this user's service sent there?"""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from isma import api
-from isma.cli.terminal import bar, policy_names, seconds
+from isma.cli.output import (
+    Column,
+    JsonOption,
+    QuietOption,
+    print_json,
+    print_lines,
+    print_table,
+)
+from isma.cli.progress import bar
+from isma.cli.terminal import policy_names, seconds
 from isma.evaluation.explain.explanation import Explanation
 
 _SHOWN = 8
@@ -28,43 +37,47 @@ def explain(
         int | None, typer.Option(help="one of the run's", show_default="its first")
     ] = None,
     point: Annotated[int, typer.Option(help="which of the values of --vary, from 1")] = 1,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Why a service was sent where it was: what each server would have cost, and what came of it."""
     from_s = seconds(time, "--time", from_zero=True) or 0.0
     if policy is not None:
         policy_names(policy)
-    with bar(Console(stderr=True)) as shown:
+    with bar(Console(stderr=True, quiet=quiet)) as shown:
         task = shown.add_task("running the world again", total=None)
 
         def show(done: int, total: int) -> None:
             shown.update(task, completed=done, total=total)
 
         found = api.explain(run, user, from_s, policy, seed, point, show)
-    _print_choices(found)
-    for sentence in found.why:
-        Console(width=100).print(f"- {sentence}", markup=False, highlight=False)
+    if json:
+        print_json({**asdict(found), "why": found.why})
+        return
+    if not quiet:
+        _print_choices(found)
+    print_lines(found.why)
 
 
 def _print_choices(found: Explanation) -> None:
-    table = Table(title=f"user {found.user} at {found.time_s:.1f} s", title_justify="left")
-    known = ("server", "hops", "load", "offloads", "own s", "others s", "later s")
-    heads = (*known, "together s", "")
-    for head in heads:
-        table.add_column(head, justify="left" if not head else "right", no_wrap=True)
     shown = list(found.choices[:_SHOWN])
     shown += [c for c in found.choices[_SHOWN:] if c.server in (found.host, found.target)]
-    for choice in shown:
-        is_host, is_target = choice.server == found.host, choice.server == found.target
-        table.add_row(
-            str(choice.server),
-            str(choice.hops),
-            f"{choice.load:.2f}",
-            f"{choice.offload_ratio:.0%}",
-            *(f"{value:.4g}" for value in (choice.own_s, choice.others_s, choice.later_s)),
-            f"{choice.cost_s:.4g}",
-            ", ".join(["host"] * is_host + ["chosen"] * is_target),
-        )
-    Console(width=100).print(table)
+    marks = [
+        ", ".join(["host"] * (one.server == found.host) + ["chosen"] * (one.server == found.target))
+        for one in shown
+    ]
+    columns = [
+        Column("server", [str(one.server) for one in shown]),
+        Column("hops", [str(one.hops) for one in shown], 1),
+        Column("load", [f"{one.load:.2f}" for one in shown], 2),
+        Column("offloads", [f"{one.offload_ratio:.0%}" for one in shown], 3),
+        Column("own s", [f"{one.own_s:.4g}" for one in shown]),
+        Column("others s", [f"{one.others_s:.4g}" for one in shown]),
+        Column("later s", [f"{one.later_s:.4g}" for one in shown]),
+        Column("together s", [f"{one.cost_s:.4g}" for one in shown]),
+        Column("", marks, is_text=True),
+    ]
+    print_table(f"user {found.user} at {found.time_s:.1f} s", columns)
     left_out = len(found.choices) - len(shown)
     if left_out:
         print(f"{left_out} dearer servers are not shown.")

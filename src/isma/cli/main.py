@@ -17,6 +17,10 @@ COMMANDS = {
         "isma.cli.compare:compare",
         "Simulate, tabulate, draw, explain: which policy serves this city's users best, and by how much.",
     ),
+    "report": CommandEntry(
+        "isma.cli.report:report",
+        "Print a finished run again, and draw its report anew from its tables; nothing is simulated.",
+    ),
     "bound": CommandEntry(
         "isma.cli.bound:bound",
         "How good anyone could be here: a lower bound of the mean with the whole future known.",
@@ -53,7 +57,7 @@ COMMANDS = {
 app = typer.Typer(
     cls=group_of(COMMANDS),
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
@@ -80,12 +84,15 @@ def _options(
 
 INTERRUPTED = interrupts.STATUS
 TRACEBACK = "--traceback"
+_LOGS, _FATAL_ALONE = "TF_CPP_MIN_LOG_LEVEL", "3"
+"""What XLA is to log: it calls a program that takes minutes to compile an error, and it is none."""
 
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on stderr and a status that is not 0."""
     arguments = [word for word in sys.argv[1:] if word != TRACEBACK]
     wanted = len(arguments) < len(sys.argv) - 1 or os.environ.get("ISMA_TRACEBACK") == "1"
+    os.environ.setdefault(_LOGS, _FATAL_ALONE)
     sys.exit(guarded(lambda: _run(arguments), wanted))
 
 
@@ -93,4 +100,4 @@ def _run(arguments: list[str]) -> int | None:
     for word in arguments:
         if not word.isascii() and word.encode(errors="replace").decode() != word:
             raise RunError(f"what is typed must be UTF-8 text, got {ascii(word)[:80]}")
-    return app(args=arguments, standalone_mode=False)
+    return app(args=arguments, prog_name="isma", standalone_mode=False)

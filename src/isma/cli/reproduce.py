@@ -1,14 +1,15 @@
 """`isma reproduce`: the paper's figures and claims."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from isma import api
-from isma.cli.terminal import bar
+from isma.cli.output import Column, JsonOption, QuietOption, print_json, print_table
+from isma.cli.progress import bar
 from isma.evaluation.report.formatting import percent
 from isma.reproduction.page import measured_as
 from isma.reproduction.result import Result
@@ -26,12 +27,17 @@ def reproduce(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="folder to write", show_default="runs/reproduce-SCALE or runs/STUDY-SCALE"
+            "--out",
+            "-o",
+            help="folder to write",
+            show_default="runs/reproduce-SCALE or runs/STUDY-SCALE",
         ),
     ] = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Run the paper's figures again and judge its claims. Interrupted, the same command goes on."""
-    with bar(Console(stderr=True)) as shown:
+    with bar(Console(stderr=True, quiet=quiet)) as shown:
         task = shown.add_task("laying out worlds", total=None)
 
         def show(standing: Progress) -> None:
@@ -42,20 +48,35 @@ def reproduce(
         if figure in _STUDIES:
             folder, found = _STUDIES[figure](scale, out, show)
             shown.stop()
-            typer.echo(f"{found.to_string(index=False)}\n{folder / figure}.png")
+            if json:
+                print_json({"study": figure, "rows": found.to_dict("records")})
+                return
+            told = "" if quiet else f"{found.to_string(index=False)}\n"
+            typer.echo(f"{told}{folder / figure}.png")
             return
         folder, results = api.reproduce(figure, scale, out, show, scenario)
-    for result in results:
+    if json:
+        print_json({"folder": folder, "figures": [_tree(result) for result in results]})
+        return
+    for result in [] if quiet else results:
         _print(result)
     typer.echo(f"{folder / 'claims.csv'}\n{folder / 'reproduction.html'}")
 
 
+def _tree(result: Result) -> dict[str, object]:
+    claims = [asdict(found) for found in result.findings]
+    return {"figure": result.figure.name, "title": result.figure.title, "claims": claims}
+
+
 def _print(result: Result) -> None:
-    table = Table(title=f"{result.figure.name}: {result.figure.title}", title_justify="left")
-    for head in ("claim", "measured with", "paper", "measured", "95 % interval", "verdict"):
-        table.add_column(head)
-    for found in result.findings:
-        span = f"{percent(found.low)} to {percent(found.high)}"
-        judged = (found.paper, percent(found.measured), span, str(found.verdict))
-        table.add_row(found.claim, measured_as(found), *judged)
-    Console(width=None).print(table)
+    found = result.findings
+    spans = [f"{percent(one.low)} to {percent(one.high)}" for one in found]
+    columns = [
+        Column("claim", [one.claim for one in found], is_text=True),
+        Column("measured with", [measured_as(one) for one in found], 2, is_text=True),
+        Column("paper", [one.paper for one in found], 1, is_text=True),
+        Column("measured", [percent(one.measured) for one in found]),
+        Column("95 % interval", spans, 3),
+        Column("verdict", [str(one.verdict) for one in found], is_text=True),
+    ]
+    print_table(f"{result.figure.name}: {result.figure.title}", columns, "claims.csv")

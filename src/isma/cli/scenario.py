@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from isma.cli.output import JsonOption, QuietOption, print_json
 from isma.cli.terminal import ScenarioArgument, SetOption, moment, overrides_of, seconds
 from isma.simulator.params import fit
 from isma.world import files
@@ -38,27 +39,49 @@ ServicesOption = Annotated[
 
 
 @app.command("list")
-def list_scenarios() -> None:
+def list_scenarios(quiet: QuietOption = False, json: JsonOption = False) -> None:
     """The presets, and those that are made from data that you bring."""
-    for name in files.preset_names():
-        typer.echo(f"{name:16} {files.load(name).description}")
-    for name, command in files.IMPORTED.items():
-        typer.echo(f"{name:16} made by: {command}")
+    told = {name: files.load(name).description for name in files.preset_names()}
+    made = {name: f"made by: {command}" for name, command in files.IMPORTED.items()}
+    if json:
+        print_json({"presets": told, "imported": files.IMPORTED})
+        return
+    for name, description in {**told, **made}.items():
+        typer.echo(name if quiet else f"{name:16} {description}")
 
 
 @app.command()
-def show(name: ScenarioArgument, set_: SetOption = None) -> None:
+def show(
+    name: ScenarioArgument,
+    set_: SetOption = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
     """Every field of a scenario, as a TOML file in SI units."""
-    typer.echo(files.dumps(files.load(name, overrides_of(set_))), nl=False)
+    loaded = files.load(name, overrides_of(set_))
+    if json:
+        print_json(loaded.model_dump(mode="json", exclude_none=True))
+    elif not quiet:
+        typer.echo(files.dumps(loaded), nl=False)
 
 
 @app.command()
-def check(file: ScenarioArgument, set_: SetOption = None) -> None:
+def check(
+    file: ScenarioArgument,
+    set_: SetOption = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
     """Whether a scenario can be run, its data included; what it holds, in a line."""
     loaded = files.load(file, overrides_of(set_))
     shape = fit(loaded)
     bare = shape.num_stations - shape.num_servers
     beside = f" at {shape.num_stations} stations" if bare else ""
+    if json:
+        sizes = {name: getattr(shape, f"num_{name}") for name in ("servers", "stations", "users")}
+        print_json({"scenario": loaded.name, **sizes, **loaded.time.model_dump(mode="json")})
+    if quiet or json:
+        return
     typer.echo(
         f"{loaded.name}: {shape.num_servers} servers{beside}, {shape.num_users} users, "
         f"{loaded.time.duration_s:g} s in ticks of {loaded.time.tick_s:g} s: fit to run"
@@ -101,6 +124,8 @@ def import_(
         typer.Option(help="what a move costs: free, cold or precopy", show_default="the world's"),
     ] = None,
     services: ServicesOption = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Make a scenario from real traces, sites and topologies; say what was dropped and why."""
     result = import_scenario(
@@ -118,7 +143,10 @@ def import_(
         migration=migration,
         services=[name.strip() for name in (services or "").split(",") if name.strip()],
     )
-    for line in result.lines:
+    if json:
+        print_json({"said": result.lines, "wrote": result.paths})
+        return
+    for line in [] if quiet else result.lines:
         typer.echo(line)
     for path in result.paths:
         typer.echo(f"wrote {path}")

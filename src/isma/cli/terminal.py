@@ -1,24 +1,24 @@
-"""Parts that all commands share: options, values as they are typed, a bar of progress."""
+"""Parts that all commands share: options, and values as they are typed."""
 
 import os
 import re
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from isma import units
-from isma.errors import RunError, ScenarioError, short
+from isma.cli.completion import complete_scenario
+from isma.errors import PolicyError, RunError, ScenarioError, short
 from isma.world import files
 from isma.world.vary import scalar
 
-ScenarioArgument = Annotated[str, typer.Argument(help="a preset's name or a TOML file")]
+ScenarioArgument = Annotated[
+    str,
+    typer.Argument(help="a preset's name or a TOML file", autocompletion=complete_scenario),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="override a field of the scenario"),
@@ -26,50 +26,6 @@ SetOption = Annotated[
 
 
 MOST_SEEDS = 100_000
-LINE_EVERY_S = 10.0
-"""How often a log hears how far the work is."""
-
-
-@contextmanager
-def bar(console: Console) -> Iterator[Progress]:
-    """A bar that says what is being done, how much is, and how long it will take; in a log, lines."""
-    columns = (
-        TextColumn("{task.description:32.32}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-    )
-    watched = console.is_terminal
-    shown = Progress(
-        *columns,
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not watched,
-    )
-    with shown, nullcontext() if watched else _lines(shown, console):
-        yield shown
-
-
-@contextmanager
-def _lines(shown: Progress, console: Console) -> Iterator[None]:
-    """From a thread of their own: work that says nothing for minutes is under way too."""
-    ended = threading.Event()
-
-    def tell() -> None:
-        while not ended.wait(LINE_EVERY_S):
-            for task in shown.tasks:
-                done = "" if task.total is None else f"{task.percentage:.0f} %, "
-                line = f"{task.description}: {done}{task.elapsed or 0:.0f} s"
-                console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    thread = threading.Thread(target=tell, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def overrides_of(texts: list[str] | None) -> dict[str, Any]:
@@ -103,9 +59,12 @@ def policy_names(text: str) -> list[str]:
     Only what is typed here opens the folder to imports, and what is installed comes first: nothing
     that merely lies in a folder runs.
     """
-    from isma.policies import registry  # Not before a command runs: it imports every policy.
+    from isma.policies import (  # Not before a command runs: they import every policy.
+        given,
+        registry,
+    )
 
-    names = [name.strip() for name in re.split(r",(?![^\[]*\])", text)]  # No comma of a list's.
+    names = given.split(text)
     if any(map(registry.is_outside, names)) and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     return names
@@ -121,6 +80,11 @@ def named(typed: str | None, again: Mapping[str, Any], source: str) -> list[str]
     from isma.policies import registry
 
     held = list(again.get("policies", []))
+    for name in [one for one in held if one in again.get("given", {})]:
+        raise PolicyError(
+            f"{source}: {name!r} was given from Python ({again['given'][name]}): go on from there, or "
+            "type --policies"
+        )
     registry.refuse_outside(held, source, f"if you trust it, type --policies {','.join(held)}")
     return held
 

@@ -1,5 +1,6 @@
 """`isma train`: a learned policy's model, from simulated experience."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,9 @@ import typer
 from rich.console import Console
 
 from isma import api
-from isma.cli.terminal import SetOption, bar, options_of, overrides_of
+from isma.cli.output import JsonOption, QuietOption, print_json
+from isma.cli.progress import bar
+from isma.cli.terminal import SetOption, options_of, overrides_of
 from isma.training import models
 from isma.training.session import Progress
 from isma.world import files
@@ -35,11 +38,14 @@ def train(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="folder to write", show_default="runs/MODEL-DIGEST")
+        Path | None,
+        typer.Option("--out", "-o", help="folder to write", show_default="runs/MODEL-DIGEST"),
     ] = None,
     describe: Annotated[
         bool, typer.Option(help="print the layers beside the paper's Table I, and train nothing")
     ] = False,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Train a model by simulation. Interrupted or killed, the same command goes on exactly there."""
     changed = overrides_of(set_)
@@ -49,7 +55,7 @@ def train(
     if describe:
         typer.echo(models.description(model, loaded[0], options))
         return
-    with bar(Console(stderr=True)) as shown:
+    with bar(Console(stderr=True, quiet=quiet)) as shown:
         task = shown.add_task("laying out worlds", total=None)
 
         def show(standing: Progress) -> None:
@@ -61,6 +67,9 @@ def train(
             )
 
         trained = api.train(model, loaded, varied, steps, seed, options, out, show)
-    for line in trained.lines:
+    if json:
+        print_json(asdict(trained))
+        return
+    for line in [] if quiet else trained.lines:
         typer.echo(line)
     typer.echo(f"wrote {trained.checkpoint}\nwrote {trained.curve}")

@@ -17,7 +17,8 @@ import jax
 import jax.numpy as jnp
 
 from isma import sources
-from isma.policies import registry
+from isma.contract import Policy
+from isma.policies import given
 from isma.sources import digest
 from isma.world.scenario import Scenario
 
@@ -42,6 +43,8 @@ def key(*modules: str, **decides: Any) -> str:
 class Keys:
     """Keys of a run's results. Files are read once, when they are first asked for."""
 
+    given: Mapping[str, str | Policy] = field(default_factory=dict)
+    """Policies that go by a name of a person's own: objects, or registered names."""
     _policies: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     _data: dict[str, str] = field(default_factory=dict)
 
@@ -66,7 +69,7 @@ class Keys:
 
     def _policy(self, name: str) -> Mapping[str, Any]:
         if name not in self._policies:
-            self._policies[name] = registry.identity(name)
+            self._policies[name] = given.identity(self.given.get(name, name))
         return self._policies[name]
 
     def _world(self, scenario: Scenario) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import tomli_w
 
 from isma.contract import Policy
 from isma.errors import PolicyError, RunError
-from isma.policies import registry
+from isma.policies import given
 from isma.sources import digest
 from isma.storage import BLANK, claimed, refuse_taken, sealed
 from isma.world import files
@@ -47,6 +47,8 @@ class Plan:
     vary: Mapping[str, tuple[Any, ...]]
     p95_limit_s: float | None = None
     """Time within which 95 % of tasks are to be done: how many servers does that take?"""
+    given: Mapping[str, str | Policy] = field(default_factory=dict)
+    """Policies that go by a name of a person's own: objects, or registered names."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be compared, before anything runs."""
@@ -75,7 +77,7 @@ class Plan:
 
     def made(self) -> dict[str, Policy]:
         """The policies by name. Raises PolicyError."""
-        return {name: registry.get(name) for name in self.policies}
+        return {name: given.made(self.given.get(name, name)) for name in self.policies}
 
     def dumps(self) -> str:
         """The text of `config.toml`: the scenario, and a table `[run]` with the whole text's seal."""
@@ -84,11 +86,15 @@ class Plan:
             "seeds": list(self.seeds),
             "command": self.command(),
             files.SEAL: BLANK.decode(),
+            **({files.GIVEN: self._given_in_words()} if self.given else {}),
             **({} if self.p95_limit_s is None else {"p95_limit_s": self.p95_limit_s}),
             "vary": {field: list(values) for field, values in self.vary.items()},
         }
         text = files.dumps(self.scenario) + "\n" + tomli_w.dumps({files.RUN: run})
         return sealed(text.encode()).decode()
+
+    def _given_in_words(self) -> dict[str, str]:
+        return {name: given.described(one) for name, one in self.given.items()}
 
     def command(self) -> str:
         """The command that makes this run again, from its folder."""

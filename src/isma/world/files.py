@@ -32,8 +32,9 @@ MOST_BYTES = 10_000_000
 """Bytes of a scenario's file."""
 COUNT = "count"
 """The field that a section's name may stand for."""
-RUN, SEAL = "run", "sha256"
-"""The table of a run's `config.toml` that is not part of its scenario, and the file's digest in it."""
+RUN, SEAL, GIVEN = "run", "sha256", "given"
+"""The table of a run's `config.toml` that is not part of its scenario, and in it the file's digest and
+what policies were given from Python."""
 
 
 def scenario_names() -> list[str]:
@@ -117,6 +118,7 @@ class _RunTable(BaseModel):
     seeds: list[int] = []
     vary: dict[str, list[Any]] = {}
     p95_limit_s: float | None = None
+    given: dict[str, str] = {}
 
 
 def override(

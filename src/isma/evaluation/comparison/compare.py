@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import jax
@@ -17,14 +18,25 @@ from isma.evaluation.comparison import table_writer, wall_times
 from isma.evaluation.keys import Keys
 from isma.evaluation.plan import CellKey, Plan, Point
 from isma.policies.plain_python import telling
-from isma.simulator.params import Params, build
+from isma.simulator.params import Params, Shape, build
 
 _BOUND = "isma.evaluation.bounding.world_bound"
 _WORKERS = 2
+_COMPILING, _REPORTING = 20.0, 5.0
+"""What compiling a policy and making the report weigh beside one cell that runs."""
 
 
 class _StopError(Exception):
     """Raised inside a cell when the comparison is being stopped."""
+
+
+class CompareStage(StrEnum):
+    """Kind of work that is being done."""
+
+    COMPILE = "compile"
+    RUN = "run"
+    BOUND = "bound"
+    REPORT = "report"
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,9 @@ class CompareProgress:
     """Cells that have been run now."""
     taken_up: int = 0
     """Cells that the folder had already."""
+    stage: CompareStage = CompareStage.RUN
+    part: float = 0.0
+    """Part of all work that is done, from 0 to 1; most of it is compiling."""
 
 
 Report = Callable[[CompareProgress], None]
@@ -65,14 +80,19 @@ def compare(
     with plan.claimed(out):
         cells = work.run()
         bounds = work.bounds()
-        work.tell("timing decisions")
+        work.tell("timing decisions", CompareStage.REPORT)
         params = [work.params(index) for index in range(len(points))]
-        wall_times.write_decisions(points, policies, params, out)
-        work.tell("tables and figures")
+        wall_times.write_decisions(points, policies, params, out, plan.given)
+        work.tell("tables and figures", CompareStage.REPORT)
         table_writer.write_tables(plan, points, policies, params, cells, bounds, out)
         then(out)
     work.tell("")
     return out
+
+
+def told(standing: CompareProgress) -> tuple[str, float, float]:
+    """Words for what is being done, how much is done, and how much there is."""
+    return f"{standing.stage} {standing.label}", standing.part, 1.0
 
 
 class _Work:
@@ -90,8 +110,10 @@ class _Work:
         self._report, self._lock, self._stop = report, threading.Lock(), threading.Event()
         self._params: dict[int, Params] = {}
         self._done, self._computed, self._taken_up = 0, 0, 0
+        self._bounded = 0
+        self._programs: dict[tuple[str, Shape], bool] = {}
         self._keys = list(plan.cells())
-        named = Keys()
+        named = Keys(plan.given)
         self._named = {
             key: named.cell(points[key.point].scenario, key.policy, key.seed) for key in self._keys
         }
@@ -101,13 +123,25 @@ class _Work:
         }
         self.total_ticks = sum(points[key.point].scenario.time.num_ticks for key in self._keys)
 
-    def tell(self, label: str) -> None:
-        """Say what comes after the cells."""
+    def tell(self, label: str, stage: CompareStage = CompareStage.RUN) -> None:
+        """Say what is being done, and how much of all is."""
         self._report(
             CompareProgress(
-                self.total_ticks, self.total_ticks, label, self._computed, self._taken_up
+                self._done,
+                self.total_ticks,
+                label,
+                self._computed,
+                self._taken_up,
+                stage,
+                self._part_done(),
             )
         )
+
+    def _part_done(self) -> float:
+        cells, worlds = len(self._keys), len(self._bound_named)
+        compiled = _COMPILING * sum(self._programs.values())
+        done = compiled + cells * self._done / self.total_ticks + self._bounded
+        return done / (_COMPILING * len(self._programs) + cells + worlds + _REPORTING)
 
     def params(self, point: int) -> Params:
         """A point's arrays, built once; points that differ in numbers share a compiled program."""
@@ -127,6 +161,9 @@ class _Work:
 
     def run(self) -> dict[CellKey, Cell]:
         """Every cell, from its file or run now."""
+        for key in self._keys:
+            if not stored_results.cell_path(self._out, self._named[key]).exists():
+                self._programs[self._program(key)] = False
         with ThreadPoolExecutor(_WORKERS) as pool:
             waiting = {key: pool.submit(self._one, key) for key in self._keys}
             self._finish(list(waiting.values()))
@@ -160,13 +197,15 @@ class _Work:
                 self._taken_up += 1
             self._advance(scenario.time.num_ticks, label)
             return found
-        began = time.perf_counter()
+        began, program = time.perf_counter(), self._program(key)
+        if not self._programs.get(program):
+            self._advance(0, key.policy, CompareStage.COMPILE)
         made = cell.run(
             scenario,
             self.params(key.point),
             self._policies[key.policy],
             key.seed,
-            lambda ticks: self._advance(ticks, label),
+            lambda ticks: self._ran(program, ticks, label),
         )
         wall_s = time.perf_counter() - began
         stored_results.save_cell(path, named, made)
@@ -186,14 +225,24 @@ class _Work:
                 self._points[point].scenario,
                 self.params(point),
                 seed,
-                lambda: self._advance(0, f"bound, seed {seed}"),
+                lambda: self._advance(0, f"seed {seed}", CompareStage.BOUND),
             )
             stored_results.save_value(path, named, found)
+        with self._lock:
+            self._bounded += 1
         return float(found)
 
-    def _advance(self, ticks: int, label: str) -> None:
+    def _program(self, key: CellKey) -> tuple[str, Shape]:
+        """Points that differ in numbers alone share a compiled program."""
+        return key.policy, self.params(key.point).shape
+
+    def _ran(self, program: tuple[str, Shape], ticks: int, label: str) -> None:
+        self._programs[program] = True
+        self._advance(ticks, label)
+
+    def _advance(self, ticks: int, label: str, stage: CompareStage = CompareStage.RUN) -> None:
         if self._stop.is_set():
             raise _StopError
         with self._lock:
             self._done += ticks
-            self._report(CompareProgress(self._done, self.total_ticks, label))
+            self.tell(label, stage)

@@ -40,13 +40,17 @@ def log_cell(out: Path, point: Point, key: CellKey, users: int, wall_s: float) -
 
 
 def write_decisions(
-    points: Sequence[Point], policies: Mapping[str, Policy], params: Sequence[Params], out: Path
+    points: Sequence[Point],
+    policies: Mapping[str, Policy],
+    params: Sequence[Params],
+    out: Path,
+    given: Mapping[str, str | Policy],
 ) -> None:
     """Write how long a decision takes: measured once for each size of world, and not again.
 
-    Raises RunError.
+    Policies that go by a name of a person's own are `given`. Raises RunError.
     """
-    named = Keys()
+    named = Keys(given)
     measured: dict[str, dict[str, float]] = {}
     sizes: dict[Shape, Point] = {}
     rows = []

@@ -66,6 +66,9 @@ def explain(
     name = _usual(plan, folder) if policy is None else policy
     if name not in plan.policies:
         raise RunError(f"{folder}: {unknown('policy of this run', name, plan.policies)}")
+    given = (files.run_table(folder / "config.toml") or {}).get("given", {})
+    if name in given:
+        raise RunError(f"{folder}: {name!r} was given from Python ({given[name]}), and is not here")
     made = registry.get(name)
     world = plan.seeds[0] if seed is None else seed
     if world not in plan.seeds:

@@ -321,9 +321,11 @@ def _more_seeds(run: Run, wanted: int) -> str:
     """Command to type in the run's folder; policies of one's own have to be typed again."""
     first = min(run.config["run"].get("seeds", [0]))
     seeds = f"{first}..{first + wanted - 1}" if first else f"{wanted}"
+    if run.config["run"].get("given"):
+        return f"run more seeds (about {number(wanted, 2)})"
     outside = any(map(registry.is_outside, run.policies))
     policies = f" --policies {','.join(run.policies)}" if outside else ""
-    command = f"isma compare config.toml --seeds {seeds}{policies} --out ."
+    command = f"isma compare . --seeds {seeds}{policies}"
     return f"run more seeds (about {number(wanted, 2)}), in its folder by `{command}`"
 
 

@@ -22,7 +22,9 @@ from isma.storage import write_atomically
 from isma.world.motion import Road, Steady, Trace
 from isma.world.scenario import Scenario
 
-_FROM_FOLDER = "isma compare config.toml"
+_FROM_FOLDER = "isma compare ."
+_COMMAND = "times/command.txt"
+"""File of a run's folder with the command that made it."""
 _UNIT = re.compile(r"(?<=\d) (?=%|[mµ]?s\b)")
 
 
@@ -58,9 +60,14 @@ class ReportSetting:
     """Whether it differs from the default."""
 
 
-def write(run_folder: Path) -> Path:
-    """Draw a run's figures and write its `report.html`; RunError where that cannot be done."""
+def write(run_folder: Path, command: str = "") -> Path:
+    """Draw a run's figures and write its `report.html`; RunError where that cannot be done.
+
+    The command that made the run is kept in `times/`: the same run may be made by another.
+    """
     run = Run.load(run_folder)
+    if command:
+        write_atomically(run_folder / _COMMAND, f"{command}\n".encode())
     drawn = figures.draw_all(run, run_folder)
     path = run_folder / "report.html"
     write_atomically(path, render(run, drawn).encode())
@@ -92,8 +99,16 @@ def render(run: Run, drawn: list[figures.Figure]) -> str:
         settings=settings,
         glossary={**COLUMNS, **{name: BEYOND[name] for name in _beyond(run)}},
         from_folder=_FROM_FOLDER,
-        command=str(run.config["run"].get("command", "")),
+        command=_command(run),
     )
+
+
+def _command(run: Run) -> str:
+    """The command that made a run, as it was typed; empty where it was made from Python."""
+    try:
+        return (run.folder / _COMMAND).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def _marked(text: str) -> Markup:

@@ -48,6 +48,11 @@ class ImportResult:
     paths: tuple[Path, ...]
     """The files written, the scenario last."""
 
+    @property
+    def file(self) -> Path:
+        """The scenario."""
+        return self.paths[-1]
+
 
 @dataclass(frozen=True)
 class _Draft:

@@ -1,22 +1,25 @@
 """A scenario and the tables beside it, replaced at once: whatever interrupts it, all old or all new."""
 
 import errno
-import fcntl
 import hashlib
 import os
 import re
 import shutil
+import sys
 import tempfile
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock
+
 from isma.errors import RunError
 
 TABLES = ("trace", "sites", "backhaul")
 """What the tables beside a scenario hold: the first part of their endings."""
 _SCRATCH = ".import-"
+_LOCK = ".lock-import"
 _RECORD = "replaces"
 """A file in the scratch folder: the scenario's name, and the files that it used before."""
 
@@ -66,12 +69,25 @@ def write_together(
 @contextmanager
 def _alone_in(folder: Path, kept: Collection[Path]) -> Iterator[None]:
     """Wait until no other import writes into a folder; then collect what killed ones have left."""
-    held = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with _held(folder):
         for left in folder.glob(f"{_SCRATCH}*"):
             _end(left, kept)
             shutil.rmtree(left, ignore_errors=True)
+        yield
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a folder by itself, which leaves nothing behind; by a file where that cannot be done."""
+    if sys.platform == "win32":
+        with FileLock(folder / _LOCK):
+            yield
+        return
+    import fcntl  # Unix only.
+
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
         yield
     finally:
         os.close(held)

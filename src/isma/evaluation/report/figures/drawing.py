@@ -12,6 +12,7 @@ from isma.storage import write_atomically
 WIDTH_IN = 10.0
 """Width of every figure: at the report's width, a point of type is a point on the page."""
 _PNG_DPI = 160
+_NOTEBOOK_PX = 800
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,10 @@ class Figure:
     caption: str
     svg_path: Path
     png_path: Path
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        """The picture for a notebook, at a width that fits its page."""
+        return self.png_path.read_bytes(), {"width": _NOTEBOOK_PX}
 
 
 @dataclass(frozen=True, eq=False)
