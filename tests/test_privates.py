@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TESTS = Path(__file__).parent
-PUBLIC = {"_replace", "_asdict", "_fields", "_exit", "_cache_size"}
-"""Of named tuples, of os, and of a compiled function, in spite of how they are written."""
+PUBLIC = {"_replace", "_asdict", "_fields", "_exit", "_cache_size", "_repr_png_", "_repr_html_"}
+"""Of named tuples, os, compiled functions and what notebooks show, in spite of how they are written."""
 REACHED = {
     "agent/simulation/bugs.py": {
         "_bytes_of",
