@@ -1,9 +1,12 @@
 """Users who come and go."""
 
+from pathlib import Path
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from helpers.fast_cases import MOVERS, slow_but_for
 from helpers.simulators.by_hand import assert_times, followed, script, two_by_two
@@ -13,6 +16,9 @@ from isma.policies import registry
 from isma.simulator.params import Params, build
 from isma.simulator.rollout import run_chunk
 from isma.simulator.state import State, reset
+from isma.world import files, sites, traces
+from isma.world.scenario import Scenario
+from isma.world.servers import whereabouts
 from isma.world.switches import Presence
 
 VISITED = {"presence.enabled": True, "arrival_s": [2, 8], "stay_s": [1, 10]}
@@ -70,6 +76,62 @@ def test_visits_are_drawn_as_asked(stay: str, mean_s: float) -> None:
     assert np.all(distance_m[:700] <= 40.001)
     assert np.median(distance_m[:700]) == pytest.approx(40 / np.sqrt(2), rel=0.1)
     assert np.median(distance_m[700:]) > 400
+
+
+def followed_town(folder: Path) -> Scenario:
+    """Two sites and three users along a trace of ten minutes, in ticks of 10 s."""
+    (folder / "sites.csv").write_text("site_id,latitude,longitude\na,0,0\nb,0,0.01\n")
+    fixes = {"a": (100, 350), "b": (-50, 200, 550, 700), "d": (0, 300, 600)}
+    rows = [(who, 1e9 + t, 0.0, t * 1e-5) for who, times in fixes.items() for t in times]
+    traces.write(pd.DataFrame(rows, columns=list(traces.COLUMNS)), folder / "trace.parquet")
+    tree = {
+        "time": {"duration_s": 600, "tick_s": 10},
+        "sites": {"kind": "file", "file": str(folder / "sites.csv")},
+        "backhaul": {"kind": "gabriel"},
+        "servers": {"decision_period_s": 10},
+        "mobility": {
+            "kind": "trace",
+            "file": str(folder / "trace.parquet"),
+            "start": "2001-09-09T01:46:40Z",  # 10^9 s.
+        },
+        "presence": {"enabled": True, "kind": "trace"},
+    }
+    return files.validate(tree, "town")
+
+
+def test_a_trace_says_who_is_there(tmp_path: Path) -> None:
+    """a from 100 to 350 s, b until 200 s and again from 550 s, with the same tasks, d throughout.
+
+    Ticks of 10 s: b and d in ticks 0 to 9, a too in 10 to 19, a and d in 20 to 34, d alone in 35 to
+    54, and b is back in 55 to 59.
+    """
+    params = build(followed_town(tmp_path))
+    assert params.shape.num_users == 4
+    key = jax.random.key(0)
+    state = jax.jit(reset)(params, key)
+    first, leave = np.asarray(state.emission.first_slot), np.asarray(state.emission.leave_slot)
+    last = 2**31 - 1
+    assert leave.tolist() == [350_000, 200_000, last, last]
+    assert first[[0, 2]].tolist() == [100_000, 550_000]
+    assert np.all(first[[1, 3]] < 10_000)
+    for drawn in (*jax.tree.leaves(state.requests), state.emission.interval_slots):
+        assert drawn[1] == drawn[2]
+    assert state.requests.cycles[0] != state.requests.cycles[1]
+    policy = registry.get("local")
+    memory = policy.init(tiny(), 4, 2, key)
+    _, _, outcome = run_chunk(params, policy, state, memory, key, 60)
+    expected = [2] * 10 + [3] * 10 + [2] * 15 + [1] * 20 + [2] * 5
+    assert outcome.present.tolist() == expected
+    emits = ~np.isnan(np.asarray(outcome.completion_time_s)).all(axis=2)
+    assert emits[:, 0].tolist() == [10 <= tick < 35 for tick in range(60)]
+    assert emits[:, 2].tolist() == [tick >= 55 for tick in range(60)]
+
+
+def test_servers_stand_where_users_are_there(tmp_path: Path) -> None:
+    """In the warm-up of a minute b and d are at site a; who is away is nowhere."""
+    scenario = files.override(followed_town(tmp_path), {"servers.count": 1})
+    part = whereabouts(scenario, sites.layout(scenario.sites))
+    np.testing.assert_allclose(part, [0.995, 0.005])
 
 
 def steps(params: Params, name: str, ticks: int) -> list[tuple[State, np.ndarray]]:

@@ -108,6 +108,7 @@ NEEDS_FILES = {
     "mobility.file",
     "mobility.start",
     "mobility.max_gap_s",
+    "presence.kind",
 }
 OF_ONES_OWN = {"observe_position"}
 """Read by nobody's policy here: the findings say that all points are equal."""

@@ -66,6 +66,47 @@ def test_a_gap_that_reaches_over_an_end_of_the_window_counts(tmp_path: Path):
         traces.trajectories(trace_of(tmp_path, rows), CENTRE, 600.0, 1.0, None)
 
 
+def test_users_are_there_from_the_first_to_the_last_fix_and_away_in_long_gaps(tmp_path: Path):
+    """A window of 600 s, gaps up to 300 s.
+
+    a comes at 100 s, 1 m east a second from 100 m, and leaves at 350 s. b is there from before, goes
+    at 200 s and comes back at 550 s, for the gap of 350 s is an absence; it stays beyond the end. c
+    has one fix in the window, and the next 301 s later: nothing is known of its way. d is there
+    throughout.
+    """
+    rows = [
+        *[("a", t, t, 0.0) for t in (100, 350)],
+        *[("b", t, 0.0, t) for t in (-50, 200, 550, 700)],
+        *[("c", t, 0.0, 0.0) for t in (300, 601)],
+        *[("d", t, 7.0, 7.0) for t in (0, 300, 600)],
+    ]
+    trace = trace_of(tmp_path, rows)
+    found = traces.trajectories(trace, CENTRE, 600.0, 50.0, None, throughout=False)
+    assert found.user_ids == ("a", "b", "b", "d")
+    inf = np.inf
+    expected = [[100, 350], [-inf, 200], [550, inf], [-inf, inf]]
+    np.testing.assert_allclose(found.there_s, expected, atol=1e-6)
+    # a at 50, 100, 250 and 400 s: where it comes, on its way, where it has left.
+    np.testing.assert_allclose(
+        found.position_m[[1, 2, 5, 8], 0], [[100, 0], [100, 0], [250, 0], [350, 0]], atol=1e-3
+    )
+    np.testing.assert_allclose(found.position_m[[0, 4, 8], 1, 1], [0, 200, 200], atol=1e-3)
+    np.testing.assert_allclose(found.position_m[[4, 12], 2, 1], [550, 600], atol=1e-3)
+    # Users are counted, not their visits: the first two are a and b with both of its visits.
+    two = traces.trajectories(trace, CENTRE, 600.0, 50.0, 2, throughout=False)
+    assert two.user_ids == ("a", "b", "b")
+    # Throughout, only d has fixes.
+    assert traces.trajectories(trace, CENTRE, 600.0, 50.0, None).user_ids == ("d",)
+
+
+def test_a_window_in_which_nobody_is_there_is_refused(tmp_path: Path):
+    trace = trace_of(tmp_path, [("a", t, 0.0, 0.0) for t in (-90, -10)])
+    with pytest.raises(
+        ScenarioError, match="users must be there in the 60 s from 2020-01-01T12:00"
+    ):
+        traces.trajectories(trace, CENTRE, 60.0, 1.0, None, throughout=False)
+
+
 def test_without_a_start_the_run_begins_with_the_first_fix(tmp_path: Path):
     rows = [("a", t, 10.0 * t, 0.0) for t in (7, 17)]
     trace = trace_of(tmp_path, rows, start=None)

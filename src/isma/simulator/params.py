@@ -15,7 +15,10 @@ from isma.world import backhaul, limits, nearby, sites, traces
 from isma.world.motion import Road, Steady, Trace
 from isma.world.scenario import Remaining, Scenario, Visibility
 from isma.world.servers import Network, network, servers_among
-from isma.world.switches import Propagation, VisitLength
+from isma.world.switches import Attendance, Propagation, VisitLength
+
+LAST_SLOT = 2**31 - 1
+"""A slot that does not come: of users who stay."""
 
 
 class Shape(eqx.Module):
@@ -73,6 +76,16 @@ class Visits(eqx.Module):
     kind: VisitLength = eqx.field(static=True)
 
 
+class Stays(eqx.Module):
+    """When users who follow a trace come and leave."""
+
+    arrival_slot: Int[Array, "users"]
+    """0 for those that are there when the run begins."""
+    leave_slot: Int[Array, "users"]
+    same_as: Int[Array, "users"]
+    """The first row of the same user: one that comes back has the tasks that it had."""
+
+
 class Streets(eqx.Module):
     """The UMi channel of 3GPP TR 38.901."""
 
@@ -127,7 +140,7 @@ class Params(eqx.Module):
     state_bits: Float[Array, "2"]
     downtime_per_hop_s: Float[Array, "2"]
     classes: Classes | None
-    visits: Visits | None
+    visits: Visits | Stays | None
     faults: Faults | None
     streets: Streets | None
     kappa_j_per_hz2: Float[Array, ""] | None
@@ -150,8 +163,8 @@ def build(scenario: Scenario) -> Params:
         "servers.decision_period_s", scenario.servers.decision_period_s, num_servers
     )
     radio, time, tasks = scenario.radio, scenario.time, scenario.tasks
-    track_m = _track(scenario, layout)
-    shape = _shape(scenario, len(layout.ids), num_servers, track_m)
+    moving = _followed(scenario, layout)
+    shape = _shape(scenario, len(layout.ids), num_servers, moving)
     speed_mps, turn_std = _steady(scenario)
     return Params(
         infrastructure=_infrastructure(scenario, laid, clock_hz, period_s, shape.num_users),
@@ -166,7 +179,7 @@ def build(scenario: Scenario) -> Params:
         min_distance_m=jnp.asarray(radio.min_distance_m),
         step_m=jnp.asarray(speed_mps * time.tick_s),
         turn_std_rad=jnp.asarray(turn_std * math.sqrt(time.tick_s)),
-        track_m=None if track_m is None else jnp.asarray(track_m),
+        track_m=None if moving is None else jnp.asarray(moving.position_m),
         road=_roadway(scenario, layout),
         broadcast_ticks=jnp.asarray(
             max(1, round(scenario.broadcast.period_s / time.tick_s)), jnp.int32
@@ -187,7 +200,7 @@ def build(scenario: Scenario) -> Params:
         state_bits=jnp.asarray(scenario.migration.state_bits, float),
         downtime_per_hop_s=jnp.asarray(scenario.migration.downtime_per_hop_s, float),
         classes=_classes(scenario),
-        visits=_visits(scenario, shape.num_users),
+        visits=_visits(scenario, shape.num_users, moving),
         faults=_faults(scenario),
         streets=_streets(scenario),
         kappa_j_per_hz2=(
@@ -238,7 +251,7 @@ def fit(scenario: Scenario) -> Shape:
     num_servers = servers_among(scenario, len(layout.ids))
     _per_server("servers.clock_hz", scenario.servers.clock_hz, num_servers)
     _per_server("servers.decision_period_s", scenario.servers.decision_period_s, num_servers)
-    return _shape(scenario, len(layout.ids), num_servers, _track(scenario, layout))
+    return _shape(scenario, len(layout.ids), num_servers, _followed(scenario, layout))
 
 
 def _refuse_unfit(scenario: Scenario) -> None:
@@ -249,10 +262,10 @@ def _refuse_unfit(scenario: Scenario) -> None:
 
 
 def _shape(
-    scenario: Scenario, num_stations: int, num_servers: int, track_m: np.ndarray | None
+    scenario: Scenario, num_stations: int, num_servers: int, moving: traces.Trajectories | None
 ) -> Shape:
     delay_ticks = _delay_ticks(scenario)
-    num_users = scenario.users.count if track_m is None else track_m.shape[1]
+    num_users = scenario.users.count if moving is None else len(moving.user_ids)
     assert num_users is not None  # validated: a count or a trace
     limits.refuse_unfit(scenario, num_users, num_stations, num_servers)
     return Shape(
@@ -287,10 +300,15 @@ def _classes(scenario: Scenario) -> Classes | None:
     )
 
 
-def _visits(scenario: Scenario, num_users: int) -> Visits | None:
+def _visits(
+    scenario: Scenario, num_users: int, moving: traces.Trajectories | None
+) -> Visits | Stays | None:
     presence, slot_s = scenario.presence, scenario.time.slot_s
     if not presence.enabled:
         return None
+    if presence.kind is Attendance.TRACE:
+        assert moving is not None  # validated: a trace
+        return _stays(moving, slot_s)
     return Visits(
         arrival_slot=jnp.asarray([round(end / slot_s) for end in presence.arrival_s], jnp.int32),
         stay_s=jnp.asarray(presence.stay_s, float),
@@ -298,6 +316,16 @@ def _visits(scenario: Scenario, num_users: int) -> Visits | None:
         num_visitors=round(presence.part * num_users),
         kind=presence.stay,
     )
+
+
+def _stays(moving: traces.Trajectories, slot_s: float) -> Stays:
+    """Slots from which users are there and are not, at least one apart."""
+    ends = np.clip(np.round(moving.there_s / slot_s), 0, LAST_SLOT - 1).astype(np.int64)
+    leave_slot = np.maximum(ends[:, 1], ends[:, 0] + 1)
+    leave_slot[np.isposinf(moving.there_s[:, 1])] = LAST_SLOT
+    _, first, person = np.unique(moving.user_ids, return_index=True, return_inverse=True)
+    arrays = (ends[:, 0], leave_slot, first[person])
+    return Stays(*(jnp.asarray(array, jnp.int32) for array in arrays))
 
 
 def _faults(scenario: Scenario) -> Faults | None:
@@ -361,17 +389,21 @@ def _roadway(scenario: Scenario, layout: sites.Layout) -> Roadway | None:
     )
 
 
-def _track(scenario: Scenario, layout: sites.Layout) -> np.ndarray | None:
-    """Positions at every tick's beginning and at the run's end, from the scenario's trace."""
+def _followed(scenario: Scenario, layout: sites.Layout) -> traces.Trajectories | None:
+    """Users at every tick's beginning and at the run's end, from the scenario's trace."""
     if not isinstance(scenario.mobility, Trace):
         return None
     if layout.projection is None:
         raise ScenarioError('sites.kind must be "file" when users follow a trace, got "hexagonal"')
     time = scenario.time
-    found = traces.trajectories(
-        scenario.mobility, layout.projection, time.duration_s, time.tick_s, scenario.users.count
+    return traces.trajectories(
+        scenario.mobility,
+        layout.projection,
+        time.duration_s,
+        time.tick_s,
+        scenario.users.count,
+        throughout=not scenario.presence.by_trace,
     )
-    return found.position_m
 
 
 def _per_server(name: str, value: float | tuple[float, ...], num_servers: int) -> np.ndarray:

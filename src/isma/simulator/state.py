@@ -10,13 +10,12 @@ from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from isma import randomness
 from isma.contract import Backlog, Infrastructure, Requests
-from isma.simulator.params import Params
+from isma.simulator.params import LAST_SLOT, Params, Stays
 from isma.world import mobility
 from isma.world.switches import Migrating, VisitLength
 
 NEVER = -1
 """A tick that does not come."""
-_LAST_SLOT = 2**31 - 1
 _LONGEST = 1e9
 """Slots of a stay, so that they fit their type."""
 _BEYOND = 2**31 - 1
@@ -166,7 +165,10 @@ def reset(params: Params, key: PRNGKeyArray) -> State:
         interval_slots=randomness.whole(keys[4], users, interval[..., 0], interval[..., 1] + 1),
     )
     requests = _requests(params, asked, keys[:3], beyond[jnp.array([0, 1, 9])], emission)
-    emission = _visiting(params, emission, beyond[2:4])
+    if isinstance(params.visits, Stays):
+        requests, emission = _staying(params.visits, requests, emission)
+    else:
+        emission = _visiting(params, emission, beyond[2:4])
     motion = Motion(
         position_m=_start(params, keys[5], beyond[4]),
         heading_rad=_heading_rad(params, keys[6]),
@@ -266,7 +268,7 @@ def _requests(
 def _visiting(params: Params, emission: Emission, keys: Key[Array, "2"]) -> Emission:
     """Emission with visitors who come at a time of their own and leave again."""
     visits = params.visits
-    if visits is None:
+    if visits is None or isinstance(visits, Stays):
         return emission
     users = (params.shape.num_users,)
     visitor = jnp.arange(params.shape.num_users) < visits.num_visitors
@@ -277,8 +279,16 @@ def _visiting(params: Params, emission: Emission, keys: Key[Array, "2"]) -> Emis
         unit = -jnp.log1p(-unit)
     stay_s = visits.stay_s[0] + (visits.stay_s[1] - visits.stay_s[0]) * unit
     stay_slots = jnp.round(jnp.clip(stay_s / params.slot_s, 1, _LONGEST)).astype(jnp.int32)
-    leave_slot = first_slot + jnp.minimum(stay_slots, _LAST_SLOT - first_slot)
-    return Emission(first_slot, emission.interval_slots, jnp.where(visitor, leave_slot, _LAST_SLOT))
+    leave_slot = first_slot + jnp.minimum(stay_slots, LAST_SLOT - first_slot)
+    return Emission(first_slot, emission.interval_slots, jnp.where(visitor, leave_slot, LAST_SLOT))
+
+
+def _staying(stays: Stays, requests: Requests, emission: Emission) -> tuple[Requests, Emission]:
+    """Users who come when their trace says so, and with the tasks they had if they were there before."""
+    requests = jax.tree.map(lambda value: value[stays.same_as], requests)
+    first_slot = jnp.where(stays.arrival_slot > 0, stays.arrival_slot, emission.first_slot)
+    interval_slots = emission.interval_slots[stays.same_as]
+    return requests, Emission(first_slot, interval_slots, stays.leave_slot)
 
 
 def _start(params: Params, key: PRNGKeyArray, beyond: PRNGKeyArray) -> Float[Array, "users 2"]:
@@ -294,7 +304,7 @@ def _start(params: Params, key: PRNGKeyArray, beyond: PRNGKeyArray) -> Float[Arr
         if params.beside is None
         else mobility.uniform_start_beside(key, users, *city, params.beside)
     )
-    if visits is None or visits.radius_m is None:
+    if visits is None or isinstance(visits, Stays) or visits.radius_m is None:
         return start
     crowd = mobility.disc_start(beyond, users, params.site_m[0], visits.radius_m)
     return jnp.where((jnp.arange(users) < visits.num_visitors)[:, None], crowd, start)

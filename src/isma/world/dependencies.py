@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from isma.world.scenario import Scenario
-from isma.world.switches import Migrating, Propagation
+from isma.world.switches import Attendance, Migrating, Propagation
 
 _SHOWN = 3
 """Fields that a warning names."""
@@ -36,7 +36,8 @@ class Need(NamedTuple):
 
 _COSTS = Need("migration.kind", (Migrating.COLD, Migrating.PRECOPY))
 _PRECOPY = Need("migration.kind", (Migrating.PRECOPY,))
-_VISITORS = (Need("presence.enabled", (True,)), Need("presence.part", ()))
+_DRAWN = (Need("presence.enabled", (True,)), Need("presence.kind", (Attendance.DRAWN,)))
+_VISITORS = (*_DRAWN, Need("presence.part", ()))
 _FAILING = (Need("failures.enabled", (True,)),)
 _UMI = (Need("radio.model", (Propagation.UMI,)),)
 _LOG_DISTANCE = (Need("radio.model", (Propagation.LOG_DISTANCE,)),)
@@ -74,7 +75,8 @@ FIELDS: Mapping[str, tuple[Need, ...]] = {
     "migration.dirty_bps": (_PRECOPY,),
     "migration.stop_bits": (_PRECOPY,),
     "migration.most_rounds": (_PRECOPY,),
-    "presence.part": _VISITORS[:1],
+    "presence.kind": _DRAWN[:1],
+    "presence.part": _DRAWN,
     "presence.arrival_s": _VISITORS,
     "presence.stay_s": _VISITORS,
     "presence.stay": _VISITORS,

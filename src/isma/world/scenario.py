@@ -35,6 +35,7 @@ from isma.world.fields import (
 )
 from isma.world.motion import Road, Steady, Trace
 from isma.world.switches import (
+    Attendance,
     Energy,
     Failures,
     Latency,
@@ -350,6 +351,13 @@ class Scenario(Section):
         }
 
     def _visits_fit(self) -> None:
+        if self.presence.kind is Attendance.TRACE:
+            if self.mobility.kind != "trace":
+                raise ValueError(
+                    'mobility.kind must be "trace" when presence.kind is "trace", got '
+                    f'"{self.mobility.kind}"'
+                )
+            return
         latest_s, duration_s = self.presence.arrival_s[1], self.time.duration_s
         if latest_s >= duration_s:
             raise ValueError(

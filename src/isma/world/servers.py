@@ -92,9 +92,10 @@ def whereabouts(scenario: Scenario, layout: sites.Layout) -> Float[np.ndarray, "
     seen = _shares(walks(scenario, _EVERY_S), stations)
     if seen is None:
         seen = _shares(_warming_up(scenario, layout), stations)
-    assert seen is not None  # A trace that nobody follows is refused where it is read.
+    if seen is None:  # Nobody is there yet.
+        seen = np.full(stations, 1 / stations)
     presence = scenario.presence
-    if presence.enabled and presence.within_m is not None:
+    if presence.enabled and not presence.by_trace and presence.within_m is not None:
         crowd = _crowd(presence.within_m, layout)
         seen = (1 - presence.part) * seen + presence.part * crowd
     return (1 - _LEAST_PART) * seen + _LEAST_PART / stations
@@ -112,10 +113,19 @@ def _warming_up(scenario: Scenario, layout: sites.Layout) -> Int[np.ndarray, "sa
     motion, time = scenario.mobility, scenario.time
     assert isinstance(motion, Trace)  # Users who move by rule have walks.
     span_s = max(time.warmup_s, time.tick_s)
+    every_s = min(_EVERY_S, span_s)
+    by_trace = scenario.presence.by_trace
+    # Who comes later is looked up in the whole run: a warm-up in which nobody is there is no error.
+    whole_s = time.duration_s if by_trace else span_s
     found = traces.trajectories(
-        motion, layout.projection, span_s, min(_EVERY_S, span_s), scenario.users.count
+        motion, layout.projection, whole_s, every_s, scenario.users.count, not by_trace
     )
-    return _nearest(found.position_m, layout)
+    moment_s = np.arange(len(found.position_m)) * every_s
+    here = moment_s <= span_s + every_s / 2
+    there = (moment_s[here, None] >= found.there_s[:, 0]) & (
+        moment_s[here, None] <= found.there_s[:, 1]
+    )
+    return np.where(there, _nearest(found.position_m[here], layout), NOWHERE)
 
 
 def _crowd(within_m: float, layout: sites.Layout) -> Float[np.ndarray, "stations"]:

@@ -89,6 +89,15 @@ class Queues(Section):
     """Whether a task waits for those before it; in the paper none does."""
 
 
+class Attendance(StrEnum):
+    """Sources of the times at which users come and leave."""
+
+    DRAWN = "drawn"
+    """Visitors come at a drawn time and stay for a drawn time."""
+    TRACE = "trace"
+    """Users are there from their first to their last fix; a gap above `mobility.max_gap_s` is an absence."""
+
+
 class VisitLength(StrEnum):
     """How long visitors stay."""
 
@@ -103,6 +112,8 @@ class Presence(Section):
 
     enabled: bool = False
     """Whether some users are visitors."""
+    kind: Attendance = Attendance.DRAWN
+    """When they come and leave."""
     part: Ratio = 1.0
     """Part of the users that are visitors, to the nearest whole user; the others stay throughout."""
     arrival_s: WaitRange = (0.0, 300.0)
@@ -119,6 +130,11 @@ class Presence(Section):
         check_ordered("arrival_s", self.arrival_s)
         check_ordered("stay_s", self.stay_s)
         return self
+
+    @property
+    def by_trace(self) -> bool:
+        """Whether users are there while their trace says so."""
+        return self.enabled and self.kind is Attendance.TRACE
 
 
 class Failures(Section):

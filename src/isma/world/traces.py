@@ -1,15 +1,16 @@
-"""Recorded motion: the trace file, and the trajectories of the users who have fixes throughout."""
+"""Recorded motion: the trace file, and the trajectories of the users in a window of it."""
 
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from pyarrow import parquet
 
 from isma.errors import DataError, RunError, ScenarioError
@@ -31,9 +32,12 @@ class Trajectories:
     """Where users are at each sample of a run."""
 
     user_ids: tuple[str, ...]
-    """Sorted."""
+    """Sorted; a user that comes back after an absence is there once more for each time."""
     position_m: Float[np.ndarray, "samples users 2"]
-    """Metres east and north, in the frame of the sites."""
+    """Metres east and north, in the frame of the sites; before a user comes and after it has left,
+    where it comes and where it leaves."""
+    there_s: Float[np.ndarray, "users 2"]
+    """From when to when each is there, from the run's start; infinite beyond the run's ends."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +50,37 @@ class TimeWindow:
     """Users with fixes throughout."""
 
 
+class Runs(NamedTuple):
+    """Stretches of a trace without a gap, ordered by user and time."""
+
+    user: np.ndarray
+    """Whose each is."""
+    first_s: Float[np.ndarray, "runs"]
+    last_s: Float[np.ndarray, "runs"]
+    """UNIX times of its ends."""
+    begin: Int[np.ndarray, "runs"]
+    end: Int[np.ndarray, "runs"]
+    """Its first row in the trace, and one past its last."""
+
+    def where(self, mask: Bool[np.ndarray, "runs"]) -> "Runs":
+        """The marked ones."""
+        return Runs(*(part[mask] for part in self))
+
+
 def trajectories(
     trace: Trace,
     projection: Projection | None,
     duration_s: float,
     sample_s: float,
     limit: int | None,
+    throughout: bool = True,
 ) -> Trajectories:
     """Positions every `sample_s` from the trace's start through `duration_s`, both ends included.
 
     A user takes part when it has fixes on or beyond both ends and no gap that reaches into the
-    window is longer than `max_gap_s`; between fixes it moves straight and evenly. The first `limit`
-    users by id are taken. Raises DataError or ScenarioError when there is none.
+    window is longer than `max_gap_s`. Where that need not be `throughout`, it is there from its
+    first to its last fix, and away during such gaps. Between fixes it moves straight and evenly. The
+    first `limit` users by id are taken. Raises DataError or ScenarioError when there is none.
     """
     if projection is None:
         raise ScenarioError(
@@ -68,19 +91,24 @@ def trajectories(
     if trace.start is not None:
         start_s = trace.start.timestamp()
     window = start_s, duration_s, trace.max_gap_s
-    chosen = covering(frame, *window)[:limit]
-    if not chosen:
-        raise _nobody(frame, *window, str(trace.file))
-    check_samples(duration_s / sample_s, len(chosen))
+    found = (followed if throughout else visiting)(frame, *window)
+    found = found.where(np.isin(found.user, np.unique(found.user)[:limit]))
+    if not len(found.user):
+        raise _nobody(frame, *window, str(trace.file), throughout)
+    check_samples(duration_s / sample_s, len(found.user))
     time_s = start_s + np.arange(round(duration_s / sample_s) + 1) * sample_s
-    position_m = np.empty((len(time_s), len(chosen), 2))
-    fixes_of_user = dict(iter(frame.groupby("user_id", sort=False)))
-    for column, user_id in enumerate(chosen):
-        fixes = fixes_of_user[user_id]
-        fix_m = projection.to_metres(values(fixes, "latitude"), values(fixes, "longitude"))
+    position_m = np.empty((len(time_s), len(found.user), 2))
+    fix_s = values(frame, "time_s")
+    fix_m = projection.to_metres(values(frame, "latitude"), values(frame, "longitude"))
+    for column, (begin, end) in enumerate(zip(found.begin, found.end, strict=True)):
         for axis in range(2):
-            position_m[:, column, axis] = np.interp(time_s, values(fixes, "time_s"), fix_m[:, axis])
-    return Trajectories(chosen, position_m)
+            position_m[:, column, axis] = np.interp(
+                time_s, fix_s[begin:end], fix_m[begin:end, axis]
+            )
+    there_s = np.stack([found.first_s, found.last_s], axis=1) - start_s
+    there_s[there_s[:, 0] <= _EDGE_S, 0] = -np.inf
+    there_s[there_s[:, 1] >= duration_s - _EDGE_S, 1] = np.inf
+    return Trajectories(tuple(found.user.tolist()), position_m, there_s)
 
 
 def covering(
@@ -90,9 +118,22 @@ def covering(
 
     The frame is ordered by user and time.
     """
-    user, first_s, last_s = _runs(frame, max_gap_s)
-    inside = (first_s <= start_s + _EDGE_S) & (last_s >= start_s + duration_s - _EDGE_S)
-    return tuple(sorted(user[inside].tolist()))
+    return tuple(sorted(followed(frame, start_s, duration_s, max_gap_s).user.tolist()))
+
+
+def followed(frame: pd.DataFrame, start_s: float, duration_s: float, max_gap_s: float) -> Runs:
+    """Runs that hold the whole window."""
+    found = runs(frame, max_gap_s)
+    end_s = start_s + duration_s
+    return found.where((found.first_s <= start_s + _EDGE_S) & (found.last_s >= end_s - _EDGE_S))
+
+
+def visiting(frame: pd.DataFrame, start_s: float, duration_s: float, max_gap_s: float) -> Runs:
+    """Runs that reach into the window; a fix without another near in time is none."""
+    found = runs(frame, max_gap_s)
+    begin_s = np.maximum(found.first_s, start_s)
+    end_s = np.minimum(found.last_s, start_s + duration_s)
+    return found.where(end_s - begin_s > _EDGE_S)
 
 
 def check_samples(samples: float, users: int) -> None:
@@ -106,8 +147,8 @@ def check_samples(samples: float, users: int) -> None:
 
 def longest_s(frame: pd.DataFrame, max_gap_s: float) -> float:
     """How long any user is followed without a gap."""
-    _, first_s, last_s = _runs(frame, max_gap_s)
-    return float((last_s - first_s).max())
+    found = runs(frame, max_gap_s)
+    return float((found.last_s - found.first_s).max())
 
 
 def best_window(frame: pd.DataFrame, duration_s: float, max_gap_s: float) -> TimeWindow | None:
@@ -115,20 +156,13 @@ def best_window(frame: pd.DataFrame, duration_s: float, max_gap_s: float) -> Tim
 
     It starts on a whole minute, unless nobody is followed from one; None when nobody is at all.
     """
-    _, earliest_s, last_s = _runs(frame, max_gap_s)
-    latest_s = last_s - duration_s
+    found = runs(frame, max_gap_s)
+    earliest_s, latest_s = found.first_s, found.last_s - duration_s
     long_enough = latest_s >= earliest_s - _EDGE_S
     if not long_enough.any():
         return None
     earliest_s, latest_s = np.sort(earliest_s[long_enough]), np.sort(latest_s[long_enough])
-    first, last = math.ceil(earliest_s[0] / _MINUTE_S), math.floor(latest_s[-1] / _MINUTE_S)
-    if last - first > MOST_MINUTES:
-        raise DataError(
-            f"a trace must span at most {MOST_MINUTES:,} minutes, got {last - first:,}: from "
-            f"{utc_text(float(earliest_s[0]))} to {utc_text(float(latest_s[-1]))}"
-        )
-    minutes = np.arange(first, last + 1)
-    for start_s in (minutes * _MINUTE_S, earliest_s):
+    for start_s in (whole_minutes_s(earliest_s[0], latest_s[-1]), earliest_s):
         begun = np.searchsorted(earliest_s, start_s + _EDGE_S, side="right")
         over = np.searchsorted(latest_s, start_s - _EDGE_S, side="left")
         followed = begun - over
@@ -138,6 +172,17 @@ def best_window(frame: pd.DataFrame, duration_s: float, max_gap_s: float) -> Tim
                 datetime.fromtimestamp(float(start_s[best]), UTC), int(followed[best])
             )
     return None
+
+
+def whole_minutes_s(first_s: float, last_s: float) -> Float[np.ndarray, "minutes"]:
+    """Whole minutes between two moments. Raises DataError for more than any trace spans."""
+    first, last = math.ceil(first_s / _MINUTE_S), math.floor(last_s / _MINUTE_S)
+    if last - first > MOST_MINUTES:
+        raise DataError(
+            f"a trace must span at most {MOST_MINUTES:,} minutes, got {last - first:,}: from "
+            f"{utc_text(float(first_s))} to {utc_text(float(last_s))}"
+        )
+    return np.arange(first, last + 1) * _MINUTE_S
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -213,16 +258,14 @@ def _checked(frame: pd.DataFrame, label: str) -> pd.DataFrame:
     return frame.astype(types)
 
 
-def _runs(
-    frame: pd.DataFrame, max_gap_s: float
-) -> tuple[np.ndarray, Float[np.ndarray, "runs"], Float[np.ndarray, "runs"]]:
-    """Stretches without a gap: user, first and last moment; the frame ordered by user and time."""
+def runs(frame: pd.DataFrame, max_gap_s: float) -> Runs:
+    """Stretches without a gap above `max_gap_s`; the frame is ordered by user and time."""
     user, time_s = np.asarray(frame["user_id"], dtype=object), values(frame, "time_s")
     begins = np.ones(len(frame), dtype=bool)
     begins[1:] = (user[1:] != user[:-1]) | (np.diff(time_s) > max_gap_s)
     first = np.flatnonzero(begins)
-    last = np.append(first[1:], len(frame)) - 1
-    return user[first], time_s[first], time_s[last]
+    end = np.append(first[1:], len(frame))
+    return Runs(user[first], time_s[first], time_s[end - 1], first, end)
 
 
 def uncovered(
@@ -239,10 +282,29 @@ def uncovered(
     )
 
 
-def _nobody(
+def nobody_there(
     frame: pd.DataFrame, start_s: float, duration_s: float, max_gap_s: float, label: str
+) -> str:
+    """Say of a window in which nobody is there so, and what the file holds."""
+    time_s = values(frame, "time_s")
+    return (
+        f"{label}: users must be there in the {duration_s:g} s from {utc_text(start_s)}, got nobody "
+        f"with two fixes at most {max_gap_s:g} s apart; the file runs from "
+        f"{utc_text(float(time_s.min()))} to {utc_text(float(time_s.max()))}"
+    )
+
+
+def _nobody(
+    frame: pd.DataFrame,
+    start_s: float,
+    duration_s: float,
+    max_gap_s: float,
+    label: str,
+    throughout: bool,
 ) -> ScenarioError | DataError:
     """Say so, and which window would do."""
+    if not throughout:
+        return ScenarioError(nobody_there(frame, start_s, duration_s, max_gap_s, label))
     said = uncovered(frame, start_s, duration_s, max_gap_s, label)
     best = best_window(frame, duration_s, max_gap_s)
     if best is None:
