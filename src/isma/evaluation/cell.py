@@ -56,13 +56,15 @@ class Cell:
     mean_users: Float[np.ndarray, ""]
     """Users that are there, on average over time."""
     server_users: Float[np.ndarray, "servers"]
+    """Users that are there and hosted by a server, on average over time."""
     server_requested: Float[np.ndarray, "servers"]
     server_granted: Float[np.ndarray, "servers"]
     shown: Int[np.ndarray, "shown"]
     """Users of whom positions and tasks are kept: all, or in a large city some (`course_sample`)."""
     moment_s: Float[np.ndarray, "moments"]
     position_m: Float[np.ndarray, "moments shown 2"]
-    """Where they are at moments evenly over the run, the last of which is its end."""
+    """Where they are at moments evenly over the run, the last of which is its end; NaN for one that is
+    not there."""
     station: Int[np.ndarray, "users"]
     host: Int[np.ndarray, "users"]
     offload_ratio: Float[np.ndarray, "users"]
@@ -193,9 +195,9 @@ class _Tally:
         sums = (time_s[emitted].sum(), emitted.sum(), *per_tick.sum(0)[:3], ticks * self._servers)
         self._course.add(end_s, np.array(sums, float))
         placement = state.placement
-        host = np.asarray(placement.host)
+        host, there = np.asarray(placement.host), self._there(state)
         if first + ticks > self._warmup:
-            users = np.bincount(host, minlength=self._servers)
+            users = np.bincount(host[there], minlength=self._servers)
             granted = np.bincount(host, np.asarray(placement.granted_share, float), self._servers)
             self._load += np.stack([users, np.asarray(placement.load, float), granted])
             self._loads += 1
@@ -203,8 +205,19 @@ class _Tally:
         else:
             tasks = np.zeros((0, 8))
         position_m = np.asarray(state.motion.position_m)[self._shown]
+        if not there.all():  # Who is not there is nowhere.
+            position_m = np.where(there[self._shown, None], position_m, np.nan)
         self._moments.add(SampledMoment(end_s, position_m, tasks))
         self._last = state
+
+    def _there(self, state: State) -> Bool[np.ndarray, "users"]:
+        """Users that have come and not left; all, where nobody comes or goes."""
+        emission = state.emission
+        if emission.leave_slot is None:
+            return np.ones(len(self._time), bool)
+        now_slot = int(state.tick) * int(self._params.slots_per_tick)
+        come = np.asarray(emission.first_slot) < now_slot
+        return come & (np.asarray(emission.leave_slot) > now_slot)
 
     def _tasks_of(
         self, start_s: float, time_s: np.ndarray, emitted: np.ndarray, state: State

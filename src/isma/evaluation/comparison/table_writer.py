@@ -211,7 +211,10 @@ def _map(plan: Plan, point: Point, cells: Cells, out: Path) -> None:
         )
         for key, made in shown.items()
     ]
-    _parquet(out / "snapshot.parquet", pd.concat(snapshots, ignore_index=True))
+    snapshot = pd.concat(snapshots, ignore_index=True)
+    there = snapshot["x_m"].notna()
+    # Where nobody is there at the end, the table still says which policies there are.
+    _parquet(out / "snapshot.parquet", snapshot[there] if there.any() else snapshot)
     first = next(iter(shown.values()))
     moments, users, _ = first.position_m.shape
     trail = {
@@ -220,7 +223,7 @@ def _map(plan: Plan, point: Point, cells: Cells, out: Path) -> None:
         "x_m": first.position_m[..., 0].ravel(),
         "y_m": first.position_m[..., 1].ravel(),
     }
-    _parquet(out / "trail.parquet", pd.DataFrame(trail))
+    _parquet(out / "trail.parquet", pd.DataFrame(trail).dropna())
 
 
 def _stacked(
