@@ -12,7 +12,7 @@ from isma.world.traces import Runs
 
 
 @dataclass(frozen=True)
-class Course:
+class Occupancy:
     """How many users are there, from change to change."""
 
     from_s: Float[np.ndarray, "changes"]
@@ -33,7 +33,7 @@ class Course:
         return self.users[np.searchsorted(self.from_s, time_s, side="right") - 1]
 
 
-def course(found: Runs, start_s: float, duration_s: float) -> Course:
+def course(found: Runs, start_s: float, duration_s: float) -> Occupancy:
     """How many users are there in a window, of whose runs these are."""
     comes_s = np.clip(found.first_s - start_s, 0, duration_s)
     leaves_s = np.clip(found.last_s - start_s, 0, duration_s)
@@ -41,7 +41,7 @@ def course(found: Runs, start_s: float, duration_s: float) -> Course:
     change = np.concatenate([[0], np.ones(len(comes_s)), -np.ones(len(leaves_s))])
     users = np.cumsum(np.bincount(place, change)).round().astype(np.int64)
     inside = moment_s < duration_s
-    return Course(moment_s[inside], users[inside], duration_s)
+    return Occupancy(moment_s[inside], users[inside], duration_s)
 
 
 def busiest_start(frame: pd.DataFrame, duration_s: float, max_gap_s: float) -> datetime:

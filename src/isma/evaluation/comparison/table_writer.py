@@ -212,9 +212,9 @@ def _map(plan: Plan, point: Point, cells: Cells, out: Path) -> None:
         for key, made in shown.items()
     ]
     snapshot = pd.concat(snapshots, ignore_index=True)
-    there = snapshot["x_m"].notna()
+    there = np.isfinite(np.asarray(snapshot["x_m"], np.float64))
     # Where nobody is there at the end, the table still says which policies there are.
-    _parquet(out / "snapshot.parquet", snapshot[there] if there.any() else snapshot)
+    _parquet(out / "snapshot.parquet", snapshot.loc[there] if there.any() else snapshot)
     first = next(iter(shown.values()))
     moments, users, _ = first.position_m.shape
     trail = {
