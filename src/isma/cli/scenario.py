@@ -1,14 +1,23 @@
 """`isma scenario`: look at scenarios, check them, make them from data."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from isma.cli.output import JsonOption, QuietOption, print_json
-from isma.cli.terminal import ScenarioArgument, SetOption, moment, overrides_of, seconds
+from isma.cli.terminal import (
+    ScenarioArgument,
+    SetOption,
+    metres_per_second,
+    moment,
+    overrides_of,
+    seconds,
+)
 from isma.simulator.params import fit
 from isma.world import files
+from isma.world.importers.asked import ImportKind
 from isma.world.importers.csv_traces import Columns
 from isma.world.importers.make import import_scenario
 
@@ -34,6 +43,14 @@ ServicesOption = Annotated[
     typer.Option(
         help="classes of services that users draw from, with commas: video-analytics,batch",
         show_default="the world's",
+    ),
+]
+
+UsersOption = Annotated[
+    str,
+    typer.Option(
+        metavar="present|throughout",
+        help="who of a trace takes part: all, each while it has fixes, or who has them throughout",
     ),
 ]
 
@@ -88,13 +105,48 @@ def check(
     )
 
 
+@app.command()
+def draw(
+    file: ScenarioArgument,
+    out: Annotated[Path, typer.Option(help="folder for presence.svg and presence.png")],
+    set_: SetOption = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """How many users of a trace are there, over time, as a figure."""
+    from isma.evaluation.report.figures import drawing, presence, style
+
+    scenario = files.load(file, overrides_of(set_))
+    with style.theme():
+        made = drawing.save(presence.draw(scenario), out)
+    _tell([], [made.svg_path, made.png_path], quiet, json)
+
+
+@app.command()
+def export(
+    source: Annotated[str, typer.Argument(help="a scenario, or the folder of a run")],
+    out: Annotated[Path, typer.Option(help="folder to write to")],
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Sites, links, users and (of a run) migrations as GeoJSON, for maps of other programs."""
+    from isma.evaluation import geojson
+
+    _tell(*geojson.export(source, out), quiet, json)
+
+
 @app.command("import")
 def import_(
-    kind: Annotated[str, typer.Argument(help="cabspotting, csv, graphml or node-link")],
+    kind: Annotated[str, typer.Argument(help=", ".join(ImportKind))],
     source: Annotated[Path, typer.Argument(help="the trace or the topology")],
     out: Annotated[Path, typer.Option(help="scenario file to write; its tables go beside it")],
     sites: Annotated[
-        Path | None, typer.Option(help="CSV of sites with id, latitude, longitude")
+        Path | None,
+        typer.Option(
+            metavar="FILE|hexagonal:DISTANCE",
+            help="CSV of sites with id, latitude, longitude (or x, y; or OpenCelliD's cells); or made-up "
+            "sites so far apart where users pass, as hexagonal:500m",
+        ),
     ] = None,
     backhaul: BackhaulOption = None,
     start: Annotated[
@@ -108,6 +160,27 @@ def import_(
     time_unit: Annotated[
         str | None,
         typer.Option(help="what numbers of time count: s, ms, us, ns, min or h", show_default="s"),
+    ] = None,
+    time_format: Annotated[
+        str | None,
+        typer.Option(
+            help="how dates are written, as %d/%m/%Y %H:%M:%S", show_default="by their look"
+        ),
+    ] = None,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(
+            help="whose clocks dates without a zone are on, as Europe/Rome", show_default="UTC"
+        ),
+    ] = None,
+    crs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="degrees|metres|EPSG:NUMBER", help="what x and y are, of trace and sites alike"
+        ),
+    ] = None,
+    net: Annotated[
+        Path | None, typer.Option(help="the SUMO network of a projected trace (.net.xml)")
     ] = None,
     cells: Annotated[
         Path | None,
@@ -124,6 +197,21 @@ def import_(
         typer.Option(help="what a move costs: free, cold or precopy", show_default="the world's"),
     ] = None,
     services: ServicesOption = None,
+    users: UsersOption = "present",
+    max_gap: Annotated[
+        str | None,
+        typer.Option(
+            help="longest time between two fixes of a user that is there, as 300 or '5 min'",
+            show_default="300 s",
+        ),
+    ] = None,
+    max_speed: Annotated[
+        str | None,
+        typer.Option(
+            help="faster between two fixes is a jump, dropped: as 50 or '180 km/h'",
+            show_default="50 m/s",
+        ),
+    ] = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -141,12 +229,24 @@ def import_(
         world=world,
         time_unit=time_unit,
         migration=migration,
+        users=users,
+        max_gap_s=seconds(max_gap, "--max-gap"),
+        max_speed_mps=metres_per_second(max_speed),
+        time_format=time_format,
+        time_zone=time_zone,
+        crs=crs,
+        net=net,
         services=[name.strip() for name in (services or "").split(",") if name.strip()],
     )
+    _tell(result.lines, result.paths, quiet, json)
+
+
+def _tell(lines: Sequence[str], paths: Sequence[Path], quiet: bool, json: bool) -> None:
+    """Print what there is to say, and the files written."""
     if json:
-        print_json({"said": result.lines, "wrote": result.paths})
+        print_json({"said": lines, "wrote": paths})
         return
-    for line in [] if quiet else result.lines:
+    for line in [] if quiet else lines:
         typer.echo(line)
-    for path in result.paths:
+    for path in paths:
         typer.echo(f"wrote {path}")

@@ -125,10 +125,21 @@ def seconds(
     text: str | None, option: str = "--duration", *, from_zero: bool = False
 ) -> float | None:
     """A length of time above 0 (or from 0 on), with a unit or in seconds. Raises ScenarioError."""
+    return _quantity(text, option, units.SECONDS, from_zero)
+
+
+def metres_per_second(text: str | None, option: str = "--max-speed") -> float | None:
+    """A speed above 0, with a unit or in metres per second. Raises ScenarioError."""
+    return _quantity(text, option, units.METRES_PER_S, False)
+
+
+def _quantity(
+    text: str | None, option: str, known: dict[str, float], from_zero: bool
+) -> float | None:
     if text is None:
         return None
     try:
-        value = units.quantity(text, units.SECONDS)
+        value = units.quantity(text, known)
     except ValueError as error:
         raise ScenarioError(f"{option} {error}, got {text!r}") from None
     least = "0 or more" if from_zero else "above 0"

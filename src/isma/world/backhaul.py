@@ -22,6 +22,7 @@ from isma.world.sites import Layout
 
 NEIGHBOUR_REACH = 1.1
 """Neighbours stand at most this many hexagonal spacings apart."""
+_GML = re.compile(r"(?:#[^\n]*\n|\s|Creator\b[^\n]*\n|Version\b[^\n]*\n)*graph\s*\[", re.IGNORECASE)
 _DECLARED = re.compile(r"^<\?xml[^>]*\?>")
 MOST_NODES = 5000
 """Stations, and nodes of a network, that hops can be counted between: a table of all pairs."""
@@ -143,7 +144,7 @@ _DRAWN = {"delaunay": delaunay_links, "gabriel": gabriel_links}
 
 
 def read_graph(path: Path) -> nx.Graph:
-    """Read a topology from GraphML or node-link JSON (`edges` or `links`); nodes become text.
+    """Read a topology from GraphML, GML or node-link JSON (`edges` or `links`); nodes become text.
 
     Raises DataError with the file and what is wrong in it.
     """
@@ -156,9 +157,11 @@ def read_graph(path: Path) -> nx.Graph:
             raise DataError(f"{path}: a topology must hold nodes and links, got an empty file")
         if text[0] in "{[":
             graph = _from_json(text, path)
+        elif _GML.match(text):
+            graph = _from_gml(text, path)
         else:
             graph = _from_graphml(_DECLARED.sub("", text).encode(), path)
-    plain = nx.Graph()
+    plain = nx.Graph(crs=graph.graph.get("crs"))
     plain.add_nodes_from((str(node), values) for node, values in graph.nodes(data=True))
     plain.add_edges_from((str(a), str(b)) for a, b in graph.edges() if a != b)
     if not plain:
@@ -246,6 +249,14 @@ def _from_graphml(data: bytes, path: Path) -> nx.Graph:
     except Exception as error:  # Any that a file of somebody else's making provokes in the readers.
         detail = short(str(error) or type(error).__name__, 120)
         raise DataError(f"{path}: must be GraphML or node-link JSON: {detail}") from None
+
+
+def _from_gml(text: str, path: Path) -> nx.Graph:
+    try:
+        return nx.parse_gml(text.splitlines(), label=None)  # pyright: ignore[reportArgumentType]
+    except Exception as error:  # As above.
+        detail = short(str(error) or type(error).__name__, 120)
+        raise DataError(f"{path}: must be GML that is whole: {detail}") from None
 
 
 def _matched(graph: nx.Graph, ids: Sequence[str], path: Path) -> nx.Graph:

@@ -20,7 +20,7 @@ from isma.world.shipped import PRESETS, preset_names
 
 IMPORTED = {
     "san-francisco": "isma scenario import cabspotting TRACE.tar.gz --sites CELLS.csv "
-    "--backhaul delaunay --out sf.toml",
+    "--backhaul delaunay --users throughout --out sf.toml",
 }
 """Presets made of data that the package may not carry, and the command that makes each."""
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from isma.errors import DataError, IsmaError, RunError, ScenarioError
+from isma.simulator import params
 from isma.world import backhaul, files, sites, traces
 from isma.world.importers import csv_traces, output
 from isma.world.importers.make import ImportResult, import_scenario
@@ -63,6 +64,7 @@ def test_cabs_and_towers_become_a_scenario(data: Path):
     assert "\ncount" not in (data / "out" / "sf.toml").read_text()
     # Both cabs have fixes from 13:00 to 15:00 only.
     assert world.mobility.kind == "trace"
+    assert (world.presence.enabled, world.presence.kind) == (True, "trace")
     assert world.mobility.start == datetime(2020, 1, 1, 13, tzinfo=UTC)
     layout = sites.layout(world.sites)
     moving = traces.trajectories(world.mobility, layout.projection, 7200.0, 1.0, None)
@@ -88,11 +90,66 @@ def test_the_report_says_what_was_done_and_stands_in_the_file(data: Path):
         "from 2020-01-01T12:00:00Z to 2020-01-01T16:00:00Z (14,400 s), a fix every 60 s, "
         "median speed 0.19 m/s"
     )
-    assert lines[7].startswith("2 users from 2020-01-01T13:00:00Z for 7200 s: the window through")
+    assert lines[7:] == (
+        "2 users from 2020-01-01T13:00:00Z for 7200 s: when most are there",
+        "there from the first to the last fix: 2 at the start, 0 come, 0 leave, 2 at the end; 2.0 on "
+        "average, 2 to 2",
+        f"there at each tenth of the run: {', '.join('2' * 11)}",
+    )
     text = (data / "out" / "sf.toml").read_text()
     assert all(f"# {line}\n" in text for line in lines)
     assert "# From the folder cabs.\n# From cells.csv, sha256 " in text
     assert str(data) not in text
+
+
+def test_the_import_says_who_is_in_and_out_over_time_and_why(data: Path):
+    """Four hours and a half from 12:00, cabs away in gaps above ten minutes.
+
+    x is there from minute 0 to 180 and y from 60 to 240. z comes at 30, is away from 40 to 250, and
+    leaves at 260: two rows. w has a fix an hour, v one at 300 and one at 301. On average
+    (180 + 180 + 10 + 10) / 270 = 1.41 users. A tenth is 27 minutes: x at 0, 27 and 54, x and y from 81
+    to 162, y at 189 and 216, nobody at 243 and 270.
+    """
+    more = {
+        "z": [30, 35, 40, 250, 255, 260],
+        "w": range(0, 241, 60),
+        "v": [300, 301],
+    }
+    for name, minutes in more.items():
+        lines = [f"0.0 0.0 0 {NOON_S + 60 * minute:.0f}\n" for minute in minutes]
+        (data / "cabs" / f"new_{name}.txt").write_text("".join(lines))
+    start = datetime.fromtimestamp(NOON_S, UTC)
+    result = make(data, start=start, duration_s=16_200.0, max_gap_s=600.0)
+    at = next(row for row, line in enumerate(result.lines) if line.startswith("3 users from"))
+    assert result.lines[at + 1 :] == (
+        "there from the first to the last fix: 1 at the start, 3 come, 4 leave, 0 at the end; 1.4 on "
+        "average, 0 to 2",
+        "there at each tenth of the run: 1, 1, 1, 2, 2, 2, 2, 1, 1, 0, 0",
+        "1 of them come back after a gap above 600 s, 1 times in all: each time a user of its own with "
+        "the same tasks: z",
+        "2 of 5 users are out: 1 have no fix in that window (v); 1 have no two fixes in it that "
+        "follow each other within 600 s (w)",
+    )
+    world = files.load(data / "out" / "sf.toml")
+    assert world.mobility.kind == "trace"
+    assert world.mobility.max_gap_s == 600
+    assert params.fit(world).num_users == 4
+
+
+def test_only_users_with_fixes_throughout_can_be_asked_for(data: Path):
+    result = make(data, users="throughout", start=datetime.fromtimestamp(NOON_S, UTC))
+    world = files.load(data / "out" / "sf.toml")
+    assert not world.presence.enabled
+    assert result.lines[-1].startswith("1 of 2 users do not take part, having no fixes throughout")
+    assert params.fit(world).num_users == 1
+
+
+def test_a_jump_is_what_is_faster_than_asked(data: Path):
+    """11 m a minute are 0.19 m/s: at 0.1 m/s no fix of a cab fits another, and nothing is left."""
+    kept = make(data, max_speed_mps=0.2).lines[4]
+    assert kept == "kept 361 of 362 fixes, 2 of 2 users"
+    with pytest.raises(DataError, match=r"reached by a jump above 0\.1 m/s"):
+        make(data, max_speed_mps=0.1)
 
 
 def test_the_same_data_make_the_same_files(data: Path):
@@ -193,8 +250,17 @@ def test_a_topology_becomes_a_scenario(tmp_path: Path, kind: str):
             ScenarioError,
             "give --start 2020-01",
         ),
-        ({"duration_s": 1e6}, DataError, "(14400 s)"),
-        ({"duration_s": 1e6}, DataError, "give --duration 10800, as long as any user is followed"),
+        ({"duration_s": 1e6}, ScenarioError, "(14400 s), got 1e+06 s from"),
+        ({"duration_s": 1e6}, ScenarioError, "; give --duration 14400"),
+        ({"duration_s": 1e6, "users": "throughout"}, DataError, "(14400 s)"),
+        (
+            {"duration_s": 1e6, "users": "throughout"},
+            DataError,
+            "give --duration 10800, as long as any user is followed",
+        ),
+        ({"users": "all"}, ScenarioError, "unknown choice of users 'all'"),
+        ({"max_gap_s": 0.0}, ScenarioError, "max_gap_s must be positive"),
+        ({"time_format": "%Y"}, ScenarioError, "--time-format must not be given with cabspotting"),
         ({"duration_s": -1.0}, ScenarioError, "duration_s must be positive"),
         ({"duration_s": 99.5}, ScenarioError, "duration_s must be a whole multiple of tick_s"),
         ({"columns": csv_traces.Columns()}, ScenarioError, "--columns must not be given"),

@@ -56,7 +56,8 @@ def test_towers_and_melbourne_are_networks():
 
 def test_every_topology_with_degrees_is_a_backhaul():
     refused = {}
-    paths = [*DATA.glob("topologies/topohub_*/*.json"), *DATA.glob("topologies/*.graphml")]
+    paths = [*DATA.glob("topologies/**/*.*ml")]
+    paths += DATA.glob("topologies/topohub_*/*.json")
     for path in paths:
         try:
             nodes = topology.sites_of(backhaul.read_graph(path), path)
@@ -66,7 +67,7 @@ def test_every_topology_with_degrees_is_a_backhaul():
         layout = sites.from_table(nodes.table)
         linked = scenario.Backhaul(kind="file", file=path)
         assert backhaul.hop_counts(linked, layout, 1.0).max() < len(layout.ids)
-    assert len(paths) == 233
+    assert len(paths) == 236
     planar = "atlanta di-yuan france giul39 newyork norway pioro40 sun ta1 ta2 zib54"
     assert sorted(refused) == planar.split()
     assert all("must lie between" in said for said in refused.values())

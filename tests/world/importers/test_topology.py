@@ -45,7 +45,7 @@ def test_nodes_of_one_place_are_set_on_a_circle_and_those_of_none_pass_traffic_o
 @pytest.mark.parametrize(
     ("node", "said"),
     [
-        ({"x": 1}, "nodes must carry Latitude and Longitude, or pos"),
+        ({"x": 1}, "nodes must carry Latitude and Longitude, pos"),
         ({}, "their attributes are none"),
         ({"pos": [1, 2, 3]}, "node a: pos must be [longitude, latitude], got [1, 2, 3]"),
         ({"pos": 7}, "node a: pos must be [longitude, latitude], got 7"),

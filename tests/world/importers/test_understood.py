@@ -215,11 +215,12 @@ def test_a_column_s_number_lies_in_the_table(tmp_path: Path):
 def test_users_who_are_not_followed_are_told(tmp_path: Path):
     rows = fixes()
     late = [row for row in rows if not (row[0] == "u2" and float(row[1]) < NOON_S + 1000)]
-    lines = make(tmp_path, table(late)).lines
+    assert any(line.startswith("3 users from") for line in make(tmp_path, table(late)).lines)
+    lines = make(tmp_path, table(late), users="throughout").lines
     assert any(line.startswith("2 users from") for line in lines)
     assert lines[-1] == (
         "1 of 3 users do not take part, having no fixes throughout that window without a gap above "
-        "300 s: u2"
+        "300 s: u2; --users present takes them while they are there"
     )
 
 
@@ -266,7 +267,7 @@ def test_services_and_migration_can_be_named(tmp_path: Path):
 
 
 def test_nothing_that_is_switched_off_stands_in_the_file(tmp_path: Path):
-    make(tmp_path, table(fixes()))
+    make(tmp_path, table(fixes()), users="throughout")
     text = (tmp_path / "o.toml").read_text()
     off = ("migration", "queues", "presence", "failures", "energy", "carrier_hz", "services")
     assert not [name for name in off if f"[{name}]" in text or f"{name} =" in text]

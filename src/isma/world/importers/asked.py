@@ -1,5 +1,6 @@
 """Request to an import, and whether its parts can be had together."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -8,7 +9,10 @@ from typing import TypeVar
 
 from isma.errors import RunError, ScenarioError, short, unknown
 from isma.world import services
+from isma.world.importers import dates
 from isma.world.importers.csv_traces import Columns
+from isma.world.importers.dates import TimeRule
+from isma.world.importers.site_tables import spacing_of
 from isma.world.switches import Migrating
 
 _Member = TypeVar("_Member", bound=StrEnum)
@@ -20,11 +24,39 @@ class ImportKind(StrEnum):
     CABSPOTTING = "cabspotting"
     """San Francisco's cabs: a folder or tar archive of new_<cab>.txt."""
     CSV = "csv"
-    """A trace in one CSV with identity, time, latitude and longitude."""
+    """A trace in one CSV with identity, time, and latitude and longitude, or x and y."""
+    GEOLIFE = "geolife"
+    """Geolife's folder: one of .plt files for each user."""
+    NS2 = "ns2"
+    """Movements of ns-2: setdest commands."""
+    PORTO = "porto"
+    """Porto's taxis: a row for each trip."""
+    SUMO = "sumo"
+    """A SUMO configuration, which is run."""
+    SUMO_FCD = "sumo-fcd"
+    """SUMO's floating car data."""
+    T_DRIVE = "t-drive"
+    """T-Drive's taxis: a headerless file for each."""
     GRAPHML = "graphml"
     """A topology whose nodes are the sites, users moving steadily."""
     NODE_LINK = "node-link"
     """The same from node-link JSON."""
+
+
+_OF_TRACES = (
+    "sites", "backhaul", "start", "columns", "cells", "time_unit", "max_gap_s", "max_speed_mps",
+)  # fmt: skip
+"""Parts of a request that only a trace has."""
+
+_ONLY_OF: dict[str, tuple[ImportKind, ...]] = {
+    "columns": (ImportKind.CSV,),
+    "time_unit": (ImportKind.CSV, ImportKind.CABSPOTTING),
+    "time_format": (ImportKind.CSV,),
+    "time_zone": (ImportKind.CSV, ImportKind.T_DRIVE),
+    "crs": (ImportKind.CSV, ImportKind.SUMO_FCD, ImportKind.GRAPHML, ImportKind.NODE_LINK),
+    "net": (ImportKind.SUMO_FCD,),
+}
+"""Parts of a request that only some kinds of source have."""
 
 
 class ImportedWorld(StrEnum):
@@ -45,6 +77,15 @@ class Drawn(StrEnum):
     """Edges of the Delaunay triangulation, as San Francisco's published numbers have it."""
 
 
+class TraceUsers(StrEnum):
+    """Users of a trace that take part in a run."""
+
+    PRESENT = "present"
+    """All that are there at some time, each while it has fixes."""
+    THROUGHOUT = "throughout"
+    """Those that have fixes through the whole run."""
+
+
 @dataclass(frozen=True)
 class Request:
     """An import as it is asked for."""
@@ -53,6 +94,7 @@ class Request:
     source: Path
     out: Path
     sites: Path | None = None
+    """A table of sites; or hexagonal:DISTANCE, a lattice."""
     backhaul: Path | Drawn | None = None
     start: datetime | None = None
     duration_s: float | None = None
@@ -62,11 +104,29 @@ class Request:
     time_unit: str | None = None
     migration: Migrating | None = None
     services: tuple[str, ...] = ()
+    users: TraceUsers = TraceUsers.PRESENT
+    max_gap_s: float | None = None
+    max_speed_mps: float | None = None
+    time_format: str | None = None
+    time_zone: str | None = None
+    crs: str | None = None
+    net: Path | None = None
+
+    @property
+    def times(self) -> TimeRule:
+        """How times are written, as far as it is said."""
+        return TimeRule(self.time_unit, self.time_format, self.time_zone)
+
+    @property
+    def spacing_m(self) -> float | None:
+        """Metres between sites of a lattice, where one is asked for in place of a table."""
+        return None if self.sites is None else spacing_of(str(self.sites))
 
     @property
     def inputs(self) -> list[Path]:
         """The files that are read."""
-        named = (self.source, self.sites, self.backhaul, self.cells)
+        table = None if self.spacing_m else self.sites
+        named = (self.source, table, self.backhaul, self.cells, self.net)
         return [path for path in named if isinstance(path, Path)]
 
     @property
@@ -92,25 +152,38 @@ def check(asked: Request) -> None:
         )
     if asked.duration_s is not None and not asked.duration_s > 0:
         raise ScenarioError(f"duration_s must be positive, got {asked.duration_s:g}")
+    for name in ("max_gap_s", "max_speed_mps"):
+        value = getattr(asked, name)
+        if value is not None and not 0 < value < math.inf:
+            raise ScenarioError(f"{name} must be positive, got {value:g}")
     if asked.start is not None:
         _check_start(asked.start)
     for name in asked.services:
         if name not in services.class_names():
             raise ScenarioError(unknown("class of services", short(name), services.class_names()))
     if asked.is_topology:
-        for name in ("sites", "backhaul", "start", "columns", "cells", "time_unit"):
+        for name in _OF_TRACES:
             if getattr(asked, name) is not None:
+                option = name.removesuffix("_s").removesuffix("_mps").replace("_", "-")
                 raise ScenarioError(
-                    f"--{name.replace('_', '-')} must not be given with {asked.kind}: its nodes are "
+                    f"--{option} must not be given with {asked.kind}: its nodes are "
                     "the sites, its links the backhaul, and users follow no trace"
                 )
     elif asked.sites is None:
         raise ScenarioError(
-            f"--sites must be given with {asked.kind}: "
-            "a CSV with columns site_id, latitude, longitude"
+            f"--sites must be given with {asked.kind}: a CSV with columns site_id, latitude, longitude, "
+            "or hexagonal:500m for made-up ones where users pass"
         )
-    if asked.columns is not None and asked.kind is not ImportKind.CSV:
-        raise ScenarioError(f"--columns must not be given with {asked.kind}: its columns are fixed")
+    for name, kinds in _ONLY_OF.items():
+        if getattr(asked, name) is not None and asked.kind not in kinds:
+            raise ScenarioError(
+                f"--{name.replace('_', '-')} must not be given with {asked.kind}: "
+                f"it is for {', '.join(kinds)}"
+            )
+    dates.check(asked.times)
+    spacing = asked.spacing_m
+    if spacing is not None and asked.cells is not None:
+        raise ScenarioError("--cells must not be given with made-up sites: nobody was served there")
 
 
 def _check_start(start: datetime) -> None:

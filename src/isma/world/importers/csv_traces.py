@@ -1,4 +1,4 @@
-"""Traces from any CSV with an identity, a time, a latitude and a longitude in each row."""
+"""Traces from any CSV with an identity, a time and a place in each row."""
 
 import csv
 import re
@@ -12,9 +12,11 @@ import pandas as pd
 from isma.errors import DataError, ScenarioError, short, some
 from isma.world import inputs
 from isma.world.importers import times
+from isma.world.importers.coordinates import DEGREES, Placed, placed
+from isma.world.importers.dates import TimeRule
+from isma.world.importers.decimals import Numbers, numbers_of
 from isma.world.importers.reading import Reading, far_line
 from isma.world.sites import LATITUDE_NAMES, LONGITUDE_NAMES, delimiter, find_column
-from isma.world.traces import COLUMNS
 
 ID_NAMES = (
     "user_id", "user", "id", "uid", "vehicle_id", "vehicle", "veh_id", "device_id", "device",
@@ -31,6 +33,11 @@ TIME_NAMES = (
     "t",
 )  # fmt: skip
 """What tables call the moment."""
+X_NAMES, Y_NAMES = (
+    ("x", "x_m", "pos_x", "x_pos", "east_m"),
+    ("y", "y_m", "pos_y", "y_pos", "north_m"),
+)
+"""What tables call coordinates that may be metres."""
 MOST_COLUMNS = 1000
 """Columns that a table may have."""
 _WIDTH = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
@@ -50,6 +57,10 @@ class Columns:
     """Degrees north."""
     longitude: str | None = None
     """Degrees east."""
+    x: str | None = None
+    """In place of longitude: metres east, or what --crs says."""
+    y: str | None = None
+    """In place of latitude: metres north, or what --crs says."""
 
     @classmethod
     def typed(cls, text: str) -> "Columns":
@@ -58,6 +69,7 @@ class Columns:
         fields |= dict.fromkeys(LATITUDE_NAMES, "latitude") | dict.fromkeys(
             LONGITUDE_NAMES, "longitude"
         )
+        fields |= {"x": "x", "y": "y"}
         parts = [part.strip() for part in text.split(",")]
         if len(parts) == 4 and not any("=" in part for part in parts) and all(parts):
             return cls(*parts)
@@ -67,25 +79,45 @@ class Columns:
             if not equals or not name or fields.get(what) in (None, *found):
                 raise ScenarioError(
                     "--columns must name columns as id=NAME,time=NAME,lat=NAME,lon=NAME (any of "
-                    f"them, each once, by name or number), or all four in that order; got {short(text)!r}"
+                    "them, each once, by name or number; x and y for metres), or all four in that order; "
+                    f"got {short(text)!r}"
                 )
             found[fields[what]] = name
+        if {"x", "y"} & set(found) and {"latitude", "longitude"} & set(found):
+            raise ScenarioError("--columns must give lat and lon, or x and y, not some of both")
         return cls(**found)
 
+    @property
+    def numbers(self) -> list[int] | None:
+        """Numbers of who, time and both coordinates, where all are given so; else None."""
+        given = (self.user_id, self.time, self.latitude or self.y, self.longitude or self.x)
+        numbered = [int(name) for name in given if name is not None and name.isdecimal()]
+        return numbered if len(numbered) == len(given) else None
 
-def read(path: Path, columns: Columns | None = None, time_unit: str | None = None) -> Reading:
-    """Read a .csv or .csv.gz into columns user_id, time_s, latitude, longitude.
+
+def read(
+    path: Path, columns: Columns | None = None, rule: TimeRule | None = None, crs: str | None = None
+) -> Reading:
+    """Read a CSV, packed or not, into columns user_id, time_s, latitude, longitude.
 
     The frame's index is the line in the file. Single values that cannot be read become NaN, for
-    cleaning to count. Raises DataError for what is no such table, and for a column most of which
-    cannot be read.
+    cleaning to count. Where all columns are given by number and the first line holds numbers where
+    coordinates should be, there is no header. Raises DataError for what is no such table, and for a
+    column most of which cannot be read.
     """
+    columns = columns or Columns()
     try:
         with inputs.table(path, "trace") as (file, _):
             header, sign = _header(file.readline(inputs.LONGEST_LINE), str(path))
+        bare = _is_bare(header, columns)
         with inputs.table(path, "trace") as (file, encoding):
             table = pd.read_csv(
-                file, sep=sign, dtype=str, keep_default_na=False, skip_blank_lines=False
+                file,
+                sep=sign,
+                dtype=str,
+                keep_default_na=False,
+                skip_blank_lines=False,
+                header=None if bare else 0,
             )
     except (pd.errors.ParserError, csv.Error, ValueError) as error:
         raise DataError(f"{path}: {_reason(error)}") from None
@@ -95,9 +127,40 @@ def read(path: Path, columns: Columns | None = None, time_unit: str | None = Non
         raise DataError(f"{path}: line 2: must have {len(header)} columns as the header, got more")
     table.columns = range(len(header))  # Two columns may have one name.
     said = f"read {short(path.name)}: {len(table):,} rows, {encoding.removesuffix('-sig').upper()}"
-    return _fixes(
-        table, header, columns or Columns(), time_unit, str(path), f"{said}, {_SIGNS[sign]}"
-    )
+    if bare:
+        header = [f"column {number}" for number in range(1, len(header) + 1)]
+        said += ", no header"
+    asked = _Asked(header, columns, rule or TimeRule(), crs, sign, 1 if bare else 2, str(path))
+    return _fixes(table, asked, f"{said}, {_SIGNS[sign]}")
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Reading of a table as it is asked for, its header known and its rows not yet read."""
+
+    header: list[str]
+    columns: Columns
+    rule: TimeRule
+    crs: str | None
+    sign: str
+    first_line: int
+    label: str
+
+
+def _is_bare(header: list[str], columns: Columns) -> bool:
+    """Whether a table has no header: its columns are numbers, and so are its first coordinates."""
+    numbers = columns.numbers
+    if numbers is None or not all(1 <= number <= len(header) for number in numbers):
+        return False
+    return all(_is_number(header[number - 1].replace(",", ".")) for number in numbers[2:])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _header(line: str, label: str) -> tuple[list[str], str]:
@@ -122,57 +185,108 @@ def _reason(error: Exception) -> str:
     return f"line {line}: must have {expected} columns as the header, got {seen}"
 
 
-def _fixes(
-    table: pd.DataFrame,
-    header: list[str],
-    columns: Columns,
-    time_unit: str | None,
-    label: str,
-    said: str,
-) -> Reading:
-    usual = {
-        "user_id": (columns.user_id, ID_NAMES, "who moves"),
-        "time_s": (columns.time, TIME_NAMES, "the time"),
-        "latitude": (columns.latitude, LATITUDE_NAMES, "degrees north"),
-        "longitude": (columns.longitude, LONGITUDE_NAMES, "degrees east"),
-    }
-    picked = {
-        name: _column(header, given, names, what, label)
-        for name, (given, names, what) in usual.items()
-    }
+def _fixes(table: pd.DataFrame, asked: _Asked, said: str) -> Reading:
+    header, columns, label = asked.header, asked.columns, asked.label
+    plane = _is_plane(header, columns)
+    picked = _picked(asked, plane)
     called = {name: short(header[column], 30) for name, column in picked.items()}
     text = pd.DataFrame({name: table[column].str.strip() for name, column in picked.items()})
     text = text.loc[np.asarray(text != "").any(axis=1)]
-    text.index = pd.Index(text.index + 2, name="line")
-    moments = times.parsed(text["time_s"], f"{label}: {called['time_s']}", time_unit)
-    parsed: dict[str, np.ndarray] = {"user_id": np.asarray(text["user_id"], dtype=object)}
-    parsed["time_s"] = moments.time_s
-    for name in COLUMNS[2:]:
-        parsed[name] = np.asarray(pd.to_numeric(text[name], errors="coerce"), dtype=np.float64)
-    for name in COLUMNS[1:]:
-        wrong = np.isnan(parsed[name])
-        if wrong.mean() > 0.5:
-            kind = "UNIX seconds or ISO 8601" if name == "time_s" else "a number of degrees"
-            row = int(wrong.argmax())
-            raise DataError(
-                f"{label}: line {text.index[row]}: {called[name]} must be {kind}, "
-                f"got {short(text[name].iloc[row])!r}"
-            )
-    who = (
-        f"who moves: {called['user_id']}, time: {called['time_s']}, "
-        f"lat: {called['latitude']}, lon: {called['longitude']}"
+    text.index = pd.Index(text.index + asked.first_line, name="line")
+    if asked.sign != ",":
+        text["time_s"] = text["time_s"].str.replace(r"^(\d+),(\d+)$", r"\1.\2", regex=True)
+    moments = times.parsed(text["time_s"], f"{label}: {called['time_s']}", asked.rule)
+    _refuse_unread(
+        moments.time_s, text["time_s"], called["time_s"], "UNIX seconds or ISO 8601", label
     )
+    across, along = ("latitude", "longitude") if not plane else ("y", "x")
+    axes = {name: numbers_of(text[name], asked.sign != ",") for name in (across, along)}
+    for name, axis in axes.items():
+        kind = "a number" if plane else "a number of degrees"
+        _refuse_unread(axis.values, text[name], called[name], kind, label)
+    place = _placed(axes[across], axes[along], plane, asked)
+    frame = pd.DataFrame(
+        {
+            "user_id": np.asarray(text["user_id"], dtype=object),
+            "time_s": moments.time_s,
+            "latitude": place.latitude,
+            "longitude": place.longitude,
+        },
+        index=text.index,
+    )
+    short_of = {"latitude": "lat", "longitude": "lon"}
+    who = f"who moves: {called['user_id']}, time: {called['time_s']}, " + ", ".join(
+        f"{short_of.get(name, name)}: {called[name]}" for name in (across, along)
+    )
+    commas = "; decimal commas" if any(axis.commas for axis in axes.values()) else ""
+    where = f"; {place.said}" if plane else ""
     also = _also(header, picked, columns)
     odd = (*moments.odd, *far_line(moments, text["time_s"]), *_counts_up(text["user_id"], called))
-    frame = pd.DataFrame(parsed, index=text.index)
     others = [name for column, name in enumerate(header) if column not in picked.values()]
     return Reading(
         frame,
-        (said, f"{who}{also}", f"time: {moments.understood}"),
+        (f"{said}{commas}", f"{who}{also}{where}", f"time: {moments.understood}"),
         odd,
         f"--columns id=NAME names another column than {called['user_id']} for who moves"
         + (f" ({some(others)})" if others else ""),
+        place.plain,
     )
+
+
+def _is_plane(header: list[str], columns: Columns) -> bool:
+    """Whether places are x and y: as given, or since no column is called latitude or longitude."""
+    if columns.x is not None or columns.y is not None:
+        return True
+    if columns.latitude is not None or columns.longitude is not None:
+        return False
+    folded = {name.casefold() for name in header}
+    return not folded & {*LATITUDE_NAMES, *LONGITUDE_NAMES} and bool(
+        folded & set(X_NAMES) and folded & set(Y_NAMES)
+    )
+
+
+def _picked(asked: _Asked, plane: bool) -> dict[str, int]:
+    """Index of each column that is read."""
+    columns = asked.columns
+    usual = {
+        "user_id": (columns.user_id, ID_NAMES, "who moves"),
+        "time_s": (columns.time, TIME_NAMES, "the time"),
+    }
+    if plane:
+        usual |= {
+            "y": (columns.y, Y_NAMES, "metres north"),
+            "x": (columns.x, X_NAMES, "metres east"),
+        }
+    else:
+        usual |= {
+            "latitude": (columns.latitude, LATITUDE_NAMES, "degrees north"),
+            "longitude": (columns.longitude, LONGITUDE_NAMES, "degrees east"),
+        }
+    return {
+        name: _column(asked.header, given, names, what, asked.label)
+        for name, (given, names, what) in usual.items()
+    }
+
+
+def _placed(across: Numbers, along: Numbers, plane: bool, asked: _Asked) -> Placed:
+    if plane:
+        return placed(along.values, across.values, asked.crs, asked.label)
+    if asked.crs not in (None, DEGREES):
+        raise ScenarioError(
+            f"--crs {short(asked.crs)} is for x and y, {asked.label} has latitude and longitude: give "
+            "--columns x=NAME,y=NAME, or leave it out"
+        )
+    return Placed(across.values, along.values, "", False)
+
+
+def _refuse_unread(found: np.ndarray, text: pd.Series, called: str, kind: str, label: str) -> None:
+    """Raise DataError for a column most of which cannot be read."""
+    wrong = np.isnan(found)
+    if wrong.mean() > 0.5:
+        row = int(wrong.argmax())
+        raise DataError(
+            f"{label}: line {text.index[row]}: {called} must be {kind}, got {short(text.iloc[row])!r}"
+        )
 
 
 def _also(header: list[str], picked: dict[str, int], columns: Columns) -> str:

@@ -4,39 +4,42 @@ import hashlib
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import tomli_w
 from scipy.spatial import KDTree
 
-from isma.errors import DataError, RunError, ScenarioError, short, some
+from isma.errors import RunError, ScenarioError, short, some
 from isma.world import backhaul as network
 from isma.world import files, scenario, sites, traces
-from isma.world.importers import cabspotting, csv_traces, summary, topology
-from isma.world.importers.asked import Drawn, ImportedWorld, ImportKind, Request, check, one_of
+from isma.world.importers import site_tables, summary, topology, window
+from isma.world.importers.asked import (
+    Drawn,
+    ImportedWorld,
+    ImportKind,
+    Request,
+    TraceUsers,
+    check,
+    one_of,
+)
 from isma.world.importers.cells import agreement
-from isma.world.importers.cleaning import Box, clean
+from isma.world.importers.cleaning import EARTH, MAX_SPEED_MPS, Box, clean
 from isma.world.importers.csv_traces import Columns
 from isma.world.importers.output import write_together
-from isma.world.motion import Trace
-from isma.world.switches import Migrating, Migration
+from isma.world.importers.trace_kinds import read_trace
+from isma.world.importers.window import TICK_S
+from isma.world.switches import Attendance, Migrating, Migration
 
-DURATION_S = 7200.0
-"""How long a run along a trace is, unless told: two hours."""
 WARMUP_S = 60.0
 """What is discarded at its beginning; a tenth of runs below ten minutes."""
-TICK_S = 1.0
-"""Tick and broadcast period along a trace, whose fixes are a minute apart."""
 MAX_LINK_M = 6000.0
 """Longest edge that is a link where no backhaul is given."""
 RATE_BPS = 500e6
 """Rate of a hop (DRACM, arXiv 2012.08679)."""
-_MAX_GAP_S: float = Trace.model_fields["max_gap_s"].default
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,21 @@ def import_scenario(
     time_unit: str | None = None,
     migration: str | None = None,
     services: Sequence[str] = (),
+    users: TraceUsers | str = TraceUsers.PRESENT,
+    max_gap_s: float | None = None,
+    max_speed_mps: float | None = None,
+    time_format: str | None = None,
+    time_zone: str | None = None,
+    crs: str | None = None,
+    net: Path | None = None,
 ) -> ImportResult:
     """Make the scenario file `out` and the tables that it needs beside it, all of them or none.
 
-    A trace (`cabspotting`, `csv`) needs a table of `sites`; its run starts at `start`, or with the
-    window of the file through which most users have fixes. A topology (`graphml`, `node-link`)
-    gives sites and backhaul itself. `cells`, a table of recorded cells, is compared with the trace.
+    A trace needs a table of `sites`, or `hexagonal:DISTANCE` for a lattice; its run starts at `start`,
+    or with the window in which most `users` are there (or have fixes throughout). Gaps above `max_gap_s`
+    are absences, fixes reached faster than at `max_speed_mps` are dropped. A topology (`graphml`,
+    `node-link`) gives sites and backhaul itself. `cells`, a table of recorded cells, is compared
+    with the trace.
     What is not in the data is as in the preset `paper`, or what `world` adds to it, with `services`
     and `migration` where they are given. Raises DataError, ScenarioError or RunError.
     """
@@ -101,6 +113,13 @@ def import_scenario(
         time_unit,
         one_of(Migrating, migration, "kind of migration") if migration else None,
         tuple(services),
+        one_of(TraceUsers, users, "choice of users"),
+        max_gap_s,
+        max_speed_mps,
+        time_format,
+        time_zone,
+        crs,
+        net,
     )
     check(asked)
     return _written(_from_topology(asked) if asked.is_topology else _from_trace(asked), asked)
@@ -108,45 +127,58 @@ def import_scenario(
 
 def _from_trace(asked: Request) -> _Draft:
     assert asked.sites is not None
-    table = sites.read(asked.sites)
-    layout = sites.from_table(table)
+    spacing_m = asked.spacing_m
+    found = None if spacing_m is not None else site_tables.read(asked.sites, asked.crs)
+    reading = read_trace(asked)
+    if found is not None and found.plain != reading.plain:
+        plain, other = ("sites", "trace") if found.plain else ("trace", "sites")
+        raise ScenarioError(
+            f"sites and trace must both be on Earth or both on one plane, got {plain} in plain metres and "
+            f"{other} in degrees; say of which grid x and y are (--crs EPSG:32632)"
+        )
+    box = EARTH if found is None else Box.around(found.table)
+    frame, report = clean(
+        reading.frame,
+        box,
+        asked.max_speed_mps or MAX_SPEED_MPS,
+        label=str(asked.source),
+        who_else=reading.who_else,
+    )
+    if found is None:
+        assert spacing_m is not None
+        found = site_tables.lattice(frame, spacing_m, reading.plain)
+    table, layout = found.table, sites.from_table(found.table)
     drawn = asked.backhaul if isinstance(asked.backhaul, Drawn) else Drawn.GABRIEL
     linked = _backhaul(asked.backhaul if isinstance(asked.backhaul, Path) else None, drawn)
-    lines = [f"{len(table.ids):,} sites", *_network_lines(linked, layout)]
-    cabs = asked.kind is ImportKind.CABSPOTTING
-    reading = (
-        cabspotting.read(asked.source, asked.time_unit)
-        if cabs
-        else csv_traces.read(asked.source, asked.columns, asked.time_unit)
-    )
-    label = str(asked.source)
-    frame, report = clean(reading.frame, Box.around(table), label=label, who_else=reading.who_else)
+    lines = [*found.lines, *_network_lines(linked, layout)]
     lines += summary.understood(frame, report, reading)
     if asked.cells is not None:
         lines += agreement(frame, layout, asked.cells).lines()
-    duration_s = asked.duration_s or DURATION_S
-    start, num_users = _window(frame, asked, duration_s)
-    summary.check_size(num_users, len(table.ids))
-    traces.check_samples(duration_s / TICK_S, num_users)
-    began = start.isoformat().replace("+00:00", "Z")
-    chosen = "as asked" if asked.start else "the window through which most users have fixes"
-    lines.append(f"{num_users:,} users from {began} for {duration_s:g} s: {chosen}")
-    lines += summary.taking_part(frame, start.timestamp(), duration_s, _MAX_GAP_S)
+    part = window.chosen(frame, asked)
+    began, duration_s = traces.utc_text(part.start.timestamp()), part.duration_s
+    summary.check_size(part.rows, len(table.ids))
+    traces.check_samples(duration_s / TICK_S, part.rows)
+    lines += part.lines
+    cabs = asked.kind is ImportKind.CABSPOTTING
     tree = _fields(asked, "san-francisco" if cabs else asked.out.stem, duration_s)
+    kind = "real" if spacing_m is None else "made-up"
     tree["description"] = (
-        f"{num_users:,} users of {short(asked.source.name)} among {len(table.ids):,} real sites, "
+        f"{part.num_users:,} users of {short(asked.source.name)} among {len(table.ids):,} {kind} sites, "
         f"{duration_s:g} s from {began}"
     )
     tree["time"] |= {"warmup_s": _warmup_s(duration_s), "tick_s": TICK_S}
     tree["broadcast"] |= {"period_s": TICK_S}
     del tree["users"]["count"]
-    tree["mobility"] = {"kind": "trace", "file": "trace.parquet", "start": began}
+    gap = {} if asked.max_gap_s is None else {"max_gap_s": asked.max_gap_s}
+    tree["mobility"] = {"kind": "trace", "file": "trace.parquet", "start": began, **gap}
+    if asked.users is TraceUsers.PRESENT:
+        tree["presence"] = {"enabled": True, "kind": Attendance.TRACE.value}
     tables = {"trace.parquet": traces.dumps(frame)}
     return _with_places(_Draft(tree, tables, lines), table, linked)
 
 
 def _from_topology(asked: Request) -> _Draft:
-    nodes = topology.sites_of(network.read_graph(asked.source), asked.source)
+    nodes = topology.sites_of(network.read_graph(asked.source), asked.source, asked.crs)
     layout = sites.from_table(nodes.table)
     linked = _backhaul(asked.source)
     lines = [
@@ -201,25 +233,6 @@ def _fields(asked: Request, name: str, duration_s: float | None) -> dict[str, An
 
 def _warmup_s(duration_s: float) -> float:
     return min(WARMUP_S, duration_s // 10)
-
-
-def _window(frame: pd.DataFrame, asked: Request, duration_s: float) -> tuple[datetime, int]:
-    """When the run starts, and how many users have fixes throughout."""
-    best = traces.best_window(frame, duration_s, _MAX_GAP_S)
-    if asked.start is None and best is not None:
-        return best.start, best.num_users
-    start = asked.start or datetime.fromtimestamp(float(traces.values(frame, "time_s").min()), UTC)
-    users = traces.covering(frame, start.timestamp(), duration_s, _MAX_GAP_S)
-    if users:
-        return start.astimezone(UTC), len(users)
-    said = traces.uncovered(frame, start.timestamp(), duration_s, _MAX_GAP_S, str(asked.source))
-    if best is not None:
-        begin = traces.utc_text(best.start.timestamp())
-        raise ScenarioError(f"{said}; give --start {begin} ({best.num_users} users)")
-    whole_s = traces.longest_s(frame, _MAX_GAP_S) // TICK_S * TICK_S
-    if whole_s == 0:
-        raise DataError(f"{said}; a user's fixes must follow each other sooner")
-    raise DataError(f"{said}; give --duration {whole_s:g}, as long as any user is followed")
 
 
 def _backhaul(file: Path | None, drawn: Drawn = Drawn.GABRIEL) -> scenario.Backhaul:

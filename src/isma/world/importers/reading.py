@@ -20,6 +20,8 @@ class Reading:
     """What makes that doubtful, each with the way out."""
     who_else: str
     """How to name another column for who moves; empty where there is none."""
+    plain: bool = False
+    """Whether its degrees are metres laid around 0 N 0 E: nowhere on Earth."""
 
 
 def place_of(frame: pd.DataFrame, row: int) -> str:

@@ -1,9 +1,9 @@
-"""Summary of a trace in words: how it moves, what is odd, who takes part."""
+"""Summary of a trace in words: how it moves, and what is odd."""
 
 import numpy as np
 import pandas as pd
 
-from isma.errors import DataError, ScenarioError, some
+from isma.errors import DataError, ScenarioError
 from isma.world import traces
 from isma.world.importers.cleaning import CleaningReport, Reason
 from isma.world.importers.jumps import place_m
@@ -62,21 +62,6 @@ def _odd(report: CleaningReport, reading: Reading, speed_mps: float) -> list[str
         if share > ODD_SHARE:
             found.append(f"{share:.0%} of the fixes are {what}; {way_out}")
     return found
-
-
-def taking_part(
-    frame: pd.DataFrame, start_s: float, duration_s: float, max_gap_s: float
-) -> list[str]:
-    """A line on users who are not followed throughout a run's window; none where all are."""
-    known = sorted(frame["user_id"].unique())
-    followed = set(traces.covering(frame, start_s, duration_s, max_gap_s))
-    left_out = [name for name in known if name not in followed]
-    if not left_out:
-        return []
-    return [
-        f"{len(left_out):,} of {len(known):,} users do not take part, having no fixes throughout that "
-        f"window without a gap above {max_gap_s:g} s: {some(left_out)}"
-    ]
 
 
 def check_size(users: int, stations: int) -> None:

@@ -8,6 +8,8 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from isma.errors import DataError, ScenarioError, short, unknown
+from isma.world.importers import dates
+from isma.world.importers.dates import TimeRule
 
 UNITS_S = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 """What numbers may count, in seconds."""
@@ -16,7 +18,6 @@ EARLIEST_S, LATEST_S = -2_208_988_800.0, 7_258_118_400.0  # the years 1900 and 2
 MOST_FROM_MIDDLE_S = 10 * 365.25 * 86_400.0
 """How far from the middle moment another may be."""
 _FROM_START_S = 1e8  # 1973: what lies before it counts from a start, not from 1970
-_ZONE = r"(?:[zZ]|[+-]\d\d:?(?:\d\d)?)$"
 
 
 @dataclass(frozen=True)
@@ -33,27 +34,23 @@ class Moments:
     """What makes the guess doubtful, each with the way out."""
 
 
-def parsed(text: pd.Series, label: str, unit: str | None) -> Moments:
-    """Read a column's text: numbers of `unit` (UNIX seconds where none is given), or ISO 8601.
+def parsed(text: pd.Series, label: str, rule: TimeRule) -> Moments:
+    """Read a column's text: numbers of a unit (UNIX seconds where none is given), or dates.
 
-    Raises DataError when its middle moment cannot be one, ScenarioError for an unknown unit.
+    Raises DataError when its middle moment cannot be one, ScenarioError for an unknown unit, and
+    where day and month cannot be told apart.
     """
     numbers = np.asarray(pd.to_numeric(text, errors="coerce"), dtype=np.float64)
-    if np.isfinite(numbers).mean() >= 0.5:
-        return counted(numbers, label, unit)
-    if unit is not None and np.isfinite(numbers).any():
+    if np.isfinite(numbers).mean() >= 0.5 and rule.format is None:
+        if rule.zone is not None:
+            raise ScenarioError(f"--time-zone is for dates, {label} has numbers: leave it out")
+        return counted(numbers, label, rule.unit)
+    if rule.unit is not None and np.isfinite(numbers).any():
         raise ScenarioError(f"--time-unit is for numbers, {label} has few")
-    # In microseconds any year has room; a wrong one is told apart below.
-    moments = pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce")
-    elapsed = moments.dt.tz_convert(None).to_numpy("datetime64[us]") - np.datetime64(0, "us")
-    seconds = np.asarray(elapsed / np.timedelta64(1, "s"), np.float64)
-    far = _far(seconds, label, numbers)
-    time_s = np.where(far, np.nan, seconds)
-    zoned = np.asarray(text.str.contains(_ZONE, regex=True), dtype=bool)[np.isfinite(time_s)]
-    zone = "their zones as written"
-    if not zoned.all():
-        zone = f"{(~zoned).sum():,} of {len(zoned):,} without a zone: taken as UTC"
-    return Moments(time_s, f"ISO 8601, {zone}", far)
+    dated = dates.read(text, label, rule)
+    far = _far(dated.seconds, label, np.full(len(text), np.nan))
+    time_s = np.where(far, np.nan, dated.seconds)
+    return Moments(time_s, dated.understood(rule, np.isfinite(time_s)), far)
 
 
 def counted(numbers: Float[np.ndarray, "fixes"], label: str, unit: str | None) -> Moments:

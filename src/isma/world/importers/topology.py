@@ -1,4 +1,4 @@
-"""Sites from a topology's nodes: Latitude and Longitude in GraphML, pos = [lon, lat] in JSON."""
+"""Sites from a topology's nodes: Latitude and Longitude, pos = [lon, lat], or x and y of a grid."""
 
 import math
 from collections import Counter
@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import networkx as nx
+import numpy as np
 
-from isma.errors import DataError, short, some
+from isma.errors import DataError, ScenarioError, short, some
+from isma.world.importers.coordinates import placed
 from isma.world.sites import LATITUDE_NAMES, LONGITUDE_NAMES, SiteTable, checked
 
 SPREAD_DEG = 0.001
@@ -26,10 +28,15 @@ class PlacedNodes:
     """Nodes that shared their place with others and were set on a small circle around it."""
     transit: tuple[str, ...]
     """Nodes without coordinates: no sites, but traffic still passes through them."""
+    said: str = ""
+    """What x and y were taken for, where nodes have them and no degrees."""
 
 
-def sites_of(graph: nx.Graph, path: Path) -> PlacedNodes:
+def sites_of(graph: nx.Graph, path: Path, crs: str | None = None) -> PlacedNodes:
     """Make sites of a topology's nodes with coordinates. Raises DataError when there are none.
+
+    Without degrees, x and y count: of the grid that `crs` or the graph's own `crs` names, as OSMnx
+    writes it. Raises ScenarioError where it is not clear whether they are degrees or metres.
 
     Coordinates of published topologies are rounded (to a kilometre, say), so nodes of one town may
     share them; sites may not, so such nodes are set apart on a circle of `SPREAD_DEG`.
@@ -38,17 +45,22 @@ def sites_of(graph: nx.Graph, path: Path) -> PlacedNodes:
         node: _degrees(values, f"{path}: node {short(node)}")
         for node, values in graph.nodes(data=True)
     }
-    placed = {node: place for node, place in found.items() if place is not None}
-    if not placed:
+    known = {node: place for node, place in found.items() if place is not None}
+    said = ""
+    if not known:
+        known, said = _on_grid(graph, path, crs)
+    elif crs is not None:
+        raise ScenarioError(f"--crs is for x and y, the nodes of {path} have degrees: leave it out")
+    if not known:
         attributes = sorted({str(name) for _, values in graph.nodes(data=True) for name in values})
         raise DataError(
-            f"{path}: nodes must carry Latitude and Longitude, or pos = [lon, lat]; "
+            f"{path}: nodes must carry Latitude and Longitude, pos = [lon, lat], or x and y; "
             f"their attributes are {some(attributes) or 'none'}"
         )
-    sharing = Counter(placed.values())
+    sharing = Counter(known.values())
     turn = Counter[tuple[float, float]]()
     latitude, longitude, moved = [], [], []
-    for node, (north, east) in placed.items():
+    for node, (north, east) in known.items():
         count = sharing[north, east]
         if count > 1:
             angle = 2 * math.pi * turn[north, east] / count
@@ -62,14 +74,42 @@ def sites_of(graph: nx.Graph, path: Path) -> PlacedNodes:
         latitude.append(north)
         longitude.append(east)
     table = checked(
-        list(placed), latitude, longitude, [f"{path}: node {short(node)}" for node in placed]
+        list(known), latitude, longitude, [f"{path}: node {short(node)}" for node in known]
     )
-    return PlacedNodes(table, tuple(moved), tuple(node for node in found if node not in placed))
+    return PlacedNodes(
+        table, tuple(moved), tuple(node for node in found if node not in known), said
+    )
+
+
+def _on_grid(
+    graph: nx.Graph, path: Path, crs: str | None
+) -> tuple[dict[str, tuple[float, float]], str]:
+    """Degrees of the nodes with x and y, and what these were taken for."""
+    found = {}
+    for node, values in graph.nodes(data=True):
+        x, y = values.get("x"), values.get("y")
+        if x is not None and y is not None:
+            label = f"{path}: node {short(node)}"
+            found[node] = (_number(x, label, "x"), _number(y, label, "y"))
+    if not found:
+        return {}, ""
+    own = graph.graph.get("crs")
+    x, y = np.array(list(found.values()), dtype=np.float64).T
+    if crs is None and isinstance(own, str) and own.casefold() in ("epsg:4326", "degrees"):
+        place = placed(x, y, "degrees", str(path))
+        said = f"x is longitude, y latitude, as its crs {short(own)} says"
+    else:
+        place = placed(x, y, crs or (own if isinstance(own, str) else None), str(path))
+        said = place.said
+    pairs = zip(place.latitude.tolist(), place.longitude.tolist(), strict=True)
+    return dict(zip(found, pairs, strict=True)), said
 
 
 def describe(nodes: PlacedNodes) -> list[str]:
     """Lines of text on what was made of the nodes."""
     lines = [f"{len(nodes.table.ids):,} sites from the topology's nodes"]
+    if nodes.said:
+        lines[0] += f"; {nodes.said}"
     if nodes.moved:
         lines.append(
             f"{len(nodes.moved):,} nodes share a place and were set on a circle of "
