@@ -58,7 +58,7 @@ def test_rewards_are_those_of_a_loop_over_ticks() -> None:
     local_s = cycles / np.asarray(state.requests.local_hz, float)
     times: list[np.ndarray] = []
     decided: list[list[tuple[int, np.ndarray]]] = [[] for _ in range(SERVERS)]
-    for tick in range(int(ticks_for([tiny()], STEPS))):
+    for tick in range(int(ticks_for([tiny()], STEPS)[0])):
         born = np.asarray(state.emission.first_slot) < (tick + 1) * 100
         for server in range(SERVERS):
             if (tick - int(state.phase_ticks[server])) % 20 == 0:

@@ -225,7 +225,10 @@ class LatentLearner(Learner):
         self, policy: Policy, scenarios: Sequence[Scenario], key: PRNGKeyArray
     ) -> ServerExperience:
         largest, periods = self.frame.largest, self.options.periods
-        return collect_servers(scenarios, policy, self.scales, largest, periods, key)
+        planned = isinstance(policy, LatentPlanner)
+        return collect_servers(
+            scenarios, policy, self.scales, largest, periods, key, in_turn=planned
+        )
 
     @property
     def _fitting(self) -> Fitting:

@@ -158,7 +158,7 @@ def period_s(scenario: Scenario) -> float:
     return float(np.max(np.asarray(scenario.servers.decision_period_s)))
 
 
-def ticks_for(scenarios: Sequence[Scenario], num_steps: int) -> Int[Array, ""]:
+def ticks_for(scenarios: Sequence[Scenario], num_steps: int) -> Int[Array, "worlds"]:
     """Ticks after which every server has had `num_steps` periods and the one that rewards the last."""
-    longest = max(period_s(scenario) / scenario.time.tick_s for scenario in scenarios)
-    return jnp.asarray(round(longest * (num_steps + 1)) + 1)
+    periods = [period_s(scenario) / scenario.time.tick_s for scenario in scenarios]
+    return jnp.asarray([round(period * (num_steps + 1)) + 1 for period in periods])

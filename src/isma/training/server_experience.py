@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -49,38 +50,46 @@ def collect_servers(
     largest: float,
     num_steps: int,
     key: PRNGKeyArray,
+    in_turn: bool = False,
 ) -> ServerExperience:
     """The first decisions of every server in a world of each scenario; rows of worlds and servers.
 
     A user's reward is that of `isma.model.speedup` by the mean completion time of its tasks through
-    the period that follows, wherever it is hosted. Raises ScenarioError.
+    the period that follows, wherever it is hosted. Worlds run as one batch to the end of the longest or,
+    `in_turn`, one after another, each to its own end: faster where decisions cost more than ticks.
+    Raises ScenarioError.
     """
     worlds, noting = spread(scenarios, len(scenarios)), _Noting(policy, scales)
     sizes = (worlds.shape.num_users, worlds.shape.num_servers)
     memory_keys, keys = (jax.random.split(one, len(scenarios)) for one in jax.random.split(key))
     memory = jax.vmap(lambda key: noting.init(scenarios[0], *sizes, key))(memory_keys)
-    ticks = ticks_for(scenarios, num_steps)
-    return _collect(worlds, noting, largest, memory, keys, num_steps, ticks)
+    starts = InitialRuns(worlds, memory, keys, ticks_for(scenarios, num_steps))
+    return _collect(starts, noting, largest, num_steps, in_turn)
+
+
+class InitialRuns(NamedTuple):
+    """Worlds before their first tick, and the ticks that each runs."""
+
+    params: Params
+    memory: Memory
+    key: Key[Array, "worlds"]
+    num_ticks: Int[Array, "worlds"]
 
 
 @eqx.filter_jit
 def _collect(
-    worlds: Params,
-    policy: "_Noting",
-    largest: float,
-    memory: Memory,
-    keys: Key[Array, "worlds"],
-    num_steps: int,
-    num_ticks: Int[Array, ""],
+    starts: InitialRuns, policy: "_Noting", largest: float, num_steps: int, in_turn: bool
 ) -> ServerExperience:
-    def one(params: Params, memory: Memory, key: PRNGKeyArray) -> ServerExperience:
-        world_key, run_key = jax.random.split(key)
-        world = InitialWorld(params, reset(params, world_key), memory, run_key)
+    def one(start: InitialRuns, num_ticks: Int[Array, ""]) -> ServerExperience:
+        world_key, run_key = jax.random.split(start.key)
+        world = InitialWorld(start.params, reset(start.params, world_key), start.memory, run_key)
         # One more: the last reward is complete with the decision that follows.
         recording = record(world, policy, _decisions, num_steps + 1, num_ticks)
         return _experience(recording, largest, num_steps)
 
-    return jax.vmap(one)(worlds, memory, keys)
+    if in_turn:
+        return jax.lax.map(lambda start: one(start, start.num_ticks), starts)
+    return jax.vmap(one, in_axes=(0, None))(starts, jnp.max(starts.num_ticks))
 
 
 class _Note(eqx.Module):

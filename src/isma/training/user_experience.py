@@ -76,7 +76,7 @@ def collect_users(
     Raises ScenarioError.
     """
     # A user that is not migrated decides every period, and the last decision earns no reward.
-    ticks = ticks_for(scenarios, num_steps - 1)
+    ticks = jnp.max(ticks_for(scenarios, num_steps - 1))
     worlds, keys = spread(scenarios, num_worlds), jax.random.split(key, num_worlds)
     found = _collect(worlds, policy, scenarios[0], keys, num_steps, ticks)
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found)
