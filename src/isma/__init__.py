@@ -8,8 +8,6 @@ interrupts.answer()  # Before anything else is imported: Ctrl-C may come meanwhi
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from isma.environments.registration import register
-
 if TYPE_CHECKING:
     from isma import delay
     from isma.api import (
@@ -77,5 +75,8 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__, *_MODULES})
 
 
-# Gymnasium 1 asks no entry points: it knows an id once its package has been imported.
-register()
+# Gymnasium 1 asks no entry points: it knows an id once its package has been imported. Commands ask for none.
+if not interrupts.is_program():
+    from isma.environments.registration import register
+
+    register()

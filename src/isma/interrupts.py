@@ -74,7 +74,7 @@ def answer() -> None:
 
     Nothing where the signal is ignored, as in a script's background jobs, and on Windows.
     """
-    if not _is_program() or os.name == "nt":
+    if not is_program() or os.name == "nt":
         return
     _open_standard_files()
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
@@ -102,7 +102,7 @@ def _is_importing(frame: "FrameType | None") -> bool:
     return False
 
 
-def _is_program() -> bool:
+def is_program() -> bool:
     """Whether the process was started as `isma`, `python -m isma` or `python -m isma.cli`."""
     words = sys.orig_argv
     typed = os.path.splitext(os.path.basename(sys.argv[0]))[0] if sys.argv else ""
