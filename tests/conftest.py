@@ -14,6 +14,7 @@ os.environ.setdefault(
 )
 
 # Workers, and a second run, take up what was compiled before.
+os.environ.setdefault("ISMA_CACHE", str(Path(__file__).parents[1] / ".pytest_cache/isma"))
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache/compiled")
 )

@@ -1,4 +1,7 @@
-"""Functions for Python programs: everything that the command line does, without the terminal."""
+"""Functions for Python programs: everything that the command line does, without the terminal.
+
+Each imports what it does when it is called: a comparison waits neither for learners nor for environments.
+"""
 
 import hashlib
 import json
@@ -8,33 +11,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from isma import notebook
-from isma.environments.network_env import NetworkEnv
 from isma.errors import RunError, ScenarioError
 from isma.errors import given as shown
-from isma.evaluation.bounding import run_bound
 from isma.evaluation.comparison import compare as comparison
 from isma.evaluation.comparison.sequential_sampling import compare_until
-from isma.evaluation.conformance import suite
-from isma.evaluation.conformance.rules import RuleVerdict
-from isma.evaluation.explain import decision
-from isma.evaluation.explain.explanation import Explanation
 from isma.evaluation.plan import Plan
-from isma.evaluation.report import page
-from isma.evaluation.report.figures import gaps, learning
 from isma.evaluation.report.run import Run
 from isma.policies import defaults, given
 from isma.randomness import check_seeds
-from isma.reproduction import run as reproduction
-from isma.reproduction.result import Result
-from isma.training import models, session
 from isma.world import files
 from isma.world.scenario import Scenario
 from isma.world.vary import Vary, points
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from isma.environments.network_env import NetworkEnv
+    from isma.evaluation.bounding.run_bound import Reach
+    from isma.evaluation.conformance.rules import RuleVerdict
+    from isma.evaluation.explain.explanation import Explanation
+    from isma.reproduction.result import Result
+    from isma.reproduction.run import Progress as ReproductionProgress
+    from isma.training.session import Progress as TrainingProgress
     from isma.world.importers.make import ImportResult
 
 World = Scenario | str | Path | Mapping[str, Any]
@@ -58,6 +58,7 @@ def compare(
     p95_limit_s: float | None = None,
     until: float | None = None,
     command: str = "",
+    workers: int | None = None,
 ) -> Run:
     """Compare policies in the same worlds, write the folder with its report, and give its tables.
 
@@ -68,7 +69,8 @@ def compare(
     that time. With `until`, a share as 0.005, seeds are added until paired intervals are at most that
     much of the mean to either side, or 256 are run. Without
     `out` the folder is `runs/<scenario>-<digest>`; in a folder with runs of the same scenario only
-    what is missing is run. The report shows `command` as the one that made it. Raises IsmaError.
+    what is missing is run. The report shows `command` as the one that made it. `workers` threads compile
+    and run, without it as many as cores. Raises IsmaError.
     """
     varied = _varied(vary)
     loaded = _loaded(scenario, varied)
@@ -76,13 +78,19 @@ def compare(
     others = given.unregistered(named)
     plan = Plan(loaded, tuple(named), _seeds(seeds), varied, p95_limit_s, others)
     folder = Path(out) if out is not None else Path("runs") / plan.folder_name()
-    finish = lambda out: page.write(out, command)  # noqa: E731
+    finish = lambda out: _write_page(out, command)  # noqa: E731
     with notebook.told(on_progress, comparison.told) as report:
         if until is None:
-            comparison.compare(plan, folder, report, finish)
+            comparison.compare(plan, folder, report, finish, workers)
         else:
-            compare_until(plan, folder, until, report, finish)
+            compare_until(plan, folder, until, report, finish, workers)
     return Run.load(folder)
+
+
+def _write_page(folder: Path, command: str) -> None:
+    from isma.evaluation.report import page
+
+    page.write(folder, command)
 
 
 def bound(
@@ -93,12 +101,15 @@ def bound(
     foresight_s: Sequence[float] = (),
     out: str | Path | None = None,
     on_part: Callable[[str], None] = lambda part: None,
-) -> list[run_bound.Reach]:
+) -> "list[Reach]":
     """Bound the mean of any policy in the worlds 0, 1, ..., and run policies and foresight in them.
 
     With `out`, a table `bounds.csv` and, with two varied fields, a figure; what is there already is
     not run again. Raises IsmaError.
     """
+    from isma.evaluation.bounding import run_bound
+    from isma.evaluation.report.figures import gaps
+
     varied = _varied(vary)
     plan = run_bound.BoundPlan(
         _loaded(scenario, varied),
@@ -120,13 +131,15 @@ def explain(
     policy: str | None = None,
     seed: int | None = None,
     point: int = 1,
-    on_ticks: decision.OnTicks = lambda done, total: None,
-) -> Explanation:
+    on_ticks: Callable[[int, int], None] = lambda done, total: None,
+) -> "Explanation":
     """Why a user's service was sent where it was, by the first decision from a time on.
 
     In a folder that `compare` wrote; without a policy by `isma2`, `price` or else the run's first, in its
     first seed unless told; `point` counts the values of `vary` from 1. Raises IsmaError.
     """
+    from isma.evaluation.explain import decision
+
     return decision.explain(Path(run), user, time_s, policy, seed, point, on_ticks)
 
 
@@ -147,8 +160,10 @@ def import_trace(
     return import_scenario(kind, Path(source), Path(out), Path(sites), **options)
 
 
-def check_policy(policy: given.Asked, scenario: World = "paper") -> list[RuleVerdict]:
+def check_policy(policy: given.Asked, scenario: World = "paper") -> "list[RuleVerdict]":
     """Try every rule of the contract on a policy: a name, a class or an object. Raises IsmaError."""
+    from isma.evaluation.conformance import suite
+
     (made,) = given.named([policy]).values()
     return suite.check(given.made(made), _loaded(scenario))
 
@@ -158,8 +173,10 @@ def parallel_env(
     overrides: Mapping[str, Any] | None = None,
     flat: bool = False,
     rows: int | None = None,
-) -> NetworkEnv:
+) -> "NetworkEnv":
     """All servers as agents of a PettingZoo environment (docs/environments.md). Raises IsmaError."""
+    from isma.environments.network_env import NetworkEnv
+
     if isinstance(scenario, Mapping):
         scenario = _loaded(scenario)
     return NetworkEnv(scenario, overrides=overrides, flat=flat, rows=rows)
@@ -190,12 +207,15 @@ def train(
     seed: int = 0,
     options: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
-    on_progress: Callable[[session.Progress], None] | None = None,
+    on_progress: Callable[["TrainingProgress"], None] | None = None,
 ) -> Training:
     """Train a model on worlds of one scenario or several, spread over the varied fields' values.
 
     A folder with the same training is gone on with, exactly from its last round. Raises IsmaError.
     """
+    from isma.evaluation.report.figures import learning
+    from isma.training import models, session
+
     if out is not None:
         session.refuse_taken(Path(out))
     several = [scenario] if isinstance(scenario, Scenario | str | Path | Mapping) else scenario
@@ -216,15 +236,17 @@ def reproduce(
     figure: str = "all",
     scale: str = "smoke",
     out: str | Path | None = None,
-    on_progress: Callable[[reproduction.Progress], None] | None = None,
+    on_progress: Callable[["ReproductionProgress"], None] | None = None,
     scenario: str = "paper",
-) -> tuple[Path, list[Result]]:
+) -> "tuple[Path, list[Result]]":
     """Run one of the paper's figures again, or all, and judge its claims; the folder and the results.
 
     `scenario` is what the figures vary: `paper`, or `paper-migration`, where moves cost.
 
     A folder with the same reproduction is completed, never run twice. Raises IsmaError.
     """
+    from isma.reproduction import run as reproduction
+
     names = list(reproduction.FIGURES) if figure == "all" else [figure]
     folder = Path(out) if out is not None else Path("runs") / _folder(scale, scenario)
     with notebook.told(on_progress, lambda at: (at.label, at.done, at.total)) as report:
@@ -234,12 +256,14 @@ def reproduce(
 def planner(
     scale: str = "smoke",
     out: str | Path | None = None,
-    on_progress: Callable[[reproduction.Progress], None] = lambda progress: None,
-) -> tuple[Path, pd.DataFrame]:
+    on_progress: Callable[["ReproductionProgress"], None] = lambda progress: None,
+) -> "tuple[Path, pd.DataFrame]":
     """Learned and known models of the paper's planner by budget, in closed loop; folder and table.
 
     A folder with the same study is completed, never run twice. Raises IsmaError.
     """
+    from isma.reproduction import run as reproduction
+
     folder = Path(out) if out is not None else Path("runs") / f"planner-{scale}"
     return folder, reproduction.planner_study(scale, folder, on_progress)
 
@@ -247,12 +271,14 @@ def planner(
 def budgets(
     scale: str = "smoke",
     out: str | Path | None = None,
-    on_progress: Callable[[reproduction.Progress], None] = lambda progress: None,
-) -> tuple[Path, pd.DataFrame]:
+    on_progress: Callable[["ReproductionProgress"], None] = lambda progress: None,
+) -> "tuple[Path, pd.DataFrame]":
     """Set budgets of the paper's planner against each other; the folder and the table.
 
     Raises IsmaError.
     """
+    from isma.reproduction import run as reproduction
+
     folder = Path(out) if out is not None else Path("runs") / f"budgets-{scale}"
     return folder, reproduction.budgets_of(scale, folder, on_progress)
 

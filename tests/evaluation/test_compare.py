@@ -19,6 +19,8 @@ from isma.evaluation import cell
 from isma.evaluation.bounding import world_bound
 from isma.evaluation.bounding.run_bound import BoundPlan, reach_all
 from isma.evaluation.cell import Cell
+from isma.evaluation.comparison import compare as comparing
+from isma.evaluation.comparison import table_writer
 from isma.evaluation.comparison.compare import CompareProgress, compare
 from isma.evaluation.comparison.score import TIMES
 from isma.evaluation.plan import Plan
@@ -139,6 +141,36 @@ def test_the_same_command_again_does_nothing_again(finished: Path, no_more_runs:
     before = contents(finished)
     compare(plan_of(), finished)
     assert contents(finished) == before
+
+
+def test_a_finished_run_is_opened_without_computing(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = copied(finished, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.name != ".lock"}
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("this was finished already")
+
+    for module, name in (
+        (comparing, "build"),
+        (comparing.Programs, "get"),
+        (table_writer, "write_tables"),
+    ):
+        monkeypatch.setattr(module, name, refuse)
+    heard: list[CompareProgress] = []
+    compare(plan_of(), out, heard.append, refuse)
+    assert (heard[-1].computed, heard[-1].taken_up) == (0, 4)
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.name != ".lock"} == before
+    for changed in ("summary.csv", "times/decisions.csv", "config.toml"):
+        other = out / changed
+        held = other.read_bytes()
+        other.write_bytes(held + b"\n")
+        with pytest.raises((AssertionError, RunError)):
+            compare(plan_of(), out)
+        other.write_bytes(held)
+    with pytest.raises(AssertionError, match="finished already"):
+        compare(plan_of(seeds=(0,)), out)
 
 
 def test_another_folder_gets_the_same_bytes(finished: Path, tmp_path: Path) -> None:

@@ -200,6 +200,7 @@ def environment(cache: Path) -> dict[str, str]:
     return os.environ | {
         "PYTHONPATH": path,
         "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false",
+        "ISMA_CACHE": str(cache / "isma"),
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import jax
+import numpy as np
 import pytest
 from helpers.small_worlds import EVERYTHING, tiny
 from jax.api_util import shaped_abstractify
@@ -12,7 +13,8 @@ from isma.contract import Memory
 from isma.evaluation.cell import chunk_ticks
 from isma.policies import registry
 from isma.simulator.params import build
-from isma.simulator.rollout import rollout
+from isma.simulator.rollout import rollout, run_ticks
+from isma.simulator.runner import most_ticks
 from isma.simulator.state import reset
 from isma.world import files
 from isma.world.scenario import Scenario
@@ -39,11 +41,32 @@ def test_a_state_has_the_types_that_it_was_drawn_with(world: str) -> None:
     assert jax.tree.map(shaped_abstractify, before) == jax.tree.map(shaped_abstractify, after)
 
 
+def test_any_number_of_ticks_is_the_same_program() -> None:
+    """What happens does not depend on where a run is cut, nor on the rows that are left over."""
+    scenario = WORLDS["paper"]
+    params, policy, key = build(scenario), registry.get("nearest"), jax.random.key(0)
+    memory = policy.init(scenario, params.shape.num_users, params.shape.num_servers, key)
+    start = jax.jit(reset)(params, key)
+
+    def run(*counts: int) -> Any:
+        state, kept, parts = start, memory, []
+        for count in counts:
+            state, kept, outcome = run_ticks(params, policy, state, kept, key, np.int32(count), 40)
+            parts.append(jax.tree.map(lambda rows, count=count: np.asarray(rows)[:count], outcome))
+        return state, kept, jax.tree.map(lambda *rows: np.concatenate(rows), *parts)
+
+    whole, cut = run(40, 10), run(30, 1, 0, 19)
+    assert int(whole[0].tick) == 50
+    assert whole[2].migrations.shape == (50,)
+    for found, expected in zip(jax.tree.leaves(cut), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize(
     ("users", "num_ticks", "expected"),
     [
         (100, 6000, 100),  # As many as are wanted at once.
-        (100, 150, 75),  # Not 100 and then 50.
+        (100, 150, 75),  # Not 100 and then 50: intervals of a run's course are of one length.
         (100, 30, 30),
         (100, 211, 100),  # A prime number: two lengths it is.
         (45_000, 6000, 40),  # 4,000,000 tasks at most: 44 ticks of 90,000, and 40 divide the run.
@@ -52,4 +75,4 @@ def test_a_state_has_the_types_that_it_was_drawn_with(world: str) -> None:
 def test_chunks_are_of_one_length(users: int, num_ticks: int, expected: int) -> None:
     shape = replace(build(tiny()).shape, num_users=users, tasks_per_tick=2)
     params = replace(build(tiny()), shape=shape)
-    assert chunk_ticks(params, num_ticks) == expected
+    assert chunk_ticks(params, num_ticks) == expected <= most_ticks(params)

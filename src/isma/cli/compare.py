@@ -66,6 +66,15 @@ def compare(
             help="with --vary servers=...: how many keep 95 % of tasks within it, as '60 s'",
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="threads that compile and run",
+            show_default="as many as cores",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -91,7 +100,7 @@ def compare(
     # What simulates and tabulates is imported once it is known what is asked.
     from isma.cli.comparison import run_and_print
 
-    run_and_print(loaded, names, worlds, varied, limit_s, out, _share(until), quiet, json)
+    run_and_print(loaded, names, worlds, varied, limit_s, out, _share(until), quiet, json, workers)
 
 
 def _of_folder(scenario: str, out: Path | None) -> tuple[str, Path | None]:

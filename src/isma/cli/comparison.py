@@ -34,6 +34,7 @@ def run_and_print(
     until: float | None,
     quiet: bool,
     as_json: bool,
+    workers: int | None = None,
 ) -> None:
     """Compare, then print what came of it. Raises IsmaError."""
     console = Console(stderr=True, quiet=quiet)
@@ -52,7 +53,16 @@ def run_and_print(
             )
 
         run = api.compare(
-            loaded, policies, seeds, vary, out, show, limit_s, until, command=typed_command()
+            loaded,
+            policies,
+            seeds,
+            vary,
+            out,
+            show,
+            limit_s,
+            until,
+            command=typed_command(),
+            workers=workers,
         )
     if last is not None:
         told = f"{last.computed} computed, {last.taken_up} reused"

@@ -48,6 +48,10 @@ COMMANDS = {
         "isma.cli.agent:app",
         "Run the agent of one edge server: it owns its users' services, decides, and moves them.",
     ),
+    "cache": CommandEntry(
+        "isma.cli.cache:app",
+        "Compiled programs that are kept for the next command: where, how many, and how to remove them.",
+    ),
     "bench": CommandEntry(
         "isma.cli.benchmark:app", "Speed, with a peer beside it in the same run."
     ),
@@ -83,6 +87,7 @@ def _options(
 
 
 INTERRUPTED = interrupts.STATUS
+_COMPILES = ("compare", "bound", "explain", "train", "reproduce", "check-policy")
 TRACEBACK = "--traceback"
 _LOGS, _FATAL_ALONE = "TF_CPP_MIN_LOG_LEVEL", "3"
 """What XLA is to log: it calls a program that takes minutes to compile an error, and it is none."""
@@ -97,6 +102,10 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int | None:
+    if any(word in _COMPILES for word in arguments[:1]):
+        from isma.cli.cache import keep_programs
+
+        keep_programs()
     for word in arguments:
         if not word.isascii() and word.encode(errors="replace").decode() != word:
             raise RunError(f"what is typed must be UTF-8 text, got {ascii(word)[:80]}")

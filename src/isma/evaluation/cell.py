@@ -12,17 +12,15 @@ from isma.errors import PolicyError, ScenarioError
 from isma.evaluation.course_sample import Course, CourseSample, SampledMoment, shown_users
 from isma.policies.plain_python import telling
 from isma.simulator.params import Params
-from isma.simulator.rollout import run_chunk
+from isma.simulator.runner import PLAIN, Runner, most_ticks
 from isma.simulator.serve import slots
-from isma.simulator.state import State, reset
+from isma.simulator.state import State
 from isma.simulator.step import TickOutcome
 from isma.world.scenario import Scenario
 
 BINS_PER_DECADE = 200
 DECADES = (-5, 6)
 NUM_BINS = BINS_PER_DECADE * (DECADES[1] - DECADES[0])
-_CHUNK_TICKS = 100
-_CHUNK_TASKS = 4_000_000
 _DEADLINE_SLACK = 1e-5
 
 
@@ -90,39 +88,37 @@ class Cell:
 
 
 def run(
-    scenario: Scenario, params: Params, policy: Policy, seed: int, on_ticks: Callable[[int], None]
+    scenario: Scenario,
+    params: Params,
+    policy: Policy,
+    seed: int,
+    on_ticks: Callable[[int], None],
+    runner: Runner = PLAIN,
 ) -> Cell:
     """Run one world to its end. `on_ticks` hears how many ticks each chunk did, and may raise to stop.
 
     Raises PolicyError where the policy's own code raises.
     """
-    shape, span = params.shape, scenario.time
-    world_key, memory_key = jax.random.split(jax.random.key(seed))
-    state = _reset(params, world_key)
-    tally = _Tally(scenario, params, state)
+    span = scenario.time
     chunk = chunk_ticks(params, span.num_ticks)
     with telling(policy):
-        memory = policy.init(scenario, shape.num_users, shape.num_servers, memory_key)
+        state, memory, key = runner.start(scenario, params, policy, seed)
+        tally = _Tally(scenario, params, state)
         for first in range(0, span.num_ticks, chunk):
             count = min(chunk, span.num_ticks - first)
-            state, memory, outcome = run_chunk(params, policy, state, memory, world_key, count)
-            tally.add(first, jax.tree.map(np.asarray, outcome), state)
+            state, memory, outcome = runner.run(params, policy, (state, memory, key), count)
+            tally.add(first, outcome, state)
             on_ticks(count)
     return tally.cell()
 
 
 def chunk_ticks(params: Params, num_ticks: int) -> int:
-    """Ticks of a run that are one program: as many as memory allows, or fewer that divide the run evenly.
-
-    A last chunk of another length would be compiled for itself.
-    """
-    tasks = params.shape.num_users * params.shape.tasks_per_tick
-    most = min(int(np.clip(_CHUNK_TASKS // tasks, 1, _CHUNK_TICKS)), num_ticks)
+    """Ticks of a run after which its course is noted: `most_ticks`, or fewer that divide it evenly."""
+    most = min(most_ticks(params), num_ticks)
     even = (ticks for ticks in range(most, most // 2, -1) if num_ticks % ticks == 0)
     return next(even, most)
 
 
-_reset = jax.jit(reset)
 _slots = jax.jit(jax.vmap(slots, in_axes=(None, None, 0)))
 
 

@@ -19,9 +19,13 @@ import jax.numpy as jnp
 from isma import sources
 from isma.contract import Policy
 from isma.policies import given
+from isma.programs import Programs
+from isma.simulator.runner import Runner
 from isma.sources import digest
 from isma.world.scenario import Scenario
 
+_ROLLOUT, _STATE = "isma.simulator.rollout", "isma.simulator.state"
+"""Modules of which programs are made that run a world, and that draw it."""
 _RECKONS = ("jax", "jaxlib", "numpy", "scipy")
 _WORDS = ("name", "description")
 """Fields of a scenario that change no number."""
@@ -66,6 +70,19 @@ class Keys:
         return key(
             "isma.simulator.timing", world=self._world(scenario), policy=self._policy(policy)
         )
+
+    def runner(self, programs: Programs, policy: str | None, *modules: str) -> Runner:
+        """Runner of a policy's worlds, or of what these modules run, with programs that are kept.
+
+        Those of an object are not: what it holds need not be the same in another process.
+        """
+        drawn_of = {"code": sources.of_isma(_STATE)}
+        if policy is not None and not isinstance(self.given.get(policy, policy), str):
+            return Runner(programs, None, drawn_of)
+        made_of: dict[str, Any] = {"code": sources.of_isma(_ROLLOUT, *modules)}
+        if policy is not None:
+            made_of["policy"] = self._policy(policy)
+        return Runner(programs, made_of, drawn_of)
 
     def _policy(self, name: str) -> Mapping[str, Any]:
         if name not in self._policies:

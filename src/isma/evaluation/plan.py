@@ -104,6 +104,13 @@ class Plan:
         """Refuse a folder that holds anything but a run of this scenario. Raises RunError."""
         refuse_taken(out, _CONFIG, self.dumps(), _WORD, files.RUN)
 
+    def is_kept(self, out: Path) -> bool:
+        """Whether a folder's file says the very same of the run that it holds."""
+        try:
+            return (out / _CONFIG).read_bytes() == self.dumps().encode()
+        except OSError:
+            return False
+
     def claimed(self, out: Path) -> AbstractContextManager[None]:
         """Hold a new folder, or one with a run of this scenario, for this process. Raises RunError."""
         return claimed(out, _CONFIG, self.dumps(), _WORD, files.RUN)

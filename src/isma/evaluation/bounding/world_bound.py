@@ -9,13 +9,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from isma.bounds.decision import Bound, decision_bound, first_prices_s
-from isma.contract import Observation
+from isma.contract import Memory, Observation
 from isma.planning.allocation import Offer, offers
 from isma.policies.rules.local_random import Local
 from isma.policies.shared import nearest
 from isma.simulator.params import Params
-from isma.simulator.rollout import run_chunk
-from isma.simulator.state import Emission, State, reset
+from isma.simulator.runner import PLAIN, Moment, Runner, most_ticks
+from isma.simulator.state import Emission, State
 from isma.simulator.step import everyone, observe
 from isma.world.scenario import Scenario, Visibility
 
@@ -25,7 +25,11 @@ _FIRST_STEPS, _STEPS, _BLUR = 500, 150, 0.01
 
 
 def world_bound_s(
-    scenario: Scenario, params: Params, seed: int, on_moment: Callable[[], None] = lambda: None
+    scenario: Scenario,
+    params: Params,
+    seed: int,
+    on_moment: Callable[[], None] = lambda: None,
+    runner: Runner = PLAIN,
 ) -> float:
     """No policy's mean is below this one in that world, in seconds, up to sampling in time.
 
@@ -38,8 +42,7 @@ def world_bound_s(
     shape, time = params.shape, scenario.time
     moments = int(np.clip(_ENTRIES // (shape.num_users * shape.num_servers), 12, 60))
     ticks = max(1, (time.num_ticks - time.warmup_ticks) // moments)
-    key, _ = jax.random.split(jax.random.key(seed))
-    state, memory = _reset(params, key), Local().init(scenario, 0, 0, key)
+    state, memory, key = runner.start(scenario, params, Local(), seed)
     moment = [tick for tick in range(0, time.num_ticks, ticks) if tick >= time.warmup_ticks]
     met = np.sum([_there(state.emission, tick, time.slots_per_tick) for tick in moment], axis=0)
     weight = len(moment) / np.maximum(met, 1)
@@ -50,15 +53,26 @@ def world_bound_s(
         if tick >= time.warmup_ticks and here.any():
             counts = jnp.asarray(here, params.tick_s.dtype)
             same = price is not None and users == np.count_nonzero(here)
-            bound = _next(params, state, counts, price) if same else _first(params, state, counts)
+            bound = (
+                runner.kept(_next, params, state, counts, price)
+                if same
+                else runner.kept(_first, params, state, counts)
+            )
             price, users = bound.price_s, np.count_nonzero(here)
             total_s += float(bound.mean_s) * float(here.sum())
-        state, memory, _ = run_chunk(params, Local(), state, memory, key, ticks)
+        state, memory = _advanced(runner, params, (state, memory, key), ticks)
     counted = np.count_nonzero(met)
     return total_s / (len(moment) * counted) if counted else float("nan")
 
 
-_reset = jax.jit(reset)
+def _advanced(runner: Runner, params: Params, moment: Moment, ticks: int) -> tuple[State, Memory]:
+    """A world so many ticks later, where everybody stays alone."""
+    state, memory, key = moment
+    while ticks > 0:
+        some = min(ticks, most_ticks(params))
+        state, memory, _ = runner.run(params, Local(), (state, memory, key), some)
+        ticks -= some
+    return state, memory
 
 
 def _there(emission: Emission, tick: int, slots_per_tick: int) -> Bool[np.ndarray, "users"]:
@@ -69,13 +83,11 @@ def _there(emission: Emission, tick: int, slots_per_tick: int) -> Bool[np.ndarra
     return there & (np.asarray(emission.leave_slot) > tick * slots_per_tick)
 
 
-@jax.jit
 def _first(params: Params, state: State, weight: Float[Array, "users"]) -> Bound:
     offer = _offer(params, state)
     return decision_bound(offer, weight, first_prices_s(offer, weight), _FIRST_STEPS)
 
 
-@jax.jit
 def _next(
     params: Params, state: State, weight: Float[Array, "users"], price_s: Float[Array, "servers"]
 ) -> Bound:

@@ -1,11 +1,13 @@
 """Compare policies: every policy in the same worlds, cell by cell, stopped and taken up without loss."""
 
+import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 
 import jax
@@ -14,14 +16,14 @@ from isma.contract import Policy
 from isma.evaluation import cell, stored_results
 from isma.evaluation.bounding import world_bound
 from isma.evaluation.cell import Cell
-from isma.evaluation.comparison import table_writer, wall_times
+from isma.evaluation.comparison import finished, table_writer, wall_times
 from isma.evaluation.keys import Keys
 from isma.evaluation.plan import CellKey, Plan, Point
 from isma.policies.plain_python import telling
+from isma.programs import Programs
 from isma.simulator.params import Params, Shape, build
 
 _BOUND = "isma.evaluation.bounding.world_bound"
-_WORKERS = 2
 _COMPILING, _REPORTING = 20.0, 5.0
 """What compiling a policy and making the report weigh beside one cell that runs."""
 
@@ -63,31 +65,45 @@ def compare(
     out: Path,
     on_progress: Report = lambda progress: None,
     then: Callable[[Path], object] = lambda out: None,
+    workers: int | None = None,
 ) -> Path:
     """Run what is not yet in the folder, write all tables there, and give the folder back.
 
-    `then` is done with the folder before another process may have it.
+    `then` is done with the folder before another process may have it. Without `workers`, threads that
+    compile and run, there are as many as cores. A folder that holds the whole run is left as it is.
 
     A folder that holds the same scenario is gone on with, whatever policies, seeds and values it was
     run with; its tables become those of this plan. One that holds anything else is refused, and so is
     one that another process is writing. Ctrl-C keeps every finished cell. Raises IsmaError.
     """
     plan.refuse_taken(out)  # Told at once, not after a city has been laid out.
-    policies = plan.made()
-    points = plan.points()
-    work = _Work(plan, out, points, policies, on_progress)
+    work = _Work(plan, out, plan.points(), on_progress, workers or _cores())
+    key = finished.run_key(work.named)
+    if plan.is_kept(out):
+        with plan.claimed(out):
+            if finished.is_finished(out, key):
+                work.tell_finished()
+                return out
     work.refuse_misfits()
     with plan.claimed(out):
+        work.compile()
         cells = work.run()
         bounds = work.bounds()
         work.tell("timing decisions", CompareStage.REPORT)
-        params = [work.params(index) for index in range(len(points))]
-        wall_times.write_decisions(points, policies, params, out, plan.given)
+        work.write_decisions()
         work.tell("tables and figures", CompareStage.REPORT)
-        table_writer.write_tables(plan, points, policies, params, cells, bounds, out)
+        work.write_tables(cells, bounds)
         then(out)
+        finished.seal(out, key)
     work.tell("")
     return out
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def told(standing: CompareProgress) -> tuple[str, float, float]:
@@ -103,17 +119,18 @@ class _Work:
         plan: Plan,
         out: Path,
         points: list[Point],
-        policies: Mapping[str, Policy],
         report: Report,
+        workers: int,
     ) -> None:
-        self._plan, self._out, self._points, self._policies = plan, out, points, policies
+        self._plan, self._out, self._points, self._workers = plan, out, points, workers
+        self._programs, self._made_of = Programs(), Keys(plan.given)
         self._report, self._lock, self._stop = report, threading.Lock(), threading.Event()
         self._params: dict[int, Params] = {}
         self._done, self._computed, self._taken_up = 0, 0, 0
-        self._bounded = 0
-        self._programs: dict[tuple[str, Shape], bool] = {}
+        self._bounded: set[tuple[int, int]] = set()
+        self._compiled: dict[tuple[str, Shape], bool] = {}
         self._keys = list(plan.cells())
-        named = Keys(plan.given)
+        named = self._made_of
         self._named = {
             key: named.cell(points[key.point].scenario, key.policy, key.seed) for key in self._keys
         }
@@ -122,6 +139,21 @@ class _Work:
             for key in self._keys
         }
         self.total_ticks = sum(points[key.point].scenario.time.num_ticks for key in self._keys)
+
+    @property
+    def named(self) -> dict[str, list[str]]:
+        """Keys of the results, in their order."""
+        return {"cells": list(self._named.values()), "bounds": list(self._bound_named.values())}
+
+    @cached_property
+    def _policies(self) -> dict[str, Policy]:
+        return self._plan.made()
+
+    def tell_finished(self) -> None:
+        """Say that the folder had everything already."""
+        self._taken_up, self._done = len(self._keys), self.total_ticks
+        self._bounded = set(self._bound_named)
+        self.tell("")
 
     def tell(self, label: str, stage: CompareStage = CompareStage.RUN) -> None:
         """Say what is being done, and how much of all is."""
@@ -139,9 +171,9 @@ class _Work:
 
     def _part_done(self) -> float:
         cells, worlds = len(self._keys), len(self._bound_named)
-        compiled = _COMPILING * sum(self._programs.values())
-        done = compiled + cells * self._done / self.total_ticks + self._bounded
-        return done / (_COMPILING * len(self._programs) + cells + worlds + _REPORTING)
+        compiled = _COMPILING * sum(self._compiled.values())
+        done = compiled + cells * self._done / self.total_ticks + len(self._bounded)
+        return done / (_COMPILING * len(self._compiled) + cells + worlds + _REPORTING)
 
     def params(self, point: int) -> Params:
         """A point's arrays, built once; points that differ in numbers share a compiled program."""
@@ -159,22 +191,60 @@ class _Work:
                 with telling(policy):
                     policy.init(point.scenario, *sizes, jax.random.key(0))
 
+    def compile(self) -> None:
+        """Compile every program that is still to be run, each once, side by side."""
+        asked: dict[tuple[str, Shape], CellKey] = {}
+        worlds: dict[Shape, tuple[int, int]] = {}
+        for key in self._keys:
+            worlds.setdefault(self.params(key.point).shape, (key.point, key.seed))
+            if not stored_results.cell_path(self._out, self._named[key]).exists():
+                asked.setdefault(self._program(key), key)
+        self._compiled = dict.fromkeys(asked, False)
+        with ThreadPoolExecutor(self._workers) as pool:
+            futures: list[Future] = [pool.submit(self._compile, key) for key in asked.values()]
+            # A first bound, and so its programs.
+            futures += [pool.submit(self._bound, *world) for world in worlds.values()]
+            self._finish(futures)
+
+    def _compile(self, key: CellKey) -> None:
+        self._advance(0, key.policy, CompareStage.COMPILE)
+        params, policy = self.params(key.point), self._policies[key.policy]
+        runner = self._made_of.runner(self._programs, key.policy)
+        with telling(policy):
+            moment = runner.start(self._points[key.point].scenario, params, policy, key.seed)
+            runner.program(params, policy, moment)
+        self._compiled[self._program(key)] = True
+        self._advance(0, key.policy, CompareStage.COMPILE)
+
     def run(self) -> dict[CellKey, Cell]:
         """Every cell, from its file or run now."""
-        for key in self._keys:
-            if not stored_results.cell_path(self._out, self._named[key]).exists():
-                self._programs[self._program(key)] = False
-        with ThreadPoolExecutor(_WORKERS) as pool:
+        with ThreadPoolExecutor(self._workers) as pool:
             waiting = {key: pool.submit(self._one, key) for key in self._keys}
             self._finish(list(waiting.values()))
         return {key: future.result() for key, future in waiting.items()}
 
     def bounds(self) -> dict[tuple[int, int], float]:
         """The lower bound of every world."""
-        with ThreadPoolExecutor(_WORKERS) as pool:
+        with ThreadPoolExecutor(self._workers) as pool:
             waiting = {world: pool.submit(self._bound, *world) for world in self._bound_named}
             self._finish(list(waiting.values()))
         return {world: future.result() for world, future in waiting.items()}
+
+    def write_decisions(self) -> None:
+        """Write how long decisions take. Raises RunError."""
+        params = [self.params(index) for index in range(len(self._points))]
+        wall_times.write_decisions(
+            self._points, self._policies, params, self._made_of, self._programs, self._out
+        )
+
+    def write_tables(
+        self, cells: dict[CellKey, Cell], bounds: dict[tuple[int, int], float]
+    ) -> None:
+        """Write all other tables. Raises RunError."""
+        params = [self.params(index) for index in range(len(self._points))]
+        table_writer.write_tables(
+            self._plan, self._points, self._policies, params, cells, bounds, self._out
+        )
 
     def _finish(self, futures: list[Future]) -> None:
         try:
@@ -197,15 +267,14 @@ class _Work:
                 self._taken_up += 1
             self._advance(scenario.time.num_ticks, label)
             return found
-        began, program = time.perf_counter(), self._program(key)
-        if not self._programs.get(program):
-            self._advance(0, key.policy, CompareStage.COMPILE)
+        began = time.perf_counter()
         made = cell.run(
             scenario,
             self.params(key.point),
             self._policies[key.policy],
             key.seed,
-            lambda ticks: self._ran(program, ticks, label),
+            lambda ticks: self._advance(ticks, label),
+            self._made_of.runner(self._programs, key.policy),
         )
         wall_s = time.perf_counter() - began
         stored_results.save_cell(path, named, made)
@@ -226,19 +295,16 @@ class _Work:
                 self.params(point),
                 seed,
                 lambda: self._advance(0, f"seed {seed}", CompareStage.BOUND),
+                self._made_of.runner(self._programs, None, _BOUND),
             )
             stored_results.save_value(path, named, found)
         with self._lock:
-            self._bounded += 1
+            self._bounded.add((point, seed))
         return float(found)
 
     def _program(self, key: CellKey) -> tuple[str, Shape]:
         """Points that differ in numbers alone share a compiled program."""
         return key.policy, self.params(key.point).shape
-
-    def _ran(self, program: tuple[str, Shape], ticks: int, label: str) -> None:
-        self._programs[program] = True
-        self._advance(ticks, label)
 
     def _advance(self, ticks: int, label: str, stage: CompareStage = CompareStage.RUN) -> None:
         if self._stop.is_set():

@@ -48,8 +48,8 @@ class Score:
     signalling_bytes_per_s: float = _column(
         "broadcasts and what travels with migrations, all servers together"
     )
-    decision_ms_p50: float = _column("median wall time of one call that decides for all servers")
-    decision_ms_p99: float = _column("99 % of these calls were faster")
+    decision_ms_p50: float = _column("median wall time that decisions of all servers add to a tick")
+    decision_ms_p99: float = _column("99 % of such ticks were faster")
     bound_s: float = _column("lower bound of any policy's mean")
     above_bound_ratio: float = _column("distance of mean_s to the bound")
     seeds: float = _column("how many worlds were simulated")

@@ -23,6 +23,7 @@ def compare_until(
     share: float,
     on_progress: Report = lambda progress: None,
     then: Callable[[Path], object] = lambda out: None,
+    workers: int | None = None,
 ) -> Path:
     """Compare with more and more seeds until paired intervals are at most `share` of the mean wide.
 
@@ -39,7 +40,7 @@ def compare_until(
         )
     plan = _with(plan, FEWEST_SEEDS)
     while True:
-        compare.compare(plan, out, on_progress, then)
+        compare.compare(plan, out, on_progress, then, workers)
         run = Run.load(out)
         half = widest([row for point in run.points for row in run.ranked(point)])
         seeds = len(plan.seeds)

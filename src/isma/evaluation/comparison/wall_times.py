@@ -13,6 +13,7 @@ from isma.evaluation.cell import chunk_ticks
 from isma.evaluation.comparison.score import TIMES
 from isma.evaluation.keys import Keys
 from isma.evaluation.plan import CellKey, Point
+from isma.programs import Programs
 from isma.simulator import timing
 from isma.simulator.params import Params, Shape
 from isma.storage import write_atomically
@@ -43,14 +44,14 @@ def write_decisions(
     points: Sequence[Point],
     policies: Mapping[str, Policy],
     params: Sequence[Params],
+    named: Keys,
+    programs: Programs,
     out: Path,
-    given: Mapping[str, str | Policy],
 ) -> None:
     """Write how long a decision takes: measured once for each size of world, and not again.
 
-    Policies that go by a name of a person's own are `given`. Raises RunError.
+    Raises RunError.
     """
-    named = Keys(given)
     measured: dict[str, dict[str, float]] = {}
     sizes: dict[Shape, Point] = {}
     rows = []
@@ -59,11 +60,15 @@ def write_decisions(
         for name, policy in policies.items():
             key = named.decision_time(sized, name)
             if key not in measured:
-                ask = lambda policy=policy, point=point, made=made: timing.decision_ms(  # noqa: E731
-                    point.scenario,
-                    made,
-                    policy,
-                    chunk_ticks(made, point.scenario.time.num_ticks),
+                runner = named.runner(programs, name)
+                ask = lambda policy=policy, point=point, made=made, runner=runner: (  # noqa: E731
+                    timing.decision_ms(
+                        point.scenario,
+                        made,
+                        policy,
+                        chunk_ticks(made, point.scenario.time.num_ticks),
+                        runner,
+                    )
                 )
                 measured[key] = _measured(out, key, ask)
             rows.append({**point.values, "policy": name, **measured[key]})

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -14,9 +14,11 @@ from isma.errors import RunError
 from isma.evaluation.comparison import tables
 from isma.evaluation.comparison.score import Score
 from isma.evaluation.comparison.tables import Point
-from isma.evaluation.report import figures, formatting
-from isma.evaluation.report.figures import Figure
+from isma.evaluation.report import formatting
 from isma.evaluation.report.findings import findings
+
+if TYPE_CHECKING:
+    from isma.evaluation.report.figures import Figure
 
 _MEASURES: Mapping[str, str] = {
     "mean_s": "s",
@@ -54,8 +56,10 @@ class Run(tables.Run):
         return findings(self)
 
     @cached_property
-    def figures(self) -> Mapping[str, Figure]:
+    def figures(self) -> "Mapping[str, Figure]":
         """Figures by name, in the report's order; drawn if the folder has none. Raises RunError."""
+        from isma.evaluation.report import figures
+
         known = figures.drawn(self.folder)
         made = figures.draw_all(self, self.folder) if known is None else known
         return {figure.name: figure for figure in made}
@@ -137,7 +141,7 @@ def _cells(row: Score, scale: float) -> list[str]:
     ]
 
 
-def _picture(figure: Figure) -> str:
+def _picture(figure: "Figure") -> str:
     data = base64.b64encode(figure.png_path.read_bytes()).decode()
     title, caption = escape(figure.title), _code(escape(figure.caption))
     return (

@@ -1,0 +1,104 @@
+"""The user's cache folder: where compiled programs are kept from one process to the next, and how many.
+
+`ISMA_CACHE` names another folder, or is `off`. What is in it is code for this machine: a folder that others
+may write to is theirs to run code with.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+VARIABLE = "ISMA_CACHE"
+"""Environment variable that names another folder, or turns the cache off."""
+MOST_BYTES = 1_000_000_000
+"""Files beyond this go, those that were used least recently first."""
+PROGRAMS, XLA = "programs", "xla"
+"""Folders of the programs of simulations, and of everything else that XLA compiles."""
+_OFF = ("", "0", "off", "no", "none", "false")
+_KEPT_PART = 0.9
+"""Part of the bound that is left once it was passed, so that not every program after it clears up."""
+
+
+class CacheContents(NamedTuple):
+    """Number and size of what a cache folder holds."""
+
+    files: int
+    bytes: int
+
+
+def cache_folder() -> Path | None:
+    """Where programs are kept: `ISMA_CACHE`, else `isma` in the user's cache folder; None where it is off."""
+    told = os.environ.get(VARIABLE)
+    if told is not None:
+        return None if told.strip().lower() in _OFF else Path(told).expanduser().absolute()
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "isma"
+    except RuntimeError:  # Nobody's home.
+        return None
+
+
+def turn_off() -> None:
+    """Keep no programs from now on, in this process and those that it starts."""
+    os.environ[VARIABLE] = _OFF[2]
+
+
+def unusable(folder: Path) -> str | None:
+    """Why nothing can be kept in a folder, in a few words; None where it can. Makes the folder."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None if os.access(folder, os.W_OK | os.X_OK) else "no permission to write"
+
+
+def contents(folder: Path) -> CacheContents:
+    """How much a cache folder holds."""
+    sizes = [size for _, size, _ in _files(folder)]
+    return CacheContents(len(sizes), sum(sizes))
+
+
+def clear(folder: Path) -> CacheContents:
+    """Remove what a cache folder holds, and tell how much that was; other files in it stay."""
+    return _remove([(size, path) for _, size, path in _files(folder)])
+
+
+def prune(folder: Path, most_bytes: int = MOST_BYTES) -> CacheContents:
+    """Remove what was used least recently where a folder holds more than the bound, and tell how much."""
+    files = sorted(_files(folder))
+    total = sum(size for _, size, _ in files)
+    gone, left = [], int(_KEPT_PART * most_bytes)
+    for _, size, path in files if total > most_bytes else ():
+        if total <= left:
+            break
+        gone.append((size, path))
+        total -= size
+    return _remove(gone)
+
+
+def _remove(files: list[tuple[int, Path]]) -> CacheContents:
+    number = freed = 0
+    for size, path in files:
+        try:
+            path.unlink(missing_ok=True)  # Another process may clear up too.
+        except OSError:
+            continue
+        number, freed = number + 1, freed + size
+    return CacheContents(number, freed)
+
+
+def _files(folder: Path) -> Iterator[tuple[float, int, Path]]:
+    """When each file was last used, its size and its path; of isma's own parts of the folder alone."""
+    for part in (PROGRAMS, XLA):
+        try:
+            entries = list(os.scandir(folder / part))
+        except OSError:
+            continue
+        for entry in entries:
+            try:
+                if entry.is_file(follow_symlinks=False):
+                    told = entry.stat(follow_symlinks=False)
+                    yield told.st_mtime, told.st_size, Path(entry.path)
+            except OSError:  # It has just gone.
+                continue

@@ -1,0 +1,269 @@
+"""Compiled programs: each compiled once in a process, and kept for the next one in the user's cache folder.
+
+Nearly all of a first comparison is XLA compiling. A program is named by a key of all that decides it: the
+function, the code and options that it is made of, the types of its arrays and everything else that it is
+given, versions, settings and the machine. So a program that is kept needs not even be traced. Its file is
+sealed, and one that is damaged is compiled anew (docs/decisions/0037-compiled-programs.md).
+"""
+
+import json
+import logging
+import os
+import pickle
+import platform
+import threading
+import zlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.experimental import serialize_executable
+
+from isma import program_cache
+from isma.errors import RunError
+from isma.sources import digest
+from isma.storage import BLANK, is_intact, sealed, write_atomically
+
+_LOG = logging.getLogger(__name__)
+_RECKONS = ("isma", "jax", "jaxlib", "equinox")
+_CHANGE_NO_PROGRAM = ("cache", "log", "dump", "debug_info")
+"""Parts of the names of such settings of JAX."""
+_NAME = 40
+"""Characters of a key that a file's name has."""
+_ADDRESS, _INNER, _CALLBACK = " at 0x", "<locals>", "callback"
+"""Text of what is another in each process, of functions with variables of others, and of calls of Python."""
+_QUICKLY: dict[str, Any] = {"xla_backend_optimization_level": 1}
+"""A fifth less to compile, and the same bits (docs/decisions/0037)."""
+_FOUND = "/jax/compilation_cache/cache_hits"
+
+MadeOf = Mapping[str, Any] | None
+"""Code and options that decide a function, as JSON holds them; None where they are not known."""
+Call = Callable[..., Any]
+
+
+class _Signature(NamedTuple):
+    """Everything that a function is traced for."""
+
+    function: Call
+    tree: Any
+    """Structure of the arguments, with what is static in them."""
+    leaves: tuple[Any, ...]
+    """Types of arrays; other leaves as they are."""
+    quickly: bool
+
+
+class Programs:
+    """Programs of a process: whoever asks for one that is being compiled waits for it."""
+
+    def __init__(self) -> None:
+        self._made: dict[_Signature, Future[Call]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, function: Call, made_of: MadeOf, *args: Any, quickly: bool = False) -> Call:
+        """Compiled `function`, to be called with arguments like these.
+
+        Taken from the user's cache folder, or compiled and put there; `quickly` spares the compiler work
+        that pays where programs run for long. Raises what tracing raises.
+        """
+        leaves, tree = jax.tree.flatten(args)
+        signature = _Signature(function, tree, tuple(map(_kind, leaves)), quickly)
+        with self._lock:
+            mine = signature not in self._made
+            future = self._made.setdefault(signature, Future())
+        if mine:
+            try:
+                future.set_result(_program(signature, made_of, leaves))
+            except BaseException as error:
+                future.set_exception(error)
+                with self._lock:
+                    del self._made[signature]
+                raise
+        return future.result()
+
+
+def _program(signature: _Signature, made_of: MadeOf, leaves: list[Any]) -> Call:
+    """Program of a signature, from the cache folder or compiled."""
+    folder, key = program_cache.cache_folder(), _key(signature, made_of)
+    if folder is None or key is None:
+        return _compiled(signature, leaves)[0]
+    path = folder / program_cache.PROGRAMS / f"{key[:_NAME]}.bin"
+    content = _read(path, key)
+    if content is not None:
+        try:
+            form, serialized = pickle.loads(content)
+            return _calling(serialize_executable.deserialize_and_load(*serialized), form)
+        except Exception as error:  # Whatever another version of JAX makes of it.
+            _LOG.info("%s cannot be loaded, and is compiled anew: %s", path, error)
+    call, keeps = _compiled(signature, leaves)
+    if keeps is not None:
+        _write(path, key, keeps)
+        program_cache.prune(folder)
+    return call
+
+
+def _compiled(signature: _Signature, leaves: list[Any]) -> tuple[Call, bytes | None]:
+    """A program compiled now, and as bytes; None where it cannot be kept, as one that calls Python."""
+    forms: list[Any] = []
+    lowered = jax.jit(_of_arrays(signature, leaves, forms)).lower(_bare_arrays(leaves))
+    before = _taken_from_jax()
+    options = _QUICKLY if signature.quickly and _on_cpu() else None
+    compiled, form = lowered.compile(compiler_options=options), forms[-1]
+    call = _calling(compiled, form)
+    # What JAX's own cache had loses its functions where it is written again.
+    if _taken_from_jax() > before or _CALLBACK in lowered.as_text():
+        return call, None
+    try:
+        return call, pickle.dumps((form, serialize_executable.serialize(compiled)))
+    except Exception as error:  # A device or a policy's memory that cannot be written.
+        _LOG.info("a program is not kept: %s", error)
+        return call, None
+
+
+def _of_arrays(signature: _Signature, leaves: list[Any], forms: list[Any]) -> Call:
+    """The function from a list of arrays to another.
+
+    `forms` hears of the result when it is traced: its structure, with the kind of each random key in it.
+    """
+    kinds = [_key_kind(leaf) for leaf in leaves]
+    fixed = [None if eqx.is_array(leaf) else leaf for leaf in leaves]
+    varies = [eqx.is_array(leaf) for leaf in leaves]
+
+    def run(arrays: list[Any]) -> list[Any]:
+        given = iter(arrays)
+        whole = [
+            _dressed(next(given), kind) if is_array else leaf
+            for is_array, kind, leaf in zip(varies, kinds, fixed, strict=True)
+        ]
+        found, tree = jax.tree.flatten(
+            signature.function(*jax.tree.unflatten(signature.tree, whole))
+        )
+        forms.append(jax.tree.unflatten(tree, [_key_kind(leaf) for leaf in found]))
+        return [_bare(leaf) for leaf in found]
+
+    return run
+
+
+def _calling(compiled: Call, form: Any) -> Call:
+    """The function of the arguments that a compiled function of arrays stands for."""
+    kinds, tree = jax.tree.flatten(form)
+
+    def call(*args: Any) -> Any:
+        found = compiled(_bare_arrays(jax.tree.leaves(args)))
+        return jax.tree.unflatten(tree, map(_dressed, found, kinds))
+
+    return call
+
+
+def _bare_arrays(leaves: list[Any]) -> list[Any]:
+    return [_bare(leaf) for leaf in leaves if eqx.is_array(leaf)]
+
+
+def _key_kind(leaf: Any) -> str:
+    """Kind of a random key; empty for other leaves."""
+    return str(jax.random.key_impl(leaf)) if _is_key(leaf) else ""
+
+
+def _is_key(leaf: Any) -> bool:
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _bare(leaf: Any) -> Any:
+    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+
+
+def _dressed(array: Any, kind: str) -> Any:
+    return jax.random.wrap_key_data(array, impl=kind) if kind else array
+
+
+def _kind(leaf: Any) -> Any:
+    return jax.typeof(leaf) if eqx.is_array(leaf) else (type(leaf), leaf)
+
+
+def _key(signature: _Signature, made_of: MadeOf) -> str | None:
+    """Digest of all that decides a program; None where that is not known."""
+    function = f"{signature.function.__module__}:{signature.function.__qualname__}"
+    if made_of is None or _INNER in function:
+        return None
+    told = json.dumps(
+        {
+            "function": function,
+            "made of": made_of,
+            "arguments": str(signature.tree),
+            "leaves": [repr(leaf) for leaf in signature.leaves],
+            "machine": _machine(),
+            "settings": {
+                name: str(value)
+                for name, value in sorted(jax.config.values.items())
+                if not any(part in name for part in _CHANGE_NO_PROGRAM)
+            },
+            "flags": os.environ.get("XLA_FLAGS", ""),
+            "quickly": signature.quickly,
+        },
+        default=str,
+    )
+    return None if _ADDRESS in told else digest(told.encode())
+
+
+def _on_cpu() -> bool:
+    """Whether programs are for a CPU, and nobody has typed how hard to compile."""
+    typed = next(iter(_QUICKLY)) in os.environ.get("XLA_FLAGS", "")
+    return jax.default_backend() == "cpu" and not typed
+
+
+def _taken_from_jax() -> int:
+    """Programs that JAX's own cache has given this thread."""
+    return vars(_heard()).get("number", 0)
+
+
+@cache
+def _heard() -> threading.local:
+    heard = threading.local()
+
+    def listen(event: str, **_: Any) -> None:
+        if event == _FOUND:
+            vars(heard)["number"] = vars(heard).get("number", 0) + 1
+
+    jax.monitoring.register_event_listener(listen)
+    return heard
+
+
+@cache
+def _machine() -> dict[str, Any]:
+    """Versions, and the processor that code is compiled for."""
+    described = Path("/proc/cpuinfo")
+    lines = described.read_text().splitlines() if described.exists() else []
+    wanted = [line for line in lines if line.startswith(("model name", "flags", "Features"))]
+    return {
+        "versions": {name: version(name) for name in _RECKONS},
+        "processor": wanted[:2] or platform.processor(),
+        "machine": platform.machine(),
+        "devices": [(device.platform, device.device_kind) for device in jax.devices()],
+    }
+
+
+def _read(path: Path, key: str) -> bytes | None:
+    """Content of a file, if it is the one of that key and whole."""
+    try:
+        content = path.read_bytes()
+        os.utime(path)  # Used now: others go before it.
+    except OSError:
+        return None
+    seal = content[-len(BLANK) :].decode(errors="replace")
+    if content[: -len(BLANK)].endswith(key.encode()) and is_intact(content, seal):
+        return zlib.decompress(content[: -len(BLANK) - len(key)])
+    _LOG.info("%s is damaged, and compiled anew", path)
+    return None
+
+
+def _write(path: Path, key: str, content: bytes) -> None:
+    try:
+        write_atomically(path, sealed(zlib.compress(content, 1) + key.encode() + BLANK))
+    except RunError as error:
+        program_cache.turn_off()
+        _LOG.warning("compiled programs are not kept: %s", error)

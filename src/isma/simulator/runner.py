@@ -1,0 +1,92 @@
+"""Worlds of one policy as a program runs them: drawn, and then advanced by any number of ticks at once."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from isma.contract import Memory, Policy
+from isma.programs import MadeOf, Programs
+from isma.simulator.params import Params
+from isma.simulator.rollout import rollout_up_to, run_ticks
+from isma.simulator.state import State, reset
+from isma.simulator.step import TickOutcome
+from isma.world.scale import is_large
+from isma.world.scenario import Scenario
+
+_MOST_TICKS = 100
+_MOST_TASKS = 4_000_000
+
+Moment = tuple[State, Memory, PRNGKeyArray]
+"""A world's state, its policy's memory, and the world's key."""
+Ticks = Callable[..., tuple[State, Memory, TickOutcome]]
+
+
+class Runner(NamedTuple):
+    """Runner of worlds, with programs that are kept if any are given."""
+
+    programs: Programs | None = None
+    made_of: MadeOf = None
+    """What a program is made of that runs a world, the policy among it."""
+    drawn_of: MadeOf = None
+    """What a program is made of that draws a world."""
+
+    def start(self, scenario: Scenario, params: Params, policy: Policy, seed: int) -> Moment:
+        """Draw a world, before its first decision."""
+        shape = params.shape
+        key, memory_key = jax.random.split(jax.random.key(seed))
+        state = self.drawn(params, key)
+        return state, policy.init(scenario, shape.num_users, shape.num_servers, memory_key), key
+
+    def drawn(self, params: Params, key: PRNGKeyArray) -> State:
+        """Draw a world's state."""
+        if self.programs is None:
+            return _reset(params, key)
+        quickly = _runs_shortly(params)
+        return self.programs.get(reset, self.drawn_of, params, key, quickly=quickly)(params, key)
+
+    def kept(self, function: Callable[..., Any], params: Params, *args: Any) -> Any:
+        """Result of another function, whose program is kept too; its code must be among `made_of`."""
+        if self.programs is None:
+            return jax.jit(function)(params, *args)
+        quickly = _runs_shortly(params)
+        return self.programs.get(function, self.made_of, params, *args, quickly=quickly)(
+            params, *args
+        )
+
+    def program(self, params: Params, policy: Policy, moment: Moment) -> Ticks:
+        """The program of such worlds; compiled, if programs are kept, when it is asked for."""
+        if self.programs is None:
+            return run_ticks
+        args = params, policy, *moment, np.int32(0), most_ticks(params)
+        quickly = _runs_shortly(params)
+        return self.programs.get(rollout_up_to, self.made_of, *args, quickly=quickly)
+
+    def run(
+        self, params: Params, policy: Policy, moment: Moment, num_ticks: int
+    ) -> tuple[State, Memory, TickOutcome]:
+        """Advance by ticks, at most `most_ticks`; what happens in them comes as NumPy arrays."""
+        most = most_ticks(params)
+        advance = self.program(params, policy, moment)
+        state, memory, outcome = advance(params, policy, *moment, np.int32(num_ticks), most)
+        return state, memory, jax.tree.map(lambda part: np.asarray(part)[:num_ticks], outcome)
+
+
+PLAIN = Runner()
+"""Keeps programs in this process alone."""
+
+
+def most_ticks(params: Params) -> int:
+    """Most ticks that are run at once: as many as memory allows."""
+    tasks = params.shape.num_users * params.shape.tasks_per_tick
+    return int(np.clip(_MOST_TASKS // tasks, 1, _MOST_TICKS))
+
+
+def _runs_shortly(params: Params) -> bool:
+    """Whether a world is so small that compiling takes far longer than running it."""
+    return not is_large(params.shape.num_users, params.shape.num_stations)
+
+
+_reset = jax.jit(reset)
