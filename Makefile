@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo demo-edge faults-edge test tests test-fast test-slow faults check format bench clean
+.PHONY: demo demo-edge faults-edge test tests test-fast test-slow faults check format bench package clean
 
 # The main job: every rule on the paper's world, and a report worth reading.
 demo: .venv/base
@@ -54,6 +54,12 @@ format: .venv/dev
 bench: .venv/base
 	$(BIN)/python -m benchmarks simulator
 
+# Wheel and sdist in dist/, and their sizes; the wheel is made from the sdist.
+package: .venv/dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	ls -l dist
+
 .venv/bin/pip:
 	$(PYTHON) -c 'import sys; sys.exit("isma needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
@@ -71,4 +77,4 @@ bench: .venv/base
 	touch .venv/base .venv/agent $@
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv runs dist

@@ -323,6 +323,18 @@ def test_scenarios_are_told_to_programs(
     assert capsys.readouterr().out.split() == [*files.preset_names(), *files.IMPORTED]
 
 
+@pytest.mark.parametrize(("before", "after"), [(None, "3"), ("0", "0")])
+def test_what_xla_logs_is_not_told_unless_it_is_wanted(
+    before: str | None, after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It calls a program that is compiled for long an error: of that level 3 lets only fatal ones pass."""
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", before or "")
+    if before is None:
+        monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+    assert run(monkeypatch, "--version") == 0
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == after
+
+
 def test_it_runs_where_no_script_is_on_the_path() -> None:
     asked = [sys.executable, "-m", "isma", "--version"]
     done = subprocess.run(asked, capture_output=True, text=True, check=True)
