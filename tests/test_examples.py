@@ -47,7 +47,7 @@ def test_a_notebooks_cells_compare_their_own_policy(monkeypatch: pytest.MonkeyPa
     code = code.replace('{"duration_s": SECONDS}', small)
     notebook = types.ModuleType("__main__")
     monkeypatch.setitem(sys.modules, "__main__", notebook)
-    exec(compile(code.replace("Calm())", "Calm(), world)"), "<cell>", "exec"), vars(notebook))
+    exec(compile(code, "<cell>", "exec"), vars(notebook))
     run = vars(notebook)["run"]
     assert run.policies == ["calm", "bold", "nearest", "price"]
     assert run.config["run"]["given"]["calm"] == "an object of __main__:Calm"

@@ -19,6 +19,7 @@ THOROUGH = (
     "environments/test_network_env.py",
     "environments/test_environments_page.py",
     "test_cli.py",
+    "test_examples.py",
     "test_interrupts.py",
     "test_planning_page.py",
     "simulator/test_precision.py",
