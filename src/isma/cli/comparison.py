@@ -47,9 +47,9 @@ def run_and_print(
             last = standing
             shown.update(
                 task,
-                completed=standing.part,
+                completed=standing.part if standing.label else 1.0,
                 total=1.0,
-                description=f"{standing.stage:7} {standing.label}",
+                description=f"{standing.stage:7} {standing.label}" if standing.label else "done",
             )
 
         run = api.compare(

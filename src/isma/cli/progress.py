@@ -17,6 +17,7 @@ from rich.text import Text
 
 LINE_EVERY_S = 10.0
 """How often a log hears how far the work is."""
+_SOON_S = 0.5
 _NARROW = 70
 """Columns below which a terminal gets no bar beside the words."""
 
@@ -39,9 +40,13 @@ class TimeLeft(ProgressColumn):
         return max(0.0, known[1] * task.total / done - elapsed_s)
 
     def render(self, task: Task) -> Text:
-        """The time in words."""
+        """The time as a column."""
+        return Text(self.words(task), style="progress.remaining")
+
+    def words(self, task: Task) -> str:
+        """The time in words; empty before anything is done, and where it takes longer than estimated."""
         left_s = self.seconds(task)
-        return Text("" if left_s is None else f"{clock(left_s)} left", style="progress.remaining")
+        return f"{clock(left_s)} left" if left_s and left_s >= _SOON_S else ""
 
 
 def clock(seconds: float) -> str:
@@ -77,9 +82,8 @@ def _lines(shown: Progress, console: Console, left: TimeLeft) -> Iterator[None]:
         while not ended.wait(LINE_EVERY_S):
             for task in shown.tasks:
                 done = "" if task.total is None else f"{task.percentage:.0f} %, "
-                left_s = left.seconds(task)
-                rest = "" if left_s is None else f", {clock(left_s)} left"
-                line = f"{task.description}: {done}{task.elapsed or 0:.0f} s{rest}"
+                rest = left.words(task)
+                line = f"{task.description}: {done}{task.elapsed or 0:.0f} s{rest and f', {rest}'}"
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     thread = threading.Thread(target=tell, daemon=True)
