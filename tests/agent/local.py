@@ -29,8 +29,9 @@ def wanted(station: str) -> TaskRequest:
 class Local:
     """Three agents; each can be ended and started again from its journal."""
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
-        self.folder, self.limits = folder, limits
+    def __init__(self, folder: Path, limits: Limits, state_bytes: int, lease_s: float) -> None:
+        self.folder, self.limits, self.state_bytes = folder, limits, state_bytes
+        self.lease_s = lease_s
         self.authority = TestAuthority(folder / "certificates")
         first = free_ports()
         self.ports = {name: first + number for number, name in enumerate(NAMES)}
@@ -65,12 +66,13 @@ class Local:
             Server(2e10, decision_period_s=3600),
             {other: self.address(other) for other in NAMES if other != name},
             limits=self.limits,
+            lease_s=self.lease_s,
             resend_s=0.1,
         )
 
     async def start(self, name: str) -> Agent:
         config = self.config(name)
-        beside = web.AppRunner(counter.app(self.folder / f"{name}-counter"))
+        beside = web.AppRunner(counter.app(self.folder / f"{name}-counter", self.state_bytes))
         await beside.setup()
         await web.UnixSite(beside, config.service.socket).start()
         self._journals[name] = Journal(Path(config.folder))
@@ -109,8 +111,10 @@ class Local:
 
 
 @asynccontextmanager
-async def local(folder: Path, **limits: float) -> AsyncIterator[Local]:
-    made = Local(folder, msgspec.convert(limits, Limits))
+async def local(
+    folder: Path, state_bytes: int = 0, lease_s: float = 2.0, **limits: float
+) -> AsyncIterator[Local]:
+    made = Local(folder, msgspec.convert(limits, Limits), state_bytes, lease_s)
     try:
         for name in NAMES:
             await made.start(name)

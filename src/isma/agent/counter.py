@@ -2,11 +2,13 @@
 
     python -m isma.agent.counter --socket counter.sock --folder state/counter
 
-It keeps to docs/agent/service.md. Every change is on the disk before it is answered.
+It keeps to docs/agent/service.md. Every change is on the disk before it is answered. With --state-bytes
+each new context has so many random bytes beside its count, which travel with it: a state to measure with.
 """
 
 import argparse
 import asyncio
+import os
 import sqlite3
 from pathlib import Path
 
@@ -15,10 +17,13 @@ from aiohttp import web
 
 from isma.agent.ownership import fence
 from isma.agent.ownership.vocabulary import Begin, Retire, Run, Thaw
+from isma.sources import digest
+from isma.storage import write_atomically
 
 _KEPT = 1_000
 """Outcomes of a context that are remembered for duplicates."""
 _MOST_BYTES = 64 * 2**20
+_SIZE_BYTES = 4
 
 
 class Counter(msgspec.Struct, frozen=True):
@@ -26,6 +31,8 @@ class Counter(msgspec.Struct, frozen=True):
 
     count: int = 0
     outcomes: dict[str, int] = {}
+    ballast: str = ""
+    """Digest of the random bytes that it has beside its count, if it has any."""
 
 
 def added(counter: Counter, key: str, by: int) -> tuple[Counter, int]:
@@ -34,7 +41,7 @@ def added(counter: Counter, key: str, by: int) -> tuple[Counter, int]:
         return counter, counter.outcomes[key]
     count = counter.count + by
     kept = list(counter.outcomes.items())[-_KEPT + 1 :]
-    return Counter(count, dict([*kept, (key, count)])), count
+    return Counter(count, dict([*kept, (key, count)]), counter.ballast), count
 
 
 Call = Begin | Run | Thaw | Retire
@@ -42,10 +49,11 @@ _COPY = fence.Copy[Counter]
 
 
 class Store:
-    """Copies of contexts on the disk."""
+    """Copies of contexts on the disk, and in files of their own the random bytes that they have."""
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path, state_bytes: int = 0) -> None:
+        self._ballast, self._state_bytes = folder / "ballast", state_bytes
+        self._ballast.mkdir(parents=True, exist_ok=True)
         self._base = sqlite3.connect(folder / "counter.sqlite", isolation_level=None)
         self._base.execute("PRAGMA journal_mode = WAL")
         self._base.execute("PRAGMA synchronous = FULL")
@@ -59,20 +67,48 @@ class Store:
 
     def put(self, context: str, copy: fence.Copy[Counter]) -> None:
         """Write a copy, if it differs."""
-        if copy == self._copies.get(context):
+        old = self._copies.get(context)
+        if copy == old:
             return
         row = (context, msgspec.json.encode(copy))
         self._base.execute("INSERT OR REPLACE INTO copies VALUES (?, ?)", row)
         self._copies[context] = copy
+        for name in _ballasts(old) - _ballasts(copy):
+            if not any(name in _ballasts(one) for one in self._copies.values()):
+                (self._ballast / name).unlink(missing_ok=True)
+
+    def new(self) -> Counter:
+        """A new context's counter."""
+        return Counter(ballast=self.keep(os.urandom(self._state_bytes)))
+
+    def keep(self, content: bytes) -> str:
+        """Have random bytes on the disk; their digest."""
+        if not content:
+            return ""
+        name = digest(content)
+        if not (self._ballast / name).exists():
+            write_atomically(self._ballast / name, content)
+        return name
+
+    def ballast(self, name: str) -> bytes:
+        """Random bytes by their digest."""
+        return (self._ballast / name).read_bytes() if name else b""
+
+
+def _ballasts(copy: fence.Copy[Counter] | None) -> set[str]:
+    if copy is None:
+        return set()
+    bodies = (copy.body, copy.parked.body if copy.parked else None)
+    return {body.ballast for body in bodies if body is not None and body.ballast}
 
 
 STORE = web.AppKey("store", Store)
 
 
-def app(folder: Path) -> web.Application:
+def app(folder: Path, state_bytes: int = 0) -> web.Application:
     """The service's endpoints."""
     made = web.Application(client_max_size=_MOST_BYTES)
-    made[STORE] = Store(folder)
+    made[STORE] = Store(folder, state_bytes)
     made.router.add_post("/contexts/{context}/calls", _call)
     made.router.add_post("/contexts/{context}/snapshots/{epoch:\\d+}/{attempt:\\d+}", _freeze)
     made.router.add_put("/contexts/{context}/snapshots/{epoch:\\d+}/{attempt:\\d+}", _park)
@@ -89,7 +125,7 @@ async def _call(request: web.Request) -> web.Response:
     copy = store.get(context)
     match call:
         case Begin(epoch):
-            copy = fence.begin(copy, epoch, Counter())
+            copy = copy if copy.epoch else fence.begin(copy, epoch, store.new())
         case Run(epoch):
             copy = fence.run(copy, epoch)
         case Thaw(epoch, attempt):
@@ -111,15 +147,22 @@ async def _freeze(request: web.Request) -> web.Response:
     store.put(context, copy)
     if not fence.is_frozen(copy, epoch, attempt):
         return web.Response(status=409, text="that attempt is over")
-    return web.Response(body=msgspec.json.encode(copy.body))
+    assert copy.body is not None
+    head = msgspec.json.encode(copy.body)
+    ballast = store.ballast(copy.body.ballast)
+    return web.Response(body=len(head).to_bytes(_SIZE_BYTES) + head + ballast)
 
 
 async def _park(request: web.Request) -> web.Response:
     (context, epoch, attempt), store = _attempt(request), request.app[STORE]
+    content = await request.read()
+    ends = _SIZE_BYTES + int.from_bytes(content[:_SIZE_BYTES])
     try:
-        body = msgspec.json.decode(await request.read(), type=Counter)
+        body = msgspec.json.decode(content[_SIZE_BYTES:ends], type=Counter)
     except msgspec.DecodeError as error:
         return web.Response(status=400, text=str(error))
+    if store.keep(content[ends:]) != body.ballast:
+        return web.Response(status=400, text="the snapshot's parts must belong together")
     copy = fence.park(store.get(context), epoch, attempt, body)
     store.put(context, copy)
     return web.Response(status=204 if fence.is_parked(copy, epoch, attempt) else 409)
@@ -147,9 +190,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A counter that moves between edge servers.")
     parser.add_argument("--socket", required=True)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--state-bytes", type=int, default=0)
     asked = parser.parse_args()
     Path(asked.socket).unlink(missing_ok=True)
-    web.run_app(app(asked.folder), path=asked.socket, print=None, loop=asyncio.new_event_loop())
+    made = app(asked.folder, asked.state_bytes)
+    web.run_app(made, path=asked.socket, print=None, loop=asyncio.new_event_loop())
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from isma.agent.migrator import ServiceError
 from isma.agent.openapi import document
 from isma.agent.ownership.rules import route
 from isma.agent.ownership.vocabulary import Close, Elsewhere, Here, Later, Nowhere, Received
-from isma.agent.peers import CHUNK_BYTES, Envelope
+from isma.agent.peers import Envelope
 from isma.agent.problems import problem
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -245,14 +245,13 @@ async def _piece(request: web.Request) -> web.Response:
         return refusal
     if not agent.runtime.expects(context, request[WHO].name, epoch, attempt):
         return problem("out-of-order", "nothing is kept for this attempt")
-    chunk = await request.content.read(CHUNK_BYTES + 1)
-    while not request.content.at_eof() and len(chunk) <= CHUNK_BYTES:
-        chunk += await request.content.read(CHUNK_BYTES + 1 - len(chunk))
-    if len(chunk) > CHUNK_BYTES:
-        return problem("too-large")
-    offset = int(request.query.get("offset", "0"))
+    offset, taken = int(request.query.get("offset", "0")), True
     try:
-        taken = agent.runtime.spool.add(context, epoch, attempt, offset, chunk)
+        async for chunk in request.content.iter_any():
+            taken = taken and agent.runtime.take(context, epoch, attempt, offset, chunk)
+            if not taken:
+                break
+            offset += len(chunk)
     except OSError as error:
         return problem("journal-full", error.strerror or "", after_s=5)
     return web.Response(status=204) if taken else problem("out-of-order")

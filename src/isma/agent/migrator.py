@@ -7,6 +7,7 @@ import msgspec
 
 from isma.agent.ownership.vocabulary import Begin, Retire, Run, Thaw
 
+_BUFFER_BYTES = 2**20
 Call = Begin | Run | Thaw | Retire
 
 
@@ -46,6 +47,7 @@ class SnapshotMigrator(Migrator):
             "http://service",
             connector=aiohttp.UnixConnector(socket, limit=256),
             timeout=aiohttp.ClientTimeout(total=timeout_s),
+            read_bufsize=_BUFFER_BYTES,
         )
 
     async def close(self) -> None:
@@ -57,14 +59,15 @@ class SnapshotMigrator(Migrator):
     ) -> tuple[int, bytes]:
         try:
             async with self._session.request(method, path, data=body, headers=headers) as answer:
-                content = await answer.content.read(self._most_bytes + 1)
-                while len(content) <= self._most_bytes and not answer.content.at_eof():
-                    content += await answer.content.read(self._most_bytes + 1 - len(content))
-                if len(content) > self._most_bytes:
-                    raise ServiceError(
-                        f"the service's answer must be at most {self._most_bytes} bytes"
-                    )
-                return answer.status, content
+                pieces, size = list[bytes](), 0
+                async for piece in answer.content.iter_any():
+                    pieces.append(piece)
+                    size += len(piece)
+                    if size > self._most_bytes:
+                        raise ServiceError(
+                            f"the service's answer must be at most {self._most_bytes} bytes"
+                        )
+                return answer.status, b"".join(pieces)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ServiceError(f"the service does not answer: {error}") from error
 

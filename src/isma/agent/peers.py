@@ -1,6 +1,6 @@
 """Messages of an agent to the others, and before a snapshot's message its bytes."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
 import msgspec
@@ -9,7 +9,7 @@ from isma.agent.config import Config
 from isma.agent.identity import Identity, Kind, context
 from isma.agent.ownership.vocabulary import Message, Snapshot
 
-CHUNK_BYTES = 2**20
+_PIECE_BYTES = 2**18
 
 
 class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,29 +49,47 @@ class Peers:
             if payload is None:
                 raise PeerError("the snapshot is no longer there")
             place = f"/isma/v1/handover/{about}/{message.epoch}/{message.attempt}"
-            await self._upload(to, place, payload)
+            await self._upload(to, place, memoryview(payload))
         body = msgspec.json.encode(Envelope(about, message))
         await self._ask(to, "POST", "/isma/v1/handover", body)
 
-    async def _upload(self, to: str, place: str, payload: bytes) -> None:
-        """Go on from where it was broken off."""
-        offset = int(await self._ask(to, "GET", place, b"") or 0)
-        while offset < len(payload):
-            chunk = payload[offset : offset + CHUNK_BYTES]
-            await self._ask(to, "PUT", f"{place}?offset={offset}&size={len(payload)}", chunk)
-            offset += len(chunk)
+    async def _upload(self, to: str, place: str, payload: memoryview) -> None:
+        """Go on from where it was broken off.
 
-    async def _ask(self, to: str, method: str, path: str, body: bytes) -> bytes:
+        A target that takes no bytes is told of the snapshot nevertheless: it answers why.
+        """
+        _, told = await self._ask(to, "GET", place, b"")
+        offset = int(told or 0)
+        if offset < len(payload):
+            rest = payload[offset:]
+            size = {"Content-Length": str(len(rest))}
+            await self._ask(to, "PUT", f"{place}?offset={offset}", _pieces(rest), size, (409,))
+
+    async def _ask(
+        self,
+        to: str,
+        method: str,
+        path: str,
+        body: bytes | AsyncIterator[memoryview],
+        headers: Mapping[str, str] | None = None,
+        taken: tuple[int, ...] = (),
+    ) -> tuple[int, bytes]:
         address = self._addresses.get(to)
         if address is None:
             raise PeerError(f"{to} is not one of the peers")
+        host = Identity(Kind.AGENT, to).host
         try:
             async with self._session.request(
-                method, address + path, data=body, server_hostname=Identity(Kind.AGENT, to).host
+                method, address + path, data=body, headers=headers, server_hostname=host
             ) as answer:
                 content = await answer.content.read(64)
-                if answer.status >= 300:
+                if answer.status >= 300 and answer.status not in taken:
                     raise PeerError(f"{to} answers {answer.status}")
-                return content
+                return answer.status, content
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise PeerError(f"{to} does not answer: {error}") from error
+
+
+async def _pieces(rest: memoryview) -> AsyncIterator[memoryview]:
+    for start in range(0, len(rest), _PIECE_BYTES):
+        yield rest[start : start + _PIECE_BYTES]

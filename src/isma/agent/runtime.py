@@ -84,6 +84,10 @@ class Runtime:
         self._payloads: dict[str, tuple[str, bytes]] = {}
         """Snapshots on their way out, with their digests."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way: set[tuple[str, str]] = set()
+        """Work for a snapshot that has not come to its end, and is not begun a second time."""
+        self._heard_s: dict[str, float] = {}
+        """Time of the last bytes of each snapshot on its way in."""
 
     def recover(self) -> None:
         """Go on from the journal."""
@@ -110,6 +114,8 @@ class Runtime:
         kept = self.about.get(context, b"") if about is None else about
         self._journal.write(context, state, kept)
         self.ledger.apply(context, state)
+        if not isinstance(state, Reserved):
+            self._heard_s.pop(context, None)
         self._enforce(context, state)
         if kept:
             self.about[context] = kept
@@ -127,6 +133,8 @@ class Runtime:
 
     def _do(self, context: str, effect: Effect) -> None:
         match effect:
+            case Send(to, Snapshot() as message):
+                self._start_once(context, effect, self._send(context, to, message))
             case Send(to, message):
                 self._start(self._send(context, to, message))
             case Wake(delay, turn):
@@ -134,9 +142,9 @@ class Runtime:
                 woken = Woken(self.ledger.contexts[context], turn)
                 asyncio.get_running_loop().call_later(after_s, self._wake, context, woken)
             case Freeze(epoch, attempt):
-                self._start(self._freeze(context, epoch, attempt))
+                self._start_once(context, effect, self._freeze(context, epoch, attempt))
             case Stage():
-                self._start(self._stage(context, effect))
+                self._start_once(context, effect, self._stage(context, effect))
             case Begin() | Run() | Thaw() | Retire():
                 self._start(self._call(context, effect))
             case Told():
@@ -145,12 +153,27 @@ class Runtime:
                     self._payloads.pop(context, None)
                 self._told(context, effect)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _start_once(self, context: str, effect: Effect, work: Coroutine[Any, Any, None]) -> None:
+        """Begin work with a snapshot, unless it is under way: twice at a time it only takes longer."""
+        what = context, repr(effect)
+        if what in self._under_way:
+            work.close()
+            return
+        self._under_way.add(what)
+        self._start(work).add_done_callback(lambda _: self._under_way.discard(what))
 
     def _wake(self, context: str, woken: Woken) -> None:
+        if isinstance(woken.state, Reserved) and woken.state == self.ledger.contexts.get(context):
+            left_s = self._heard_s.get(context, 0) + self._delays_s[Delay.LEASE] - time.monotonic()
+            if left_s > 0:  # The lease runs from the last bytes.
+                asyncio.get_running_loop().call_later(left_s, self._wake, context, woken)
+                return
         try:
             self.handle(context, woken)
         except JournalFullError as error:
@@ -198,12 +221,14 @@ class Runtime:
             return
         about = self.about.get(context, b"")
         payload = len(about).to_bytes(_SIZE_BYTES) + about + body
-        name = digest(payload)
+        name = await asyncio.to_thread(digest, payload)
         self._payloads[context] = (name, payload)
         self._answer(context, Froze(epoch, attempt, name))
 
     async def _stage(self, context: str, stage: Stage) -> None:
-        payload = self.spool.whole(context, stage.epoch, stage.attempt, stage.digest)
+        payload = await asyncio.to_thread(
+            self.spool.whole, context, stage.epoch, stage.attempt, stage.digest
+        )
         if payload is None:
             note("snapshot", context=context, reason="it is not whole")
             return
@@ -224,3 +249,8 @@ class Runtime:
         if not isinstance(state, Reserved):
             return False
         return (state.source, state.epoch, state.attempt) == (sender, epoch, attempt)
+
+    def take(self, context: str, epoch: int, attempt: int, offset: int, chunk: bytes) -> bool:
+        """Take bytes of a snapshot; False if they do not come next. Raises OSError."""
+        self._heard_s[context] = time.monotonic()
+        return self.spool.add(context, epoch, attempt, offset, chunk)

@@ -21,8 +21,8 @@ PORTS = 16
 class Hosts:
     """All of them; `end` leaves none behind."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, state_bytes: int = 0) -> None:
+        self._folder, self._state_bytes = folder, state_bytes
         self.first_port = free_ports()
         self.kills = 0
         self._processes: dict[str, asyncio.subprocess.Process] = {}
@@ -45,7 +45,8 @@ class Hosts:
         """Start all, and wait until they answer. Raises RunError."""
         for name in names:
             counter = ("--socket", f"{name}.sock", "--folder", f"state/{name}-counter")
-            await self._start(f"{name}-counter", "-m", "isma.agent.counter", *counter)
+            size = ("--state-bytes", str(self._state_bytes))
+            await self._start(f"{name}-counter", "-m", "isma.agent.counter", *counter, *size)
             await self.start_agent(name)
         await asyncio.gather(*(self.answers(name) for name in names))
 
