@@ -9,18 +9,21 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any, NamedTuple, Self
 
 import aiohttp
 import msgspec
 
+from isma.agent import tracing
 from isma.agent.config import Tls
 from isma.agent.decisions import TaskRequest
 from isma.agent.identity import Identity, Kind, context
 
 _CONTEXTS = "/isma/v1/contexts"
 _PROBLEM = "urn:isma:problem:"
+_FIRST_WAIT_S, _MOST_WAIT_S, _SILENCE_S = 0.02, 1.0, 40.0
 _AGAIN = ("moving", "unavailable", "journal-full", "full", "too-many")
 
 
@@ -40,7 +43,7 @@ class Assignment(NamedTuple):
 
 
 class Client:
-    """One user with one service. Not for use by several tasks at once but `task`, which is."""
+    """One user with one service. `task` and `decisions` may be used by several tasks at once."""
 
     def __init__(
         self, user: str, agents: Mapping[str, str], tls: Tls, patience_s: float = 60.0
@@ -83,6 +86,51 @@ class Client:
         place = f"{_CONTEXTS}/{self.context}/tasks"
         return await self._until_answered(place, body, key or uuid.uuid4().hex)
 
+    async def decisions(self) -> AsyncIterator[Assignment]:
+        """Decisions as they are taken, wherever the service goes, until it is ended. Raises Refused.
+
+        `task` and `request` go where the last one has shown.
+        """
+        wait_s = _FIRST_WAIT_S
+        while True:
+            try:
+                async with aclosing(self._pushed()) as pushed:
+                    async for kind, told in pushed:
+                        if kind == "decision":
+                            wait_s = _FIRST_WAIT_S
+                            yield self._assigned(told)
+                        elif kind == "moved":
+                            self._follow(told)
+                        elif kind == "ended":
+                            return
+                        elif kind not in _AGAIN:
+                            raise Refused(f"{told.get('title')}: {told.get('detail', '')}")
+            except (aiohttp.ClientError, TimeoutError, OSError):
+                pass
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, _MOST_WAIT_S)
+
+    async def _pushed(self) -> AsyncGenerator[tuple[str, Any], None]:
+        """Events of one stream, or the one problem that there is instead."""
+        agent = self.agent
+        async with self._session.get(
+            f"{self._agents[agent]}{_CONTEXTS}/{self.context}/decisions",
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=_SILENCE_S),
+            headers={tracing.HEADER: tracing.began().header},
+            server_hostname=Identity(Kind.AGENT, agent).host,
+        ) as answer:
+            if answer.status != 200:
+                told = await answer.json(content_type=None)
+                yield str(told.get("type", "")).removeprefix(_PROBLEM), told
+                return
+            kind = ""
+            async for line in answer.content:
+                name, _, value = line.decode().strip().partition(": ")
+                if name == "event":
+                    kind = value
+                elif name == "data":
+                    yield kind, json.loads(value)
+
     def _assigned(self, answer: dict[str, Any]) -> Assignment:
         self.epoch = max(self.epoch, answer["epoch"])
         return Assignment(
@@ -95,13 +143,14 @@ class Client:
         )
 
     async def _until_answered(self, place: str, body: bytes, key: str) -> Any:
-        ends_s, wait_s = time.monotonic() + self._patience_s, 0.02
+        ends_s, wait_s = time.monotonic() + self._patience_s, _FIRST_WAIT_S
+        trace = tracing.began()  # Of all tries.
         while time.monotonic() < ends_s:
             try:
-                status, answer = await self._once(place, body, key)
+                status, answer = await self._once(place, body, key, trace.header)
             except (aiohttp.ClientError, TimeoutError, OSError):
                 await asyncio.sleep(wait_s)
-                wait_s = min(2 * wait_s, 1.0)
+                wait_s = min(2 * wait_s, _MOST_WAIT_S)
                 continue
             if status < 300:
                 return answer
@@ -128,13 +177,13 @@ class Client:
         self.agent, self.epoch = owner, epoch
         return True
 
-    async def _once(self, place: str, body: bytes, key: str) -> tuple[int, Any]:
+    async def _once(self, place: str, body: bytes, key: str, trace: str) -> tuple[int, Any]:
         self.tries += 1
         agent = self.agent
         async with self._session.post(
             self._agents[agent] + place,
             data=body,
-            headers={"Idempotency-Key": key},
+            headers={"Idempotency-Key": key, tracing.HEADER: trace},
             server_hostname=Identity(Kind.AGENT, agent).host,
         ) as answer:
             content = await answer.read()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from isma.agent import tracing
 from isma.agent.budget import Budget
 from isma.agent.config import Config
 from isma.agent.cpu import enforcer
@@ -18,6 +19,7 @@ from isma.agent.ownership.ledger import granted_ppm, share_ppm
 from isma.agent.ownership.vocabulary import (
     WHOLE_PPM,
     Asking,
+    Close,
     Create,
     Grant,
     Move,
@@ -27,6 +29,7 @@ from isma.agent.ownership.vocabulary import (
 )
 from isma.agent.peers import Peers
 from isma.agent.planner import PlannerProcess
+from isma.agent.pushes import Pushes
 from isma.agent.runtime import Runtime, note
 from isma.agent.seeing import situation
 
@@ -66,6 +69,7 @@ class Agent:
         self.planner = PlannerProcess(policy.names, policy.scenario, record) if policy else None
         self.price_s = 0.0
         """What is broadcast as the price, as the last decision left it."""
+        self.pushes = Pushes()
         self._about: dict[str, About] = {}
         self._decided: dict[str, Decision] = {}
         broadcast = config.broadcast
@@ -81,6 +85,11 @@ class Agent:
         """Count and tell a connection without a certificate of the authority."""
         self.meters.refused.labels("no certificate of the authority").inc()
         note("refused", why="no certificate of the authority")
+
+    def end(self, context: str) -> None:
+        """End a context's service, if it is at rest here."""
+        self.runtime.handle(context, Close())
+        self.pushes.tell(context)
 
     async def close(self) -> None:
         """Leave what is under way."""
@@ -164,7 +173,7 @@ class Agent:
         self._carry_all_out({name: decided[name] for name in decided if only in (None, name)})
 
     async def _decide_by_policy(self) -> bool:
-        """Decide as the last policy proposes that answers in time; False if none does."""
+        """Decide as the last policy proposes that answers in time; False if none does, or in shadow."""
         requests, policy = self._requests(), self.config.policy
         if self.planner is None or policy is None or not requests:
             return False
@@ -178,10 +187,24 @@ class Agent:
             return False
         stale = [] if self.config.broadcast is None else self.news.stale(began_s)
         decided = proposed(proposals[-1], asked, stale)
+        if policy.shadow:
+            self._tell_shadow(proposals[-1].policy, decided)
+            return False
         self.price_s = proposals[-1].price_s
         still = self._requests()
         self._carry_all_out({name: decided[name] for name in decided if name in still})
         return True
+
+    def _tell_shadow(self, policy: str, decided: dict[str, Decision]) -> None:
+        """Log what a policy would move, and leave all as it is."""
+        moves = {
+            name: decision.server
+            for name, decision in decided.items()
+            if decision.server != self.config.name
+        }
+        self.meters.shadow.inc()
+        self.meters.shadow_moves.inc(len(moves))
+        note("shadow", policy=policy, users=len(decided), moves=moves)
 
     def _requests(self) -> dict[str, TaskRequest]:
         """Users served here who can be decided for, with their last task requests."""
@@ -210,12 +233,15 @@ class Agent:
         if decision.server == self.config.name:
             self.runtime.handle(context, Grant(decision.share_ppm))
         else:
-            self.runtime.handle(context, Move(decision.server, decision.share_ppm))
+            with tracing.within(tracing.began()):  # The migration's, on every hop of it.
+                self.runtime.handle(context, Move(decision.server, decision.share_ppm))
+        self.pushes.tell(context)
 
     def _told(self, context: str, told: Told) -> None:
         self.meters.endings.labels(told.outcome.value).inc()
         self._decided.pop(context, None)
         self._about.pop(context, None)
+        self.pushes.tell(context)
         if told.outcome is Outcome.ARRIVED:
             asyncio.get_running_loop().call_soon(self._welcome, context)
 

@@ -84,6 +84,8 @@ class Policies(_Table, frozen=True):
     deadline_s: Positive = 0.5
     record: bool = False
     """Write situations and proposals to decisions.jsonl in the folder, to be asked again."""
+    shadow: bool = False
+    """Ask the policies, log what they would do, and serve users as without them."""
 
 
 class Limits(_Table, frozen=True):

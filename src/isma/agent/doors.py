@@ -2,12 +2,15 @@
 
 import asyncio
 import hashlib
+import json
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import msgspec
 from aiohttp import web
 
+from isma.agent import tracing
 from isma.agent.agent import Agent, NoRoomError
 from isma.agent.decisions import TaskRequest
 from isma.agent.identity import Identity, Kind, of_certificate
@@ -15,9 +18,10 @@ from isma.agent.journal import JournalFullError
 from isma.agent.migrator import ServiceError
 from isma.agent.openapi import document
 from isma.agent.ownership.rules import route
-from isma.agent.ownership.vocabulary import Close, Elsewhere, Here, Later, Nowhere, Received
+from isma.agent.ownership.vocabulary import Elsewhere, Here, Later, Nowhere, Received
 from isma.agent.peers import Envelope
 from isma.agent.problems import problem
+from isma.agent.pushes import TooManyListenersError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 AGENT = web.AppKey("agent", Agent)
@@ -26,6 +30,8 @@ _CONTEXT = "{context:[a-z0-9-]{1,80}}"
 _NUMBERS = "{epoch:[0-9]{1,15}}/{attempt:[0-9]{1,15}}"
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 _MOVING_S = 0.02
+_ALIVE_S = 15.0
+"""Longest silence of a stream: its user can tell a quiet agent from a dead one."""
 
 
 def app(agent: Agent) -> web.Application:
@@ -41,6 +47,7 @@ def app(agent: Agent) -> web.Application:
             web.get("/isma/v1/status", _status),
             web.post("/isma/v1/contexts", _create),
             web.post(f"/isma/v1/contexts/{_CONTEXT}/task-requests", _request),
+            web.get(f"/isma/v1/contexts/{_CONTEXT}/decisions", _decisions),
             web.post(f"/isma/v1/contexts/{_CONTEXT}/tasks", _task),
             web.delete(f"/isma/v1/contexts/{_CONTEXT}", _close),
             web.post("/isma/v1/handover", _message),
@@ -48,7 +55,12 @@ def app(agent: Agent) -> web.Application:
             web.put(f"/isma/v1/handover/{_CONTEXT}/{_NUMBERS}", _piece),
         ]
     )
+    made.on_shutdown.append(_end_pushes)
     return made
+
+
+async def _end_pushes(application: web.Application) -> None:
+    application[AGENT].pushes.end()
 
 
 @web.middleware
@@ -63,11 +75,13 @@ async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse
             "forbidden", "a certificate must have one DNS name, NAME.user.isma or NAME.agent.isma"
         )
     request[WHO] = who
+    tracing.enter(tracing.received(request.headers.get(tracing.HEADER)))
+    limit_s = agent.config.limits.request_s
     if who.kind is Kind.USER and not agent.budget.takes(who.name):
         agent.meters.refused.labels("too many").inc()
         return problem("too-many", after_s=1)
     try:
-        async with asyncio.timeout(agent.config.limits.request_s):
+        async with asyncio.timeout(None if request.match_info.handler is _decisions else limit_s):
             answer = await handler(request)
     except TimeoutError:
         answer = problem("slow")
@@ -180,6 +194,55 @@ def _mine(request: web.Request) -> web.Response | int:
     return place
 
 
+async def _decisions(request: web.Request) -> web.StreamResponse:
+    """Push the decision that holds, each new one, and where the service has gone (server-sent events)."""
+    agent, context = request.app[AGENT], request.match_info["context"]
+    place = _mine(request)
+    if isinstance(place, web.Response):
+        return place
+    try:
+        with agent.pushes.listen(context) as news:
+            return await _pushed(request, agent, context, news)
+    except TooManyListenersError:
+        return problem("too-many", "a context has at most a few listeners", after_s=5)
+
+
+async def _pushed(
+    request: web.Request, agent: Agent, context: str, news: asyncio.Event
+) -> web.StreamResponse:
+    answer = web.StreamResponse()
+    answer.content_type = "text/event-stream"
+    answer.headers["Cache-Control"] = "no-store"
+    limit_s = agent.config.limits.request_s
+    try:
+        await answer.prepare(request)
+        while not agent.pushes.ended:
+            news.clear()
+            kind, frame = _frame(agent, context)
+            async with asyncio.timeout(limit_s):  # Of a user that does not read.
+                await answer.write(frame)
+            if kind in ("moved", "ended"):
+                break
+            with suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), _ALIVE_S)
+    except (ConnectionError, TimeoutError):
+        answer.force_close()
+    return answer
+
+
+def _frame(agent: Agent, context: str) -> tuple[str, bytes]:
+    """An event with what holds for a context now; a comment while its service is being handed over."""
+    place = _elsewhere(agent, context)
+    if not isinstance(place, int):
+        assert isinstance(place.body, bytes)
+        kind = str(json.loads(place.body)["type"]).rpartition(":")[2]
+        if kind == "moving":
+            return kind, b": moving\n\n"
+        return kind, f"event: {kind}\ndata: {place.body.decode()}\n\n".encode()
+    told = json.dumps(agent.answer(context, place))
+    return "decision", f"event: decision\ndata: {told}\n\n".encode()
+
+
 async def _task(request: web.Request) -> web.Response:
     agent, context = request.app[AGENT], request.match_info["context"]
     key, body = _key(request), await request.read()
@@ -204,7 +267,7 @@ async def _close(request: web.Request) -> web.Response:
     place = _mine(request)
     if isinstance(place, web.Response):
         return place
-    agent.runtime.handle(context, Close())
+    agent.end(context)
     ended = isinstance(route(agent.runtime.ledger.contexts.get(context)), Nowhere)
     return web.Response(status=204) if ended else problem("moving", after_s=_MOVING_S)
 

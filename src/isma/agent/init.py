@@ -52,6 +52,7 @@ listen = "127.0.0.1:{port}"
 # scenario = "paper-migration"   # radio, backhaul, what a migration costs
 # deadline_s = 0.5
 # record = false                 # situations and proposals, to be asked again
+# shadow = false                 # ask and log only; users are served as without the table
 
 # [limits]
 # contexts = 1000                # services that are here or may come

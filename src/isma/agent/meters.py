@@ -37,6 +37,16 @@ class Meters:
             "Decisions for which no policy answered in time.",
             registry=self._registry,
         )
+        self.shadow = Counter(
+            "isma_shadow_decisions",
+            "Decisions of a policy in shadow, which nothing follows from.",
+            registry=self._registry,
+        )
+        self.shadow_moves = Counter(
+            "isma_shadow_moves",
+            "Migrations that a policy in shadow would have begun.",
+            registry=self._registry,
+        )
 
     def text(self) -> bytes:
         """The exposition."""

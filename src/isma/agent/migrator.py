@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 import aiohttp
 import msgspec
 
+from isma.agent import tracing
 from isma.agent.ownership.vocabulary import Begin, Retire, Run, Thaw
 
 _BUFFER_BYTES = 2**20
@@ -57,8 +58,9 @@ class SnapshotMigrator(Migrator):
     async def _ask(
         self, method: str, path: str, body: bytes, headers: dict[str, str] | None = None
     ) -> tuple[int, bytes]:
+        carried = {**tracing.headers(), **(headers or {})}
         try:
-            async with self._session.request(method, path, data=body, headers=headers) as answer:
+            async with self._session.request(method, path, data=body, headers=carried) as answer:
                 pieces, size = list[bytes](), 0
                 async for piece in answer.content.iter_any():
                     pieces.append(piece)

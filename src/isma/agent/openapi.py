@@ -36,6 +36,9 @@ def document() -> dict[str, Any]:
         "/isma/v1/contexts/{context}/task-requests": {
             "post": _place("A task request.", wanted, decision, [context, _KEY])
         },
+        "/isma/v1/contexts/{context}/decisions": {
+            "get": _place("Decisions as they are taken: server-sent events.", parameters=[context])
+        },
         "/isma/v1/contexts/{context}/tasks": {
             "post": _place("A task for the service.", {}, {}, [context, _KEY])
         },

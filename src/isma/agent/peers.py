@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 import aiohttp
 import msgspec
 
+from isma.agent import tracing
 from isma.agent.config import Config
 from isma.agent.identity import Identity, Kind, context
 from isma.agent.ownership.vocabulary import Message, Snapshot
@@ -80,7 +81,11 @@ class Peers:
         host = Identity(Kind.AGENT, to).host
         try:
             async with self._session.request(
-                method, address + path, data=body, headers=headers, server_hostname=host
+                method,
+                address + path,
+                data=body,
+                headers={**tracing.headers(), **(headers or {})},
+                server_hostname=host,
             ) as answer:
                 content = await answer.content.read(64)
                 if answer.status >= 300 and answer.status not in taken:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+from isma.agent import tracing
 from isma.agent.config import Config
 from isma.agent.cpu import Enforcer
 from isma.agent.journal import Journal, JournalFullError
@@ -51,8 +52,11 @@ _SIZE_BYTES = 4
 
 
 def note(event: str, **fields: object) -> None:
-    """Write a line of the log: JSON, without secrets."""
-    log.info("%s", json.dumps({"event": event, "monotonic_s": time.monotonic(), **fields}))
+    """Write a line of the log: JSON, without secrets, with the trace to which it belongs."""
+    told: dict[str, object] = {"event": event, "monotonic_s": time.monotonic(), **fields}
+    if (found := tracing.current()) is not None:
+        told |= {"trace": found.trace, "span": found.span}
+    log.info("%s", json.dumps(told))
 
 
 class Runtime:
