@@ -4,6 +4,7 @@
 
 It keeps to docs/agent/service.md. Every change is on the disk before it is answered. With --state-bytes
 each new context has so many random bytes beside its count, which travel with it: a state to measure with.
+They do not change, and are offered as a baseline, so that a snapshot is the count alone.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
+from isma.agent.migrator import BASELINE
 from isma.agent.ownership import fence
 from isma.agent.ownership.vocabulary import Begin, Retire, Run, Thaw
 from isma.sources import digest
@@ -59,6 +61,8 @@ class Store:
         self._base.execute("PRAGMA synchronous = FULL")
         self._base.execute("CREATE TABLE IF NOT EXISTS copies (name TEXT PRIMARY KEY, copy BLOB)")
         rows = self._base.execute("SELECT name, copy FROM copies")
+        self._baselines: dict[str, str] = {}
+        """Ballast that has come ahead of each context's snapshot."""
         self._copies = {name: msgspec.json.decode(copy, type=_COPY) for name, copy in rows}
 
     def get(self, context: str) -> fence.Copy[Counter]:
@@ -73,9 +77,22 @@ class Store:
         row = (context, msgspec.json.encode(copy))
         self._base.execute("INSERT OR REPLACE INTO copies VALUES (?, ?)", row)
         self._copies[context] = copy
-        for name in _ballasts(old) - _ballasts(copy):
+        self._forget(_ballasts(old) - _ballasts(copy))
+
+    def _forget(self, names: set[str]) -> None:
+        for name in names - set(self._baselines.values()):
             if not any(name in _ballasts(one) for one in self._copies.values()):
                 (self._ballast / name).unlink(missing_ok=True)
+
+    def set_baseline(self, context: str, name: str) -> None:
+        """Heed ballast that has come ahead of a snapshot, in place of what came ahead before."""
+        old = self._baselines.get(context)
+        self._baselines[context] = name
+        self._forget({old} - {name, None})  # pyright: ignore[reportArgumentType]
+
+    def has(self, name: str) -> bool:
+        """Whether ballast is there."""
+        return not name or (self._ballast / name).exists()
 
     def new(self) -> Counter:
         """A new context's counter."""
@@ -105,14 +122,17 @@ def _ballasts(copy: fence.Copy[Counter] | None) -> set[str]:
 STORE = web.AppKey("store", Store)
 
 
-def app(folder: Path, state_bytes: int = 0) -> web.Application:
-    """The service's endpoints."""
+def app(folder: Path, state_bytes: int = 0, offers_baselines: bool = True) -> web.Application:
+    """The service's endpoints; without baselines a snapshot is always all of the state."""
     made = web.Application(client_max_size=_MOST_BYTES)
     made[STORE] = Store(folder, state_bytes)
     made.router.add_post("/contexts/{context}/calls", _call)
     made.router.add_post("/contexts/{context}/snapshots/{epoch:\\d+}/{attempt:\\d+}", _freeze)
     made.router.add_put("/contexts/{context}/snapshots/{epoch:\\d+}/{attempt:\\d+}", _park)
     made.router.add_post("/contexts/{context}/tasks", _task)
+    if offers_baselines:
+        made.router.add_get("/contexts/{context}/baselines", _baseline)
+        made.router.add_put("/contexts/{context}/baselines/{digest:[0-9a-f]{64}}", _keep)
     return made
 
 
@@ -122,10 +142,13 @@ async def _call(request: web.Request) -> web.Response:
         call = msgspec.json.decode(await request.read(), type=Call)
     except msgspec.DecodeError as error:
         return web.Response(status=400, text=str(error))
+    new = Counter()
+    if isinstance(call, Begin) and not store.get(context).epoch:
+        new = await asyncio.to_thread(store.new)
     copy = store.get(context)
     match call:
         case Begin(epoch):
-            copy = copy if copy.epoch else fence.begin(copy, epoch, store.new())
+            copy = fence.begin(copy, epoch, new)
         case Run(epoch):
             copy = fence.run(copy, epoch)
         case Thaw(epoch, attempt):
@@ -149,8 +172,27 @@ async def _freeze(request: web.Request) -> web.Response:
         return web.Response(status=409, text="that attempt is over")
     assert copy.body is not None
     head = msgspec.json.encode(copy.body)
-    ballast = store.ballast(copy.body.ballast)
-    return web.Response(body=len(head).to_bytes(_SIZE_BYTES) + head + ballast)
+    sized = len(head).to_bytes(_SIZE_BYTES) + head
+    known = request.headers.get(BASELINE)
+    if known and known == copy.body.ballast:
+        return web.Response(body=sized, headers={BASELINE: known})
+    return web.Response(body=sized + store.ballast(copy.body.ballast))
+
+
+async def _baseline(request: web.Request) -> web.Response:
+    copy, store = request.app[STORE].get(request.match_info["context"]), request.app[STORE]
+    if copy.body is None or not copy.body.ballast:
+        return web.Response(status=409, text="there is nothing to send ahead")
+    return web.Response(body=store.ballast(copy.body.ballast))
+
+
+async def _keep(request: web.Request) -> web.Response:
+    name, content = request.match_info["digest"], await request.read()
+    store = request.app[STORE]
+    if await asyncio.to_thread(store.keep, content) != name:
+        return web.Response(status=400, text="the bytes must have the digest")
+    store.set_baseline(request.match_info["context"], name)
+    return web.Response(status=204)
 
 
 async def _park(request: web.Request) -> web.Response:
@@ -161,7 +203,10 @@ async def _park(request: web.Request) -> web.Response:
         body = msgspec.json.decode(content[_SIZE_BYTES:ends], type=Counter)
     except msgspec.DecodeError as error:
         return web.Response(status=400, text=str(error))
-    if store.keep(content[ends:]) != body.ballast:
+    baseline = request.headers.get(BASELINE)
+    if baseline and not store.has(baseline):
+        return web.Response(status=412, text="the baseline is not here")
+    if (baseline or await asyncio.to_thread(store.keep, content[ends:])) != body.ballast:
         return web.Response(status=400, text="the snapshot's parts must belong together")
     copy = fence.park(store.get(context), epoch, attempt, body)
     store.put(context, copy)
@@ -191,9 +236,10 @@ def main() -> None:
     parser.add_argument("--socket", required=True)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--state-bytes", type=int, default=0)
+    parser.add_argument("--whole", action="store_true", help="offer no baselines")
     asked = parser.parse_args()
     Path(asked.socket).unlink(missing_ok=True)
-    made = app(asked.folder, asked.state_bytes)
+    made = app(asked.folder, asked.state_bytes, not asked.whole)
     web.run_app(made, path=asked.socket, print=None, loop=asyncio.new_event_loop())
 
 

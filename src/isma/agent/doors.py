@@ -18,7 +18,7 @@ from isma.agent.journal import JournalFullError
 from isma.agent.migrator import ServiceError
 from isma.agent.openapi import document
 from isma.agent.ownership.rules import route
-from isma.agent.ownership.vocabulary import Elsewhere, Here, Later, Nowhere, Received
+from isma.agent.ownership.vocabulary import Elsewhere, Here, Later, Nowhere
 from isma.agent.peers import Envelope
 from isma.agent.problems import problem
 from isma.agent.pushes import TooManyListenersError
@@ -28,6 +28,7 @@ AGENT = web.AppKey("agent", Agent)
 WHO = web.RequestKey("who", Identity)
 _CONTEXT = "{context:[a-z0-9-]{1,80}}"
 _NUMBERS = "{epoch:[0-9]{1,15}}/{attempt:[0-9]{1,15}}"
+_DIGEST = "{digest:[0-9a-f]{64}}"
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 _MOVING_S = 0.02
 _ALIVE_S = 15.0
@@ -53,6 +54,7 @@ def app(agent: Agent) -> web.Application:
             web.post("/isma/v1/handover", _message),
             web.get(f"/isma/v1/handover/{_CONTEXT}/{_NUMBERS}", _size),
             web.put(f"/isma/v1/handover/{_CONTEXT}/{_NUMBERS}", _piece),
+            web.put(f"/isma/v1/handover/{_CONTEXT}/{_NUMBERS}/baselines/{_DIGEST}", _baseline),
         ]
     )
     made.on_shutdown.append(_end_pushes)
@@ -287,7 +289,7 @@ async def _message(request: web.Request) -> web.Response:
     if (refusal := _stranger(request)) is not None:
         return refusal
     said = msgspec.json.decode(await request.read(), type=Envelope)
-    agent.runtime.handle(said.context, Received(request[WHO].name, said.message))
+    agent.runtime.receive(said.context, request[WHO].name, said.message)
     return web.Response(status=204)
 
 
@@ -318,3 +320,22 @@ async def _piece(request: web.Request) -> web.Response:
     except OSError as error:
         return problem("journal-full", error.strerror or "", after_s=5)
     return web.Response(status=204) if taken else problem("out-of-order")
+
+
+async def _baseline(request: web.Request) -> web.Response:
+    agent, (context, epoch, attempt) = request.app[AGENT], _attempt(request)
+    if (refusal := _stranger(request)) is not None:
+        return refusal
+    if not agent.runtime.expects(context, request[WHO].name, epoch, attempt):
+        return problem("out-of-order", "nothing is kept for this attempt")
+    pieces, size = list[bytes](), 0
+    async for chunk in request.content.iter_any():
+        pieces.append(chunk)
+        size += len(chunk)
+        agent.runtime.hear(context)
+        if size > agent.config.limits.snapshot_bytes:
+            return problem("too-large")
+    kept = await agent.runtime.keep_baseline(
+        context, request.match_info["digest"], b"".join(pieces)
+    )
+    return web.Response(status=204) if kept else problem("unavailable", after_s=1)

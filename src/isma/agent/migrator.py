@@ -1,6 +1,7 @@
 """How a service's state leaves a host and comes to another: the interface, and the default."""
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import aiohttp
 import msgspec
@@ -12,8 +13,24 @@ _BUFFER_BYTES = 2**20
 Call = Begin | Run | Thaw | Retire
 
 
+BASELINE = "x-isma-baseline"
+"""Header with the SHA-256 of the baseline to which a snapshot's bytes are a delta."""
+
+
 class ServiceError(Exception):
     """The service did not answer, or not as it must."""
+
+
+class BaselineGoneError(ServiceError):
+    """The service does not have the baseline that a delta needs."""
+
+
+class Capture(NamedTuple):
+    """Snapshot of a service that stands still: all of it, or a delta to a baseline."""
+
+    body: bytes
+    baseline: str = ""
+    """SHA-256 of the baseline; empty for all of it."""
 
 
 class Migrator(ABC):
@@ -26,17 +43,35 @@ class Migrator(ABC):
     async def call(self, context: str, call: Call) -> None:
         """Begin, run, go on or retire, as the fence allows."""
 
-    @abstractmethod
-    async def freeze(self, context: str, epoch: int, attempt: int) -> bytes | None:
-        """Stop and give the snapshot; None if that attempt is over."""
+    async def baseline(self, context: str) -> bytes | None:
+        """A copy made while the service runs, to which a snapshot may be a delta; None: there is none."""
+        return None
+
+    async def keep(self, context: str, name: str, baseline: bytes) -> None:
+        """Have another host's baseline on the disk, under its SHA-256."""
+        raise ServiceError("baselines are not kept")
 
     @abstractmethod
-    async def park(self, context: str, epoch: int, attempt: int, snapshot: bytes) -> bool:
-        """Keep a snapshot beside what runs; False if a later one is there."""
+    async def freeze(
+        self, context: str, epoch: int, attempt: int, baseline: str = ""
+    ) -> Capture | None:
+        """Stop and give the snapshot; None if that attempt is over. The target has the baseline, if named."""
+
+    @abstractmethod
+    async def park(self, context: str, epoch: int, attempt: int, snapshot: Capture) -> bool:
+        """Keep a snapshot beside what runs; False if a later one is there. Raises BaselineGoneError."""
 
     @abstractmethod
     async def task(self, context: str, epoch: int, key: str, body: bytes) -> tuple[int, bytes]:
         """Carry a request out once for its key: HTTP status and body; 409 if the epoch is not its own."""
+
+
+class _Answer(NamedTuple):
+    """_Answer of a service."""
+
+    status: int
+    body: bytes
+    baseline: str
 
 
 class SnapshotMigrator(Migrator):
@@ -44,6 +79,8 @@ class SnapshotMigrator(Migrator):
 
     def __init__(self, socket: str, most_bytes: int, timeout_s: float) -> None:
         self._most_bytes = most_bytes
+        self._offers_baselines = True
+        """Until it says that it does not know the place."""
         self._session = aiohttp.ClientSession(
             "http://service",
             connector=aiohttp.UnixConnector(socket, limit=256),
@@ -57,7 +94,7 @@ class SnapshotMigrator(Migrator):
 
     async def _ask(
         self, method: str, path: str, body: bytes, headers: dict[str, str] | None = None
-    ) -> tuple[int, bytes]:
+    ) -> _Answer:
         carried = {**tracing.headers(), **(headers or {})}
         try:
             async with self._session.request(method, path, data=body, headers=carried) as answer:
@@ -69,28 +106,52 @@ class SnapshotMigrator(Migrator):
                         raise ServiceError(
                             f"the service's answer must be at most {self._most_bytes} bytes"
                         )
-                return answer.status, b"".join(pieces)
+                baseline = answer.headers.get(BASELINE, "")
+                return _Answer(answer.status, b"".join(pieces), baseline)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ServiceError(f"the service does not answer: {error}") from error
 
     async def call(self, context: str, call: Call) -> None:
         """Begin, run, go on or retire."""
-        status, _ = await self._ask("POST", f"/contexts/{context}/calls", msgspec.json.encode(call))
-        if status != 204:
-            raise ServiceError(f"the service must answer a call with 204, got {status}")
+        answer = await self._ask("POST", f"/contexts/{context}/calls", msgspec.json.encode(call))
+        if answer.status != 204:
+            raise ServiceError(f"the service must answer a call with 204, got {answer.status}")
 
-    async def freeze(self, context: str, epoch: int, attempt: int) -> bytes | None:
-        """Stop and give the snapshot."""
-        path = f"/contexts/{context}/snapshots/{epoch}/{attempt}"
-        status, content = await self._ask("POST", path, b"")
-        if status not in (200, 409):
-            raise ServiceError(f"the service must answer a freeze with 200 or 409, got {status}")
+    async def baseline(self, context: str) -> bytes | None:
+        """Copy made while the service runs."""
+        if not self._offers_baselines:
+            return None
+        status, content, _ = await self._ask("GET", f"/contexts/{context}/baselines", b"")
+        self._offers_baselines = status in (200, 409)
         return content if status == 200 else None
 
-    async def park(self, context: str, epoch: int, attempt: int, snapshot: bytes) -> bool:
+    async def keep(self, context: str, name: str, baseline: bytes) -> None:
+        """Have a baseline on the disk."""
+        status, _, _ = await self._ask("PUT", f"/contexts/{context}/baselines/{name}", baseline)
+        if status != 204:
+            raise ServiceError(f"the service must answer a baseline with 204, got {status}")
+
+    async def freeze(
+        self, context: str, epoch: int, attempt: int, baseline: str = ""
+    ) -> Capture | None:
+        """Stop and give the snapshot."""
+        path = f"/contexts/{context}/snapshots/{epoch}/{attempt}"
+        answer = await self._ask("POST", path, b"", {BASELINE: baseline} if baseline else {})
+        if answer.status not in (200, 409):
+            raise ServiceError(
+                f"the service must answer a freeze with 200 or 409, got {answer.status}"
+            )
+        if answer.baseline not in ("", baseline):
+            raise ServiceError("the service must give a delta to the baseline that was named")
+        return Capture(answer.body, answer.baseline) if answer.status == 200 else None
+
+    async def park(self, context: str, epoch: int, attempt: int, snapshot: Capture) -> bool:
         """Keep a snapshot beside what runs."""
         path = f"/contexts/{context}/snapshots/{epoch}/{attempt}"
-        status, _ = await self._ask("PUT", path, snapshot)
+        headers = {BASELINE: snapshot.baseline} if snapshot.baseline else {}
+        status, _, _ = await self._ask("PUT", path, snapshot.body, headers)
+        if status == 412:
+            raise BaselineGoneError("the service does not have the snapshot's baseline")
         if status not in (204, 409):
             raise ServiceError(f"the service must answer a snapshot with 204 or 409, got {status}")
         return status == 204
@@ -98,4 +159,5 @@ class SnapshotMigrator(Migrator):
     async def task(self, context: str, epoch: int, key: str, body: bytes) -> tuple[int, bytes]:
         """Carry a request out."""
         headers = {"x-isma-epoch": str(epoch), "idempotency-key": key}
-        return await self._ask("POST", f"/contexts/{context}/tasks", body, headers)
+        answer = await self._ask("POST", f"/contexts/{context}/tasks", body, headers)
+        return answer.status, answer.body

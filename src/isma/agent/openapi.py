@@ -54,6 +54,13 @@ def document() -> dict[str, Any]:
                 status=204,
             ),
         },
+        "/isma/v1/handover/{context}/{epoch}/{attempt}/baselines/{digest}": {
+            "put": _place(
+                "A copy of a running service, to which its snapshot will be a delta.",
+                parameters=[*attempt, _path("digest", "string")],
+                status=204,
+            ),
+        },
     }
     return {
         "openapi": "3.1.0",

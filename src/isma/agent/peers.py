@@ -54,6 +54,14 @@ class Peers:
         body = msgspec.json.encode(Envelope(about, message))
         await self._ask(to, "POST", "/isma/v1/handover", body)
 
+    async def send_baseline(
+        self, to: str, about: str, attempt: tuple[int, int], name: str, baseline: bytes
+    ) -> None:
+        """Have a baseline at the target's service before the one here stops. Raises PeerError."""
+        place = f"/isma/v1/handover/{about}/{attempt[0]}/{attempt[1]}/baselines/{name}"
+        size = {"Content-Length": str(len(baseline))}
+        await self._ask(to, "PUT", place, _pieces(memoryview(baseline)), size)
+
     async def _upload(self, to: str, place: str, payload: memoryview) -> None:
         """Go on from where it was broken off.
 

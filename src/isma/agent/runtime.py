@@ -8,11 +8,13 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from isma.agent import tracing
 from isma.agent.config import Config
 from isma.agent.cpu import Enforcer
 from isma.agent.journal import Journal, JournalFullError
-from isma.agent.migrator import Migrator, ServiceError
+from isma.agent.migrator import BaselineGoneError, Migrator, ServiceError
 from isma.agent.ownership.ledger import Ledger
 from isma.agent.ownership.vocabulary import (
     Asking,
@@ -23,7 +25,10 @@ from isma.agent.ownership.vocabulary import (
     Freeze,
     Froze,
     Frozen,
+    Kept,
+    Message,
     Outcome,
+    Received,
     Recovered,
     Reserved,
     Retire,
@@ -41,14 +46,13 @@ from isma.agent.ownership.vocabulary import (
     Woken,
 )
 from isma.agent.peers import PeerError, Peers
-from isma.agent.spool import Spool
+from isma.agent.spool import Spool, packed, unpacked
 from isma.sources import digest
 
 log = logging.getLogger("isma.agent")
 _ASK_S = 1.0
 _MOST_DOUBLINGS = 3
 _REPEAT_S = 0.05
-_SIZE_BYTES = 4
 
 
 def note(event: str, **fields: object) -> None:
@@ -88,6 +92,10 @@ class Runtime:
         self._payloads: dict[str, tuple[str, bytes]] = {}
         """Snapshots on their way out, with their digests."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._baselines: dict[str, tuple[int, int, str]] = {}
+        """Of each context the attempt whose target has a baseline, and that one's digest."""
+        self._arrived: dict[str, Told] = {}
+        """Arrivals whose service has not said yet that it runs."""
         self._under_way: set[tuple[str, str]] = set()
         """Work for a snapshot that has not come to its end, and is not begun a second time."""
         self._heard_s: dict[str, float] = {}
@@ -113,6 +121,44 @@ class Runtime:
         for effect in step.effects:
             self._do(context, effect)
         return step
+
+    def receive(self, context: str, sender: str, message: Message) -> None:
+        """Take a message of another agent. Raises JournalFullError.
+
+        That a share is kept is heard once the target has the service's baseline: the service stops then.
+        """
+        state = self.ledger.contexts.get(context)
+        if isinstance(message, Kept) and isinstance(state, Asking) and state.target == sender:
+            work = self._copy_ahead(context, sender, message)
+            self._start_once(context, message, work)
+            return
+        self.handle(context, Received(sender, message))
+
+    async def _copy_ahead(self, context: str, target: str, kept: Kept) -> None:
+        """Send what the service offers while it runs; without that all is sent when it stands still."""
+        try:
+            baseline = await self._migrator.baseline(context)
+            if baseline is not None:
+                name = await asyncio.to_thread(digest, baseline)
+                attempt = kept.epoch, kept.attempt
+                await self._peers.send_baseline(target, context, attempt, name, baseline)
+                self._baselines[context] = (*attempt, name)
+                note("baseline", context=context, epoch=kept.epoch, bytes=len(baseline))
+        except (ServiceError, PeerError) as error:
+            note("baseline", context=context, epoch=kept.epoch, reason=str(error))
+        self._answer(context, Received(target, kept))
+
+    async def keep_baseline(self, context: str, name: str, baseline: bytes) -> bool:
+        """Have a baseline of another agent at the service; False if it is not that or is not taken."""
+        if await asyncio.to_thread(digest, baseline) != name:
+            return False
+        try:
+            await self._migrator.keep(context, name, baseline)
+        except ServiceError as error:
+            note("service", context=context, reason=str(error))
+            return False
+        self.hear(context)
+        return True
 
     def _change(self, context: str, state: State, about: bytes | None) -> None:
         kept = self.about.get(context, b"") if about is None else about
@@ -153,8 +199,12 @@ class Runtime:
                 self._start(self._call(context, effect))
             case Told():
                 note("told", context=context, outcome=effect.outcome.value, peer=effect.peer)
-                if effect.outcome is not Outcome.ARRIVED:
-                    self._payloads.pop(context, None)
+                if (
+                    effect.outcome is Outcome.ARRIVED
+                ):  # Told on when the service runs: that comes first.
+                    self._arrived[context] = effect
+                    return
+                self._payloads.pop(context, None)
                 self._told(context, effect)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -163,7 +213,7 @@ class Runtime:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _start_once(self, context: str, effect: Effect, work: Coroutine[Any, Any, None]) -> None:
+    def _start_once(self, context: str, effect: object, work: Coroutine[Any, Any, None]) -> None:
         """Begin work with a snapshot, unless it is under way: twice at a time it only takes longer."""
         what = context, repr(effect)
         if what in self._under_way:
@@ -212,19 +262,23 @@ class Runtime:
                 after_s = min(2 * after_s, 1.0)
                 continue
             note("called", context=context, call=type(call).__name__, epoch=call.epoch)
+            if isinstance(call, Run) and (arrived := self._arrived.pop(context, None)):
+                self._told(context, arrived)
             return
 
     async def _freeze(self, context: str, epoch: int, attempt: int) -> None:
         note("freeze", context=context, epoch=epoch)
+        *known, baseline = self._baselines.get(context, (0, 0, ""))
+        if known != [epoch, attempt]:
+            baseline = ""
         try:
-            body = await self._migrator.freeze(context, epoch, attempt)
+            snapshot = await self._migrator.freeze(context, epoch, attempt, baseline)
         except ServiceError as error:
             note("service", context=context, reason=str(error))
             return
-        if body is None:
+        if snapshot is None:
             return
-        about = self.about.get(context, b"")
-        payload = len(about).to_bytes(_SIZE_BYTES) + about + body
+        payload = packed(self.about.get(context, b""), snapshot)
         name = await asyncio.to_thread(digest, payload)
         self._payloads[context] = (name, payload)
         self._answer(context, Froze(epoch, attempt, name))
@@ -236,16 +290,28 @@ class Runtime:
         if payload is None:
             note("snapshot", context=context, reason="it is not whole")
             return
-        size = int.from_bytes(payload[:_SIZE_BYTES])
-        about, body = payload[_SIZE_BYTES:][:size], payload[_SIZE_BYTES + size :]
         try:
-            parked = await self._migrator.park(context, stage.epoch, stage.attempt, body)
-        except ServiceError as error:
+            about, snapshot = unpacked(payload)
+            parked = await self._migrator.park(context, stage.epoch, stage.attempt, snapshot)
+        except BaselineGoneError as error:
+            note("service", context=context, reason=str(error))
+            self._let_go(context, stage)
+            return
+        except (msgspec.DecodeError, ServiceError) as error:
             note("service", context=context, reason=str(error))
             return
         if parked:
             self._answer(context, Staged(stage.epoch, stage.attempt, stage.digest), about)
             self.spool.forget(context)
+
+    def _let_go(self, context: str, stage: Stage) -> None:
+        """End a reservation's lease, so that its source hears that it must begin again."""
+        state = self.ledger.contexts.get(context)
+        if isinstance(state, Reserved) and (state.epoch, state.attempt) == (
+            stage.epoch,
+            stage.attempt,
+        ):
+            self._answer(context, Woken(state, 0))
 
     def expects(self, context: str, sender: str, epoch: int, attempt: int) -> bool:
         """Whether a snapshot's bytes may come from that agent now."""
@@ -256,5 +322,9 @@ class Runtime:
 
     def take(self, context: str, epoch: int, attempt: int, offset: int, chunk: bytes) -> bool:
         """Take bytes of a snapshot; False if they do not come next. Raises OSError."""
-        self._heard_s[context] = time.monotonic()
+        self.hear(context)
         return self.spool.add(context, epoch, attempt, offset, chunk)
+
+    def hear(self, context: str) -> None:
+        """Begin a reservation's lease anew: bytes have come."""
+        self._heard_s[context] = time.monotonic()

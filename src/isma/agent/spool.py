@@ -2,7 +2,31 @@
 
 from pathlib import Path
 
+import msgspec
+
+from isma.agent.migrator import Capture
 from isma.sources import digest
+
+_SIZE_BYTES = 4
+
+
+class _Head(msgspec.Struct, frozen=True):
+    about: msgspec.Raw
+    baseline: str = ""
+
+
+def packed(about: bytes, snapshot: Capture) -> bytes:
+    """A snapshot as it travels, with what the agents know of its context."""
+    head = msgspec.json.encode(_Head(msgspec.Raw(about or b"null"), snapshot.baseline))
+    return b"".join((len(head).to_bytes(_SIZE_BYTES), head, snapshot.body))
+
+
+def unpacked(payload: bytes) -> tuple[bytes, Capture]:
+    """Parts of a snapshot that has come. Raises msgspec.DecodeError."""
+    ends = _SIZE_BYTES + int.from_bytes(payload[:_SIZE_BYTES])
+    head = msgspec.json.decode(payload[_SIZE_BYTES:ends], type=_Head)
+    about = bytes(head.about)
+    return b"" if about == b"null" else about, Capture(payload[ends:], head.baseline)
 
 
 class Spool:

@@ -15,7 +15,7 @@ HEADER = "traceparent"
 _FORM = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
 
-class Trace(NamedTuple):
+class Hop(NamedTuple):
     """One hop of a trace."""
 
     trace: str
@@ -31,10 +31,10 @@ class Trace(NamedTuple):
         return f"00-{self.trace}-{self.span}-{self.flags}"
 
 
-_CURRENT: ContextVar[Trace | None] = ContextVar("trace", default=None)
+_CURRENT: ContextVar[Hop | None] = ContextVar("trace", default=None)
 
 
-def current() -> Trace | None:
+def current() -> Hop | None:
     """The trace in hand, if there is one."""
     return _CURRENT.get()
 
@@ -45,18 +45,18 @@ def headers() -> dict[str, str]:
     return {} if found is None else {HEADER: found.header}
 
 
-def began() -> Trace:
+def began() -> Hop:
     """A new trace."""
-    return Trace(os.urandom(16).hex(), os.urandom(8).hex())
+    return Hop(os.urandom(16).hex(), os.urandom(8).hex())
 
 
-def received(header: str | None) -> Trace:
+def received(header: str | None) -> Hop:
     """The next hop of a header's trace; a new trace where the header is missing or not valid."""
     found = _FORM.fullmatch(header or "")
     if found is None or not _is_valid(*found.groups()):
         return began()
     _, trace, parent, flags, _ = found.groups()
-    return Trace(trace, os.urandom(8).hex(), parent, flags)
+    return Hop(trace, os.urandom(8).hex(), parent, flags)
 
 
 def _is_valid(version: str, trace: str, parent: str, flags: str, rest: str | None) -> bool:
@@ -64,13 +64,13 @@ def _is_valid(version: str, trace: str, parent: str, flags: str, rest: str | Non
     return is_known and trace.strip("0") != "" and parent.strip("0") != ""
 
 
-def enter(trace: Trace) -> None:
+def enter(trace: Hop) -> None:
     """Take a trace in hand, for the rest of this task."""
     _CURRENT.set(trace)
 
 
 @contextmanager
-def within(trace: Trace) -> Iterator[None]:
+def within(trace: Hop) -> Iterator[None]:
     """Have a trace in hand for a while."""
     token = _CURRENT.set(trace)
     try:

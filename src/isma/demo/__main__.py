@@ -30,9 +30,19 @@ def main() -> int:
     parser.add_argument(
         "--state-bytes", type=int, default=0, help="random bytes that travel with each service"
     )
+    parser.add_argument(
+        "--whole", action="store_true", help="move all of a state at once, without pre-copy"
+    )
     asked = parser.parse_args()
     summary = asyncio.run(
-        run(asked.out.resolve(), asked.seconds, asked.kills, asked.users, asked.state_bytes)
+        run(
+            asked.out.resolve(),
+            asked.seconds,
+            asked.kills,
+            asked.users,
+            asked.state_bytes,
+            asked.whole,
+        )
     )
     print(
         f"{summary['requests']} requests, {summary['migrations']} migrations; downtime p50 "
@@ -46,12 +56,17 @@ def main() -> int:
 
 
 async def run(
-    out: Path, seconds: float, kills: int = 0, users: int = 12, state_bytes: int = 0
+    out: Path,
+    seconds: float,
+    kills: int = 0,
+    users: int = 12,
+    state_bytes: int = 0,
+    whole: bool = False,
 ) -> dict[str, float]:
     """Start all, let users drive for a while, end all, and judge."""
     shutil.rmtree(out, ignore_errors=True)
     paths = dict(islice(trajectories().items(), users))
-    hosts = Hosts(out, state_bytes)
+    hosts = Hosts(out, state_bytes, whole)
     write(out, list(NAMES), hosts.first_port, list(paths), authority=True)
     try:
         await hosts.start(NAMES)

@@ -21,8 +21,9 @@ PORTS = 16
 class Hosts:
     """All of them; `end` leaves none behind."""
 
-    def __init__(self, folder: Path, state_bytes: int = 0) -> None:
-        self._folder, self._state_bytes = folder, state_bytes
+    def __init__(self, folder: Path, state_bytes: int = 0, whole: bool = False) -> None:
+        self._folder = folder
+        self._options = ("--state-bytes", str(state_bytes), *(["--whole"] if whole else []))
         self.first_port = free_ports()
         self.kills = 0
         self._processes: dict[str, asyncio.subprocess.Process] = {}
@@ -45,8 +46,8 @@ class Hosts:
         """Start all, and wait until they answer. Raises RunError."""
         for name in names:
             counter = ("--socket", f"{name}.sock", "--folder", f"state/{name}-counter")
-            size = ("--state-bytes", str(self._state_bytes))
-            await self._start(f"{name}-counter", "-m", "isma.agent.counter", *counter, *size)
+            words = ("-m", "isma.agent.counter", *counter, *self._options)
+            await self._start(f"{name}-counter", *words)
             await self.start_agent(name)
         await asyncio.gather(*(self.answers(name) for name in names))
 
