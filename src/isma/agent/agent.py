@@ -66,7 +66,9 @@ class Agent:
         )
         policy = config.policy
         record = Path(config.folder) / "decisions.jsonl" if policy and policy.record else None
-        self.planner = PlannerProcess(policy.names, policy.scenario, record) if policy else None
+        self.planner = (
+            PlannerProcess(policy.names, policy.scenario, record, policy.signer) if policy else None
+        )
         self.price_s = 0.0
         """What is broadcast as the price, as the last decision left it."""
         self.pushes = Pushes()
@@ -80,6 +82,11 @@ class Agent:
     def start(self) -> None:
         """Go on from the journal."""
         self.runtime.recover()
+
+    def refused_for_many(self) -> None:
+        """Count and tell a connection above the most there may be."""
+        self.meters.refused.labels("too many connections").inc()
+        note("refused", why="too many connections")
 
     def refused(self) -> None:
         """Count and tell a connection without a certificate of the authority."""
@@ -243,7 +250,7 @@ class Agent:
         self._about.pop(context, None)
         self.pushes.tell(context)
         if told.outcome is Outcome.ARRIVED:
-            asyncio.get_running_loop().call_soon(self._welcome, context)
+            self._welcome(context)
 
     def _welcome(self, context: str) -> None:
         try:

@@ -84,6 +84,8 @@ class Policies(_Table, frozen=True):
     deadline_s: Positive = 0.5
     record: bool = False
     """Write situations and proposals to decisions.jsonl in the folder, to be asked again."""
+    signer: str = ""
+    """Public key (Ed25519, PEM) of whoever signs checkpoints; if given, no other weights are loaded."""
     shadow: bool = False
     """Ask the policies, log what they would do, and serve users as without them."""
 
@@ -98,7 +100,9 @@ class Limits(_Table, frozen=True):
     requests_per_s: Positive = 200.0
     """Of one user."""
     request_s: Positive = 10.0
-    """Time in which a request must have come and be answered."""
+    """Time in which a certificate must be shown, and a request have come and be answered."""
+    connections: Count = 1_000
+    """Connections at a time, of all users and agents."""
 
 
 class Config(_Table, frozen=True):
@@ -149,8 +153,12 @@ def read(path: Path) -> Config:
         raise RunError(f"{path}: cpu.folder must be given with cpu.enforce = {found.cpu.enforce!r}")
     base = path.resolve().parent
     tls = Tls(*(str(base / part) for part in msgspec.structs.astuple(found.tls)))
+    policy = found.policy
+    if policy is not None and policy.signer:
+        policy = msgspec.structs.replace(policy, signer=str(base / policy.signer))
     return msgspec.structs.replace(
         found,
+        policy=policy,
         folder=str(base / found.folder),
         tls=tls,
         service=Service(str(base / found.service.socket)),

@@ -52,6 +52,7 @@ listen = "127.0.0.1:{port}"
 # scenario = "paper-migration"   # radio, backhaul, what a migration costs
 # deadline_s = 0.5
 # record = false                 # situations and proposals, to be asked again
+# signer = "signer.pub"          # weights not of the package must be signed by it (isma agent keys, sign)
 # shadow = false                 # ask and log only; users are served as without the table
 
 # [limits]
@@ -59,7 +60,8 @@ listen = "127.0.0.1:{port}"
 # body_bytes = 65536
 # snapshot_bytes = 67108864
 # requests_per_s = 200.0         # of one user
-# request_s = 10.0
+# request_s = 10.0               # in which a certificate and a request must come and be answered
+# connections = 1000             # at a time
 """
 
 

@@ -23,7 +23,10 @@ _FIRST_WAIT_S, _MOST_WAIT_S = 1.0, 60.0
 class PlannerProcess:
     """Policies, the best last, in one process."""
 
-    def __init__(self, policies: Sequence[str], scenario: str, record: Path | None) -> None:
+    def __init__(
+        self, policies: Sequence[str], scenario: str, record: Path | None, signer: str = ""
+    ) -> None:
+        self._signer = ("--signer", signer) if signer else ()
         self._policies, self._scenario, self._record = tuple(policies), scenario, record
         self._process: asyncio.subprocess.Process | None = None
         self._waiting: dict[int, list[Proposal]] = {}
@@ -47,6 +50,7 @@ class PlannerProcess:
                 "isma.agent.worker",
                 "--scenario",
                 self._scenario,
+                *self._signer,
                 *self._policies,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,

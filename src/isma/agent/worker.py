@@ -8,6 +8,7 @@ The policies are asked in order, the cheapest first; what one cannot do is told 
 import argparse
 import os
 import sys
+from pathlib import Path
 
 import msgspec
 
@@ -15,6 +16,7 @@ from isma.agent.brain import Brain
 from isma.agent.situation import AgentView, Proposal
 from isma.errors import IsmaError
 from isma.policies import registry
+from isma.policies.learned.checkpoints import SHIPPED
 from isma.world import files
 
 
@@ -22,12 +24,13 @@ def main() -> int:
     """Propose until stdin ends."""
     parser = argparse.ArgumentParser(prog="python -m isma.agent.worker", description=__doc__)
     parser.add_argument("--scenario", default="paper")
+    parser.add_argument("--signer", type=Path, help="public key that must have signed all weights")
     parser.add_argument("policies", nargs="+")
     asked = parser.parse_args()
     out = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # What a policy prints is no proposal.
     try:
-        brains = brains_of(asked.policies, asked.scenario)
+        brains = brains_of(asked.policies, asked.scenario, asked.signer)
     except IsmaError as error:
         print(f"isma: {error}", file=sys.stderr)
         return 1
@@ -38,11 +41,22 @@ def main() -> int:
     return 0
 
 
-def brains_of(policies: list[str], scenario: str) -> list[Brain]:
-    """A brain for each policy. Raises IsmaError."""
+def brains_of(policies: list[str], scenario: str, signer: Path | None = None) -> list[Brain]:
+    """A brain for each policy; weights are looked at once their signature is right. Raises IsmaError."""
     registry.refuse_outside(policies, "the agent's config", "install it as a policy of isma")
+    for policy in policies if signer is not None else []:
+        _check_signatures(policy, signer)
     loaded = files.load(scenario)
     return [Brain(name, loaded) for name in policies]
+
+
+def _check_signatures(policy: str, signer: Path | None) -> None:
+    """Refuse weights that have come from elsewhere without the signer's name. Raises IsmaError."""
+    from isma.agent import signatures
+
+    for checkpoint in registry.checkpoints(policy):
+        if signer is not None and not checkpoint.is_relative_to(SHIPPED.parent):
+            signatures.check(checkpoint, signer)
 
 
 def proposed(brain: Brain, situation: AgentView) -> Proposal:

@@ -31,7 +31,9 @@ def agent(context: typer.Context, config: ConfigOption = None) -> None:
     if context.invoked_subcommand is not None:
         return
     if config is None:
-        raise RunError("isma agent must be given --config agent.toml, or a command: init, status")
+        raise RunError(
+            "isma agent must be given --config agent.toml, or a command: init, status, keys, sign"
+        )
     _needs_extra()
     from isma.agent.config import read
     from isma.agent.serve import serve
@@ -72,6 +74,29 @@ def status(config: Annotated[Path, typer.Option("--config", help="the agent's TO
     from isma.agent.status import ask
 
     typer.echo(json.dumps(asyncio.run(ask(read(config))), indent=2))
+
+
+@app.command()
+def keys(stem: Annotated[Path, typer.Argument(help="the files' name without its end")]) -> None:
+    """Make a pair of keys to sign checkpoints with: STEM.key, which is secret, and STEM.pub."""
+    _needs_extra()
+    from isma.agent.signatures import make_keys
+
+    for path in make_keys(stem):
+        typer.echo(str(path))
+
+
+@app.command()
+def sign(
+    checkpoints: Annotated[list[Path], typer.Argument(help="files of weights")],
+    key: Annotated[Path, typer.Option(help="secret key (isma agent keys makes one)")],
+) -> None:
+    """Sign checkpoints, so that agents whose policy.signer is this key's other half load them."""
+    _needs_extra()
+    from isma.agent.signatures import sign as signed
+
+    for checkpoint in checkpoints:
+        typer.echo(str(signed(checkpoint, key)))
 
 
 def _names(text: str) -> list[str]:

@@ -93,6 +93,13 @@ def identity(name: str) -> Mapping[str, Any]:
     }
 
 
+def checkpoints(name: str) -> list[Path]:
+    """Files of weights that a policy loads. Raises PolicyError."""
+    made, options = _parts(name)
+    values = _values(name, made, options)
+    return [value for value in values.values() if isinstance(value, Path)]
+
+
 def _content(value: object) -> dict[str, str]:
     """Digests of the file or folder that an option names, and of what is called the same beside it."""
     if not isinstance(value, Path | str):
