@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from isma.agent import counter, identity
+from isma.agent import counter, identity, listening
 from isma.agent.agent import Agent
 from isma.agent.authority import TestAuthority
 from isma.agent.config import Config, Limits, Listen, Server, Service, Tls
@@ -29,14 +29,17 @@ def wanted(station: str) -> TaskRequest:
 class Local:
     """Three agents; each can be ended and started again from its journal."""
 
-    def __init__(self, folder: Path, limits: Limits, state_bytes: int, lease_s: float) -> None:
+    def __init__(
+        self, folder: Path, limits: Limits, state_bytes: int, lease_s: float, *, whole: bool
+    ) -> None:
         self.folder, self.limits, self.state_bytes = folder, limits, state_bytes
-        self.lease_s = lease_s
+        self.lease_s, self.whole = lease_s, whole
         self.authority = TestAuthority(folder / "certificates")
         first = free_ports()
         self.ports = {name: first + number for number, name in enumerate(NAMES)}
         self.agents: dict[str, Agent] = {}
         self.runners: dict[str, list[web.AppRunner]] = {}
+        self._servers: dict[str, asyncio.Server] = {}
         self._journals: dict[str, Journal] = {}
         self._issued: dict[Identity, Tls] = {}
 
@@ -72,21 +75,26 @@ class Local:
 
     async def start(self, name: str) -> Agent:
         config = self.config(name)
-        beside = web.AppRunner(counter.app(self.folder / f"{name}-counter", self.state_bytes))
+        beside = web.AppRunner(
+            counter.app(self.folder / f"{name}-counter", self.state_bytes, not self.whole)
+        )
         await beside.setup()
         await web.UnixSite(beside, config.service.socket).start()
         self._journals[name] = Journal(Path(config.folder))
         agent = Agent(config, self._journals[name])
-        door = web.AppRunner(app(agent), lingering_time=0)
+        door = listening.runner(app(agent), config.limits)
         await door.setup()
         tls = identity.counted(identity.context(config.tls, server=True), agent.refused)
-        await web.TCPSite(door, "127.0.0.1", config.listen.port, ssl_context=tls).start()
+        self._servers[name] = await listening.listen(
+            door, config.listen, tls, config.limits, agent.refused_for_many
+        )
         agent.start()
         self.agents[name], self.runners[name] = agent, [door, beside]
         return agent
 
     async def end(self, name: str) -> None:
         door, beside = self.runners.pop(name)
+        self._servers.pop(name).close()
         await door.cleanup()
         await self.agents.pop(name).close()
         await beside.cleanup()
@@ -112,9 +120,9 @@ class Local:
 
 @asynccontextmanager
 async def local(
-    folder: Path, state_bytes: int = 0, lease_s: float = 2.0, **limits: float
+    folder: Path, state_bytes: int = 0, lease_s: float = 2.0, whole: bool = False, **limits: float
 ) -> AsyncIterator[Local]:
-    made = Local(folder, msgspec.convert(limits, Limits), state_bytes, lease_s)
+    made = Local(folder, msgspec.convert(limits, Limits), state_bytes, lease_s, whole=whole)
     try:
         for name in NAMES:
             await made.start(name)

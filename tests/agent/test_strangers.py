@@ -4,6 +4,7 @@ import asyncio
 import datetime
 import random
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -159,7 +160,9 @@ def test_garbage_on_the_port_breaks_nothing(tmp_path: Path) -> None:
                 told = await _thrown(cluster.ports["a"], payload, tls if trial % 2 else None)
                 assert not told or told.split()[1][:1] == b"4"
             long = b"GET /healthz HTTP/1.1\r\nX: " + b"a" * 100_000 + b"\r\n\r\n"
-            assert (await _thrown(cluster.ports["a"], long, tls, 30)).split()[1] == b"400"
+            many = b"GET /healthz HTTP/1.1\r\nHost: a\r\n" + b"X: a\r\n" * 100 + b"\r\n"
+            for payload in (long, many):
+                assert (await _thrown(cluster.ports["a"], payload, tls, 30)).split()[1] == b"400"
             await still_serves(cluster)
 
     asyncio.run(play())
@@ -181,5 +184,62 @@ def test_a_slow_sender_is_cut_off(tmp_path: Path) -> None:
             assert (await reader.read(200)).startswith(b"HTTP/1.1 408")
             writer.close()
             assert not cluster.agents["a"].runtime.ledger.contexts
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(
+    ("sent", "with_certificate"),
+    [
+        (b"", False),
+        (b"\x16\x03\x01", False),
+        (b"", True),
+        (b"GET /healthz HTTP/1.1\r\nHost: a\r\nX", True),
+        (b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /healthz", True),
+    ],
+)
+def test_who_trickles_headers_is_cut_off(
+    tmp_path: Path, sent: bytes, with_certificate: bool
+) -> None:
+    async def trickle(writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"a" if with_certificate else b"")
+            await asyncio.sleep(0.05)
+
+    async def play() -> None:
+        async with local(tmp_path, request_s=0.4) as cluster:
+            tls = identity.context(cluster.tls(*ANN), server=False) if with_certificate else None
+            host = "a.agent.isma" if tls else None
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", cluster.ports["a"], ssl=tls, server_hostname=host
+            )
+            writer.write(sent)
+            more = asyncio.create_task(trickle(writer)) if sent else None
+            with suppress(ConnectionError):
+                await asyncio.wait_for(reader.read(), 60)
+            if more is not None:
+                more.cancel()
+            writer.close()
+            await still_serves(cluster)
+
+    asyncio.run(play())
+
+
+def test_connections_are_limited(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with local(tmp_path, connections=2) as cluster:
+            tls = identity.context(cluster.tls(*ANN), server=False)
+            held = [
+                await asyncio.open_connection(
+                    "127.0.0.1", cluster.ports["a"], ssl=tls, server_hostname="a.agent.isma"
+                )
+                for _ in range(3)
+            ]
+            assert await asyncio.wait_for(held[2][0].read(), 30) == b""
+            told = cluster.agents["a"].meters.text().decode()
+            assert 'isma_refused_total{why="too many connections"} 1.0' in told
+            for _, writer in held:
+                writer.close()
+            await still_serves(cluster)
 
     asyncio.run(play())

@@ -6,8 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from aiohttp import web
-
+from isma.agent import listening
 from isma.agent.agent import Agent
 from isma.agent.config import Config
 from isma.agent.doors import app
@@ -15,8 +14,6 @@ from isma.agent.identity import Identity, Kind, context, counted, of_certificate
 from isma.agent.journal import Journal
 from isma.agent.runtime import note
 from isma.errors import RunError
-
-_MOST_HEADER_BYTES = 8_192
 
 
 def serve(config: Config) -> None:
@@ -47,31 +44,28 @@ def check_certificate(config: Config) -> None:
 
 async def _serve(config: Config, journal: Journal) -> None:
     agent = Agent(config, journal)
-    runner = web.AppRunner(
-        app(agent),
-        max_line_size=_MOST_HEADER_BYTES,
-        max_field_size=_MOST_HEADER_BYTES,
-        keepalive_timeout=30,
-        lingering_time=1,
-    )
-    await runner.setup()
-    listen = config.listen
+    running = listening.runner(app(agent), config.limits)
+    await running.setup()
+    place, server = config.listen, None
     tls = counted(context(config.tls, server=True), agent.refused)
-    site = web.TCPSite(runner, listen.address, listen.port, ssl_context=tls)
     try:
         try:
-            await site.start()
+            server = await listening.listen(
+                running, place, tls, config.limits, agent.refused_for_many
+            )
         except OSError as error:
             raise RunError(
-                f"listen must be an address and a free port, got {listen.address}:{listen.port}: "
+                f"listen must be an address and a free port, got {place.address}:{place.port}: "
                 f"{error.strerror or error}"
             ) from None
         agent.start()
-        note("listening", name=config.name, address=listen.address, port=listen.port)
+        note("listening", name=config.name, address=place.address, port=place.port)
         note("cpu", enforce=config.cpu.enforce)
         await _work_until_ended(config, agent)
     finally:
-        await runner.cleanup()
+        if server is not None:
+            server.close()
+        await running.cleanup()
         await agent.close()
 
 
