@@ -30,10 +30,17 @@ class Local:
     """Three agents; each can be ended and started again from its journal."""
 
     def __init__(
-        self, folder: Path, limits: Limits, state_bytes: int, lease_s: float, *, whole: bool
+        self,
+        folder: Path,
+        limits: Limits,
+        state_bytes: int,
+        lease_s: float,
+        resend_s: float,
+        *,
+        whole: bool,
     ) -> None:
         self.folder, self.limits, self.state_bytes = folder, limits, state_bytes
-        self.lease_s, self.whole = lease_s, whole
+        self.lease_s, self.resend_s, self.whole = lease_s, resend_s, whole
         self.authority = TestAuthority(folder / "certificates")
         first = free_ports()
         self.ports = {name: first + number for number, name in enumerate(NAMES)}
@@ -70,7 +77,7 @@ class Local:
             {other: self.address(other) for other in NAMES if other != name},
             limits=self.limits,
             lease_s=self.lease_s,
-            resend_s=0.1,
+            resend_s=self.resend_s,
         )
 
     async def start(self, name: str) -> Agent:
@@ -91,6 +98,11 @@ class Local:
         agent.start()
         self.agents[name], self.runners[name] = agent, [door, beside]
         return agent
+
+    def link(self, name: str, ports: dict[str, int]) -> None:
+        """Have an agent reach the others through other ports."""
+        addresses = {to: f"https://127.0.0.1:{port}" for to, port in ports.items()}
+        self.agents[name]._peers._addresses = addresses
 
     async def end(self, name: str) -> None:
         door, beside = self.runners.pop(name)
@@ -120,9 +132,16 @@ class Local:
 
 @asynccontextmanager
 async def local(
-    folder: Path, state_bytes: int = 0, lease_s: float = 2.0, whole: bool = False, **limits: float
+    folder: Path,
+    state_bytes: int = 0,
+    lease_s: float = 2.0,
+    whole: bool = False,
+    resend_s: float = 0.1,
+    **limits: float,
 ) -> AsyncIterator[Local]:
-    made = Local(folder, msgspec.convert(limits, Limits), state_bytes, lease_s, whole=whole)
+    made = Local(
+        folder, msgspec.convert(limits, Limits), state_bytes, lease_s, resend_s, whole=whole
+    )
     try:
         for name in NAMES:
             await made.start(name)
