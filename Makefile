@@ -10,7 +10,7 @@ PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 # The main job: every rule on the paper's world, and a report worth reading.
 demo: .venv/base
 	$(BIN)/isma compare paper --policies local,stay,nearest,greedy,price,full-information --seeds 3 --out runs/demo
-	@echo "open runs/demo/report.html"
+	@echo "open runs/demo/report.html, and runs/demo/replay.html to watch it"
 
 # Three agents, twelve users on recorded trajectories, a stateful service each: what moves, what is lost.
 demo-edge: .venv/agent

@@ -89,7 +89,9 @@ def compare(
 
 def _write_page(folder: Path, command: str) -> None:
     from isma.evaluation.report import page
+    from isma.watch import replays
 
+    replays.write_beside(folder)  # The report links to it.
     page.write(folder, command)
 
 

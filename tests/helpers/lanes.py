@@ -56,6 +56,8 @@ THOROUGH = (
     "world/test_presets.py",
     "world/test_nearby.py",
     "agent/test_kills.py",
+    "watch/test_replay_page.py",
+    "evaluation/test_replay_recorder.py",
 )
 """Files that compile programs of their own or start processes: those that take longest come first."""
 

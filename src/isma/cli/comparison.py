@@ -14,7 +14,7 @@ from isma.cli.progress import bar
 from isma.evaluation.comparison.compare import CompareProgress as Standing
 from isma.evaluation.comparison.precision import widest
 from isma.evaluation.comparison.score import Score
-from isma.evaluation.comparison.tables import Point, Run, numbers
+from isma.evaluation.comparison.tables import REPLAY_PAGE, Point, Run, numbers
 from isma.evaluation.report import formatting
 from isma.evaluation.report.findings import findings
 from isma.world.scenario import Scenario
@@ -94,6 +94,9 @@ def print_run(run: Run, quiet: bool, as_json: bool) -> None:
         print_lines(findings(run))
         print()
     print_path(report)
+    replay = run.folder / REPLAY_PAGE
+    if replay.is_file() and not quiet:
+        print_path(replay)
 
 
 def as_tree(run: Run) -> dict[str, object]:

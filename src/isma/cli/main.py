@@ -25,6 +25,10 @@ COMMANDS = {
         "isma.cli.bound:bound",
         "How good anyone could be here: a lower bound of the mean with the whole future known.",
     ),
+    "watch": CommandEntry(
+        "isma.cli.watch:watch",
+        "Watch a run as a map that plays: users, who serves them, migrations, load, price and delay.",
+    ),
     "explain": CommandEntry(
         "isma.cli.explain:explain",
         "Why a service was sent where it was: what each server would have cost, and what came of it.",

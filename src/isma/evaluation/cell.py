@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -87,6 +88,17 @@ class Cell:
         return float(self.user_time_s.sum() / self.user_tasks.sum())
 
 
+@runtime_checkable
+class Recorder(Protocol):
+    """Listener to everything that happens in a run."""
+
+    def begin(self, state: State) -> None:
+        """Hear the world before its first tick."""
+
+    def add(self, first: int, outcome: TickOutcome) -> None:
+        """Hear the ticks from `first` on."""
+
+
 def run(
     scenario: Scenario,
     params: Params,
@@ -94,6 +106,7 @@ def run(
     seed: int,
     on_ticks: Callable[[int], None],
     runner: Runner = PLAIN,
+    recorder: Recorder | None = None,
 ) -> Cell:
     """Run one world to its end. `on_ticks` hears how many ticks each chunk did, and may raise to stop.
 
@@ -104,10 +117,14 @@ def run(
     with telling(policy):
         state, memory, key = runner.start(scenario, params, policy, seed)
         tally = _Tally(scenario, params, state)
+        if recorder is not None:
+            recorder.begin(state)
         for first in range(0, span.num_ticks, chunk):
             count = min(chunk, span.num_ticks - first)
             state, memory, outcome = runner.run(params, policy, (state, memory, key), count)
             tally.add(first, outcome, state)
+            if recorder is not None:
+                recorder.add(first, outcome)
             on_ticks(count)
     return tally.cell()
 

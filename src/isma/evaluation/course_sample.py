@@ -14,9 +14,14 @@ _SEED = 0
 
 def shown_users(num_users: int) -> Int[np.ndarray, "shown"]:
     """The users whose places and tasks are kept, rising: all, or a draw that is always the same."""
-    if num_users <= MOST_SHOWN:
+    return drawn_users(num_users, MOST_SHOWN)
+
+
+def drawn_users(num_users: int, most: int) -> Int[np.ndarray, "shown"]:
+    """All users, or of more than `most` so many, rising, by a draw that is always the same."""
+    if num_users <= most:
         return np.arange(num_users)
-    return np.sort(np.random.default_rng(_SEED).choice(num_users, MOST_SHOWN, replace=False))
+    return np.sort(np.random.default_rng(_SEED).choice(num_users, most, replace=False))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from isma.simulator.failures import fail, lose, servers_up
 from isma.simulator.params import Params
 from isma.simulator.placement import settle
 from isma.simulator.presence import depart, gone
+from isma.simulator.scene import Scene, scene
 from isma.simulator.serve import serve
 from isma.simulator.state import Deciding, Draws, Motion, Placement, State, active, network
 from isma.when import when
@@ -43,6 +44,7 @@ class TickOutcome(eqx.Module):
     """Users that are there, where they come and go."""
     energy_j: Float[Array, "users tasks"] | None
     """What each task takes from its user's battery; NaN where there is no task."""
+    scene: Scene
 
 
 def step(
@@ -58,19 +60,10 @@ def step(
     ahead = move(params, state, draws)
     served = serve(params, state, placement, ahead)
     station = nearest_station(params, ahead.position_m, state.station)
-    outcome = TickOutcome(
-        served.completion_time_s,
-        migrations=jnp.sum(moved, dtype=jnp.int32) + jnp.sum(arrived, dtype=jnp.int32),
-        handovers=jnp.sum(station != state.station, dtype=jnp.int32),
-        overloaded=jnp.sum(placement.load > 1 + 1e-5, dtype=jnp.int32),
-        down_slots=down_slots(params, state),
-        present=None if params.visits is None else jnp.sum(active(params, state), dtype=jnp.int32),
-        energy_j=served.energy_j,
-    )
     unseen = state.emission.first_slot >= (state.tick + 1) * params.slots_per_tick
     nearest = params.infrastructure.nearest(station)
     placement = replace(placement, host=jnp.where(unseen, nearest, placement.host))
-    state = replace(
+    after = replace(
         state,
         tick=state.tick + 1,
         motion=ahead,
@@ -79,7 +72,18 @@ def step(
         backlog=served.backlog,
         fading=fade(params, state, ahead, station, draws),
     )
-    return state, memory, outcome
+    moves = moved.astype(jnp.int32) + arrived.astype(jnp.int32)
+    outcome = TickOutcome(
+        served.completion_time_s,
+        migrations=jnp.sum(moves, dtype=jnp.int32),
+        handovers=jnp.sum(station != state.station, dtype=jnp.int32),
+        overloaded=jnp.sum(placement.load > 1 + 1e-5, dtype=jnp.int32),
+        down_slots=down_slots(params, state),
+        present=None if params.visits is None else jnp.sum(active(params, state), dtype=jnp.int32),
+        energy_j=served.energy_j,
+        scene=scene(params, state, after, moves),
+    )
+    return after, memory, outcome
 
 
 def before_decisions(

@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, UInt32
 from isma.contract import Memory, Policy
 from isma.errors import ScenarioError
 from isma.simulator.params import Params, build
+from isma.simulator.scene import like
 from isma.simulator.state import State, draw
 from isma.simulator.step import TickOutcome, step
 from isma.when import choose
@@ -107,7 +108,7 @@ def _no_outcome(params: Params) -> TickOutcome:
     """Outcome of a tick in which nothing happens, of which only the form matters."""
     nothing = jnp.zeros((), jnp.int32)
     time_s = jnp.zeros((params.shape.num_users, params.shape.tasks_per_tick))
-    return TickOutcome(time_s, nothing, nothing, nothing, None, None, None)
+    return TickOutcome(time_s, nothing, nothing, nothing, None, None, None, like(params))
 
 
 def _with(recording: Recording, rows: Rows, new: Bool[Array, "rows"], sums: PyTree) -> Recording:

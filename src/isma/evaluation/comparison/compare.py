@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -13,7 +14,7 @@ from pathlib import Path
 import jax
 
 from isma.contract import Policy
-from isma.evaluation import cell, stored_results
+from isma.evaluation import cell, replay_recorder, stored_results
 from isma.evaluation.bounding import world_bound
 from isma.evaluation.cell import Cell
 from isma.evaluation.comparison import finished, table_writer, wall_times
@@ -268,14 +269,15 @@ class _Work:
             self._advance(scenario.time.num_ticks, label)
             return found
         began = time.perf_counter()
-        made = cell.run(
-            scenario,
-            self.params(key.point),
-            self._policies[key.policy],
-            key.seed,
-            lambda ticks: self._advance(ticks, label),
-            self._made_of.runner(self._programs, key.policy),
-        )
+        params, policy = self.params(key.point), self._policies[key.policy]
+        advance = lambda ticks: self._advance(ticks, label)  # noqa: E731
+        runner = self._made_of.runner(self._programs, key.policy)
+        recorder = None
+        with ExitStack() as stack:
+            if key.point == 0 and key.seed == self._plan.seeds[0]:
+                recorder = replay_recorder.recorder(self._out, scenario, params, key, policy)
+                stack.enter_context(recorder)
+            made = cell.run(scenario, params, policy, key.seed, advance, runner, recorder)
         wall_s = time.perf_counter() - began
         stored_results.save_cell(path, named, made)
         with self._lock:

@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any, Self
 
@@ -58,8 +59,25 @@ _FILES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "links": ("links.csv", ("a", "b")),
 }
 
+REPLAY_PAGE = "replay.html"
+"""Page of a run's folder that plays it."""
+
 Point = tuple[float | str, ...]
 """Values of the varied fields, in the order of `Run.vary`; empty for an ordinary run."""
+
+
+@dataclass(frozen=True)
+class InlinePage:
+    """Page that a notebook shows in a frame of its own."""
+
+    html: str
+    height_px: int
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<iframe srcdoc="{escape(self.html)}" title="replay" style="width:100%;border:0;'
+            f'height:{self.height_px}px"></iframe>'
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +124,17 @@ class Run:
         frames["summary"] = frames["summary"].merge(beside, how="left", on=[*vary, "policy"])
         frames["load_by_server"] = frames.pop("load")
         return cls(folder=folder, config=config, vary=vary, **frames)
+
+    def watch(self, height_px: int = 720) -> "InlinePage":
+        """The first world as a map that plays: a notebook shows it inline. Raises RunError."""
+        path = self.folder / REPLAY_PAGE
+        try:
+            return InlinePage(path.read_text(), height_px)
+        except OSError as error:
+            raise RunError(
+                f"{path}: cannot be read: {error.strerror}; isma watch {self.folder} --export {path} "
+                "writes it"
+            ) from None
 
     @property
     def points(self) -> list[Point]:

@@ -62,7 +62,7 @@ def explain(
     `price` or, if the run has neither, its first, without a seed its first; `point` counts the values
     of `--vary` from 1. Raises IsmaError.
     """
-    plan = _plan(folder)
+    plan = plan_of(folder)
     name = _usual(plan, folder) if policy is None else policy
     if name not in plan.policies:
         raise RunError(f"{folder}: {unknown('policy of this run', name, plan.policies)}")
@@ -98,7 +98,8 @@ def _usual(plan: Plan, folder: Path) -> str:
     return name
 
 
-def _plan(folder: Path) -> Plan:
+def plan_of(folder: Path) -> Plan:
+    """Plan of a run that `isma compare` wrote. Raises IsmaError."""
     path = folder / "config.toml"
     if not path.is_file():
         raise RunError(f"{folder}: must be a run's folder with a config.toml, got none")

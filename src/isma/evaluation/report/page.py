@@ -70,12 +70,13 @@ def write(run_folder: Path, command: str = "") -> Path:
         write_atomically(run_folder / _COMMAND, f"{command}\n".encode())
     drawn = figures.draw_all(run, run_folder)
     path = run_folder / "report.html"
-    write_atomically(path, render(run, drawn).encode())
+    replay = tables.REPLAY_PAGE if (run_folder / tables.REPLAY_PAGE).is_file() else None
+    write_atomically(path, render(run, drawn, replay).encode())
     return path
 
 
-def render(run: Run, drawn: list[figures.Figure]) -> str:
-    """The page as text; the same tables give the same page."""
+def render(run: Run, drawn: list[figures.Figure], replay: str | None = None) -> str:
+    """The page as text; the same tables give the same page. It links to a `replay` beside it."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("isma.evaluation.report"),
         autoescape=True,
@@ -88,6 +89,7 @@ def render(run: Run, drawn: list[figures.Figure]) -> str:
     settings = settings_of(run)
     return environment.get_template("report.html.j2").render(
         run=run,
+        replay=replay,
         cards=_cards(run),
         findings=[_marked(text) for text in said if text not in cautions],
         cautions=[_marked(text.removeprefix(findings.CAUTION)) for text in cautions],

@@ -1,0 +1,308 @@
+// The map: one deck.gl view for each policy that is shown, in metres.
+"use strict";
+
+const ARC_FRAMES = 6, ARC_LEAST_S = 2; // How long a migration's arc stays.
+const TRAIL_S = 40, TRAIL_PARTS = 24, TRAIL_PLACES = 60000;
+const MOST_LINES = 3000; // Users up to which every service has its line.
+
+class City {
+  constructor(parent, app) {
+    this.app = app;
+    this.sides = [];
+    this.layout = "";
+    const { header } = app.courses[0];
+    this.middle = [mean(ends(header.station_x_m)), mean(ends(header.station_y_m))];
+    this.extentM = Math.max(...[header.station_x_m, header.station_y_m].map((v) => ends(v)[1] - ends(v)[0]), 500);
+    const gaps = this.extentM / Math.max(Math.sqrt(header.station_x_m.length), 2);
+    this.columnM = gaps * 0.1; // Radius of a server.
+    this.heightM = Math.min(gaps * 0.9, this.extentM / 6); // Height at a load of 1.
+    this.view = { target: [...this.middle, 0], zoom: 0, rotationX: 46, rotationOrbit: -16 };
+    this.view = this.whole();
+    this.deck = new deck.Deck({
+      parent,
+      views: this.viewsOf(1),
+      viewState: {},
+      controller: true,
+      layers: [],
+      pickingRadius: 6,
+      deviceProps: { type: "webgl", webgl: { antialias: !app.software, preserveDrawingBuffer: false } },
+      useDevicePixels: Math.min(window.devicePixelRatio || 1, 2),
+      layerFilter: ({ layer, viewport }) => layer.id.startsWith(viewport.id),
+      onViewStateChange: ({ viewState }) => this.look(viewState),
+      onClick: (info) => app.picked(info),
+      getTooltip: (info) => app.tooltip(info),
+      getCursor: ({ isDragging, isHovering }) => (app.boxing ? "crosshair" : isDragging ? "grabbing" : isHovering ? "pointer" : "grab"),
+      onAfterRender: () => app.drawn(),
+      onError: (error) => app.failed(error),
+      style: { position: "absolute" },
+      widgets: this.widgets(1),
+    });
+  }
+
+  // A view of the whole city in the place that it has: stations, and servers' heights.
+  whole() {
+    const box = document.getElementById("map").getBoundingClientRect(), flat = this.app.flat, two = this.app.sides().length > 1;
+    const width = Math.max(box.width / (two && !this.stacked() ? 2 : 1), 100), height = Math.max(box.height / (two && this.stacked() ? 2 : 1), 100);
+    const { header } = this.app.courses[0], [west, east] = ends(header.station_x_m), [south, north] = ends(header.station_y_m);
+    const edge = Math.max(this.columnM * 3, this.extentM * 0.04), corners = [];
+    for (const x of [west - edge, east + edge]) for (const y of [south - edge, north + edge]) for (const z of [0, flat ? 0 : this.heightM]) corners.push([x, y, z]);
+    let view = { target: [...this.middle, 0], zoom: Math.log2(width / this.extentM) - 1, rotationX: flat ? 90 : height > width ? 58 : 46, rotationOrbit: flat ? 0 : -16, minZoom: -12, maxZoom: 4 };
+    const free = { left: 14, right: 14, top: 46, bottom: box.width > 820 ? 70 : 20 };
+    for (let turn = 0; turn < 4; turn++) {
+      const port = new deck.OrbitView({ orbitAxis: "Z" }).makeViewport({ width, height, viewState: view });
+      const at = corners.map((corner) => port.project(corner)), [left, right] = ends(at.map(([x]) => x)), [top, bottom] = ends(at.map(([, y]) => y));
+      const fits = Math.min((width - free.left - free.right) / (right - left), (height - free.top - free.bottom) / (bottom - top));
+      // The middle of what is seen goes to the middle of the free place.
+      const dx = (left + right) / 2 - (width + free.left - free.right) / 2, dy = (top + bottom) / 2 - (height + free.top - free.bottom) / 2;
+      const [x, y] = port.unproject([width / 2 + dx, height / 2 + dy], { targetZ: 0 });
+      if (![x, y, fits].every(Number.isFinite) || fits <= 0) break;
+      view = { ...view, target: [x, y, 0], zoom: view.zoom + Math.log2(fits) };
+    }
+    return view;
+  }
+
+  look(viewState) {
+    const { target, zoom, rotationX, rotationOrbit } = viewState;
+    this.view = { ...this.view, target, zoom, rotationX, rotationOrbit };
+    this.app.moved();
+  }
+
+  stacked() {
+    const box = document.getElementById("map").getBoundingClientRect();
+    return box.width < box.height * 1.05;
+  }
+
+  viewsOf(count) {
+    const made = (id) => new deck.OrbitView({ id, orbitAxis: "Z", controller: { dragMode: "pan", keyboard: true, inertia: true }, near: 0.01, far: 1000 });
+    return count === 1 ? [made("A-")] : [made("A-"), made("B-")];
+  }
+
+  widgets(count) {
+    const app = this.app, dark = app.dark();
+    const theme = new deck.ThemeWidget({
+      id: "theme", placement: "top-right", themeMode: dark ? "dark" : "light", lightModeTheme: deck.LightTheme,
+      darkModeTheme: deck.DarkTheme, lightModeLabel: "Dark colours", darkModeLabel: "Light colours",
+      onThemeModeChange: (mode) => app.setTheme(mode),
+    });
+    const shot = new deck.ScreenshotWidget({ id: "screenshot", placement: "top-right", label: "Save the map as a picture", onCapture: () => app.saveMap() });
+    const zoom = new deck.ZoomWidget({ id: "zoom", placement: "top-right", onZoom: ({ delta }) => this.zoomBy(delta) });
+    const full = new deck.FullscreenWidget({ id: "fullscreen", placement: "top-right", container: document.body, enterLabel: "Whole screen" });
+    const widgets = [theme, shot, full, zoom, ...(this.timeline ? [this.timeline] : [])];
+    if (count === 2) {
+      const views = this.viewsOf(2);
+      widgets.push(new deck._SplitterWidget({
+        id: `splitter-${this.layout}`, viewLayout: { orientation: this.layout === "stacked" ? "vertical" : "horizontal", views, initialSplit: 0.5 },
+        onChange: (placed) => {
+          this.deck?.setProps({ views: placed });
+          app.placeLabels(placed);
+        },
+      }));
+    }
+    return widgets;
+  }
+
+  zoomBy(delta) {
+    this.look({ ...this.view, zoom: this.view.zoom + delta });
+  }
+
+  // Lay out one view or two; where two lie is the splitter's.
+  arrange(count) {
+    const layout = count === 1 ? "single" : this.stacked() ? "stacked" : "beside";
+    if (layout === this.layout) return;
+    this.layout = layout;
+    if (count === 1) {
+      const views = this.viewsOf(1);
+      this.deck.setProps({ views, widgets: this.widgets(1) });
+      this.app.placeLabels(views);
+    } else {
+      this.deck.setProps({ widgets: this.widgets(2) });
+    }
+  }
+
+  retheme() {
+    this.deck.setProps({ widgets: this.widgets(this.layout === "single" ? 1 : 2) });
+  }
+
+  draw(timeS) {
+    const app = this.app, sides = app.sides();
+    this.arrange(sides.length);
+    const layers = sides.flatMap((course, i) => this.layersOf(course, i ? "B-" : "A-", timeS));
+    const viewState = { "A-": this.view, "B-": this.view };
+    this.deck.setProps({ layers, viewState });
+  }
+
+  layersOf(course, id, timeS) {
+    const app = this.app, ink = app.dark() ? [235, 238, 245] : [30, 36, 48];
+    const held = (course.drawing ??= this.drawingOf(course));
+    const frame = course.place(timeS, held.place);
+    this.colour(course, held, frame, ink);
+    const servers = this.serversOf(course, held, frame);
+    const { header } = course, many = course.users > MOST_LINES;
+    const size = course.users > 3000 ? 2.2 : course.users > 400 ? 3.2 : course.users > 100 ? 4.4 : 5.5;
+    const attribute = (value, n) => ({ value, size: n });
+    const shade = (alpha) => [...ink, alpha];
+    return [
+      app.streets && new deck.PathLayer({
+        id: `${id}streets`, data: app.streets, getPath: (d) => d, positionFormat: "XY", getColor: shade(app.dark() ? 46 : 40),
+        widthUnits: "pixels", getWidth: 1, updateTriggers: { getColor: app.dark() },
+      }),
+      new deck.LineLayer({
+        id: `${id}links`, data: header.links, getSourcePosition: ([a]) => [header.station_x_m[a], header.station_y_m[a]],
+        getTargetPosition: ([, b]) => [header.station_x_m[b], header.station_y_m[b]], getColor: shade(app.dark() ? 34 : 30),
+        getWidth: 1, updateTriggers: { getColor: app.dark() },
+      }),
+      !many && new deck.LineLayer({
+        id: `${id}services`,
+        data: { length: course.users, attributes: {
+          getSourcePosition: attribute(held.place, 2), getTargetPosition: attribute(held.served, 2), getColor: { value: held.lines, size: 4, normalized: true },
+        } },
+        positionFormat: "XY", getWidth: course.users > 100 ? 1 : 1.6,
+      }),
+      this.trails(course, id, timeS),
+      new deck.ScatterplotLayer({
+        id: `${id}prices`, data: servers.priced, positionFormat: "XY", getPosition: (s) => course.station(s.server),
+        getRadius: (s) => this.columnM * (1.3 + 1.7 * s.price), filled: false, stroked: true, lineWidthUnits: "pixels", getLineWidth: 1.5,
+        getLineColor: (s) => [...s.colour, 150], updateTriggers: { getRadius: frame, getLineColor: frame },
+      }),
+      new deck.ColumnLayer({
+        id: `${id}servers`, data: servers.all, diskResolution: 12, radius: this.columnM, extruded: true, pickable: true,
+        getPosition: (s) => course.station(s.server), getElevation: (s) => s.height, getFillColor: (s) => s.colour,
+        material: { ambient: 0.62, diffuse: 0.5, shininess: 12 }, elevationScale: 1,
+        updateTriggers: { getElevation: frame, getFillColor: [frame, app.server, app.dark()] },
+        parameters: { depthTest: true },
+      }),
+      new deck.ScatterplotLayer({
+        id: `${id}users`,
+        data: { length: course.users, attributes: {
+          getPosition: attribute(held.place, 2), getFillColor: { value: held.colours, size: 4, normalized: true },
+          getRadius: attribute(held.radii, 1), getLineColor: { value: held.rims, size: 4, normalized: true },
+        } },
+        positionFormat: "XY", radiusUnits: "pixels", radiusScale: size, stroked: course.users <= MOST_LINES, lineWidthUnits: "pixels",
+        getLineWidth: 1.2, pickable: true, billboard: true, parameters: { depthCompare: "always" },
+      }),
+      this.arcs(course, id, timeS),
+      this.names(course, id, shade(235)),
+    ];
+  }
+
+  drawingOf(course) {
+    const n = course.users;
+    return {
+      place: new Float32Array(2 * n), served: new Float32Array(2 * n), colours: new Uint8Array(4 * n), lines: new Uint8Array(4 * n),
+      rims: new Uint8Array(4 * n), radii: new Float32Array(n), told: "",
+    };
+  }
+
+  // Colours of users and of the lines to their servers; they change with the frame.
+  colour(course, held, frame, ink) {
+    const app = this.app, by = COLOURINGS[app.colouring], told = [frame, app.colouring, app.mark, app.dark()].join();
+    if (held.told === told) return;
+    held.told = told;
+    const some = app.selected.size > 0, rim = app.dark() ? [10, 14, 22] : [255, 255, 255];
+    for (let row = 0; row < course.users; row++) {
+      const k = frame * course.users + row, host = course.columns.host[k], stopped = course.columns.state[k] === STOPPED;
+      const rgb = by.index ? distinct(by.index(course, row, frame)) : warm(by.share(course, row, frame));
+      const marked = app.user === row, dim = (some && !app.selected.has(row)) || (app.server !== null && host !== app.server && !marked);
+      held.colours.set([...rgb, dim ? 60 : 255], 4 * row);
+      held.lines.set([...rgb, dim ? 12 : marked ? 255 : app.server === host ? 200 : course.users > 600 ? 60 : 110], 4 * row);
+      held.rims.set(marked ? [...ink, 255] : stopped ? [225, 29, 72, 255] : [...rim, dim ? 40 : 220], 4 * row);
+      held.radii[row] = marked ? 2.1 : stopped ? 1.5 : some && !dim ? 1.4 : 1;
+      held.served.set(course.station(host), 2 * row);
+    }
+  }
+
+  serversOf(course, held, frame) {
+    if (held.servers?.frame === frame && held.servers.mark === this.app.mark) return held.servers;
+    const dearest = (held.dearest ??= highest(course, "price_s"));
+    const all = [];
+    for (let server = 0; server < course.servers; server++) {
+      const load = course.value("load", server, frame), down = course.has("up") && !course.columns.up[frame * course.servers + server];
+      const colour = down ? [120, 120, 120] : warm(load / 1.5);
+      const dim = this.app.server !== null && this.app.server !== server;
+      all.push({
+        server, load, colour: [...colour, dim ? 120 : 235].slice(0, 4), height: this.heightM * (0.06 + Math.min(load, 2)),
+        price: dearest && course.has("price_s") ? Math.sqrt(course.value("price_s", server, frame) / dearest) : 0,
+      });
+    }
+    const priced = all.filter((s) => s.price > 0.01).map((s) => ({ ...s, colour: s.colour.slice(0, 3) }));
+    return (held.servers = { frame, mark: this.app.mark, all, priced });
+  }
+
+  // The last part of users' ways, of all where they are few.
+  trails(course, id, timeS) {
+    const chosen = course.users * course.capacity <= TRAIL_PLACES ? null : [...(this.app.selected.size ? this.app.selected : []), ...(this.app.user === null ? [] : [this.app.user])];
+    const rows = chosen ?? [...Array(course.users).keys()];
+    const lengthS = Math.max(TRAIL_S, 8 * course.frameS), spanS = lengthS;
+    const from = Math.floor(timeS / spanS) * spanS - lengthS;
+    const told = [from, rows.length < 200 ? rows.join() : rows.length, course.frames].join();
+    const held = course.drawing;
+    if (held.trailTold !== told) {
+      held.trailTold = told;
+      const first = Math.max(Math.floor(from / course.frameS), 0), last = Math.min(Math.ceil((from + lengthS + spanS) / course.frameS) + 1, course.frames);
+      const step = Math.max(1, Math.floor(lengthS / TRAIL_PARTS / course.frameS));
+      held.trail = rows.map((row) => wayOf(course, row, first, last, step)).filter((way) => way.path.length > 1);
+    }
+    return new deck.TripsLayer({
+      id: `${id}trails`, data: held.trail, getPath: (d) => d.path, getTimestamps: (d) => d.timeS, positionFormat: "XY", currentTime: timeS, trailLength: lengthS,
+      getColor: this.app.dark() ? [160, 190, 235] : [70, 90, 130], opacity: this.app.dark() ? 0.5 : 0.35, widthUnits: "pixels", getWidth: 2, capRounded: false, fadeTrail: true,
+      updateTriggers: { getColor: this.app.dark() },
+    });
+  }
+
+  arcs(course, id, timeS) {
+    const staysS = Math.max(ARC_LEAST_S, ARC_FRAMES * course.frameS, this.app.speed * 0.8), { moves, header } = course;
+    const found = [];
+    for (let i = course.movesBefore(timeS - staysS), end = course.movesBefore(timeS + 1e-6); i < end; i++) {
+      const row = moves.user[i];
+      if (moves.source[i] === moves.target[i] || (this.app.selected.size && !this.app.selected.has(row))) continue;
+      const age = (timeS - moves.tick[i] * header.tick_s) / staysS;
+      found.push({ user: row, source: moves.source[i], target: moves.target[i], fresh: 1 - age });
+    }
+    return new deck.ArcLayer({
+      id: `${id}arcs`, data: found, getSourcePosition: (m) => [...course.station(m.source), 0], getTargetPosition: (m) => [...course.station(m.target), 0],
+      getSourceColor: (m) => [255, 170, 60, 40 + 120 * m.fresh], getTargetColor: (m) => [230, 40, 110, 60 + 195 * m.fresh],
+      getWidth: (m) => 1.5 + 3.5 * m.fresh, getHeight: 0.55, numSegments: 24,
+      updateTriggers: { getSourceColor: timeS, getTargetColor: timeS, getWidth: timeS },
+    });
+  }
+
+  names(course, id, colour) {
+    if (course.servers > 30 && this.app.server === null) return null;
+    const of = course.servers > 30 ? [this.app.server] : [...Array(course.servers).keys()];
+    return new deck.TextLayer({
+      id: `${id}names`, data: of, getText: (s) => short(course.nameOf(s)), getPosition: (s) => [...course.station(s), 0], characterSet: "auto", fontFamily: "system-ui, sans-serif",
+      getSize: 12, getColor: colour, getPixelOffset: [0, 16], fontWeight: 600, background: false, updateTriggers: { getColor: this.app.dark(), getText: of.length },
+      parameters: { depthCompare: "always" },
+    });
+  }
+}
+
+function wayOf(course, row, first, last, every) {
+  const path = [], timeS = [], { columns } = course, step = course.header.columns.x_m.step;
+  for (let k = first; k < last; k += every) {
+    const i = k * course.users + row;
+    if (columns.state[i] === ABSENT) continue;
+    path.push([columns.x_m[i] * step, columns.y_m[i] * step]);
+    timeS.push((k + 1) * course.frameS);
+  }
+  return { path, timeS };
+}
+
+function highest(course, name) {
+  if (!course.has(name)) return 0;
+  const column = course.columns[name], { scale, step } = course.header.columns[name];
+  const most = column.reduce((a, b) => Math.max(a, b), 0);
+  return scale === "linear" ? most * step : most && LEAST * 10 ** (most / PER_DECADE);
+}
+
+function ends(values) {
+  return values.reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [Infinity, -Infinity]);
+}
+
+function mean([low, high]) {
+  return (low + high) / 2;
+}
+
+function short(text) {
+  return text.length > 14 ? `${text.slice(0, 13)}…` : text;
+}

@@ -1,0 +1,80 @@
+"""Streets behind a replay: the lines of a GeoJSON file, in the scenario's metres."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isma.errors import DataError
+from isma.world import sites
+from isma.world.scenario import Scenario
+
+_MOST_POINTS = 200_000
+_STEP_M = 1.0
+_BESIDE = 0.15
+"""Part of the stations' extent around them that is drawn too."""
+
+
+def lines_of(path: Path, scenario: Scenario) -> list[list[tuple[float, float]]]:
+    """Lines near a scenario's stations. Raises DataError or ScenarioError.
+
+    Places are WGS84 degrees where stations come from a table of degrees, else the scenario's metres.
+    """
+    layout = sites.layout(scenario.sites)
+    try:
+        tree = json.loads(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise DataError(f"{path}: must be GeoJSON, got something else") from None
+    low, high = layout.position_m.min(0), layout.position_m.max(0)
+    margin = _BESIDE * float((high - low).max())
+    found: list[list[tuple[float, float]]] = []
+    for line in _lines(tree, path):
+        at = np.asarray(line, float)
+        if layout.projection is not None:
+            at = layout.projection.to_metres(at[:, 1], at[:, 0])
+        near = np.all((at > low - margin) & (at < high + margin), axis=1)
+        if near.any():
+            found.append([(float(x), float(y)) for x, y in np.round(at / _STEP_M) * _STEP_M])
+    points = sum(map(len, found))
+    if points > _MOST_POINTS:
+        raise DataError(
+            f"{path}: must hold at most {_MOST_POINTS:,} points near the stations, got {points:,}: "
+            "leave small streets out"
+        )
+    if not found:
+        raise DataError(f"{path}: must hold lines near the scenario's stations, got none")
+    return found
+
+
+def _lines(tree: Any, path: Path) -> Iterator[list[tuple[float, float]]]:
+    """Every line of a GeoJSON tree; outlines of areas too."""
+    if not isinstance(tree, dict):
+        raise DataError(f"{path}: must be GeoJSON, got something else")
+    match tree.get("type"):
+        case "FeatureCollection":
+            for feature in tree.get("features") or []:
+                yield from _lines(feature, path)
+        case "Feature" if tree.get("geometry") is not None:
+            yield from _lines(tree["geometry"], path)
+        case "GeometryCollection":
+            for geometry in tree.get("geometries") or []:
+                yield from _lines(geometry, path)
+        case "LineString":
+            yield _checked(tree.get("coordinates"), path)
+        case "MultiLineString" | "Polygon":
+            for line in tree.get("coordinates") or []:
+                yield _checked(line, path)
+
+
+def _checked(line: Any, path: Path) -> list[tuple[float, float]]:
+    try:
+        found = [(float(place[0]), float(place[1])) for place in line]
+        if np.isfinite(found).all():
+            return found
+    except (TypeError, ValueError, IndexError, KeyError):
+        pass
+    raise DataError(f"{path}: a line must be pairs of numbers, got {str(line)[:60]}")
