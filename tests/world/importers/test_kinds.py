@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import subprocess
 import tarfile
 import zipfile
 from datetime import UTC, datetime

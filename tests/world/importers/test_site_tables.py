@@ -1,6 +1,7 @@
 """Sites as people have them, by hand: cells of OpenCelliD, metres, a lattice, nodes with x and y."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import networkx as nx
@@ -67,6 +68,29 @@ def test_sites_in_metres_go_with_a_trace_in_metres(tmp_path: Path):
     (tmp_path / "s.csv").write_text("id,x,y\na,0,0\nb,30,40\n")
     with pytest.raises(ScenarioError, match="may be degrees or metres"):
         site_tables.read(tmp_path / "s.csv")
+
+
+def test_sites_alone_are_a_scenario_too(tmp_path: Path):
+    """Four sites on a square of 0.01 degrees at the equator: 1.1 km, four links, two hops at most."""
+    rows = [f"{north}-{east},{north / 100},{east / 100}" for north in (0, 1) for east in (0, 1)]
+    (tmp_path / "s.csv").write_text("\n".join(["SITE_ID,LATITUDE,LONGITUDE", *rows]) + "\n")
+    result = import_scenario("sites", tmp_path / "s.csv", tmp_path / "o.toml")
+    assert result.lines == (
+        "read s.csv: sites",
+        "4 sites",
+        "backhaul: 4 links (gabriel graph), 1.0 hops on average, 2 at most",
+        "a site's nearest neighbour is 1.11 km away (median)",
+    )
+    world = files.load(tmp_path / "o.toml")
+    assert (world.mobility, world.users) == (
+        files.load("paper").mobility,
+        files.load("paper").users,
+    )
+    start = datetime(2020, 1, 1, tzinfo=UTC)
+    with pytest.raises(
+        ScenarioError, match="--start must not be given with sites: it is the table"
+    ):
+        import_scenario("sites", tmp_path / "s.csv", tmp_path / "o.toml", start=start)
 
 
 def test_a_lattice_stands_where_users_pass(tmp_path: Path):

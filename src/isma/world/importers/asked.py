@@ -41,6 +41,8 @@ class ImportKind(StrEnum):
     """A topology whose nodes are the sites, users moving steadily."""
     NODE_LINK = "node-link"
     """The same from node-link JSON."""
+    SITES = "sites"
+    """A table of sites alone, users moving steadily."""
 
 
 _OF_TRACES = (
@@ -53,7 +55,13 @@ _ONLY_OF: dict[str, tuple[ImportKind, ...]] = {
     "time_unit": (ImportKind.CSV, ImportKind.CABSPOTTING),
     "time_format": (ImportKind.CSV,),
     "time_zone": (ImportKind.CSV, ImportKind.T_DRIVE),
-    "crs": (ImportKind.CSV, ImportKind.SUMO_FCD, ImportKind.GRAPHML, ImportKind.NODE_LINK),
+    "crs": (
+        ImportKind.CSV,
+        ImportKind.SUMO_FCD,
+        ImportKind.GRAPHML,
+        ImportKind.NODE_LINK,
+        ImportKind.SITES,
+    ),
     "net": (ImportKind.SUMO_FCD,),
 }
 """Parts of a request that only some kinds of source have."""
@@ -161,13 +169,17 @@ def check(asked: Request) -> None:
     for name in asked.services:
         if name not in services.class_names():
             raise ScenarioError(unknown("class of services", short(name), services.class_names()))
-    if asked.is_topology:
+    if asked.is_topology or asked.kind is ImportKind.SITES:
         for name in _OF_TRACES:
+            if name == "backhaul" and asked.kind is ImportKind.SITES:
+                continue
             if getattr(asked, name) is not None:
                 option = name.removesuffix("_s").removesuffix("_mps").replace("_", "-")
+                places = "its nodes are the sites, its links the backhaul"
+                if asked.kind is ImportKind.SITES:
+                    places = "it is the table of sites"
                 raise ScenarioError(
-                    f"--{option} must not be given with {asked.kind}: its nodes are "
-                    "the sites, its links the backhaul, and users follow no trace"
+                    f"--{option} must not be given with {asked.kind}: {places}, and users follow no trace"
                 )
     elif asked.sites is None:
         raise ScenarioError(

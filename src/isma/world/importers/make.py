@@ -94,8 +94,8 @@ def import_scenario(
     A trace needs a table of `sites`, or `hexagonal:DISTANCE` for a lattice; its run starts at `start`,
     or with the window in which most `users` are there (or have fixes throughout). Gaps above `max_gap_s`
     are absences, fixes reached faster than at `max_speed_mps` are dropped. A topology (`graphml`,
-    `node-link`) gives sites and backhaul itself. `cells`, a table of recorded cells, is compared
-    with the trace.
+    `node-link`) gives sites and backhaul itself, a table of `sites` alone gives those. `cells`, a
+    table of recorded cells, is compared with the trace.
     What is not in the data is as in the preset `paper`, or what `world` adds to it, with `services`
     and `migration` where they are given. Raises DataError, ScenarioError or RunError.
     """
@@ -122,7 +122,11 @@ def import_scenario(
         net,
     )
     check(asked)
-    return _written(_from_topology(asked) if asked.is_topology else _from_trace(asked), asked)
+    if asked.is_topology:
+        return _written(_from_topology(asked), asked)
+    if asked.kind is ImportKind.SITES:
+        return _written(_from_sites(asked), asked)
+    return _written(_from_trace(asked), asked)
 
 
 def _from_trace(asked: Request) -> _Draft:
@@ -148,8 +152,7 @@ def _from_trace(asked: Request) -> _Draft:
         assert spacing_m is not None
         found = site_tables.lattice(frame, spacing_m, reading.plain)
     table, layout = found.table, sites.from_table(found.table)
-    drawn = asked.backhaul if isinstance(asked.backhaul, Drawn) else Drawn.GABRIEL
-    linked = _backhaul(asked.backhaul if isinstance(asked.backhaul, Path) else None, drawn)
+    linked = _backhaul_of(asked)
     lines = [*found.lines, *_network_lines(linked, layout)]
     lines += summary.understood(frame, report, reading)
     if asked.cells is not None:
@@ -186,14 +189,38 @@ def _from_topology(asked: Request) -> _Draft:
         *topology.describe(nodes),
         *_network_lines(linked, layout),
     ]
+    where = f"at the nodes of {short(asked.source.name)}"
+    return _without_trace(asked, nodes.table, linked, lines, where)
+
+
+def _from_sites(asked: Request) -> _Draft:
+    found = site_tables.read(asked.source, asked.crs)
+    linked = _backhaul_of(asked)
+    lines = [
+        f"read {short(asked.source.name)}: {asked.kind}",
+        *found.lines,
+        *_network_lines(linked, sites.from_table(found.table)),
+    ]
+    return _without_trace(asked, found.table, linked, lines, f"of {short(asked.source.name)}")
+
+
+def _without_trace(
+    asked: Request,
+    table: sites.SiteTable,
+    linked: scenario.Backhaul,
+    lines: list[str],
+    where: str,
+) -> _Draft:
+    """A scenario of sites among which users move as in the preset `paper`."""
+    layout = sites.from_table(table)
     tree = _fields(asked, asked.out.stem, asked.duration_s)
     summary.check_size(tree["users"]["count"], len(layout.ids))
-    tree["description"] = f"{len(layout.ids):,} sites at the nodes of {short(asked.source.name)}"
+    tree["description"] = f"{len(layout.ids):,} sites {where}"
     radius_m = tree["sites"]["coverage_radius_m"]
     if len(layout.ids) > 1:
         nearest_m = KDTree(layout.position_m).query(layout.position_m, k=2)[0][:, 1]
         lines.append(
-            f"a site's nearest neighbour is {np.median(nearest_m) / 1000:.1f} km away (median)"
+            f"a site's nearest neighbour is {np.median(nearest_m) / 1000:.3g} km away (median)"
         )
         alone = int((nearest_m > 2 * radius_m).sum())
         if alone:
@@ -201,7 +228,7 @@ def _from_topology(asked: Request) -> _Draft:
                 f"odd: {alone:,} sites have no neighbour within reach: with sites.coverage_radius_m "
                 f"{radius_m:g} their coverage touches no other, so users there never change station"
             )
-    return _with_places(_Draft(tree, {}, lines), nodes.table, linked)
+    return _with_places(_Draft(tree, {}, lines), table, linked)
 
 
 def _fields(asked: Request, name: str, duration_s: float | None) -> dict[str, Any]:
@@ -233,6 +260,13 @@ def _fields(asked: Request, name: str, duration_s: float | None) -> dict[str, An
 
 def _warmup_s(duration_s: float) -> float:
     return min(WARMUP_S, duration_s // 10)
+
+
+def _backhaul_of(asked: Request) -> scenario.Backhaul:
+    """The backhaul as asked for, drawn between the sites where no file gives it."""
+    if isinstance(asked.backhaul, Path):
+        return _backhaul(asked.backhaul)
+    return _backhaul(None, asked.backhaul or Drawn.GABRIEL)
 
 
 def _backhaul(file: Path | None, drawn: Drawn = Drawn.GABRIEL) -> scenario.Backhaul:

@@ -34,5 +34,5 @@ def read_trace(asked: Request) -> Reading:
             return sumo_fcd.read(source, asked.net, asked.crs)
         case ImportKind.T_DRIVE:
             return t_drive.read(source, asked.time_zone)
-        case ImportKind.GRAPHML | ImportKind.NODE_LINK:
+        case ImportKind.GRAPHML | ImportKind.NODE_LINK | ImportKind.SITES:
             raise AssertionError(f"{asked.kind} is no trace")
