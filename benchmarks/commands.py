@@ -11,6 +11,7 @@ from benchmarks import (
     environments,
     forecasts,
     metropolis,
+    odd_worlds,
     planner,
     rules,
     simulator,
@@ -122,6 +123,35 @@ def bench_forecast(
         task = shown.add_task("laying out", total=None)
         skills = forecasts.measure(model, lambda label: shown.update(task, description=label))
     typer.echo(forecasts.as_json(skills) if json else forecasts.as_text(skills))
+
+
+@app.command("odd-worlds")
+def bench_odd_worlds(
+    json: JsonOption = False,
+    count: Annotated[int, typer.Option(min=1, help="worlds to draw")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="another seed, other worlds")] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="runs of each world")] = 2,
+    policies: Annotated[str, typer.Option(metavar="NAME,...", help="what is compared")] = ",".join(
+        odd_worlds.POLICIES
+    ),
+    out: Annotated[
+        Path | None, typer.Option(help="also write each world as a scenario to this folder")
+    ] = None,
+) -> None:
+    """Policies in worlds drawn at random: how much longer tasks take than under the best rule."""
+    worlds = [odd_worlds.drawn(seed, number) for number in range(count)]
+    if out is not None:
+        odd_worlds.write(worlds, out)
+    names = policies.split(",")
+    with bar(Console(stderr=True)) as shown:
+        task = shown.add_task("compiling", total=count * seeds * len(names))
+
+        def on_batch(label: str, runs: int) -> None:
+            shown.update(task, description=label, advance=runs)
+
+        runs = list(odd_worlds.measure(worlds, range(seeds), names, on_batch))
+    told = odd_worlds.excess_of(runs)
+    typer.echo(odd_worlds.as_json(runs, told) if json else odd_worlds.as_text(told))
 
 
 @app.command("outlook", hidden=True)
