@@ -9,11 +9,12 @@ import pytest
 from helpers.exhaustive_search import of_a_stop_s2
 from helpers.small_worlds import costing, line, network, seen
 
-from isma.contract import Observation
+from isma.contract import MigrationCost, Observation
 from isma.planning.allocation import Offer, joining
 from isma.planning.migration import move_between
 from isma.planning.migration_path import least_cost_s2
 from isma.policies.pricing.true_future import Between, KnownTrajectories, path_cost_s2
+from isma.world.switches import Migrating
 
 LENGTH_S = np.array([2.0, 3.0, 5.0])
 DECAYS_S = 4.0
@@ -192,3 +193,32 @@ def test_a_stop_costs_what_comes_later_while_it_lasts(
 ) -> None:
     """Two hops of 1 s for the 126 s of the plan and a minute are 372 s²."""
     assert begins_with(100.0, (first_s, *(then_s,) * 5)) == goes_to
+
+
+@pytest.mark.parametrize(
+    ("copy_s", "least_s2"),
+    [
+        (6, 38),  # 6 s at the old place, 4 s and the minute after at the new one, at half the cost.
+        (40, 55),  # All of the plan and half of the minute after it at the old one.
+        (400, 70),  # It never gains anything.
+    ],
+)
+def test_while_state_is_copied_the_old_place_is_paid_for(copy_s: float, least_s2: float) -> None:
+    observation = costing(seen(network([1e9] * 2, line(2)), [0], [0], size=1))
+    cost = MigrationCost(
+        *(jnp.asarray(number) for number in (0.0, 0.0, 0.0, 1.0)), kind=Migrating.PRECOPY
+    )
+    observation = eqx.tree_at(
+        lambda o: (o.infrastructure.migration, o.requests.state_bits),
+        observation,
+        (cost, jnp.array([copy_s * 1e6])),
+    )
+    found = least_cost_s2(
+        observation,
+        jnp.array([[0, 1]]),
+        jnp.asarray(LENGTH_S),
+        cost_s=jnp.broadcast_to(jnp.array([1.0, 0.5]), (3, 1, 2)),
+        terminal_s2=jnp.array([[60.0, 30.0]]),
+        terminal_lasts_s=jnp.array([60.0]),
+    )
+    assert float(found[0, 1]) == pytest.approx(least_s2, rel=1e-4)

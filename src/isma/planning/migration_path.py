@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from isma.contract import Observation
 from isma.planning.migration import MoveTime, OffloadGain, added_s2, move_between
+from isma.world.switches import Migrating
 
 
 def least_cost_s2(
@@ -20,17 +21,34 @@ def least_cost_s2(
     cost_s: Float[Array, "segments users places"],
     terminal_s2: Float[Array, "users places"],
     offload_gain_s: Float[Array, "segments users"] | None = None,
+    terminal_lasts_s: Float[Array, "users"] | None = None,
 ) -> Float[Array, "users places"]:
     """Least cost-to-go when a service now goes to each place (home first): delay of tasks times time.
 
     `cost_s` is the marginal delay of a task at each place in each segment, `terminal_s2` the cost after
     the last one. `offload_gain_s` tells when a stop costs least: by how much its service does a task
     sooner than the user alone, if known. What is left of an earlier stop comes before that of the next
-    move; a newcomer's first move is free.
+    move; a newcomer's first move is free. A copy may outlast the horizon: `terminal_lasts_s` is the time
+    over which the terminal cost accrues, which is then another place's for as long as it takes.
     """
     move, end_s = _moves(observation, server), jnp.cumsum(length_s)
     newcomer = (observation.decides & ~observation.due[observation.host])[:, None, None]
     home = jnp.arange(server.shape[1])[:, None] == 0
+
+    def late_s2(number: Array) -> Float[Array, "users places places"] | float:
+        """Delay over time by which the old place costs more while state is copied ahead."""
+        if not copies_ahead(observation):
+            return 0.0
+        arrives_s = end_s[number] - length_s[number] + move.ahead_s
+        late = jnp.zeros_like(move.ahead_s)
+        for segment, whole_s in enumerate(length_s):
+            inside_s = jnp.clip(arrives_s - (end_s[segment] - whole_s), 0, whole_s)
+            late = late + jnp.where(segment >= number, inside_s, 0) * _apart(cost_s[segment])
+        beyond_s = jnp.maximum(arrives_s - end_s[-1], 0)
+        lasts_s = beyond_s if terminal_lasts_s is None else terminal_lasts_s[:, None, None]
+        part = jnp.minimum(beyond_s / jnp.maximum(lasts_s, 1e-6), 1)
+        late = late + part * _apart(terminal_s2)
+        return jnp.where(newcomer & (number == 0), 0, late)
 
     def back(
         after_s2: Float[Array, "users places"], segment: tuple[Array, Array]
@@ -42,10 +60,7 @@ def least_cost_s2(
         delay_s2 = added_s2(observation, move.stop_s, jnp.where(home, wait_s, 0), gain)
         delay_s2 = jnp.where(newcomer & (number == 0), 0, delay_s2)
         cost_s2 = length_s[number] * cost_s
-        # While state is copied ahead, what the old place costs is still paid.
-        part = jnp.minimum(move.ahead_s, length_s[number]) / length_s[number]
-        late_s2 = part * (cost_s2[..., :, None] - cost_s2[..., None, :])
-        moving = delay_s2 + late_s2 + (cost_s2 + after_s2)[..., None, :]
+        moving = delay_s2 + late_s2(number) + (cost_s2 + after_s2)[..., None, :]
         return jnp.min(moving, axis=-1), moving[..., 0, :]
 
     _, from_home = jax.lax.scan(
@@ -74,6 +89,17 @@ def at_places(
     """Table of all servers with the values at some; infinite at the others, which are not planned with."""
     others = jnp.full((len(value), num_servers), jnp.inf, value.dtype)
     return others.at[jnp.arange(len(value))[:, None], server].set(value)
+
+
+def copies_ahead(observation: Observation) -> bool:
+    """Whether services run on while their state is copied."""
+    cost = observation.infrastructure.migration
+    return cost is not None and cost.kind is Migrating.PRECOPY
+
+
+def _apart(cost: Float[Array, "users places"]) -> Float[Array, "users places places"]:
+    """How much more each place (row) costs than each other one."""
+    return cost[..., :, None] - cost[..., None, :]
 
 
 def _moves(observation: Observation, server: Int[Array, "users places"]) -> MoveTime:

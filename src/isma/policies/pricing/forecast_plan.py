@@ -189,6 +189,7 @@ class Planned(Valuation):
                 leaving_hops=self.leaving_hops,
             ),
             offload_gain_s=offload_gain_s(observation, prices, gain),
+            terminal_lasts_s=duration.hops_s,
         )
         # Staying now and going after the first segment is a path too: going now saves no more than that.
         more_s = (cost_s2 - cost_s2[:, :1]) / length_s[0]
