@@ -92,6 +92,13 @@ def test_a_margin_is_asked_for_what_rests_on_prices() -> None:
     assert "enough to go" in said[2]
 
 
+def test_how_far_a_plan_counts_is_told() -> None:
+    said = " ".join(replace(_explanation(8.0), weight=0.25).why)
+    assert "The plan counts for 25% of what comes later" in said
+    assert "forecasts of server 0 come true" in said
+    assert "The plan counts" not in " ".join(_explanation(8.0).why)
+
+
 def test_a_run_is_asked_from_its_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     scenario = tiny({**MOVING, "duration_s": 8})
     api.compare(scenario, ["nearest"], 1, out=tmp_path / "run")

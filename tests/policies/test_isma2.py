@@ -60,6 +60,13 @@ def test_users_that_decide_for_themselves_are_not_pooled() -> None:
 
 
 @pytest.mark.slow
+def test_a_forecast_that_nothing_bears_out_decides_nothing() -> None:
+    np.testing.assert_array_equal(
+        hosts(tiny(COSTLY), "isma2:doubt_hops2=1000000"), hosts(tiny(COSTLY), "price")
+    )
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("users", "servers"), [(5, 3), (60, 30)])
 def test_one_checkpoint_serves_any_numbers(users: int, servers: int) -> None:
     larger = tiny({**COSTLY, "users.count": users, "sites.count": servers})

@@ -125,6 +125,7 @@ OUT_OF_RANGE = {
         "price_decay_s": ("0", "-30", "1e30"),
         "residual_load": ("-0.1", "1.1"),
         "leaving_hops": ("-0.1", "1e7"),
+        "doubt_hops2": ("-1", "1e7"),
     },
     "mdp": {"horizon_s": ("0", "-600", "1e-30", "1e30")},
     "cell-mdp": {"horizon_s": ("0",)},

@@ -166,6 +166,7 @@ def of_world(
         stop_s=stop_slots * scenario.time.slot_s,
         tasks=len(done_s),
         mean_s=float(done_s.mean()) if len(done_s) else float("nan"),
+        weight=None if look.breakdown.weight is None else float(look.breakdown.weight[user]),
     )
 
 

@@ -59,6 +59,8 @@ class Explanation:
     """That came until it was decided again."""
     mean_s: float
     """Their mean completion time; NaN if none came."""
+    weight: float | None = None
+    """Weight of the plan along the forecast, as far as that has been borne out; None without a forecast."""
 
     def at(self, server: int) -> ServerCost:
         """Cost of one server."""
@@ -95,6 +97,11 @@ class Explanation:
                         else self._blind()
                     )
                 )
+        if self.weight is not None:
+            said.append(
+                f"The plan counts for {self.weight:.0%} of what comes later, and the myopic estimate of "
+                f"`price` for the rest: so far have the forecasts of server {self.host} come true."
+            )
         said.append(self._came())
         return said
 

@@ -34,6 +34,8 @@ class Breakdown(NamedTuple):
     """Part of the gain that rests on no price: fewer hops."""
     load: Float[Array, "users servers"]
     """Sum of the shares that users of that server ask for, as last heard."""
+    weight: Float[Array, "users"] | None = None
+    """Weight of the plan in what comes later, for the users of each host; None without a forecast."""
 
     @property
     def cost_s(self) -> Float[Array, "users servers"]:
@@ -61,4 +63,5 @@ def break_down(policy: Policy, memory: Memory, observation: Observation) -> Brea
         jnp.zeros_like(joined.time_s) if later_s is None else later_s,
         saving_s,
         believed_load(observation)[observation.host],
+        now.forecast.weight,
     )

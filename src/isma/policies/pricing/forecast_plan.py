@@ -32,6 +32,13 @@ from isma.policies.options import (
 from isma.policies.pricing.candidates import Candidates
 from isma.policies.pricing.dwell_time import PRIOR_S, DwellStatistics, count_dwell
 from isma.policies.pricing.features import Features, LastObservation, features
+from isma.policies.pricing.forecast_skill import (
+    ForecastSkill,
+    NotedForecasts,
+    compare,
+    note,
+    noted_rows,
+)
 from isma.policies.pricing.marginal_cost import (
     marginal_cost_s,
     offload_gain_s,
@@ -58,6 +65,8 @@ class UserMemory(eqx.Module):
     """Reference of features; None without a model, as the state."""
     state: Float[Array, "users width"] | None
     """Recurrent state of the model."""
+    noted: NotedForecasts | None = None
+    """Forecasts that are still to be compared with what comes."""
 
 
 class ServerMemory(eqx.Module):
@@ -68,6 +77,8 @@ class ServerMemory(eqx.Module):
     """Log of √λ at its last decision; None without a model, as the state."""
     state: Float[Array, "servers width"] | None
     """Recurrent state of the model."""
+    skill: ForecastSkill | None = None
+    """How far its forecasts have been borne out."""
 
 
 class Planned(Valuation):
@@ -92,6 +103,9 @@ class Planned(Valuation):
     leaving_hops: Distance = eqx.field(static=True, default=0.1)
     """Hops by which a user's distance from a server must grow, over the last two segments, for it to be
     leaving."""
+    doubt_hops2: Annotated[float, Field(ge=0, le=1e6)] = eqx.field(static=True, default=1.0)
+    """Doubt of a server's forecasts before anything was seen: from twice as many squared hops that came as
+    forecast they count in full."""
 
     def __check_init__(self) -> None:
         """Refuse a horizon that the model does not reach, and a plan between no servers."""
@@ -109,8 +123,15 @@ class Planned(Valuation):
             return Memory(ServerMemory(prices, None, None), UserMemory(dwell, None, None))
         states = self.forecast_model.start(num_users, num_servers)
         return Memory(
-            ServerMemory(prices, jnp.zeros(num_servers), states.server),
-            UserMemory(dwell, LastObservation.none(num_users), states.user),
+            ServerMemory(
+                prices, jnp.zeros(num_servers), states.server, ForecastSkill.none(num_servers)
+            ),
+            UserMemory(
+                dwell,
+                LastObservation.none(num_users),
+                states.user,
+                NotedForecasts.none(num_users, self.segments),
+            ),
         )
 
     def update(
@@ -129,9 +150,12 @@ class Planned(Valuation):
         before = server.log_root_price
         now = features(user.dwell, dwell, user.last, before, observation, offer, here)
         states = self._next_states(Latent(user.state, server.state), now, observation)
+        noted, skill = compare(user.noted, server.skill, observation)
+        coming = self._mobility(states, now.last, observation)
+        noted = self._note(noted, coming, observation)
         return Memory(
-            ServerMemory(prices, now.log_root_price, states.server),
-            UserMemory(dwell, now.last, states.user),
+            ServerMemory(prices, now.log_root_price, states.server, skill),
+            UserMemory(dwell, now.last, states.user, noted),
         )
 
     def forecast(self, memory: Memory, observation: Observation) -> Forecast:
@@ -144,15 +168,9 @@ class Planned(Valuation):
         long_run = server.prices.long_run(self.price_decay_s)
         if self.forecast_model is None or user.state is None:
             return Forecast(duration, Persistence(), long_run)
-        prices, host = self.forecast_model.forecast_prices(server.state).sample, observation.host
-        mobility = Modelled(
-            self.forecast_model,
-            user=user.state,
-            host=server.state[host],
-            price=jnp.moveaxis(prices[:, host], 0, -1),
-            visited=user.last.visited,
-        )
-        return Forecast(duration, mobility, long_run)
+        mobility = self._mobility(Latent(user.state, server.state), user.last, observation)
+        weight = server.skill.weight(self.doubt_hops2)[observation.host]
+        return Forecast(duration, mobility, long_run, weight)
 
     def added_cost_s(
         self, candidates: Candidates, forecast: Forecast
@@ -194,7 +212,36 @@ class Planned(Valuation):
         # Staying now and going after the first segment is a path too: going now saves no more than that.
         more_s = (cost_s2 - cost_s2[:, :1]) / length_s[0]
         planned_s = more_s + jnp.take_along_axis(saved_s, column, axis=1)
-        return at_places(planned_s, column, number)
+        planned_s = at_places(planned_s, column, number)
+        myopic_s = stop_cost_s(candidates, duration)
+        if forecast.weight is None or myopic_s is None:
+            return planned_s
+        weight = forecast.weight[:, None]
+        blended_s = weight * planned_s + (1 - weight) * myopic_s
+        return jnp.where(weight > 0, blended_s, myopic_s)
+
+    def _note(
+        self, noted: NotedForecasts, coming: Modelled, observation: Observation
+    ) -> NotedForecasts:
+        """Forecasts of this moment, of how far users go from their hosts, beside those that are open."""
+        row = noted_rows(len(observation.host))
+        some, seen = coming.of_rows(row), observation.of_rows(row)
+        change = some.hop_changes(seen, seen.host[:, None], self.segments)[..., 0]
+        return note(noted, row, change.T, observation)
+
+    def _mobility(
+        self, states: Latent, last: LastObservation, observation: Observation
+    ) -> Modelled:
+        """The model's forecast from the states that it has reached."""
+        assert self.forecast_model is not None
+        prices, host = self.forecast_model.forecast_prices(states.server).sample, observation.host
+        return Modelled(
+            self.forecast_model,
+            user=states.user,
+            host=states.server[host],
+            price=jnp.moveaxis(prices[:, host], 0, -1),
+            visited=last.visited,
+        )
 
     def _next_states(self, before: Latent, now: Features, observation: Observation) -> Latent:
         """Recurrent states after an observation: of users, and of servers with their users' mean."""

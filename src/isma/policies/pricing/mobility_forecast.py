@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from isma.contract import Observation
-from isma.model.forecast import ForecastModel, mean_hop_change
+from isma.model.forecast import ForecastModel, UserForecast, mean_hop_change
 from isma.policies.pricing.features import Topology, place_features
 
 
@@ -63,7 +63,7 @@ class Modelled(MobilityForecast):
     visited: Int[Array, "users before"]
     """Stations before the present one, the last one first."""
 
-    def of_rows(self, row: Int[Array, "rows"]) -> "MobilityForecast":
+    def of_rows(self, row: Int[Array, "rows"]) -> "Modelled":
         """Forecast of some users alone."""
         rows = (self.user, self.host, self.price, self.visited)
         return Modelled(self.model, *(part[row] for part in rows))
@@ -72,15 +72,29 @@ class Modelled(MobilityForecast):
         self, observation: Observation, server: Int[Array, "users places"], segments: int
     ) -> Expected:
         """Hops now and their mean change midway; gain along the mean changes of its log."""
-        futures = self.model.forecast_users(self.user, self.host, jnp.moveaxis(self.price, 0, -1))
-        topology = Topology.of(observation.infrastructure)
-        place = place_features(topology, observation.station, self.visited, server)
-        ends = mean_hop_change(self.model.hop_changes(futures, place))[:segments]
+        futures = self._futures()
+        ends = self._changes(futures, observation, server)[:segments]
         begins = jnp.concatenate([jnp.zeros_like(ends[:1]), ends[:-1]])
         return Expected(
             jnp.maximum(hops_now(observation, server) + (begins + ends) / 2, 0),
             gain_midway(observation.gain, futures.sample[:segments]),
         )
+
+    def hop_changes(
+        self, observation: Observation, server: Int[Array, "users places"], segments: int
+    ) -> Float[Array, "segments users places"]:
+        """Mean changes of the hops to some servers of each user by the end of each segment."""
+        return self._changes(self._futures(), observation, server)[:segments]
+
+    def _futures(self) -> UserForecast:
+        return self.model.forecast_users(self.user, self.host, jnp.moveaxis(self.price, 0, -1))
+
+    def _changes(
+        self, futures: UserForecast, observation: Observation, server: Int[Array, "users places"]
+    ) -> Float[Array, "segments users places"]:
+        topology = Topology.of(observation.infrastructure)
+        place = place_features(topology, observation.station, self.visited, server)
+        return mean_hop_change(self.model.hop_changes(futures, place))
 
 
 def hops_now(

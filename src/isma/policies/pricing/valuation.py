@@ -42,12 +42,15 @@ class Forecast(NamedTuple):
     """Future hops and channels of the users, where the valuation plans."""
     long_run: LongRunPrice | None = None
     """Long-run prices, in a row for each server that heard them, if they are known."""
+    weight: Float[Array, "users"] | None = None
+    """Weight of the plan along that mobility beside the myopic valuation; None for the plan alone."""
 
     def of_rows(self, row: Int[Array, "rows"]) -> "Forecast":
         """Forecast of some users alone; that of servers stays whole."""
         return self._replace(
             duration=jax.tree.map(lambda part: part[row], self.duration),
             mobility=None if self.mobility is None else self.mobility.of_rows(row),
+            weight=None if self.weight is None else self.weight[row],
         )
 
 
