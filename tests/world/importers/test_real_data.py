@@ -27,6 +27,7 @@ def test_a_day_of_cabs_agrees_with_the_recorded_cells(tmp_path: Path):
         tmp_path / "sf.toml",
         sites=TOWERS / "cells.csv",
         cells=TOWERS / "cell_of_cab.csv.gz",
+        users="throughout",
     )
     print(*result.lines, sep="\n")
     nearest = next(line for line in result.lines if line.startswith("nearest site is"))
