@@ -38,8 +38,6 @@ _NAME = 40
 """Characters of a key that a file's name has."""
 _ADDRESS, _INNER, _CALLBACK = " at 0x", "<locals>", "callback"
 """Text of what is another in each process, of functions with variables of others, and of calls of Python."""
-_QUICKLY: dict[str, Any] = {"xla_backend_optimization_level": 1}
-"""A fifth less to compile, and the same bits (docs/decisions/0037)."""
 _FOUND = "/jax/compilation_cache/cache_hits"
 
 MadeOf = Mapping[str, Any] | None
@@ -55,7 +53,6 @@ class _Signature(NamedTuple):
     """Structure of the arguments, with what is static in them."""
     leaves: tuple[Any, ...]
     """Types of arrays; other leaves as they are."""
-    quickly: bool
 
 
 class Programs:
@@ -65,14 +62,13 @@ class Programs:
         self._made: dict[_Signature, Future[Call]] = {}
         self._lock = threading.Lock()
 
-    def get(self, function: Call, made_of: MadeOf, *args: Any, quickly: bool = False) -> Call:
+    def get(self, function: Call, made_of: MadeOf, *args: Any) -> Call:
         """Compiled `function`, to be called with arguments like these.
 
-        Taken from the user's cache folder, or compiled and put there; `quickly` spares the compiler work
-        that pays where programs run for long. Raises what tracing raises.
+        Taken from the user's cache folder, or compiled and put there. Raises what tracing raises.
         """
         leaves, tree = jax.tree.flatten(args)
-        signature = _Signature(function, tree, tuple(map(_kind, leaves)), quickly)
+        signature = _Signature(function, tree, tuple(map(_kind, leaves)))
         with self._lock:
             mine = signature not in self._made
             future = self._made.setdefault(signature, Future())
@@ -112,8 +108,7 @@ def _compiled(signature: _Signature, leaves: list[Any]) -> tuple[Call, bytes | N
     forms: list[Any] = []
     lowered = jax.jit(_of_arrays(signature, leaves, forms)).lower(_bare_arrays(leaves))
     before = _taken_from_jax()
-    options = _QUICKLY if signature.quickly and _on_cpu() else None
-    compiled, form = lowered.compile(compiler_options=options), forms[-1]
+    compiled, form = lowered.compile(), forms[-1]
     call = _calling(compiled, form)
     # What JAX's own cache had loses its functions where it is written again.
     if _taken_from_jax() > before or _CALLBACK in lowered.as_text():
@@ -203,17 +198,10 @@ def _key(signature: _Signature, made_of: MadeOf) -> str | None:
                 if not any(part in name for part in _CHANGE_NO_PROGRAM)
             },
             "flags": os.environ.get("XLA_FLAGS", ""),
-            "quickly": signature.quickly,
         },
         default=str,
     )
     return None if _ADDRESS in told else digest(told.encode())
-
-
-def _on_cpu() -> bool:
-    """Whether programs are for a CPU, and nobody has typed how hard to compile."""
-    typed = next(iter(_QUICKLY)) in os.environ.get("XLA_FLAGS", "")
-    return jax.default_backend() == "cpu" and not typed
 
 
 def _taken_from_jax() -> int:

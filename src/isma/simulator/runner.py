@@ -13,7 +13,6 @@ from isma.simulator.params import Params
 from isma.simulator.rollout import rollout_up_to, run_ticks
 from isma.simulator.state import State, reset
 from isma.simulator.step import TickOutcome
-from isma.world.scale import is_large
 from isma.world.scenario import Scenario
 
 _MOST_TICKS = 100
@@ -44,25 +43,20 @@ class Runner(NamedTuple):
         """Draw a world's state."""
         if self.programs is None:
             return _reset(params, key)
-        quickly = _runs_shortly(params)
-        return self.programs.get(reset, self.drawn_of, params, key, quickly=quickly)(params, key)
+        return self.programs.get(reset, self.drawn_of, params, key)(params, key)
 
     def kept(self, function: Callable[..., Any], params: Params, *args: Any) -> Any:
         """Result of another function, whose program is kept too; its code must be among `made_of`."""
         if self.programs is None:
             return jax.jit(function)(params, *args)
-        quickly = _runs_shortly(params)
-        return self.programs.get(function, self.made_of, params, *args, quickly=quickly)(
-            params, *args
-        )
+        return self.programs.get(function, self.made_of, params, *args)(params, *args)
 
     def program(self, params: Params, policy: Policy, moment: Moment) -> Ticks:
         """The program of such worlds; compiled, if programs are kept, when it is asked for."""
         if self.programs is None:
             return run_ticks
         args = params, policy, *moment, np.int32(0), most_ticks(params)
-        quickly = _runs_shortly(params)
-        return self.programs.get(rollout_up_to, self.made_of, *args, quickly=quickly)
+        return self.programs.get(rollout_up_to, self.made_of, *args)
 
     def run(
         self, params: Params, policy: Policy, moment: Moment, num_ticks: int
@@ -82,11 +76,6 @@ def most_ticks(params: Params) -> int:
     """Most ticks that are run at once: as many as memory allows."""
     tasks = params.shape.num_users * params.shape.tasks_per_tick
     return int(np.clip(_MOST_TASKS // tasks, 1, _MOST_TICKS))
-
-
-def _runs_shortly(params: Params) -> bool:
-    """Whether a world is so small that compiling takes far longer than running it."""
-    return not is_large(params.shape.num_users, params.shape.num_stations)
 
 
 _reset = jax.jit(reset)
