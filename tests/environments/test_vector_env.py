@@ -21,23 +21,24 @@ def same(ours: Any, theirs: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "flat"),
+    ("mode", "flat", "others"),
     [
-        (AutoresetMode.NEXT_STEP, False),
-        pytest.param(AutoresetMode.SAME_STEP, True, marks=pytest.mark.slow),
+        (AutoresetMode.NEXT_STEP, False, "local"),
+        pytest.param(AutoresetMode.SAME_STEP, True, "nearest", marks=pytest.mark.slow),
+        pytest.param(AutoresetMode.NEXT_STEP, False, "nearest", marks=pytest.mark.slow),
     ],
 )
-def test_each_world_goes_as_it_would_alone(mode: AutoresetMode, flat: bool) -> None:
+def test_each_world_goes_as_it_would_alone(mode: AutoresetMode, flat: bool, others: str) -> None:
     """Through the end of episodes, beside Gymnasium's own loop over single environments."""
     ours = gymnasium.make_vec(
         "isma/Paper-v0",
         num_envs=WORLDS,
         autoreset_mode=mode.value,
-        **options(flat=flat, others="nearest"),
+        **options(flat=flat, others=others),
     )
     assert isinstance(ours, VectorServerEnv)
     assert ours.metadata["autoreset_mode"] is mode
-    alone = [lambda: ServerEnv("paper", **options(flat=flat, others="nearest"))] * WORLDS
+    alone = [lambda: ServerEnv("paper", **options(flat=flat, others=others))] * WORLDS
     theirs = SyncVectorEnv(alone, autoreset_mode=mode)
     assert ours.observation_space == theirs.observation_space
     assert ours.action_space == theirs.action_space

@@ -130,9 +130,10 @@ for options in (
     {"others": None},
 ):
     tried(ServerEnv, overrides=small, **options)
+one, many = ServerEnv(overrides=small), VectorServerEnv(1, overrides=small)
 for seed in (1.5, "3", True, float("nan"), -1, 2**32):
-    tried(ServerEnv(overrides=small).reset, seed=seed)
-    tried(VectorServerEnv(1, overrides=small).reset, seed=seed)
+    tried(one.reset, seed=seed)
+    tried(many.reset, seed=seed)
 tried(NetworkEnv(overrides=small).step, [0])
 """
 """As people run it: without the checks of types that tests put before them."""

@@ -190,8 +190,8 @@ def at_random(seed: int, visibility: Visibility = Visibility.SERVER) -> Observat
 
 _INFRASTRUCTURE = build(tiny()).infrastructure
 
-new_world, drawn = eqx.filter_jit(reset), eqx.filter_jit(draw)
-"""A world and the randomness of a tick: each a program for every test, and not a hundred small ones."""
+new_world, drawn = jax.jit(reset), eqx.filter_jit(draw)
+"""A world and the randomness of a tick: each a program for every test, and that of a comparison itself."""
 
 act = eqx.filter_jit(lambda policy, memory, observation, key: policy.act(memory, observation, key))
 """One decision, compiled once for a policy, its sizes and a visibility."""

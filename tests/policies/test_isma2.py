@@ -1,12 +1,24 @@
 """isma2: `price` where nothing is foreseen, and otherwise where its model says that users will be."""
 
+from dataclasses import replace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers.fast_cases import slow_but_for
-from helpers.small_worlds import costing, decide, line, network, seen, tiny
+from helpers import untrained_policies
+from helpers.small_worlds import (
+    act,
+    at_random,
+    costing,
+    decide,
+    first_memory,
+    line,
+    network,
+    seen,
+    tiny,
+)
 from jaxtyping import Array, Float
 
 from isma.contract import Memory, Observation, Policy
@@ -41,7 +53,19 @@ def hosts(scenario: Scenario, policy: Policy | str, ticks: int = 100) -> np.ndar
 
 
 def test_where_moves_are_free_there_is_nothing_to_foresee() -> None:
-    assert registry.get("isma2").init(tiny(), 7, 3, jax.random.key(0)) == Memory.none()
+    planned, priced = registry.get("isma2"), registry.get("price")
+    assert planned.init(tiny(), 7, 3, jax.random.key(0)) == Memory.none()
+    moved = 0
+    for seed in range(20):
+        observation = at_random(seed)
+        one, other = (decide(policy, observation, seed) for policy in (planned, priced))
+        jax.tree.map(np.testing.assert_array_equal, one, other)
+        moved += int(np.sum(one.server != observation.host))
+    assert moved > 0
+
+
+@pytest.mark.slow
+def test_runs_in_which_moves_are_free_are_those_of_price() -> None:
     np.testing.assert_array_equal(hosts(tiny(), "isma2"), hosts(tiny(), "price"))
 
 
@@ -203,7 +227,20 @@ def test_a_server_that_is_full_again_soon_is_not_gone_to(part: float, goes_to: i
     assert int(decide(policy, observation).server[0]) == goes_to
 
 
-@pytest.mark.parametrize("policy", slow_but_for(["isma2:model=0"], ["isma2", "isma2:model=0"]))
+def test_what_is_heard_at_a_decision_is_remembered() -> None:
+    """Four decisions, 2 s apart: what is known is of the 6 s since the first."""
+    policy, observation = untrained_policies.isma2(), costing(at_random(0))
+    memory = first_memory(policy, observation)
+    for number in range(4):
+        later = replace(observation, slot=jnp.asarray(2000 * number, jnp.int32))
+        _, memory = act(policy, memory, later, jax.random.key(0))
+    heard = memory.per_server.prices
+    np.testing.assert_allclose(heard.known_s, 6, rtol=1e-5)
+    np.testing.assert_allclose(heard.mean, np.sqrt(observation.news.price_s), rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["isma2", "isma2:model=0"])
 def test_servers_remember_what_they_heard(policy: str) -> None:
     scenario, made, key = tiny(COSTLY), registry.get(policy), jax.random.key(3)
     params = build(scenario)
