@@ -11,52 +11,53 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.fast_cases import slow_but_for
 from helpers.small_worlds import EVERYTHING, tiny
 
 from isma import randomness
+from isma.evaluation import cell
+from isma.evaluation.bounding import world_bound
+from isma.policies import registry
 from isma.simulator.params import build
 from isma.simulator.state import draw, reset
 
 COMPARED = """
 import json, sys
-from isma.evaluation import cell
-from isma.evaluation.bounding import world_bound
-from isma.policies import registry
-from isma.simulator.params import build
-from isma.world import files
+sys.path.insert(0, sys.argv[1])
+from simulator.test_precision import measured
 
-scenario = files.load("paper", json.loads(sys.argv[1]))
-params = build(scenario)
-found = {"dtype": str(params.tick_s.dtype), "bound_s": world_bound.world_bound_s(scenario, params, 1)}
-for name in ("price", "nearest"):
-    found[name] = cell.run(scenario, params, registry.get(name), 1, lambda ticks: None).mean_s
-print(json.dumps(found))
+print(json.dumps(measured(sys.argv[2])))
 """
 
 
-def alone(x64: str, overrides: dict[str, Any]) -> dict[str, Any]:
-    """What a process of its own says, with and without double precision."""
+def measured(policy: str) -> dict[str, Any]:
+    """What a comparison says of a world, in the precision of this process."""
+    scenario = tiny()
+    params = build(scenario)
+    return {
+        "dtype": str(params.tick_s.dtype),
+        "bound_s": world_bound.world_bound_s(scenario, params, 1),
+        "mean_s": cell.run(scenario, params, registry.get(policy), 1, lambda ticks: None).mean_s,
+    }
+
+
+@pytest.mark.parametrize("policy", slow_but_for(["nearest"], ["nearest", "price"]))
+def test_a_seed_is_the_same_world_in_double_precision(policy: str) -> None:
+    """Beside a process of its own, that began with it: constants are made while modules load."""
     told = subprocess.run(
-        [sys.executable, "-c", COMPARED, json.dumps(overrides)],
-        env={**os.environ, "JAX_ENABLE_X64": x64},
+        [sys.executable, "-c", COMPARED, str(Path(__file__).parents[1]), policy],
+        env={**os.environ, "JAX_ENABLE_X64": "1"},
         capture_output=True,
         text=True,
         timeout=300,
         check=True,
     )
-    return json.loads(told.stdout)
-
-
-def test_a_seed_is_the_same_world_in_double_precision() -> None:
-    small = {"users.count": 7, "sites.count": 3, "duration_s": 20, "warmup_s": 5}
-    single, double = (alone(x64, small) for x64 in "01")
+    single, double = measured(policy), json.loads(told.stdout)
     assert (single["dtype"], double["dtype"]) == ("float32", "float64")
-    for name in ("bound_s", "price", "nearest"):
+    for name in ("bound_s", "mean_s"):
         assert double[name] == pytest.approx(single[name], rel=1e-3)
-    for found in (single, double):
-        assert found["bound_s"] < found["price"]
-    # Neither process's policies are below the other's bound: it is the same world's.
-    assert max(single["bound_s"], double["bound_s"]) < min(single["price"], double["price"])
+    # Neither process's policy is below the other's bound: it is the same world's.
+    assert max(single["bound_s"], double["bound_s"]) < min(single["mean_s"], double["mean_s"])
 
 
 @pytest.mark.parametrize("overrides", [{}, EVERYTHING, {"presence.stay": "exponential"}])

@@ -23,7 +23,7 @@ from isma.simulator.step import Deciding, TickOutcome, settle, step
 
 NUM_TICKS = 60
 PARAMS = build(tiny({"coverage_radius_m": 150}))
-START = eqx.filter_jit(reset)(PARAMS, jax.random.key(0))
+START = new_world(PARAMS, jax.random.key(0))
 KEY = jax.random.key(1)
 CALM = {"price": "price:spread=0"}
 """Policies with their dice put away: what they decide is then a matter of users, not of rows."""
@@ -207,8 +207,9 @@ def test_a_broken_action_makes_a_task_that_never_ends() -> None:
     assert np.isinf(found[~np.isnan(found)]).any()
 
 
+@pytest.mark.slow
 def test_lost_and_late_news_is_no_trouble() -> None:
-    """To the policy that reads all of it."""
+    """To the policy that reads all of it. It does so each time in test_conservation.py, with all else on."""
     scenario = tiny({"delay_s": 0.35, "loss_ratio": 0.6, "remaining": "literal"})
     params, policy = build(scenario), registry.get("price")
     state = new_world(params, jax.random.key(0))

@@ -66,12 +66,11 @@ def beyond(case: Case, results: list[reference.Result]) -> dict[str, bool]:
 _FAST = (
     "late_and_lossy",
     "traced",
-    "presence",
     "one_for_all",
     "all_few",
     "all_cold_road",
 )
-"""News, comings and goings, and everything at once. Where one of these fails, the slow ones, a switch
+"""News, traces, one server for all, and everything at once. Where one of these fails, the slow ones, a switch
 at a time, say which."""
 
 
@@ -264,8 +263,12 @@ def mean_time_s(params: Params, state: State, draws: Draws) -> Float[Array, ""]:
     return jnp.nanmean(jnp.nanmean(run(params, state, draws), axis=(0, 2)))
 
 
+@pytest.mark.slow
 def test_single_precision_is_enough() -> None:
-    """The same world and draws; a user at a cell's border may be attached otherwise."""
+    """The same world and draws; a user at a cell's border may be attached otherwise.
+
+    Each time, test_precision.py compares the means of both in a smaller world.
+    """
     params = parameters.build(load("paper"))
     state = new_world(params, jax.random.key(0))
     ticks = jnp.arange(600, dtype=jnp.int32)
