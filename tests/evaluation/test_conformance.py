@@ -18,7 +18,12 @@ def broken(verdicts: list[RuleVerdict]) -> dict[Rule, str]:
 
 @pytest.mark.parametrize(
     "policy",
-    [registry.get("price"), faulty_policies.Honest(), faulty_policies.Counting()],
+    [
+        registry.get("nearest"),
+        pytest.param(registry.get("price"), marks=pytest.mark.slow),
+        faulty_policies.Honest(),
+        faulty_policies.Counting(),
+    ],
     ids=lambda policy: type(policy).__name__,
 )
 def test_who_keeps_to_the_contract_passes(policy: Policy) -> None:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import untrained_policies
-from helpers.fast_cases import TYPICAL, slow_but_for
+from helpers.fast_cases import slow_but_for
 from helpers.small_worlds import (
     SERVERS,
     USERS,
@@ -102,7 +102,7 @@ def moment(policy: Policy, kind: str, seed: int) -> Observation:
 
 
 @pytest.mark.parametrize("kind", slow_but_for(["cold"], INFRASTRUCTURE))
-@pytest.mark.parametrize("name", slow_but_for(TYPICAL, POLICIES))
+@pytest.mark.parametrize("name", slow_but_for(["price", "isma", "dqn"], POLICIES))
 def test_every_policy_decides_soundly(name: str, kind: str) -> None:
     policy, met = POLICIES[name], set()
     scenario = tiny({**FEW, "migration.kind": kind})

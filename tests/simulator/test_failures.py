@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers.fast_cases import MOVERS, slow_but_for
+from helpers.fast_cases import slow_but_for
 from helpers.simulators.by_hand import assert_times, followed, script, two_by_two
 from helpers.small_worlds import SERVERS, USERS, tiny
 
@@ -73,7 +73,7 @@ def test_a_repair_before_anyone_has_noticed(double: None) -> None:
     assert run[4][0].outages.lost_tick.tolist() == [NEVER, NEVER]
 
 
-@pytest.mark.parametrize("name", slow_but_for(MOVERS, registry.RULES))
+@pytest.mark.parametrize("name", slow_but_for(["random"], registry.RULES))
 def test_nobody_is_served_where_nobody_is(name: str) -> None:
     """A task that comes while its host is down ends after the repair, or after its user has turned away.
 

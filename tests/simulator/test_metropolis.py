@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 import pytest
+from helpers.fast_cases import TYPICAL, slow_but_for
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from isma.policies import registry
@@ -51,7 +52,7 @@ def largest(rule: str, users: int, servers: int) -> int:
     return max(arrays(jax.make_jaxpr(tick)(params, key).jaxpr))
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", slow_but_for(TYPICAL, RULES))
 def test_memory_is_linear_in_users(rule: str) -> None:
     """Twice the users, at most twice the largest array: some rows for each user, and no more columns
     than are near, twice over (an index has two parts)."""
