@@ -28,8 +28,8 @@ import pytest
 from helpers import lanes
 from helpers.shape_checks import MODULES
 
-# Nothing asserts on a wall clock: the first example of a property compiles.
-hypothesis.settings.register_profile("isma", deadline=None)
+# Nothing asserts on a wall clock: the first example of a property compiles. Examples are others in each run.
+hypothesis.settings.register_profile("isma", deadline=None, max_examples=40)
 hypothesis.settings.load_profile("isma")
 
 jaxtyping.install_import_hook(MODULES, "helpers.shape_checks.checked")

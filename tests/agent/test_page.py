@@ -23,7 +23,7 @@ def test_three_agents_on_one_machine(tmp_path: Path) -> None:
     assert len(lines) == 10
     lines[0] += f" --first-port {free_ports()}"
     status = lines[8]
-    lines[8] = f"for _ in $(seq 300); do {status} && break; sleep 0.2; done"
+    lines[8] = f"for _ in $(seq 300); do {status} && break; sleep 1; done"
     (tmp_path / "isma").write_text(f'#!/bin/sh\nexec {sys.executable} -m isma.cli "$@"\n')
     (tmp_path / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     for name in ("isma", "python"):
