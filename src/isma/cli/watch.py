@@ -38,8 +38,15 @@ def watch(
     ] = None,
     theme: Annotated[str, typer.Option(help="of pictures: light or dark")] = "light",
     size: Annotated[
-        str, typer.Option(metavar="WIDTHxHEIGHT", help="of pictures, in pixels")
-    ] = "1440x900",
+        str | None,
+        typer.Option(
+            metavar="WIDTHxHEIGHT", help="of pictures, in pixels", show_default="1440x900"
+        ),
+    ] = None,
+    phone: Annotated[
+        bool,
+        typer.Option("--phone", help="take pictures as on a phone, 390x844 unless --size says"),
+    ] = False,
     link: Annotated[
         str, typer.Option(help="view of pictures: a page's link from its # on", show_default=False)
     ] = "",
@@ -55,7 +62,9 @@ def watch(
     names = None if policies is None else policy_names(policies)
     at_s = seconds(time, "--time", from_zero=True)
     film_s = seconds(length, "--length") or 0.0
-    how = pictures.Shot(*_size(size), _theme(theme), at_s, link)
+    how = pictures.Shot(
+        *_size(size or ("390x844" if phone else "1440x900")), _theme(theme), at_s, link, phone
+    )
     if record is not None:
         pictures.refuse_kind(record)
     if shot is not None or record is not None:
