@@ -2,12 +2,14 @@
 
 A record carries its digest, the table the sum of all digests and the number of its last change. That
 number is also in a file beside it, written after the table: a table that is behind that file has lost
-changes that others may know of, and is refused.
+changes that others may know of, and is refused. Nothing waits for that file's disk: it finds what a table
+has lost, and the table alone is what an agent goes on from.
 """
 
 import os
 import sqlite3
 import struct
+from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -45,6 +47,8 @@ class Journal:
     """A folder's journal, for this process alone. Raises RunError where it is damaged or in use."""
 
     def __init__(self, folder: Path) -> None:
+        self._syncer = ThreadPoolExecutor(1, "journal")
+        self._sync: Future[None] | None = None
         self._path, self._head_path = folder / "journal.sqlite", folder / "journal.head"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -112,7 +116,8 @@ class Journal:
     def _write_head(self) -> None:
         digest = _digest("head", str(self._number).encode(), b"")
         os.pwrite(self._head_file, _HEAD.pack(_MARK, self._number, digest), 0)
-        os.fdatasync(self._head_file)
+        if self._sync is None or self._sync.done():
+            self._sync = self._syncer.submit(os.fdatasync, self._head_file)
 
     def records(self) -> dict[str, Record]:
         """All contexts, as they were last written."""
@@ -149,6 +154,7 @@ class Journal:
     def close(self) -> None:
         """Let another process have it."""
         self._base.close()
+        self._syncer.shutdown()
         os.close(self._head_file)
         self._lock.release()
 
