@@ -46,6 +46,9 @@ async def post(
 
 ANN, BOB = Identity(Kind.USER, "ann"), Identity(Kind.USER, "bob")
 WANTED = msgspec.json.encode(wanted("a"))
+RESERVE = (
+    b'{"context": "%s", "message": {"type": "Reserve", "epoch": 1, "attempt": 1, "sharePpm": %d}}'
+)
 
 
 def test_a_service_follows_its_user_and_forgets_nothing(tmp_path: Path) -> None:
@@ -162,6 +165,9 @@ def test_a_full_disk_is_said_and_nothing_happens(tmp_path: Path) -> None:
         (ANN, "/isma/v1/handover", b"{}", "k", 403),
         (Identity(Kind.AGENT, "b"), "/isma/v1/contexts", WANTED, "k", 403),
         (Identity(Kind.AGENT, "b"), "/isma/v1/handover", b'{"context": 1}', "k", 400),
+        (Identity(Kind.AGENT, "b"), "/isma/v1/handover", RESERVE % (b"../../x", 1), "k", 400),
+        (Identity(Kind.AGENT, "b"), "/isma/v1/handover", RESERVE % (b"a-1\\n", 1), "k", 400),
+        (Identity(Kind.AGENT, "b"), "/isma/v1/handover", RESERVE % (b"a-1", -1), "k", 400),
         (Identity(Kind.AGENT, "z"), "/isma/v1/handover", b"{}", "k", 403),
     ],
 )

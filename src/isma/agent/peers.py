@@ -1,6 +1,7 @@
 """Messages of an agent to the others, and before a snapshot's message its bytes."""
 
 from collections.abc import AsyncIterator, Mapping
+from typing import Annotated
 
 import aiohttp
 import msgspec
@@ -13,10 +14,14 @@ from isma.agent.ownership.vocabulary import Message, Snapshot
 _PIECE_BYTES = 2**18
 
 
+ContextName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,80}(?!\n)$")]
+"""Names of contexts become names of files and of control groups."""
+
+
 class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A message on the wire; its sender is whom the certificate names."""
 
-    context: str
+    context: ContextName
     message: Message
 
 

@@ -5,11 +5,15 @@ last one. Shares of a server's CPU are whole millionths, so that their sum is ex
 """
 
 from enum import Enum
+from typing import Annotated
 
 import msgspec
 
 WHOLE_PPM = 1_000_000
 """All of a server's CPU."""
+
+Share = Annotated[int, msgspec.Meta(ge=0, le=WHOLE_PPM)]
+"""A share as another agent may say it."""
 
 
 class _Value(msgspec.Struct, frozen=True, tag=True, rename="camel", forbid_unknown_fields=True):
@@ -101,7 +105,7 @@ class Reserve(_Value, frozen=True):
 
     epoch: int
     attempt: int
-    share_ppm: int
+    share_ppm: Share
 
 
 class Kept(_Value, frozen=True):
@@ -109,7 +113,7 @@ class Kept(_Value, frozen=True):
 
     epoch: int
     attempt: int
-    share_ppm: int
+    share_ppm: Share
 
 
 class Refused(_Value, frozen=True):
