@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent import links
+from agent import ages, links
 
 
 @pytest.mark.parametrize(("seed", "moves"), [(1, 6), pytest.param(2, 150, marks=pytest.mark.slow)])
@@ -17,3 +17,10 @@ def test_a_service_moves_over_bad_links_and_forgets_nothing(
     assert done["messages lost"]
     assert done["messages twice"]
     assert sum(done[fault] for fault in ("cut", "hold there", "hold back", "partition")) > 1
+
+
+@pytest.mark.slow
+def test_news_comes_through_a_link_that_loses_a_fifth(tmp_path: Path) -> None:
+    found = asyncio.run(ages.ages_ms(tmp_path, loss=0.2, seconds=10))
+    assert found
+    assert found[len(found) // 2] < 1_000 * ages.PERIOD_S * 20
