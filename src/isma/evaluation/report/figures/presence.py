@@ -33,16 +33,6 @@ def draw(scenario: Scenario) -> Drawing:
     axes.stairs(course.users, ends, fill=True, color=style.BLUE, alpha=0.25, baseline=0)
     axes.stairs(course.users, ends, color=style.BLUE, linewidth=1.4, baseline=0)
     axes.axhline(course.mean, color=style.MUTED, linewidth=1.0, linestyle=style.DOTTED)
-    axes.annotate(
-        f"{course.mean:,.1f} on average",
-        (1.0, course.mean),
-        xycoords=("axes fraction", "data"),
-        xytext=(-4, 4),
-        textcoords="offset points",
-        ha="right",
-        color=style.MUTED,
-        fontsize=8.5,
-    )
     first = traces.utc_text(window[0])
     last = traces.utc_text(window[0] + duration_s)
     axes.set_xlim(0, duration_s / scale)
@@ -50,8 +40,7 @@ def draw(scenario: Scenario) -> Drawing:
     axes.set_xlabel(f"time since the start ({unit})")
     axes.set_ylabel("users there")
     users, rows = len(np.unique(found.user)), len(found.user)
-    style.title(
-        axes, "Users that are there", f"{users:,} in all, {rows:,} stays; {first} to {last}"
-    )
+    note = f"{users:,} in all, {rows:,} stays; {course.mean:,.1f} on average (dotted); {first} to {last}"
+    style.title(axes, "Users that are there", note)
     text = "Users from their first to their last fix; gaps above the longest are absences."
     return Drawing("presence", "Who is there when", text, canvas)
