@@ -46,10 +46,10 @@ def bus_line(folder: Path, duration_s: float) -> tuple[Path, Path]:
         rows.writerows((f"s{place}", 48.2, 16.30 + 0.01 * place) for place in range(8))
     with trace.open("w", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(("bus", "time", "latitude", "longitude"))
+        rows.writerow(("vehicle", "time", "latitude", "longitude"))
         for bus in range(12):
             for time_s in range(0, math.ceil(duration_s) + 61, 20):
-                way = (0.0001351 * time_s + bus / 6) % 2  # One degree is 74 km here: 10 m/s.
+                way = (time_s / 520 + bus / 6) % 2  # 0.07 degrees are 5.2 km here.
                 along = min(way, 2 - way)
                 rows.writerow((f"b{bus}", 1_700_000_000 + time_s, 48.2003, 16.30 + 0.07 * along))
     return trace, sites

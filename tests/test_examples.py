@@ -42,17 +42,18 @@ def test_a_notebooks_cells_compare_their_own_policy(monkeypatch: pytest.MonkeyPa
     cells = json.loads((EXAMPLES / "your_policy.ipynb").read_text())["cells"]
     code = "\n".join(cell["source"] for cell in cells if cell["cell_type"] == "code")
     code = code.replace("SECONDS, SEEDS = 120, 3", "SECONDS, SEEDS = 20, 1")
-    small = '{"duration_s": SECONDS, "warmup_s": 5, "users.count": 7, "sites.count": 3}'
+    sizes = '"users.count": 7, "sites.count": 3, "speed_mps": 150'
+    small = f'{{"duration_s": SECONDS, "warmup_s": 5, {sizes}}}'
     assert '{"duration_s": SECONDS}' in code
     code = code.replace('{"duration_s": SECONDS}', small)
     notebook = types.ModuleType("__main__")
     monkeypatch.setitem(sys.modules, "__main__", notebook)
     exec(compile(code, "<cell>", "exec"), vars(notebook))
     run = vars(notebook)["run"]
-    assert run.policies == ["calm", "bold", "nearest", "price"]
-    assert run.config["run"]["given"]["calm"] == "an object of __main__:Calm"
+    assert run.policies == ["patient", "hasty", "nearest", "price"]
+    assert run.config["run"]["given"]["patient"] == "an object of __main__:Patient"
     rows = run.summary.set_index("policy")["mean_s"]
-    assert rows["calm"] != rows["bold"], "its field counts"
+    assert rows["patient"] != rows["hasty"], "its field counts"
     assert "<code>price</code>" in run._repr_html_()
 
 
