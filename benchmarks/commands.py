@@ -53,11 +53,18 @@ def bench_planner(json: JsonOption = False) -> None:
 
 
 @app.command("environments")
-def bench_environments(json: JsonOption = False) -> None:
-    """Environment steps a second on `paper`: one world, a batch of worlds, all servers as agents."""
+def bench_environments(
+    json: JsonOption = False,
+    agents: Annotated[
+        bool, typer.Option("--agents", help="only all servers as agents, and mobile-env")
+    ] = False,
+) -> None:
+    """Environment steps a second on `paper`: one world, many, all servers as agents, and mobile-env."""
     with bar(Console(stderr=True)) as shown:
         task = shown.add_task("compiling", total=None)
-        rates = environments.measure(lambda label: shown.update(task, description=label))
+        rates = environments.measure(
+            lambda label: shown.update(task, description=label), only_agents=agents
+        )
     typer.echo(environments.as_json(rates) if json else environments.as_text(rates))
 
 

@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from isma.environments.network_env import NetworkEnv
+    from isma.environments.network_worlds import NetworkWorlds
     from isma.environments.server_env import ServerEnv
     from isma.environments.vector_env import VectorServerEnv
 
-__all__ = ["NetworkEnv", "ServerEnv", "VectorServerEnv"]
+__all__ = ["NetworkEnv", "NetworkWorlds", "ServerEnv", "VectorServerEnv"]
 
 _WHERE = {
     "NetworkEnv": "isma.environments.network_env",
+    "NetworkWorlds": "isma.environments.network_worlds",
     "ServerEnv": "isma.environments.server_env",
     "VectorServerEnv": "isma.environments.vector_env",
 }

@@ -25,8 +25,6 @@ class EpisodeSetting(eqx.Module):
     """Decides for all servers but the learning one, and there for newcomers between its decisions."""
     coding: Coding
     scenario: Scenario = eqx.field(static=True)
-    server: int = eqx.field(static=True)
-    """The learning server."""
     period_ticks: int = eqx.field(static=True)
     """Its decision period: one step."""
     reward_unit_s: float = eqx.field(static=True)
@@ -39,6 +37,8 @@ class Episode(eqx.Module):
     number: Int[Array, ""]
     """Episodes since that seed was given."""
     world: UInt[Array, ""]
+    server: Int[Array, ""]
+    """The learning server."""
     key: PRNGKeyArray
     state: State
     """At the beginning of the tick in which the server decides."""
@@ -71,7 +71,7 @@ class Led(Policy):
 
     others: Policy
     chosen: Action
-    server: int = eqx.field(static=True)
+    server: Int[Array, ""]
 
     @property
     def visibility(self) -> Visibility | None:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -94,7 +94,12 @@ class Led(Policy):
         return told, memory
 
 
-def begin(setting: EpisodeSetting, seed: UInt[Array, ""], number: Int[Array, ""]) -> Episode:
+def begin(
+    setting: EpisodeSetting,
+    seed: UInt[Array, ""],
+    number: Int[Array, ""],
+    server: Int[Array, ""],
+) -> Episode:
     """A new world, led by the others until the learning server is first due.
 
     Episode 0 of a seed is the world of that seed, with the randomness of `isma compare`; those that
@@ -106,7 +111,7 @@ def begin(setting: EpisodeSetting, seed: UInt[Array, ""], number: Int[Array, ""]
     shape = params.shape
     memory = policy.init(setting.scenario, shape.num_users, shape.num_servers, memory_key)
     state = reset(params, key)
-    first = state.phase_ticks[setting.server]
+    first = state.phase_ticks[server]
 
     def one_tick(carry: tuple[State, Memory]) -> tuple[State, Memory]:
         state, memory = carry
@@ -115,18 +120,18 @@ def begin(setting: EpisodeSetting, seed: UInt[Array, ""], number: Int[Array, ""]
     state, memory = jax.lax.while_loop(
         lambda carry: carry[0].tick < first, one_tick, (state, memory)
     )
-    seen = look(params, state, key, jnp.asarray(setting.server))
-    return Episode(seed, number, world, key, state, memory, seen)
+    seen = look(params, state, key, server)
+    return Episode(seed, number, world, server, key, state, memory, seen)
 
 
 def advance(setting: EpisodeSetting, episode: Episode, action: Any) -> tuple[Episode, Report]:
     """Carry out a decision, run one decision period, and look again."""
-    params, server = setting.params, jnp.asarray(setting.server)
+    params, server = setting.params, episode.server
     seen, key = episode.seen, episode.key
     chosen = setting.coding.decode(action, seen, server)
     state, memory, outcome = rollout(
         params,
-        Led(setting.others, chosen, setting.server),
+        Led(setting.others, chosen, server),
         episode.state,
         episode.memory,
         key,
@@ -148,6 +153,7 @@ def advance(setting: EpisodeSetting, episode: Episode, action: Any) -> tuple[Epi
         episode.seed,
         episode.number,
         episode.world,
+        server,
         key,
         state,
         memory,
@@ -158,7 +164,7 @@ def advance(setting: EpisodeSetting, episode: Episode, action: Any) -> tuple[Epi
 
 def shown(setting: EpisodeSetting, episode: Episode) -> Any:
     """Observation of the learning server, encoded."""
-    return setting.coding.encode(episode.seen, jnp.asarray(setting.server))
+    return setting.coding.encode(episode.seen, episode.server)
 
 
 def look(params: Params, state: State, key: PRNGKeyArray, server: Int[Array, ""]) -> Observation:

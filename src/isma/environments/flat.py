@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from gymnasium import spaces
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from isma.contract import Action, Observation
 from isma.environments.coding import Coding, bounded, own
@@ -69,7 +69,7 @@ class Flat(Coding):
 
     def observation_space(self) -> spaces.Box:
         """The part of all users that is hosted here, rows of users, rows of servers."""
-        return spaces.Box(-CUT, CUT, (self._size(),), np.float32)
+        return spaces.Box(-CUT, CUT, (self.numbers,), np.float32)
 
     def action_space(self) -> spaces.MultiDiscrete:
         """The server that is to host the user of each row."""
@@ -94,9 +94,53 @@ class Flat(Coding):
         action, stays = shared_out(seen, offers(seen), target)
         return replace(action, price_s=stays.price_s)
 
+    def encode_all(self, seen: Observation) -> Float[Array, "servers numbers"]:
+        """Everything in a row for each server; what they have in common is computed once."""
+        if self.shows_host:  # Then servers see the same users, each in an order of its own.
+            return super().encode_all(seen)
+        row, filled, number = self._rows_of_all(seen)
+        columns = self._columns(seen)[row]
+        users = jnp.where(filled[..., None], columns, 0).reshape(self.num_servers, -1)
+        every = jnp.arange(self.num_servers)
+        servers = [
+            jax.vmap(of_servers, in_axes=(None, None, 0))(q, seen, every) / q.one
+            for q in self.servers
+        ]
+        part = number.astype(jnp.float32)[:, None] / self.num_users
+        return bounded(jnp.concatenate([part, users, *servers], axis=1), -CUT, CUT)
+
+    def decode_all(self, actions: Any, seen: Observation) -> Action:
+        """The best ratio and the priced share of every user, given where all are to be served."""
+        if self.shows_host:
+            return super().decode_all(actions, seen)
+        row, filled, _ = self._rows_of_all(seen)
+        chosen = jnp.clip(actions, 0, self.num_servers - 1).astype(seen.host.dtype)
+        target = seen.host.at[jnp.where(filled, row, self.num_users)].set(chosen, mode="drop")
+        target = jnp.where(seen.visible & seen.decides, target, seen.host)
+        action, stays = shared_out(seen, offers(seen), target)
+        return replace(action, price_s=stays.price_s)
+
+    def _rows_of_all(
+        self, seen: Observation
+    ) -> tuple[Int[Array, "servers rows"], Bool[Array, "servers rows"], Int[Array, "servers"]]:
+        """User in each row of each server, which rows have one, and each server's number of users."""
+        group = jnp.where(seen.visible, seen.host, self.num_servers)
+        order = jnp.lexsort((-seen.requests.cycles, group))
+        every = jnp.arange(self.num_servers)
+        number = jnp.sum(group[:, None] == every, axis=0, dtype=jnp.int32)
+        first = jnp.cumsum(number) - number
+        place = jnp.arange(self.rows)
+        row = order[jnp.minimum(first[:, None] + place, self.num_users - 1)]
+        return row, place < number[:, None], number
+
     def _users(self, seen: Observation, server: Int[Array, ""]) -> Float[Array, "users columns"]:
+        mine = own(seen, server).astype(jnp.float32)
+        return jnp.where(seen.visible[:, None], self._columns(seen).at[:, 0].set(mine), 0)
+
+    def _columns(self, seen: Observation) -> Float[Array, "users columns"]:
+        """Columns of every user, as its host sees them."""
         columns = [
-            own(seen, server),
+            seen.visible,
             seen.decides,
             *vectors.request_columns(seen, self.scales),
             *(of_users(quantity, seen) / quantity.one for quantity in self.users),
@@ -105,13 +149,15 @@ class Flat(Coding):
         if self.shows_host:
             places.append(jax.nn.one_hot(seen.host, self.num_servers))
         numbers = jnp.stack([column.astype(jnp.float32) for column in columns], axis=1)
-        return jnp.where(seen.visible[:, None], jnp.concatenate([numbers, *places], axis=1), 0)
+        return jnp.concatenate([numbers, *places], axis=1)
 
     def _order(self, seen: Observation, server: Int[Array, ""]) -> Int[Array, "rows"]:
         rank = jnp.where(own(seen, server), 2, seen.visible.astype(jnp.int32))
         return jnp.lexsort((-seen.requests.cycles, -rank))[: self.rows]
 
-    def _size(self) -> int:
+    @property
+    def numbers(self) -> int:
+        """Length of an observation."""
         places = self.num_stations + (self.num_servers if self.shows_host else 0)
         columns = 2 + _REQUESTED + len(self.users) + places
         return 1 + self.rows * columns + len(self.servers) * self.num_servers

@@ -3,26 +3,23 @@
 from collections.abc import Mapping
 from typing import Any
 
-import equinox as eqx
 import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
 from gymnasium import spaces
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt
+from jaxtyping import Array, Float, Int, UInt
 from pettingzoo import ParallelEnv
 
-from isma.contract import Action, Memory, Observation, Policy
+from isma.environments.all_servers import NetworkMoment, advance, begin
 from isma.environments.checks import check_action, check_seed
-from isma.environments.coding import Coding, own
-from isma.environments.episode import means_s, view, world_of
+from isma.environments.coding import Coding
+from isma.environments.picture import FRAMES_PER_S, RENDER_MODES, check_render_mode, picture
 from isma.environments.quantities import reward_unit_s
 from isma.environments.server_env import check_finite, first_seed
 from isma.environments.setting import Source, lay_out
 from isma.errors import OptionError, given, unknown
 from isma.simulator.params import Params
-from isma.simulator.state import State, draw, reset
-from isma.simulator.step import before_decisions, step
 
 
 class NetworkEnv(ParallelEnv[str, Any, Any]):
@@ -35,7 +32,11 @@ class NetworkEnv(ParallelEnv[str, Any, Any]):
     when the scenario's duration has passed.
     """
 
-    metadata = {"name": "isma", "render_modes": []}  # noqa: RUF012
+    metadata = {  # noqa: RUF012
+        "name": "isma",
+        "render_modes": list(RENDER_MODES),
+        "render_fps": FRAMES_PER_S,
+    }
 
     def __init__(
         self,
@@ -44,11 +45,12 @@ class NetworkEnv(ParallelEnv[str, Any, Any]):
         overrides: Mapping[str, Any] | None = None,
         flat: bool = False,
         rows: int | None = None,
+        render_mode: str | None = None,
     ) -> None:
         world = lay_out(scenario, overrides, flat, rows)
         self.scenario, self.infrastructure = world.scenario, world.params.infrastructure
         self.reward_unit_s = reward_unit_s(world.scenario)
-        self.render_mode = None
+        self.render_mode = check_render_mode(render_mode)
         self.possible_agents = [f"server_{n}" for n in range(world.params.shape.num_servers)]
         self.agents: list[str] = []
         self.observation_spaces = {
@@ -56,7 +58,7 @@ class NetworkEnv(ParallelEnv[str, Any, Any]):
         }
         self.action_spaces = {a: world.coding.action_space() for a in self.possible_agents}
         self._params, self._coding = world.params, world.coding
-        self._moment: _Moment | None = None
+        self._moment: NetworkMoment | None = None
         self._random = np.random.default_rng()
 
     def observation_space(self, agent: str) -> spaces.Space:
@@ -128,6 +130,14 @@ class NetworkEnv(ParallelEnv[str, Any, Any]):
             self.agents = []
         return found
 
+    def render(self) -> Any:
+        """A picture of the world as it is, with `render_mode="rgb_array"`; None without."""
+        if self._moment is None:
+            raise gymnasium.error.ResetNeeded("reset() must be called before render()")
+        if self.render_mode is None:
+            return None
+        return picture(self._params, self._moment.state)
+
     def _each(self, observation: Any) -> dict[str, Any]:
         leaves, form = jax.tree.flatten(jax.device_get(observation))
         return {
@@ -147,77 +157,17 @@ class NetworkEnv(ParallelEnv[str, Any, Any]):
         }
 
 
-class _Moment(eqx.Module):
-    """One world at the beginning of a tick."""
-
-    seed: UInt[Array, ""]
-    number: Int[Array, ""]
-    """Worlds since that seed was given."""
-    world: UInt[Array, ""]
-    key: PRNGKeyArray
-    state: State
-    seen: Observation
-    """With a leading axis of servers: what each of them sees."""
-    acts: Bool[Array, "servers"]
-    """Those that decide in this tick."""
-
-
-class _Told(Policy):
-    """Decides what it has been told."""
-
-    action: Action
-
-    def act(
-        self, memory: Memory, observation: Observation, key: PRNGKeyArray
-    ) -> tuple[Action, Memory]:
-        """The action."""
-        return self.action, memory
-
-
 @jax.jit
 def _begin(
     params: Params, coding: Coding, seed: UInt[Array, ""], number: Int[Array, ""]
-) -> tuple[_Moment, Any]:
-    world = world_of(seed, number)
-    key, _ = jax.random.split(jax.random.key(world))
-    return _look(params, coding, seed, number, world, key, reset(params, key))
+) -> tuple[NetworkMoment, Any]:
+    moment = begin(params, seed, number)
+    return moment, coding.encode_all(moment.seen)
 
 
 @jax.jit
 def _advance(
-    params: Params, coding: Coding, moment: _Moment, actions: Any
-) -> tuple[_Moment, Any, Float[Array, "servers"]]:
-    servers, state, key = jnp.arange(params.shape.num_servers), moment.state, moment.key
-    each = jax.vmap(coding.decode)(actions, moment.seen, servers)
-    draws = draw(params, key, state.tick)
-    # A user's row is that of the server which hosts it when decisions are taken.
-    host = before_decisions(params, state, draws)[0].placement.host
-    row = jnp.arange(params.shape.num_users)
-    action = Action(
-        each.server[host, row],
-        each.offload_ratio[host, row],
-        each.cpu_share[host, row],
-        price_s=jnp.diagonal(each.price_s),
-    )
-    state, _, outcome = step(params, _Told(action), state, Memory.none(), draws)
-    theirs = jax.vmap(own)(moment.seen, servers)
-    mean_s = jax.vmap(means_s, in_axes=(None, 0))(outcome.completion_time_s, theirs)[0]
-    after = _look(params, coding, moment.seed, moment.number, moment.world, key, state)
-    return *after, mean_s
-
-
-def _look(
-    params: Params,
-    coding: Coding,
-    seed: UInt[Array, ""],
-    number: Int[Array, ""],
-    world: UInt[Array, ""],
-    key: PRNGKeyArray,
-    state: State,
-) -> tuple[_Moment, Any]:
-    """Views of all servers in the coming tick, and their observations."""
-    servers = jnp.arange(params.shape.num_servers)
-    begun, deciding, _ = before_decisions(params, state, draw(params, key, state.tick))
-    seen = jax.vmap(view, in_axes=(None, None, None, 0))(params, begun, deciding, servers)
-    moment = _Moment(seed, number, world, key, state, seen, deciding.acting)
-    return moment, jax.vmap(coding.encode)(seen, servers)
+    params: Params, coding: Coding, moment: NetworkMoment, actions: Any
+) -> tuple[NetworkMoment, Any, Float[Array, "servers"]]:
+    after, report = advance(params, coding, moment, actions)
+    return after, coding.encode_all(after.seen), report.mean_s

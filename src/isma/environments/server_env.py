@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from isma.environments.checks import check_action, check_seed
+from isma.environments.checks import check_action, check_seed, check_whole
 from isma.environments.episode import Episode, EpisodeSetting, Report, advance, begin, shown
+from isma.environments.picture import FRAMES_PER_S, RENDER_MODES, check_render_mode, picture
 from isma.environments.quantities import reward_unit_s
 from isma.environments.setting import TRAINING_WORLDS, Source, check_server, lay_out
 from isma.errors import OptionError, PolicyError, given
@@ -18,7 +19,7 @@ from isma.policies import registry
 
 def setting(
     scenario: Source,
-    server: int,
+    server: int | None,
     others: str,
     overrides: Mapping[str, Any] | None,
     flat: bool,
@@ -34,7 +35,6 @@ def setting(
         policy,
         world.coding,
         world.scenario,
-        server,
         check_server(server, world),
         reward_unit_s(world.scenario),
     )
@@ -49,7 +49,7 @@ class ServerEnv(gymnasium.Env[Any, Any]):
     scenario's duration leaves no whole period, and never terminates.
     """
 
-    metadata = {"render_modes": []}  # noqa: RUF012  # as in Gymnasium
+    metadata = {"render_modes": list(RENDER_MODES), "render_fps": FRAMES_PER_S}  # noqa: RUF012  # as in Gymnasium
 
     def __init__(
         self,
@@ -60,8 +60,13 @@ class ServerEnv(gymnasium.Env[Any, Any]):
         overrides: Mapping[str, Any] | None = None,
         flat: bool = False,
         rows: int | None = None,
+        render_mode: str | None = None,
     ) -> None:
+        self.render_mode = check_render_mode(render_mode)
+        if server is None:  # Many worlds may have another learner each; one world has one.
+            check_whole("server", server, 0)
         self._setting = setting(scenario, server, others, overrides, flat, rows)
+        self._server = np.int32(server)
         self.reward_unit_s = self._setting.reward_unit_s
         self.scenario = self._setting.scenario
         self.infrastructure = self._setting.params.infrastructure
@@ -80,7 +85,7 @@ class ServerEnv(gymnasium.Env[Any, Any]):
         else:
             first = first_seed(self.np_random) if seed is None else seed
             first, number = jnp.uint32(first), jnp.int32(0)
-        self._episode = episode = _begin(self._setting, first, number)
+        self._episode = episode = _begin(self._setting, first, number, self._server)
         time_s = int(episode.state.tick) * self.scenario.time.tick_s
         observation = own_arrays(_shown(self._setting, episode))
         return observation, {"time_s": time_s, "world": int(episode.world)}
@@ -98,6 +103,14 @@ class ServerEnv(gymnasium.Env[Any, Any]):
         reward, over, known = told(one, self.scenario.time.tick_s)
         check_finite(reward)
         return own_arrays(observation), reward, False, over, known
+
+    def render(self) -> Any:
+        """A picture of the world as it is, with `render_mode="rgb_array"`; None without."""
+        if self._episode is None:
+            raise gymnasium.error.ResetNeeded("reset() must be called before render()")
+        if self.render_mode is None:
+            return None
+        return picture(self._setting.params, self._episode.state)
 
 
 _begin = jax.jit(begin)

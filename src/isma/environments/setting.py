@@ -56,9 +56,16 @@ def _coding(scenario: Scenario, params: Params, flat: bool, rows: int | None) ->
     return Flat.of(scenario, params, rows) if flat else Structured.of(scenario, params)
 
 
-def check_server(server: int, world: World) -> int:
-    """Ticks in a decision period of that server, of which the run must have two. Raises IsmaError."""
+def check_server(server: int | None, world: World) -> int:
+    """Ticks in a decision period of that server, or of any; the run must have two. Raises IsmaError."""
     servers = world.params.shape.num_servers
+    if server is None:
+        periods = {int(ticks) for ticks in world.params.period_ticks}
+        if len(periods) > 1:
+            raise OptionError(
+                "server must be the number of one, not None, where decision periods differ"
+            )
+        server = 0
     check_whole("server", server, 0, servers - 1)
     period_ticks = int(world.params.period_ticks[server])
     time = world.scenario.time

@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Int, UInt
 
 from isma.environments.checks import check_action, check_seed, check_whole
 from isma.environments.episode import Episode, EpisodeSetting, Report, advance, begin, shown
+from isma.environments.picture import FRAMES_PER_S, RENDER_MODES, check_render_mode, picture
 from isma.environments.server_env import check_finite, first_seed, own_arrays, setting, told
 from isma.environments.setting import Source
 from isma.errors import OptionError
@@ -27,8 +28,9 @@ _BLOCKS = 8
 class VectorServerEnv(VectorEnv[Any, Any, np.ndarray]):
     """`ServerEnv` in `num_envs` worlds, with the same options; each world goes as it would alone.
 
-    Worlds that are over begin anew as `autoreset_mode` says: `NextStep`, `SameStep` or `Disabled`,
-    as Gymnasium defines them.
+    With `server=None` the servers take turns: each world has another learner. Worlds that are over
+    begin anew as `autoreset_mode` says: `NextStep`, `SameStep` or `Disabled`, as Gymnasium defines
+    them.
     """
 
     def __init__(
@@ -36,17 +38,28 @@ class VectorServerEnv(VectorEnv[Any, Any, np.ndarray]):
         num_envs: int = 1,
         scenario: Source = "paper",
         *,
-        server: int = 0,
+        server: int | None = 0,
         others: str = "price",
         overrides: Mapping[str, Any] | None = None,
         flat: bool = False,
         rows: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
     ) -> None:
+        self.render_mode = check_render_mode(render_mode)
         self.num_envs = num_envs = check_whole("num_envs", num_envs, 1)
         self._mode = _mode(autoreset_mode)
-        self.metadata = {"render_modes": [], "autoreset_mode": self._mode}
+        self.metadata = {
+            "render_modes": list(RENDER_MODES),
+            "render_fps": FRAMES_PER_S,
+            "autoreset_mode": self._mode,
+        }
         self._setting = setting(scenario, server, others, overrides, flat, rows)
+        servers = self._setting.params.shape.num_servers
+        self._server = (
+            np.arange(num_envs) % servers if server is None else np.full(num_envs, server)
+        )
+        self._server = self._server.astype(np.int32)
         self.reward_unit_s = self._setting.reward_unit_s
         self.scenario = self._setting.scenario
         self.infrastructure = self._setting.params.infrastructure
@@ -110,6 +123,16 @@ class VectorServerEnv(VectorEnv[Any, Any, np.ndarray]):
         infos |= _infos(final, over)
         return found, rewards, np.zeros_like(over), over.copy(), infos
 
+    def render(self) -> tuple[Any, ...] | None:
+        """A picture of each world as it is, with `render_mode="rgb_array"`; None without."""
+        if self._episodes is None:
+            raise gymnasium.error.ResetNeeded("reset() must be called before render()")
+        if self.render_mode is None:
+            return None
+        states = self._episodes.state
+        one = lambda number: jax.tree.map(lambda leaf: leaf[number], states)  # noqa: E731
+        return tuple(picture(self._setting.params, one(number)) for number in range(self.num_envs))
+
     def _renew(
         self,
         mask: Bool[np.ndarray, "worlds"],
@@ -122,7 +145,7 @@ class VectorServerEnv(VectorEnv[Any, Any, np.ndarray]):
         for start in range(0, len(begins), size):
             block = begins[start : start + size]
             block = np.pad(block, (0, size - len(block)), mode="edge")
-            begun = _begin(self._setting, seed[block], number[block])
+            begun = _begin(self._setting, seed[block], number[block], self._server[block])
             if self._episodes is None:
                 self._episodes = _like(begun, self.num_envs)
             self._episodes = _put(self._episodes, block, begun)
@@ -151,7 +174,7 @@ class VectorServerEnv(VectorEnv[Any, Any, np.ndarray]):
         return np.where(named, given, seed).astype(np.uint32), number.astype(np.int32)
 
 
-_begin = jax.jit(jax.vmap(begin, in_axes=(None, 0, 0)))
+_begin = jax.jit(jax.vmap(begin, in_axes=(None, 0, 0, 0)))
 _shown = jax.jit(jax.vmap(shown, in_axes=(None, 0)))
 
 
