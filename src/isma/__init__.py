@@ -56,7 +56,17 @@ _NAMES = {
 _MODULES = {"registry": "isma.policies.registry"} | {
     name: f"isma.{name}"
     for name in (
-        *("api", "bounds", "contract", "delay", "environments", "errors", "evaluation", "model"),
+        *(
+            "agents",
+            "api",
+            "bounds",
+            "contract",
+            "delay",
+            "environments",
+            "errors",
+            "evaluation",
+            "model",
+        ),
         *("planning", "policies", "simulator", "training", "units", "world"),
     )
 }

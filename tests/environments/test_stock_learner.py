@@ -1,8 +1,7 @@
-import gymnasium
 import numpy as np
 import pytest
 
-import isma  # noqa: F401  # registers the ids
+from isma import agents
 from isma.environments.setting import TRAINING_WORLDS
 
 WORLDS, STEPS, JUDGED = 32, 10 * 1024, 24
@@ -11,16 +10,10 @@ WORLDS, STEPS, JUDGED = 32, 10 * 1024, 24
 @pytest.mark.slow
 def test_ppo_of_stable_baselines3_beats_random_in_worlds_it_has_not_seen() -> None:
     pytest.importorskip("stable_baselines3", reason="needs stable-baselines3: pip install '.[rl]'")
-    from helpers.stable_baselines3 import Worlds
     from stable_baselines3 import PPO
 
-    env = gymnasium.make_vec(
-        "isma/Paper-v0",
-        num_envs=WORLDS,
-        flat=True,
-        overrides={"duration_s": 100},
-        autoreset_mode="SameStep",
-    )
+    worlds = agents.sb3_worlds(WORLDS, "paper", overrides={"duration_s": 100})
+    env = worlds.worlds
 
     def mean_s(act) -> np.ndarray:
         """Mean completion time of the learner's users in the worlds 0, 1, …, which are for tests."""
@@ -29,13 +22,13 @@ def test_ppo_of_stable_baselines3_beats_random_in_worlds_it_has_not_seen() -> No
         for _ in range(JUDGED):
             observation, reward, *_ = env.step(act(observation))
             rewards.append(reward)
-        return -np.mean(rewards, axis=0) * env.unwrapped.reward_unit_s
+        return -np.mean(rewards, axis=0) * env.reward_unit_s
 
     env.action_space.seed(0)
     random_s = mean_s(lambda _: env.action_space.sample())
     learner = PPO(
         "MlpPolicy",
-        Worlds(env),
+        worlds,
         n_steps=32,
         batch_size=256,
         n_epochs=5,
