@@ -11,12 +11,13 @@ from isma.model.situation import Asked, Situation
 from isma.planning.action_grid import Choice
 from isma.policies.learned.sequential import Turns
 from isma.training.descent import Descent
-from isma.training.ppo import Ppo, PpoOptions, Sequences, advantages, along, log_odds_of
+from isma.training.drac import along, evaluate, log_odds_of
+from isma.training.ppo import Ppo, PpoOptions, Sequences, advantages
 
 ROWS, STEPS, SERVERS = 64, 4, 3
 SIZES = ActorCriticSizes(user=2, server=3, ratios=4, shares=5, width=8)
 KEY = jax.random.key(0)
-PPO = Ppo(Descent(0.02, total_updates=160, clip_norm=1.0), PpoOptions(minibatches=4))
+PPO = Ppo(Descent(0.02, total_updates=160, clip_norm=1.0), PpoOptions(minibatches=4), evaluate)
 
 
 def test_advantages_by_hand() -> None:

@@ -1,117 +1,94 @@
-"""Training of the recurrent actor-critic: experience of a batch of worlds, an improvement by PPO, in turn."""
+"""Training of the recurrent actor-critic: PPO on users' own delay and what they cost others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 from pydantic import dataclasses as pydantic_dataclasses
 
-from isma.errors import RunError
 from isma.model import vectors
-from isma.model.actor_critic import ActorCritic
-from isma.model.vectors import Scales
+from isma.model.actor_critic import ActorCritic, Judged
+from isma.planning.action_grid import Choice
 from isma.policies.learned.drac import Drac, DracFrame
-from isma.training import workload
-from isma.training.learner import Learner, Metrics, OnSteps
-from isma.training.options import Rate, UserLearnerOptions, Weight
-from isma.training.ppo import Ppo, PpoOptions, Sequences
-from isma.training.record import TestKey, spread
-from isma.training.user_experience import UserExperience, collect_users, mean_of
+from isma.policies.learned.sequential import Turns
+from isma.training.options import Weight
+from isma.training.policy_gradient import PolicyGradientLearner, PolicyGradientOptions
+from isma.training.ppo import Evaluate, Evaluated, Sequences
+from isma.training.user_experience import UserExperience, collect_users
 from isma.world.scenario import Scenario
 
 
 @pydantic_dataclasses.dataclass(frozen=True)
-class DracOptions(UserLearnerOptions, PpoOptions):
+class DracOptions(PolicyGradientOptions):
     """The network's width, and the amounts of experience and learning."""
 
-    learning_rate: Rate = 3e-3
-    clip_norm: Rate = 0.5
-    entropy_weight: Weight = 0.01
-    """Weight of the policy's entropy at first; it falls to zero over the training."""
     burden_weight: Weight = 1.0
     """Weight of the delay that a user causes to others beside its own."""
 
 
-class DracState(eqx.Module):
-    """All that the next round depends on."""
-
-    network: ActorCritic
-    optimiser: Any
-    test_key: TestKey
-
-
 @dataclass(frozen=True)
-class DracLearner(Learner):
+class DracLearner(PolicyGradientLearner):
     """Trains the actor-critic on worlds spread over the scenarios."""
 
-    frame: DracFrame
     options: DracOptions
-    scales: Scales
 
     @classmethod
     def make(cls, scenarios: Sequence[Scenario], options: DracOptions) -> "DracLearner":
         """A learner for these scenarios. Raises ScenarioError, and RunError for uneven minibatches."""
-        rows = options.worlds * spread(scenarios, 1).shape.num_users
-        if rows % options.minibatches:
-            raise RunError(
-                f"minibatches must divide worlds times users ({rows}), got {options.minibatches}"
-            )
+        cls.check_minibatches(scenarios, options)
         frame = DracFrame(options.width)
         return cls(frame, tuple(scenarios), options, vectors.scales(scenarios))
 
-    @property
-    def steps_per_round(self) -> int:
-        """Updates in a round."""
-        return self.options.epochs * self.options.minibatches
-
-    def start(self, key: PRNGKeyArray) -> DracState:
-        """Random weights."""
-        network_key, test_key = jax.random.split(key)
-        network = self.frame.make(network_key)
-        return DracState(network, self.descent().first(network), jax.random.key_data(test_key))
-
-    def advance(
-        self, state: DracState, number: int, key: PRNGKeyArray, on_steps: OnSteps
-    ) -> tuple[DracState, Metrics]:
-        """Act by the policy's odds, and improve it on the experience."""
-        live_key, fit_key = jax.random.split(key)
-        experience = self._collect(state.network, True, live_key)
-        weight = self.options.entropy_weight * (1 - number / self.rounds)
-        network, optimiser, terms = self._ppo.improve(
-            *(state.network, state.optimiser, self._sequences(experience)),
-            entropy_weight=jnp.asarray(weight),
-            key=fit_key,
-        )
-        on_steps(self.steps_per_round)
-        metrics: dict[str, Any] = {
-            "explored_mean_s": mean_of(experience.own_s, experience.known),
-            "explored_burden_s": mean_of(experience.burden_s, experience.known),
-            **terms._asdict(),
-        }
-        if self.tests_in(number):
-            tested = self._collect(network, False, jax.random.wrap_key_data(state.test_key))
-            metrics["greedy_mean_s"] = mean_of(tested.own_s, tested.known)
-        return DracState(network, optimiser, state.test_key), metrics
-
-    def _collect(self, network: ActorCritic, explores: bool, key: PRNGKeyArray) -> UserExperience:
+    def collect(self, network: ActorCritic, explores: bool, key: PRNGKeyArray) -> UserExperience:
+        """Experience of this network, by its odds or without exploring."""
         policy = Drac(network, self.scales, jnp.asarray(explores))
         return collect_users(self.scenarios, policy, self.options.worlds, self.options.periods, key)
 
-    def _sequences(self, experience: UserExperience) -> Sequences:
+    def sequences(self, experience: UserExperience) -> Sequences:
+        """Each user's decisions, rewarded by its own delay and what it caused."""
         cost_s = experience.own_s + self.options.burden_weight * experience.burden_s
-        return Sequences(experience.turns, -cost_s / self._unit_s, experience.known)
+        return Sequences(experience.turns, -cost_s / self.unit_s, experience.known)
 
     @property
-    def _unit_s(self) -> float:
-        """Unit of a reward: one step of the ratio, that is, a tenth of a mean local task."""
-        tasks = [workload.mean_cycles(s) / np.mean(s.users.local_hz) for s in self.scenarios]
-        return float(np.mean(tasks)) / 10
+    def evaluate(self) -> Evaluate:
+        """With the memory that the users had then."""
+        return evaluate
 
-    @property
-    def _ppo(self) -> Ppo:
-        return Ppo(self.descent(), self.options)
+
+def evaluate(network: ActorCritic, turns: Turns) -> Evaluated:
+    """Odds, entropy and value of decisions, with the memory that the users had then."""
+    odds = along(network, turns)
+    return Evaluated(*log_odds_of(odds, turns.choice), odds.value)
+
+
+def along(network: ActorCritic, turns: Turns) -> Judged:
+    """Odds and values along sequences, with the memory that the users had then."""
+
+    def one(memory: Any, view: Any):
+        memory = network.remember(memory, view)
+        return memory, memory.hidden[-1]
+
+    views = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), turns.view)
+    rows = turns.choice.server.shape[0]
+    _, remembered = jax.lax.scan(one, network.start((rows,)), views)
+    return network.judge(jnp.moveaxis(remembered, 0, 1), turns.view, turns.asked)
+
+
+def log_odds_of(
+    odds: Judged, choice: Choice
+) -> tuple[Float[Array, "*rows"], Float[Array, "*rows"]]:
+    """Log-probability of a choice; entropy of the policy, given the chosen server."""
+    ratio, share = odds.at(choice.server)
+    log_odds, entropy = 0.0, 0.0
+    for logits, picked in (
+        (odds.server, choice.server),
+        (ratio, choice.ratio),
+        (share, choice.share),
+    ):
+        log = jax.nn.log_softmax(logits)
+        log_odds += jnp.take_along_axis(log, picked[..., None], axis=-1)[..., 0]
+        entropy -= jnp.sum(jnp.exp(log) * log, axis=-1)
+    return jnp.asarray(log_odds), jnp.asarray(entropy)

@@ -1,16 +1,14 @@
-"""Proximal policy optimisation (arXiv 1707.06347) of a recurrent actor-critic on users' sequences."""
+"""Proximal policy optimisation (arXiv 1707.06347) of any actor-critic on users' sequences."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 from pydantic.dataclasses import dataclass
 
-from isma.model.actor_critic import ActorCritic, Judged
-from isma.planning.action_grid import Choice
-from isma.policies.learned.sequential import Turns
 from isma.training.descent import Descent
 from isma.training.options import Part, Positive, Weight
 from isma.training.user_experience import mean_of
@@ -19,9 +17,25 @@ from isma.training.user_experience import mean_of
 class Sequences(eqx.Module):
     """Training data: rows of users, the first decisions of each."""
 
-    turns: Turns
+    decisions: PyTree
+    """What was seen and chosen, as the network's evaluation reads it."""
     reward: Float[Array, "rows steps"]
     known: Bool[Array, "rows steps"]
+
+
+class Evaluated(NamedTuple):
+    """A network's word on decisions."""
+
+    log_odds: Float[Array, "rows steps"]
+    """Of what was chosen."""
+    entropy: Float[Array, "rows steps"]
+    """Of all choices of the decision together, in nats."""
+    value: Float[Array, "rows steps"]
+    """What is to be expected."""
+
+
+Evaluate = Callable[[Any, PyTree], Evaluated]
+"""Evaluation of the decisions of some sequences by a network."""
 
 
 class Terms(NamedTuple):
@@ -32,7 +46,7 @@ class Terms(NamedTuple):
     value: Float[Array, ""]
     """Half the squared error of the critic."""
     entropy: Float[Array, ""]
-    """Of server, ratio and share together, in nats."""
+    """Of all choices of a decision together, in nats."""
     divergence: Float[Array, ""]
     """KL of the policy from the one that acted, in nats (Schulman's third estimator)."""
 
@@ -68,26 +82,27 @@ class Ppo(eqx.Module):
 
     descent: Descent
     options: PpoOptions = eqx.field(static=True)
+    evaluate: Evaluate = eqx.field(static=True)
 
     @eqx.filter_jit
     def improve(
         self,
-        network: ActorCritic,
+        network: PyTree,
         optimiser: Any,
         batch: Sequences,
         entropy_weight: Float[Array, ""],
         key: PRNGKeyArray,
-    ) -> tuple[ActorCritic, Any, Terms]:
+    ) -> tuple[PyTree, Any, Terms]:
         """All updates on one batch of sequences; the terms are those of the last epoch."""
         arrays, rest = eqx.partition(network, eqx.is_array)
         fixed = self._fixed(network, batch)
         rows = batch.reward.shape[0]
 
-        def loss(arrays: ActorCritic, batch: Sequences, fixed: _Fixed) -> tuple[Array, Terms]:
+        def loss(arrays: PyTree, batch: Sequences, fixed: _Fixed) -> tuple[Array, Terms]:
             terms = self._terms(eqx.combine(arrays, rest), batch, fixed, entropy_weight)
             return terms.loss, terms
 
-        def one(carry: tuple[ActorCritic, Any], index: Array):
+        def one(carry: tuple[PyTree, Any], index: Array):
             arrays, optimiser = carry
             part = jax.tree.map(lambda leaf: leaf[index], (batch, fixed))
             gradient, terms = jax.grad(loss, has_aux=True)(arrays, *part)
@@ -101,61 +116,30 @@ class Ppo(eqx.Module):
         last = jax.tree.map(lambda leaf: jnp.mean(leaf[-self.options.minibatches :]), terms)
         return eqx.combine(arrays, rest), optimiser, last
 
-    def _fixed(self, network: ActorCritic, batch: Sequences) -> _Fixed:
-        odds = along(network, batch.turns)
-        log_odds, _ = log_odds_of(odds, batch.turns.choice)
+    def _fixed(self, network: PyTree, batch: Sequences) -> _Fixed:
+        found = self.evaluate(network, batch.decisions)
         advantage = advantages(
-            batch.reward, odds.value, batch.known, self.options.discount, self.options.trace
+            batch.reward, found.value, batch.known, self.options.discount, self.options.trace
         )
-        return _Fixed(log_odds, _standardised(advantage, batch.known), advantage + odds.value)
+        standard = _standardised(advantage, batch.known)
+        return _Fixed(found.log_odds, standard, advantage + found.value)
 
     def _terms(
         self,
-        network: ActorCritic,
+        network: PyTree,
         batch: Sequences,
         fixed: _Fixed,
         entropy_weight: Float[Array, ""],
     ) -> Terms:
-        odds = along(network, batch.turns)
-        log_odds, entropy = log_odds_of(odds, batch.turns.choice)
-        change = log_odds - fixed.log_odds
+        found = self.evaluate(network, batch.decisions)
+        change = found.log_odds - fixed.log_odds
         ratio = jnp.exp(change)
         kept = jnp.clip(ratio, 1 - self.options.clip_ratio, 1 + self.options.clip_ratio)
         gain = jnp.minimum(ratio * fixed.advantage, kept * fixed.advantage)
         mean = lambda each: mean_of(each, batch.known)  # noqa: E731
-        policy, value = -mean(gain), 0.5 * mean((odds.value - fixed.worth) ** 2)
-        loss = policy + self.options.value_weight * value - entropy_weight * mean(entropy)
-        return Terms(loss, policy, value, mean(entropy), mean(ratio - 1 - change))
-
-
-def along(network: ActorCritic, turns: Turns) -> Judged:
-    """Odds and values along sequences, with the memory that the users had then."""
-
-    def one(memory: Any, view: Any):
-        memory = network.remember(memory, view)
-        return memory, memory.hidden[-1]
-
-    views = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), turns.view)
-    rows = turns.choice.server.shape[0]
-    _, remembered = jax.lax.scan(one, network.start((rows,)), views)
-    return network.judge(jnp.moveaxis(remembered, 0, 1), turns.view, turns.asked)
-
-
-def log_odds_of(
-    odds: Judged, choice: Choice
-) -> tuple[Float[Array, "*rows"], Float[Array, "*rows"]]:
-    """Log-probability of a choice; entropy of the policy, given the chosen server."""
-    ratio, share = odds.at(choice.server)
-    log_odds, entropy = 0.0, 0.0
-    for logits, picked in (
-        (odds.server, choice.server),
-        (ratio, choice.ratio),
-        (share, choice.share),
-    ):
-        log = jax.nn.log_softmax(logits)
-        log_odds += jnp.take_along_axis(log, picked[..., None], axis=-1)[..., 0]
-        entropy -= jnp.sum(jnp.exp(log) * log, axis=-1)
-    return jnp.asarray(log_odds), jnp.asarray(entropy)
+        policy, value = -mean(gain), 0.5 * mean((found.value - fixed.worth) ** 2)
+        loss = policy + self.options.value_weight * value - entropy_weight * mean(found.entropy)
+        return Terms(loss, policy, value, mean(found.entropy), mean(ratio - 1 - change))
 
 
 def advantages(

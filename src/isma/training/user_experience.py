@@ -1,19 +1,19 @@
 """Experience of users: inputs and choice of each decision about a user, and its outcome, for DQN and DRAC."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
 
 from isma.contract import Action, Memory, Observation, Policy
 from isma.model.situation import Asked
 from isma.planning.action_grid import Choice
 from isma.planning.allocation import completion_s, offers
 from isma.planning.segment_sums import Pools
-from isma.policies.learned.sequential import TakesTurns, Turns, as_action
+from isma.policies.learned.sequential import TakesTurns, Turns
 from isma.simulator.params import Params
 from isma.simulator.state import State, reset
 from isma.simulator.step import TickOutcome, everyone, observe
@@ -27,6 +27,9 @@ from isma.training.record import (
     ticks_for,
 )
 from isma.world.scenario import Scenario, Visibility
+
+View = Callable[[Params, State], PyTree]
+"""Sight of a whole world before a tick; a pytree itself (`jax.tree_util.Partial`)."""
 
 
 class UserExperience(eqx.Module):
@@ -43,6 +46,8 @@ class UserExperience(eqx.Module):
     """Time of the user's task when wholly local."""
     round: Int[Array, "*rows steps"]
     """Number of the decision round of its world: of one server at one tick."""
+    everybody: "Everybody | None" = None
+    """Where it is asked for."""
 
     def mean_of_round(
         self, each: Float[Array, "rows steps"], num_worlds: int
@@ -59,6 +64,15 @@ class UserExperience(eqx.Module):
         return (total(each) / jnp.maximum(total(jnp.ones_like(each)), 1))[group]
 
 
+class Everybody(eqx.Module):
+    """Meaning of each decision for the whole world."""
+
+    view: PyTree
+    """The world at the decision, as who sees everything does."""
+    mean_s: Float[Array, "*rows steps"]
+    """Mean completion time of all users' tasks until the user's next decision."""
+
+
 def mean_of(each: Float[Array, "rows steps"], known: Bool[Array, "rows steps"]) -> Float[Array, ""]:
     """Mean over the decisions of which something is known."""
     return jnp.sum(jnp.where(known, each, 0)) / jnp.maximum(jnp.sum(known), 1)
@@ -70,15 +84,16 @@ def collect_users(
     num_worlds: int,
     num_steps: int,
     key: PRNGKeyArray,
+    view: View | None = None,
 ) -> UserExperience:
     """The first decisions about every user of worlds spread over the scenarios; rows of users.
 
-    Raises ScenarioError.
+    With a view of the whole world, what everybody's tasks took besides. Raises ScenarioError.
     """
     # A user that is not migrated decides every period, and the last decision earns no reward.
     ticks = jnp.max(ticks_for(scenarios, num_steps - 1))
     worlds, keys = spread(scenarios, num_worlds), jax.random.split(key, num_worlds)
-    found = _collect(worlds, policy, scenarios[0], keys, num_steps, ticks)
+    found = _collect(worlds, policy, scenarios[0], keys, num_steps, ticks, view)
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found)
 
 
@@ -90,6 +105,7 @@ def _collect(
     keys: Key[Array, "worlds"],
     num_steps: int,
     num_ticks: Int[Array, ""],
+    view: View | None,
 ) -> UserExperience:
     noting, shape = _Noting(policy), worlds.shape
 
@@ -97,7 +113,7 @@ def _collect(
         world_key, run_key, memory_key = jax.random.split(key, 3)
         memory = noting.init(scenario, shape.num_users, shape.num_servers, memory_key)
         world = InitialWorld(params, reset(params, world_key), memory, run_key)
-        probe = partial(_decisions, params)
+        probe = partial(_decisions, params, view)
         # One more: sums are complete with the decision that follows.
         recording = record(world, noting, probe, num_steps + 1, num_ticks, since_entry=True)
         return _experience(recording, world.state.requests.deadline_s, num_steps)
@@ -134,25 +150,40 @@ class _Noting(Policy):
         kept, note = memory.per_user
         turns, after = self.policy.decide(Memory(memory.per_server, kept), observation, key)
         note = _Note(note.number + observation.decides, turns)
-        action = as_action(observation, turns.choice)
+        action = self.policy.carry_out(observation, turns.choice)
         return action, Memory(after.per_server, (after.per_user, note))
 
 
 def _decisions(
-    params: Params, before: State, after: State, memory: Memory, outcome: TickOutcome
+    params: Params,
+    view: View | None,
+    before: State,
+    after: State,
+    memory: Memory,
+    outcome: TickOutcome,
 ) -> Rows:
     """Probe of decisions about users; times are summed from one to the next."""
     note: _Note = memory.per_user[1]
     time_s, tasks = completed(outcome)
     amount = (time_s, tasks, burden_s(params, after), jnp.ones_like(time_s))
     number = before.placement.host + params.shape.num_servers * before.tick
-    return Rows(note.number, (note.turns, number), amount)
+    if view is None:
+        return Rows(note.number, (note.turns, number, None), (amount, None))
+    # The same for all users: a row of experience is complete in itself.
+    of_all = lambda leaf: jnp.broadcast_to(leaf, (len(time_s), *leaf.shape))  # noqa: E731
+    world = jax.tree.map(of_all, view(params, before))
+    all_tasks = (of_all(jnp.sum(time_s)), of_all(jnp.sum(tasks)))
+    return Rows(note.number, (note.turns, number, world), (amount, all_tasks))
 
 
 def _experience(recording: Recording, local_s: Array, steps: int) -> UserExperience:
     """Outcomes of one world's decisions: means between each and the next, 0 where none follows."""
-    turns, number = jax.tree.map(lambda leaf: leaf[:, :steps], recording.entry)
-    time_s, tasks, burden_s, ticks = (total[:, 1:] for total in recording.total)
+    turns, number, world = jax.tree.map(lambda leaf: leaf[:, :steps], recording.entry)
+    amount, of_all = jax.tree.map(lambda total: total[:, 1:], recording.total)
+    time_s, tasks, burden_s, ticks = amount
+    everybody = None
+    if of_all is not None:
+        everybody = Everybody(world, of_all[0] / jnp.maximum(of_all[1], 1))
     return UserExperience(
         turns,
         own_s=time_s / jnp.maximum(tasks, 1),
@@ -160,6 +191,7 @@ def _experience(recording: Recording, local_s: Array, steps: int) -> UserExperie
         known=(tasks > 0).at[:, -1].set(False),
         local_s=local_s,
         round=number,
+        everybody=everybody,
     )
 
 

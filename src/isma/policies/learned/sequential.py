@@ -44,7 +44,11 @@ class TakesTurns(Policy):
     ) -> tuple[Action, Memory]:
         """Decide, and carry it out."""
         turns, memory = self.decide(memory, observation, key)
-        return as_action(observation, turns.choice), memory
+        return self.carry_out(observation, turns.choice), memory
+
+    def carry_out(self, observation: Observation, choice: Choice) -> Action:
+        """The choices as an action."""
+        return as_action(observation, choice)
 
 
 def as_action(observation: Observation, choice: Choice) -> Action:
