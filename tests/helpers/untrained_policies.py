@@ -16,6 +16,7 @@ from isma.policies.learned.dqn import Dqn, DqnFrame
 from isma.policies.learned.drac import Drac, DracFrame
 from isma.policies.learned.known_physics import KnownPhysics
 from isma.policies.learned.latent_planner import LatentPlanner
+from isma.policies.learned.team import Team, TeamFrame
 from isma.policies.pricing.forecast_plan import Planned
 from isma.policies.pricing.policy import Price
 
@@ -47,6 +48,13 @@ def drac(explores: bool = False) -> Drac:
     return Drac(network, vectors.scales([tiny()]), jnp.asarray(explores))
 
 
+def team(kind: str = "ippo", explores: bool = False) -> Team:
+    """Servers that share an untrained network, its odds as far from equal as others'."""
+    network = _weights(TeamFrame(kind, width=16))
+    network = eqx.tree_at(lambda n: n.actor.weight, network, replace_fn=lambda weight: 100 * weight)
+    return Team(network, vectors.scales([tiny()]), jnp.asarray(explores))
+
+
 def isma2() -> Price:
     """The newest policy with an untrained forecast model, that foresees more than a trained one."""
     model = _weights(ForecastFrame(width=8))
@@ -68,5 +76,7 @@ POLICIES: dict[str, Policy] = {
     "dqn-exploring": dqn(0.5),
     "drac": drac(),
     "drac-exploring": drac(explores=True),
+    "ippo": team(),
+    "mappo-exploring": team("mappo", explores=True),
     "isma2": isma2(),
 }

@@ -15,7 +15,7 @@ from isma.errors import CheckpointError
 from isma.model import checkpoint, weights
 from isma.model.frame import Frame
 from isma.model.latent import Kind
-from isma.policies.learned import dqn, drac
+from isma.policies.learned import dqn, drac, team
 from isma.policies.learned.dqn import DqnFrame
 from isma.policies.learned.drac import DracFrame
 
@@ -23,6 +23,11 @@ Load = Callable[[Path], Policy]
 KINDS: dict[str, tuple[Load, Policy, weights.NetworkFrame]] = {
     "dqn": (dqn.load, untrained_policies.dqn(), DqnFrame(SERVERS, 16)),
     "drac": (drac.load, untrained_policies.drac(), DracFrame(16)),
+    "mappo": (
+        partial(team.load, "mappo"),
+        untrained_policies.team("mappo"),
+        team.TeamFrame("mappo", 16),
+    ),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
 

@@ -41,6 +41,8 @@ INFRASTRUCTURE = {
 LEARNED = {
     "dqn": untrained_policies.dqn(),
     "drac": untrained_policies.drac(),
+    "ippo": untrained_policies.team(),
+    "mappo": untrained_policies.team("mappo"),
     **untrained_policies.PLANNERS,
 }
 POLICIES: dict[str, Policy] = {

@@ -31,7 +31,7 @@ def test_isma2_tells_how_to_train_again() -> None:
     assert told["metrics"]["step"] == told["config"]["steps"]
 
 
-@pytest.mark.parametrize("name", [*Kind, "dqn", "drac"])
+@pytest.mark.parametrize("name", [*Kind, "dqn", "drac", "ippo", "mappo"])
 def test_a_sidecar_tells_how_to_train_again(name: str) -> None:
     told = checkpoint.about(checkpoints.SHIPPED / f"{name}.safetensors")
     assert told["config"]["model"] == name

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -12,35 +13,42 @@ from helpers.small_worlds import new_world, tiny
 
 from isma.contract import Policy
 from isma.errors import RunError
-from isma.policies.learned import dqn, drac
+from isma.policies.learned import dqn, drac, team
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
 from isma.training import models, session
 from isma.training.dqn import DqnLearner, DqnOptions
 from isma.training.drac import DracLearner, DracOptions
+from isma.training.learner import Learner
 from isma.training.session import Progress
+from isma.training.team import TeamLearner, TeamOptions
 
 SMALL = {"periods": 5, "width": 16}
 DQN = DqnOptions(
     **SMALL, rounds=8, worlds=32, updates=200, batch=128, learning_rate=5e-3, discount=0.0
 )
 DRAC = DracOptions(**SMALL, rounds=8, worlds=8, minibatches=4, learning_rate=1e-2)
+TEAM = TeamOptions(**SMALL, rounds=8, worlds=8, minibatches=4, learning_rate=1e-2)
 UNEVEN = tiny(
     {"users.count": 4, "sites.count": 2, "clock_hz": [1e9, 1e12], "data_bits": 8.0, "tick_s": 0.5}
 )
 """Server 1 does in a blink what takes minutes anywhere else, and data are next to nothing."""
 
 
-def learner(kind: str, **changes: object) -> DqnLearner | DracLearner:
-    return (
-        DqnLearner.make([UNEVEN], replace(DQN, **changes))
-        if kind == "dqn"
-        else DracLearner.make([UNEVEN], replace(DRAC, **changes))
-    )
+def learner(kind: str, **changes: object) -> Learner:
+    if kind == "dqn":
+        return DqnLearner.make([UNEVEN], replace(DQN, **changes))
+    if kind == "drac":
+        return DracLearner.make([UNEVEN], replace(DRAC, **changes))
+    return TeamLearner.make(kind, [UNEVEN], replace(TEAM, **changes))
 
 
-every_kind = pytest.mark.parametrize("kind", slow_but_for(["drac"], ["dqn", "drac"]))
-LOAD = {"dqn": dqn.load, "drac": drac.load}
+LOAD = {
+    "dqn": dqn.load,
+    "drac": drac.load,
+    **{kind: partial(team.load, kind) for kind in ("ippo", "mappo")},
+}
+every_kind = pytest.mark.parametrize("kind", slow_but_for(["drac"], LOAD))
 
 
 def run(policy: Policy) -> tuple[np.ndarray, np.ndarray, float]:

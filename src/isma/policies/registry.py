@@ -12,7 +12,17 @@ from isma import sources
 from isma.contract import Policy
 from isma.errors import PolicyError, short, unknown
 from isma.policies import options as options_of
-from isma.policies.learned.checkpoints import dlsm, dqn, drac, isma, isma2, known_physics, slsm
+from isma.policies.learned.checkpoints import (
+    dlsm,
+    dqn,
+    drac,
+    ippo,
+    isma,
+    isma2,
+    known_physics,
+    mappo,
+    slsm,
+)
 from isma.policies.pricing.policy import price
 from isma.policies.rules.cell_mdp import CellMdp
 from isma.policies.rules.distance_mdp import Mdp
@@ -44,6 +54,8 @@ LEARNED: dict[str, Callable[..., Policy]] = {
     "dlsm": dlsm,
     "dqn": dqn,
     "drac": drac,
+    "ippo": ippo,
+    "mappo": mappo,
     "known-physics": known_physics,
 }
 """Policies that need a checkpoint; the package brings one of each for the preset `paper`."""

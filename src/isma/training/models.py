@@ -11,11 +11,13 @@ from isma.errors import RunError, unknown
 from isma.errors import given as given_as
 from isma.model import describe
 from isma.model.latent import Kind
+from isma.policies.learned import team
 from isma.training.dqn import DqnLearner, DqnOptions
 from isma.training.drac import DracLearner, DracOptions
 from isma.training.forecast import ForecastLearner, ForecastOptions
 from isma.training.latent import LatentLearner, LatentOptions
 from isma.training.learner import Learner
+from isma.training.team import TeamLearner, TeamOptions
 from isma.world import files
 from isma.world.scenario import Scenario
 
@@ -36,6 +38,10 @@ _MODELS: dict[str, _Model] = {
     },
     "dqn": _Model(DqnOptions, DqnLearner.make, describe.plainly),
     "drac": _Model(DracOptions, DracLearner.make, describe.plainly),
+    **{
+        kind: _Model(TeamOptions, partial(TeamLearner.make, kind), describe.plainly)
+        for kind in (team.INDEPENDENT, team.CENTRAL)
+    },
     "isma2": _Model(ForecastOptions, ForecastLearner.make, describe.plainly),
 }
 

@@ -16,6 +16,7 @@ from isma.model.latent import Kind
 from isma.planning.cross_entropy import PAPER, Budget
 from isma.policies.learned import dqn as dqns
 from isma.policies.learned import drac as dracs
+from isma.policies.learned import team
 from isma.policies.learned.cross_entropy_planner import Search
 from isma.policies.learned.known_physics import KnownPhysics
 from isma.policies.learned.latent_planner import LatentPlanner
@@ -35,6 +36,7 @@ ISMA2 = SHIPPED.parent / "isma2.safetensors"
 _DQN, _DQN_LITERAL, _DRAC = (
     SHIPPED / f"{name}.safetensors" for name in ("dqn", "dqn-literal", "drac")
 )
+_IPPO, _MAPPO = (SHIPPED / f"{kind}.safetensors" for kind in (team.INDEPENDENT, team.CENTRAL))
 _NOT_TYPED = ("budget", "exploration")
 """Fields of a search that are no options by themselves: a budget is typed by its name."""
 
@@ -84,6 +86,16 @@ def dqn(
 def drac(checkpoint: Path = _DRAC) -> Policy:
     """A recurrent actor-critic with weights shared by users: the strong learned peer."""
     return dracs.load(checkpoint)
+
+
+def ippo(checkpoint: Path = _IPPO) -> Policy:
+    """Servers that share one network, trained by PPO; in training each judges by what it sees itself."""
+    return team.load(team.INDEPENDENT, checkpoint)
+
+
+def mappo(checkpoint: Path = _MAPPO) -> Policy:
+    """Servers that share one network, trained by PPO with a critic that sees the users of all of them."""
+    return team.load(team.CENTRAL, checkpoint)
 
 
 @takes(Price, Planned, without=("valuation", "margin_on_hops", "forecast_model"))

@@ -16,8 +16,8 @@ from isma.planning.allocation import offers
 from isma.planning.segment_sums import Pools
 from isma.policies.shared import believed_load, nearest
 
-_REQUEST = 5
-USER_COLUMNS = 2 * _REQUEST + 1
+REQUEST_COLUMNS = 5
+USER_COLUMNS = 2 * REQUEST_COLUMNS + 1
 SERVER_COLUMNS = 8
 _MANY_USERS = 10.0
 _MUCH_LOAD = 10.0
@@ -25,7 +25,7 @@ _MUCH_LOAD = 10.0
 
 def request_size(servers: int) -> int:
     """Length of a row of `request_alone`."""
-    return _REQUEST + 3 * servers
+    return REQUEST_COLUMNS + 3 * servers
 
 
 def request_alone(observation: Observation, scales: Scales) -> Float[Array, "users columns"]:

@@ -53,6 +53,8 @@ _KNOWN = {
     "dqn": Look(TEAL, "p"),
     "dqn:literal": Look(BROWN, "p", DOTTED),
     "drac": Look(TEAL, "h", DASHED),
+    "ippo": Look(SKY, "h", DOTTED),
+    "mappo": Look(BROWN, "h", SOLID),
     "isma": Look(PURPLE, "o"),
     "isma:remote_price_s=30": Look(VIOLET, "D", DASHED),
     "slsm": Look(PURPLE, "s", DASHED),
