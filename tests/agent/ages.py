@@ -24,10 +24,10 @@ from isma.demo.summary import percentile
 PERIOD_S, _LOOK_S, _MOST_WAIT_S = 0.1, 0.01, 120.0
 
 
-async def ages_ms(folder: Path, loss: float, seconds: float, seed: int = 1) -> list[float]:
+async def ages_ms(folder: Path, loss: float, seconds: float, first: int) -> list[float]:
     """Ages of what b has heard of a, rising; empty if it has never heard anything."""
-    authority, first = TestAuthority(folder), free_ports()
-    proxy = UdpProxy(first, seed, loss, twice=0.05, late_s=0.005)
+    authority = TestAuthority(folder)
+    proxy = UdpProxy(first, 1, loss, twice=0.05, late_s=0.005)
     ports = {"a": first, "b": first + 1}
     through = {"a": first + 1, "b": await proxy.start()}
     names = {"a": "b", "b": "a"}
@@ -60,6 +60,7 @@ async def ages_ms(folder: Path, loss: float, seconds: float, seed: int = 1) -> l
     telling.cancel()
     await asyncio.gather(a.close(), b.close())
     proxy.end()
+    await asyncio.sleep(0.1)
     return sorted(found)
 
 
@@ -69,9 +70,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--losses", default="0,0.01,0.05,0.1,0.2")
     asked = parser.parse_args()
-    for loss in map(float, asked.losses.split(",")):
+    first = free_ports()
+    for number, loss in enumerate(map(float, asked.losses.split(","))):
         with tempfile.TemporaryDirectory() as folder:
-            found = asyncio.run(ages_ms(Path(folder), loss, asked.seconds))
+            found = asyncio.run(ages_ms(Path(folder), loss, asked.seconds, first + 2 * number))
         told = {"loss": loss, "looks": len(found)}
         told |= {f"p{part}_ms": percentile(found, part) for part in (50, 99, 100)}
         print(json.dumps(told), flush=True)

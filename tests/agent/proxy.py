@@ -94,6 +94,7 @@ class UdpProxy(asyncio.DatagramProtocol):
         self._to, self._drawn = to, random.Random(seed)
         self.loss, self.twice, self.late_s = loss, twice, late_s
         self.passed = self.lost = 0
+        self.has_ended = False
         self._far = dict[object, asyncio.DatagramTransport]()
         self._waiting = set[object]()
         self.near: asyncio.DatagramTransport | None = None
@@ -128,9 +129,14 @@ class UdpProxy(asyncio.DatagramProtocol):
             self.lost += 1
             return
         for _ in range(1 + (drawn.random() < self.twice)):
-            loop.call_later(drawn.random() * self.late_s, send, data, addr)
+            loop.call_later(drawn.random() * self.late_s, self._out, send, data, addr)
+
+    def _out(self, send, data: bytes, addr: object) -> None:
+        if not self.has_ended:
+            send(data, addr)
 
     def end(self) -> None:
+        self.has_ended = True
         for transport in (self.near, *self._far.values()):
             if transport is not None:
-                transport.close()
+                transport.abort()
