@@ -18,7 +18,17 @@ REACHED = {
         "_journal",
         "_session",
     },  # A disk that is full; a call without the client.
+    # Links that lose messages, and peers that move to other addresses.
+    "agent/ages.py": {"_settings"},
+    "agent/links.py": {"_peers"},
+    "agent/local.py": {"_addresses", "_peers"},
+    # Processes that are measured, or killed.
+    "agent/load.py": {"_processes"},
+    "agent/test_fuzz.py": {"_processes"},
     "agent/test_news.py": {"_session"},  # Bulletins that are forged.
+    # A call that no client makes; a decision without waiting for its period; silence without waiting.
+    "agent/test_pushes.py": {"_agents", "_decide_by_policy", "_session"},
+    "agent/test_transfer.py": {"_heard_s", "_wake"},
     "agent/test_spool.py": {"_ask"},  # A connection that breaks off.
     # What the adapters hand to simulators of others.
     "benchmarks/test_peers.py": {

@@ -125,8 +125,8 @@ def test_a_migration_is_one_trace_on_every_hop(
 
     usual = counter.app
 
-    def heard_app(folder: Path, state_bytes: int) -> web.Application:
-        made = usual(folder, state_bytes)
+    def heard_app(folder: Path, state_bytes: int, deltas: bool) -> web.Application:
+        made = usual(folder, state_bytes, deltas)
         made.middlewares.append(hears)
         return made
 

@@ -20,6 +20,8 @@ from isma.storage import write_atomically
 _VOID = {"meta", "br", "hr", "img", "input", "link", "path", "use", "rect", "circle", "line"}
 _LOADING = {"src", "href", "xlink:href", "srcset", "action", "poster", "data", "formaction"}
 
+COMMAND = "isma compare paper --seeds 8"
+
 
 class Page(HTMLParser):
     """What a page refers to, and whether its elements are closed in order."""
@@ -72,7 +74,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = made_up_runs.write(tmp_path_factory.mktemp("paper"))
-    report.write(folder)
+    report.write(folder, COMMAND)
     return folder
 
 
@@ -105,7 +107,7 @@ def test_figures_have_names_and_captions_for_those_who_cannot_see_them(page: Pag
 def test_findings_come_first_and_the_command_is_there(page: Page) -> None:
     words = " ".join("".join(page.words).split())
     assert words.index("is fastest") < words.index("All policies") < words.index("Figures Who")
-    assert "isma compare paper --seeds 8" in words
+    assert COMMAND in words
     assert "summary.csv" in words
 
 

@@ -109,7 +109,7 @@ def test_what_holds_no_cabs_is_refused(tmp_path: Path):
     with pytest.raises(DataError, match="no such archive"):
         cabspotting.read(tmp_path / "none.tar.gz")
     (tmp_path / "text.tar.gz").write_text("hello\n" * 1000)
-    with pytest.raises(DataError, match="must be a folder or a tar archive"):
+    with pytest.raises(DataError, match="must be a folder, or a tar or zip archive, of cab files"):
         cabspotting.read(tmp_path / "text.tar.gz")
     with pytest.raises(DataError, match=r"named new_<cab>.txt, got none"):
         cabspotting.read(archive_of(tmp_path / "other.tar", {"a.txt": "1 2 3 4"}))

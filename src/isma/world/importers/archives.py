@@ -60,7 +60,7 @@ def _archive(path: Path, what: str) -> _Found:
         with path.open("rb") as file:
             start = file.read(6)
         if start.startswith(inputs.ZIP):
-            yield from _zipped(path)
+            yield from _zipped(path, what)
             return
         openers = inputs.UNPACKERS.items()
         opener = next((how for mark, how in openers if start.startswith(mark)), None)
@@ -73,14 +73,20 @@ def _archive(path: Path, what: str) -> _Found:
                 _ended(archive, limited, path)
 
 
-def _zipped(path: Path) -> _Found:
+def _zipped(path: Path, what: str) -> _Found:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             if info.flag_bits & 1:
                 raise DataError(f"{path}: is a zip archive with a password: unpack it")
             name = "" if info.is_dir() or info.filename.startswith("__MACOSX/") else info.filename
             # No more than this size is unpacked, whatever the archive really holds.
-            yield name, info.file_size, lambda i=info: archive.read(i)
+            yield name, info.file_size, lambda i=info: _unzipped(archive, i, path, what)
+
+
+def _unzipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, what: str) -> bytes:
+    # Read where the loop over the members stands still, and so outside of what guards that.
+    with _one_line(path, what):
+        return archive.read(info)
 
 
 def _read(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path, what: str) -> bytes:
