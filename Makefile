@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Containers often forbid Python to keep bytecode: each of the many processes would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
