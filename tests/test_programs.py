@@ -238,3 +238,23 @@ def test_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")  # To be ignored, says the standard.
     monkeypatch.setenv("HOME", str(tmp_path))
     assert program_cache.cache_folder() == tmp_path / ".cache" / "isma"
+
+
+def test_what_others_may_have_written_is_never_run(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = answer()
+    (path,) = kept(folder)
+    for mode in (0o664, 0o646):
+        path.chmod(mode)
+        traces()
+        assert_same(answer(), made)
+        assert traces() == 1
+        assert "others may have written it" in caplog.text
+        assert path.stat().st_mode & 0o777 == 0o644  # Compiled anew, and put in its place.
+    assert program_cache.unusable(folder) is None
+    folder.chmod(0o775)
+    assert program_cache.unusable(folder) == "others may write to it, and so run code here"
+    mine = path.stat()
+    theirs = os.stat_result([*mine[:4], mine.st_uid + 1, *mine[5:10]])
+    assert (program_cache.is_own(mine), program_cache.is_own(theirs)) == (True, False)

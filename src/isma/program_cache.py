@@ -1,10 +1,11 @@
 """The user's cache folder: where compiled programs are kept from one process to the next, and how many.
 
 `ISMA_CACHE` names another folder, or is `off`. What is in it is code for this machine: a folder that others
-may write to is theirs to run code with.
+may write to is not used, nor a program of theirs (`is_own`).
 """
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -50,7 +51,15 @@ def unusable(folder: Path) -> str | None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         return error.strerror or str(error)
-    return None if os.access(folder, os.W_OK | os.X_OK) else "no permission to write"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return "no permission to write"
+    return None if is_own(folder.stat()) else "others may write to it, and so run code here"
+
+
+def is_own(status: os.stat_result) -> bool:
+    """Whether a file or folder is the user's, and nobody else may write to it."""
+    own = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+    return own and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def contents(folder: Path) -> CacheContents:

@@ -236,11 +236,15 @@ def _machine() -> dict[str, Any]:
 
 
 def _read(path: Path, key: str) -> bytes | None:
-    """Content of a file, if it is the one of that key and whole."""
+    """Content of a file, if nobody else can have written it and it is the one of that key and whole."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            own, content = program_cache.is_own(os.fstat(file.fileno())), file.read()
         os.utime(path)  # Used now: others go before it.
     except OSError:
+        return None
+    if not own:
+        _LOG.warning("%s is not read: others may have written it", path)
         return None
     seal = content[-len(BLANK) :].decode(errors="replace")
     if content[: -len(BLANK)].endswith(key.encode()) and is_intact(content, seal):
