@@ -28,41 +28,45 @@ from isma.policies.defaults import BESIDE_BOUND
 from isma.world import files
 from isma.world.vary import vary_from
 
+SeedsOption = Annotated[
+    str | None,
+    typer.Option("--seeds", "-n", metavar="N|A..B", help="worlds to bound", show_default="1"),
+]
+PoliciesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--policies",
+        "-p",
+        autocompletion=complete_policies,
+        help="what to compare with, names separated by commas",
+        show_default=", ".join(BESIDE_BOUND),
+    ),
+]
+ForesightOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SECONDS,...",
+        help="also run references that see so far into the true future, as 0,30,60,180",
+    ),
+]
+VaryOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="FIELD=v1,v2,...", help="bound at several values of a field"),
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="folder for bounds.csv and figures; goes on where it stopped"),
+]
+
 
 def bound(
     scenario: ScenarioArgument,
-    seeds: Annotated[
-        str | None,
-        typer.Option("--seeds", "-n", metavar="N|A..B", help="worlds to bound", show_default="1"),
-    ] = None,
-    policies: Annotated[
-        str | None,
-        typer.Option(
-            "--policies",
-            "-p",
-            autocompletion=complete_policies,
-            help="what to compare with, names separated by commas",
-            show_default=", ".join(BESIDE_BOUND),
-        ),
-    ] = None,
-    foresight: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SECONDS,...",
-            help="also run references that see so far into the true future, as 0,30,60,180",
-        ),
-    ] = None,
-    vary: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FIELD=v1,v2,...", help="bound at several values of a field"),
-    ] = None,
+    seeds: SeedsOption = None,
+    policies: PoliciesOption = None,
+    foresight: ForesightOption = None,
+    vary: VaryOption = None,
     set_: SetOption = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", help="folder for bounds.csv and figures; goes on where it stopped"
-        ),
-    ] = None,
+    out: OutOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:

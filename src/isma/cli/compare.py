@@ -15,76 +15,82 @@ from isma.policies.defaults import DEFAULT, default_for
 from isma.world import files
 from isma.world.vary import vary_from
 
+ScenarioOrRun = Annotated[
+    str,
+    typer.Argument(
+        help="a preset's name, a TOML file, or the folder of a run to go on with",
+        autocompletion=complete_scenario,
+    ),
+]
+PoliciesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--policies",
+        "-p",
+        autocompletion=complete_policies,
+        help="names separated by commas, with options as threshold:hops=3, or package.module:Class",
+        show_default=f"{', '.join(DEFAULT)}; isma2 besides where moves cost",
+    ),
+]
+SeedsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--seeds",
+        "-n",
+        metavar="N|A..B",
+        help="worlds to run each policy in: how many, or which",
+        show_default="5",
+    ),
+]
+UntilOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHARE",
+        help=f"add seeds until paired intervals are that narrow, as 0.5%, or {MOST_SEEDS} are run",
+    ),
+]
+VaryOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="FIELD=v1,v2,...", help="run at several values of a field; at most twice"),
+]
+P95LimitOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="with --vary servers=...: how many keep 95 % of tasks within it, as '60 s'",
+    ),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="threads that compile and run",
+        show_default="as many as cores",
+    ),
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        help="folder to write; one with runs of this scenario is gone on with, and says what is "
+        "not typed",
+        show_default="runs/NAME-DIGEST",
+    ),
+]
+
 
 def compare(
-    scenario: Annotated[
-        str,
-        typer.Argument(
-            help="a preset's name, a TOML file, or the folder of a run to go on with",
-            autocompletion=complete_scenario,
-        ),
-    ],
-    policies: Annotated[
-        str | None,
-        typer.Option(
-            "--policies",
-            "-p",
-            autocompletion=complete_policies,
-            help="names separated by commas, with options as threshold:hops=3, or package.module:Class",
-            show_default=f"{', '.join(DEFAULT)}; isma2 besides where moves cost",
-        ),
-    ] = None,
-    seeds: Annotated[
-        str | None,
-        typer.Option(
-            "--seeds",
-            "-n",
-            metavar="N|A..B",
-            help="worlds to run each policy in: how many, or which",
-            show_default="5",
-        ),
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SHARE",
-            help="add seeds until paired intervals are that narrow, as 0.5%, or "
-            f"{MOST_SEEDS} are run",
-        ),
-    ] = None,
-    vary: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FIELD=v1,v2,...", help="run at several values of a field; at most twice"
-        ),
-    ] = None,
+    scenario: ScenarioOrRun,
+    policies: PoliciesOption = None,
+    seeds: SeedsOption = None,
+    until: UntilOption = None,
+    vary: VaryOption = None,
     set_: SetOption = None,
-    p95_limit: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME",
-            help="with --vary servers=...: how many keep 95 % of tasks within it, as '60 s'",
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="threads that compile and run",
-            show_default="as many as cores",
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            help="folder to write; one with runs of this scenario is gone on with, and says what is "
-            "not typed",
-            show_default="runs/NAME-DIGEST",
-        ),
-    ] = None,
+    p95_limit: P95LimitOption = None,
+    workers: WorkersOption = None,
+    out: OutOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from isma.cli import import_options
 from isma.cli.output import JsonOption, QuietOption, print_json
 from isma.cli.terminal import (
     ScenarioArgument,
@@ -17,42 +18,10 @@ from isma.cli.terminal import (
 )
 from isma.simulator.params import fit
 from isma.world import files
-from isma.world.importers.asked import ImportKind
 from isma.world.importers.csv_traces import Columns
 from isma.world.importers.make import import_scenario
 
 app = typer.Typer(help="Look at scenarios, check them, make them from data.", no_args_is_help=True)
-
-
-BackhaulOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE|gabriel|delaunay",
-        help="GraphML or node-link JSON whose nodes are the sites, or links drawn between them",
-        show_default="gabriel",
-    ),
-]
-ColumnsOption = Annotated[
-    str | None,
-    typer.Option(
-        help="the CSV's columns by name or number: id=taxi,time=t, or id,time,lat,lon in that order"
-    ),
-]
-ServicesOption = Annotated[
-    str | None,
-    typer.Option(
-        help="classes of services that users draw from, with commas: video-analytics,batch",
-        show_default="the world's",
-    ),
-]
-
-UsersOption = Annotated[
-    str,
-    typer.Option(
-        metavar="present|throughout",
-        help="who of a trace takes part: all, each while it has fixes, or who has them throughout",
-    ),
-]
 
 
 @app.command("list")
@@ -137,81 +106,26 @@ def export(
 
 @app.command("import")
 def import_(
-    kind: Annotated[str, typer.Argument(help=", ".join(ImportKind))],
-    source: Annotated[Path, typer.Argument(help="the trace or the topology")],
-    out: Annotated[Path, typer.Option(help="scenario file to write; its tables go beside it")],
-    sites: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE|hexagonal:DISTANCE",
-            help="CSV of sites with id, latitude, longitude (or x, y; or OpenCelliD's cells); or made-up "
-            "sites so far apart where users pass, as hexagonal:500m",
-        ),
-    ] = None,
-    backhaul: BackhaulOption = None,
-    start: Annotated[
-        str | None,
-        typer.Option(help="first moment, as 2008-05-31T18:00:00Z", show_default="the busiest"),
-    ] = None,
-    duration: Annotated[
-        str | None, typer.Option(help="length of the run, as 7200 or '2 h'")
-    ] = None,
-    columns: ColumnsOption = None,
-    time_unit: Annotated[
-        str | None,
-        typer.Option(help="what numbers of time count: s, ms, us, ns, min or h", show_default="s"),
-    ] = None,
-    time_format: Annotated[
-        str | None,
-        typer.Option(
-            help="how dates are written, as %d/%m/%Y %H:%M:%S", show_default="by their look"
-        ),
-    ] = None,
-    time_zone: Annotated[
-        str | None,
-        typer.Option(
-            help="whose clocks dates without a zone are on, as Europe/Rome", show_default="UTC"
-        ),
-    ] = None,
-    crs: Annotated[
-        str | None,
-        typer.Option(
-            metavar="degrees|metres|EPSG:NUMBER", help="what x and y are, of trace and sites alike"
-        ),
-    ] = None,
-    net: Annotated[
-        Path | None, typer.Option(help="the SUMO network of a projected trace (.net.xml)")
-    ] = None,
-    cells: Annotated[
-        Path | None,
-        typer.Option(help="recorded serving cells to compare with (cell_of_cab.csv.gz)"),
-    ] = None,
-    world: Annotated[
-        str,
-        typer.Option(
-            help="what is not in the data: paper, or full (services, queues, migration, shared band)"
-        ),
-    ] = "paper",
-    migration: Annotated[
-        str | None,
-        typer.Option(help="what a move costs: free, cold or precopy", show_default="the world's"),
-    ] = None,
-    services: ServicesOption = None,
-    users: UsersOption = "present",
-    max_gap: Annotated[
-        str | None,
-        typer.Option(
-            help="longest time between two fixes of a user that is there, as 300 or '5 min'",
-            show_default="300 s",
-        ),
-    ] = None,
-    max_speed: Annotated[
-        str | None,
-        typer.Option(
-            help="faster between two fixes is a jump, dropped: as 50 or '180 km/h'",
-            show_default="50 m/s",
-        ),
-    ] = None,
+    kind: import_options.KindArgument,
+    source: import_options.SourceArgument,
+    out: import_options.OutOption,
+    sites: import_options.SitesOption = None,
+    backhaul: import_options.BackhaulOption = None,
+    start: import_options.StartOption = None,
+    duration: import_options.DurationOption = None,
+    columns: import_options.ColumnsOption = None,
+    time_unit: import_options.TimeUnitOption = None,
+    time_format: import_options.TimeFormatOption = None,
+    time_zone: import_options.TimeZoneOption = None,
+    crs: import_options.CrsOption = None,
+    net: import_options.NetOption = None,
+    cells: import_options.CellsOption = None,
+    world: import_options.WorldOption = "paper",
+    migration: import_options.MigrationOption = None,
+    services: import_options.ServicesOption = None,
+    users: import_options.UsersOption = "present",
+    max_gap: import_options.MaxGapOption = None,
+    max_speed: import_options.MaxSpeedOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:

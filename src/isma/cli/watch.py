@@ -14,47 +14,57 @@ from isma.errors import RunError
 
 _THEMES = ("light", "dark")
 
+PoliciesOption = Annotated[
+    str | None,
+    typer.Option(help="names separated by commas", show_default="all of the run's"),
+]
+ExportOption = Annotated[
+    Path | None, typer.Option(help="write one HTML file that opens offline, and end")
+]
+ShotOption = Annotated[Path | None, typer.Option(help="write a picture as PNG, and end")]
+RecordOption = Annotated[
+    Path | None, typer.Option(help="write a film of the run, .gif or .mp4, and end")
+]
+StreetsOption = Annotated[
+    Path | None,
+    typer.Option(help="GeoJSON with lines behind the map: degrees, or the scenario's metres"),
+]
+TimeOption = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="moment of the picture", show_default="the middle"),
+]
+ThemeOption = Annotated[str, typer.Option(help="of pictures: light or dark")]
+SizeOption = Annotated[
+    str | None,
+    typer.Option(metavar="WIDTHxHEIGHT", help="of pictures, in pixels", show_default="1440x900"),
+]
+PhoneOption = Annotated[
+    bool,
+    typer.Option("--phone", help="take pictures as on a phone, 390x844 unless --size says"),
+]
+LinkOption = Annotated[
+    str, typer.Option(help="view of pictures: a page's link from its # on", show_default=False)
+]
+LengthOption = Annotated[str, typer.Option(metavar="TIME", help="of a film")]
+PortOption = Annotated[int, typer.Option(help="where the page is served; 0 for any")]
+OpenOption = Annotated[bool, typer.Option("--open/--no-open", help="open the page in a browser")]
+
 
 def watch(
     run: Annotated[Path, typer.Argument(help="folder of a run that isma compare wrote or writes")],
-    policies: Annotated[
-        str | None,
-        typer.Option(help="names separated by commas", show_default="all of the run's"),
-    ] = None,
-    export: Annotated[
-        Path | None, typer.Option(help="write one HTML file that opens offline, and end")
-    ] = None,
-    shot: Annotated[Path | None, typer.Option(help="write a picture as PNG, and end")] = None,
-    record: Annotated[
-        Path | None, typer.Option(help="write a film of the run, .gif or .mp4, and end")
-    ] = None,
-    streets: Annotated[
-        Path | None,
-        typer.Option(help="GeoJSON with lines behind the map: degrees, or the scenario's metres"),
-    ] = None,
-    time: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="moment of the picture", show_default="the middle"),
-    ] = None,
-    theme: Annotated[str, typer.Option(help="of pictures: light or dark")] = "light",
-    size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WIDTHxHEIGHT", help="of pictures, in pixels", show_default="1440x900"
-        ),
-    ] = None,
-    phone: Annotated[
-        bool,
-        typer.Option("--phone", help="take pictures as on a phone, 390x844 unless --size says"),
-    ] = False,
-    link: Annotated[
-        str, typer.Option(help="view of pictures: a page's link from its # on", show_default=False)
-    ] = "",
-    length: Annotated[str, typer.Option(metavar="TIME", help="of a film")] = "12s",
-    port: Annotated[int, typer.Option(help="where the page is served; 0 for any")] = 8731,
-    open_: Annotated[
-        bool, typer.Option("--open/--no-open", help="open the page in a browser")
-    ] = True,
+    policies: PoliciesOption = None,
+    export: ExportOption = None,
+    shot: ShotOption = None,
+    record: RecordOption = None,
+    streets: StreetsOption = None,
+    time: TimeOption = None,
+    theme: ThemeOption = "light",
+    size: SizeOption = None,
+    phone: PhoneOption = False,
+    link: LinkOption = "",
+    length: LengthOption = "12s",
+    port: PortOption = 8731,
+    open_: OpenOption = True,
 ) -> None:
     """Watch a run as a map that plays: users, who serves them, migrations, load, price and delay."""
     from isma.watch import pictures, replays
