@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from helpers import made_up_runs
+from helpers.mistakes import MISTAKES
 from helpers.small_worlds import tiny
 from markupsafe import escape
 
@@ -46,101 +47,6 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     with pytest.raises(SystemExit) as left:
         cli.main()
     return int(left.value.code or 0)
-
-
-MISTAKES = [
-    (["compare", "papr"], "unknown scenario 'papr': did you mean 'paper'?"),
-    (["compare", "zzz"], "san-francisco, stadium, or a TOML file"),
-    (["compare", "nowhere.toml"], "nowhere.toml: no such file"),
-    (["compare", "nowhere.toml"], "san-francisco, stadium"),
-    (["compare", "broken.toml"], "broken.toml: not a TOML file"),
-    (["compare", "typo.toml"], "unknown field 'users.cuont': did you mean 'users.count'?"),
-    (["compare", "paper", "--policies", "pric"], "unknown policy 'pric': did you mean 'price'?"),
-    (["compare", "paper", "--policies", ""], "unknown policy ''"),
-    (["compare", "paper", "--policies", "stay,stay"], "policies must differ, got stay twice"),
-    (
-        ["compare", "paper", "--policies", "threshold:hops=0"],
-        "hops must be a whole number, at least 1 and",
-    ),
-    (["compare", "paper", "--policies", "no.such:Thing"], "cannot be imported"),
-    (["compare", "paper", "--seeds", "0"], "--seeds must be at least 1, got 0"),
-    (["compare", "paper", "--seeds", "x"], "--seeds must be a number as 5, or a range as 100..107"),
-    (["compare", "paper", "--until", "soon"], "--until must be a share between 0 and 1"),
-    (["compare", "paper", "--until", "0%"], "--until must be a share between 0 and 1"),
-    (["compare", "paper", "--seeds", "7..3"], "--seeds must be a range that rises"),
-    (["compare", "paper", "--seeds", "0..999999999"], "--seeds must be at most 100,000 worlds"),
-    (["bound", "paper", "--seeds", "1,2"], "--seeds must be a number as 5"),
-    (["compare", "paper", "--set", "spedd=3"], "did you mean 'speed_mps'?"),
-    (["compare", "paper", "--set", "clock_hz"], "--set is written FIELD=VALUE, got 'clock_hz'"),
-    (["compare", "paper", "--set", "clock_hz=NaN"], "clock_hz must be a finite number, got nan"),
-    (
-        ["compare", "paper", "--set", "data_bits=-1 MB"],
-        "data_bits must be greater than or equal to 1",
-    ),
-    (["compare", "paper", "--set", "tick_s=1.5 ms"], "tick_s must be a whole multiple of slot_s"),
-    (["compare", "paper", "--vary", "speed_mps"], "--vary is written FIELD=v1,v2,..."),
-    (["compare", "paper", "--vary", "sped_mps=1,2"], "did you mean 'speed_mps'?"),
-    (["compare", "paper", "--vary", "speed_mps=1,-2"], "speed_mps must be greater than or equal"),
-    (["compare", "paper", "--vary", "a=1", "--vary", "b=1", "--vary", "c=1"], "unknown field 'a'"),
-    (["compare", "paper", "--out", "taken"], "taken is not empty and holds no run"),
-    (["compare", "paper", "--out", "taken/notes/run"], "taken/notes is a file and no folder"),
-    (["compare", "paper", "--out", "trace.toml"], "trace.toml is a file and no folder; give"),
-    (["bound", "paper", "--out", "trace.toml"], "trace.toml is a file and no folder; give"),
-    (["train", "dqn", "--out", "trace.toml"], "trace.toml is a file and no folder; give"),
-    (["explain", "sites.csv", "--user", "0", "--time", "5"], "must be a run's folder"),
-    (
-        ["compare", "paper", "--policies", "isma:remote_price_s=x"],
-        "policy 'isma:remote_price_s=x': remote_price_s must be a finite number, at least 0",
-    ),
-    (["compare", "paper", "--set", "servers=0"], "servers.count must be greater than 0, got 0"),
-    (["compare", "paper", "--vary", "servers=3,7"], "must be at most sites.count (6), got 7"),
-    (["compare", "paper", "--vary", "servers=all"], "servers.count must be a valid integer"),
-    (["compare", "paper", "--p95-limit", "60 s"], "add --vary servers=20,50,100"),
-    (["compare", "paper", "--p95-limit", "soon"], "--p95-limit must be a number or a number with"),
-    (["compare", "paper", "--p95-limit", "0 s"], "--p95-limit must be above 0, got '0 s'"),
-    (["compare", "paper", "--set", "servers=3", "--policies", "dqn"], "for 6 servers, and paper"),
-    (
-        ["compare", "paper", "--set", "servers=3", "--policies", "isma"],
-        "for 40 users and 6 servers",
-    ),
-    (["compare", "paper", "--sets", "x"], "No such option"),
-    (["compair", "paper"], "No such command 'compair'"),
-    (["compare"], "Missing argument"),
-    (["compare", "run.toml"], "run.policies must be a valid list, got 3"),
-    (["scenario", "show", "papr"], "did you mean 'paper'?"),
-    (["scenario", "check", "trace.toml"], "trace.parquet"),
-    (["scenario", "import", "cabs", "x.csv", "--out", "y.toml"], "cabs"),
-    (
-        ["scenario", "import", "csv", "x.csv", "--out", "y.toml", "--columns", "a,b"],
-        "must name columns as",
-    ),
-    (["scenario", "import", "csv", "x.csv", "--out", "y.toml", "--start", "noon"], "--start must"),
-    (["scenario", "import", "csv", "x.csv", "--out", "y.toml", "--duration", "-1"], "--duration"),
-    (["train", "rlms"], "unknown model 'rlms': did you mean 'rlsm'?"),
-    (["train", "rlsm", "--option", "cels=1"], "did you mean 'cells'?"),
-    (["train", "rlsm", "--option", "cells"], "--option is written NAME=VALUE"),
-    (["train", "rlsm", "--option", "learning_rate=NaN"], "learning_rate must be a finite number"),
-    (["train", "rlsm", "--option", "test_worlds=0"], "test_worlds must be at least 1"),
-    (["train", "dqn", "--option", "discount=2"], "discount must be at most 1"),
-    (["train", "drac", "--option", "minibatches=7"], "minibatches must divide"),
-    (["train", "slsm", "--steps", "0"], "steps must be at least 1"),
-    (["train", "rlsm", "--out", "taken"], "taken is not empty and holds no training"),
-    (["bound", "papr"], "did you mean 'paper'?"),
-    (["bound", "paper", "--seeds", "0"], "--seeds must be at least 1, got 0"),
-    (["bound", "paper", "--policies", "pric"], "did you mean 'price'?"),
-    (["bound", "paper", "--foresight", "soon"], "--foresight must be seconds separated by commas"),
-    (
-        ["bound", "paper", "--foresight", "0,-1"],
-        "--foresight must be different times of 0 s or more",
-    ),
-    (["reproduce", "fig9"], "unknown figure 'fig9'"),
-    (["reproduce", "fig3", "--scale", "smok"], "did you mean 'smoke'?"),
-    (["reproduce", "budgets", "--out", "taken"], "taken is not empty and holds no study"),
-    (["compare", "paper", "--policies", "isma:budget=big"], "budget must be default, paper or"),
-    (["compare", "paper", "--policies", "isma:budget=9x1x1x9"], "elites must be at least 2"),
-    (["compare", "paper", "--policies", "dqn:checkpoint=broken.toml"], "cannot be read"),
-    (["compare", "paper", "--set", "users.count=9", "--policies", "isma"], "for 40 users and 6"),
-]
 
 
 @pytest.mark.parametrize(("arguments", "said"), MISTAKES)

@@ -36,37 +36,14 @@ def made_up(
         + 0.05 * np.take_along_axis(load, host, 1)
         + np.take_along_axis(far, host[..., None], 2)[..., 0] / 5e4
     )
-    tasks = np.ones_like(host)
-    moved = np.argwhere(np.diff(host, axis=0, prepend=host[:1]) != 0)
-    tick = moved[:, 0] * 5
-    state = np.full_like(host, form.SERVED)
-    state[tuple(moved.T)] = form.STOPPED
-    whole = lambda name, values: form.COLUMNS[name].whole(values)  # noqa: E731
-    columns = {
-        "x_m": whole("x_m", at[..., 0]),
-        "y_m": whole("y_m", at[..., 1]),
-        "state": state.astype("<i4"),
-        "station": far.argmin(-1).astype("<i4"),
-        "host": host.astype("<i4"),
-        "offload_ratio": whole("offload_ratio", 0.3 + 0.5 * (at[..., 0] % 1000) / 1000),
-        "granted_share": whole("granted_share", 1 / np.take_along_axis(load, host, 1).clip(1) / 8),
-        "tasks": tasks.astype("<i4"),
-        "delay_s": whole("delay_s", delay),
-        "load": whole("load", load),
-        "price_s": whole("price_s", 0.03 * load**2),
-        "tick": tick[None].astype("<i4"),
-        "user": moved[:, 1][None].astype("<i4"),
-        "source": host[moved[:, 0] - 1, moved[:, 1]][None].astype("<i4"),
-        "target": host[moved[:, 0], moved[:, 1]][None].astype("<i4"),
-    }
+    columns = _columns(at, far, host, load, delay)
     if failing:
-        up = np.ones((frames, servers), "<i4")
-        up[frames // 2 :, 0] = 0
-        columns["up"] = up
+        columns["up"] = np.ones((frames, servers), "<i4")
+        columns["up"][frames // 2 :, 0] = 0
     sums = {
         "time_s": delay.sum(1).tolist(),
-        "tasks": tasks.sum(1).tolist(),
-        "migrations": np.bincount(moved[:, 0], minlength=frames).tolist(),
+        "tasks": [users] * frames,
+        "migrations": np.bincount(_moves(host)[:, 0], minlength=frames).tolist(),
         "handovers": [0] * frames,
         "overloaded": (load > 1).sum(1).tolist(),
     }
@@ -90,3 +67,35 @@ def made_up(
     }
     line = header_line(told, [name for name in form.COLUMNS if name in columns])
     return ReplayFile(json.loads(line), [ReplayBlock(0, frames, columns, sums).line().rstrip("\n")])
+
+
+def _moves(host: np.ndarray) -> np.ndarray:
+    """Frames and users of all migrations."""
+    return np.argwhere(np.diff(host, axis=0, prepend=host[:1]) != 0)
+
+
+def _columns(
+    at: np.ndarray, far: np.ndarray, host: np.ndarray, load: np.ndarray, delay: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Columns of users, servers and migrations, as whole numbers; five ticks a frame."""
+    moved = _moves(host)
+    state = np.full_like(host, form.SERVED)
+    state[tuple(moved.T)] = form.STOPPED
+    whole = lambda name, values: form.COLUMNS[name].whole(values)  # noqa: E731
+    return {
+        "x_m": whole("x_m", at[..., 0]),
+        "y_m": whole("y_m", at[..., 1]),
+        "state": state.astype("<i4"),
+        "station": far.argmin(-1).astype("<i4"),
+        "host": host.astype("<i4"),
+        "offload_ratio": whole("offload_ratio", 0.3 + 0.5 * (at[..., 0] % 1000) / 1000),
+        "granted_share": whole("granted_share", 1 / np.take_along_axis(load, host, 1).clip(1) / 8),
+        "tasks": np.ones_like(host).astype("<i4"),
+        "delay_s": whole("delay_s", delay),
+        "load": whole("load", load),
+        "price_s": whole("price_s", 0.03 * load**2),
+        "tick": (moved[None, :, 0] * 5).astype("<i4"),
+        "user": moved[:, 1][None].astype("<i4"),
+        "source": host[moved[:, 0] - 1, moved[:, 1]][None].astype("<i4"),
+        "target": host[moved[:, 0], moved[:, 1]][None].astype("<i4"),
+    }
