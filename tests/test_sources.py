@@ -1,12 +1,14 @@
 """What counts as the code of a policy: everything that it is made of, and nothing else."""
 
+import ast
 import importlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from isma import sources
+from isma import source_text, sources
 from isma.errors import PolicyError
 from isma.policies.pricing.policy import Price
 from isma.policies.rules.follow import Nearest
@@ -102,6 +104,53 @@ def test_a_run_in_a_folder_that_the_code_names_is_no_part_of_it(place: Path) -> 
     assert code({"run/summary.csv": "1", "data/__pycache__/w.pyc": "1"}, place) == first
     assert code({"../run/summary.csv": "1"}, place) == first
     assert code({"data/new": "1"}, place) != first
+
+
+def test_files_of_the_machine_are_no_part_of_the_code(place: Path) -> None:
+    """/proc/cpuinfo tells the clock of the moment on many machines: no result would be found again."""
+    rule = f"{RULE}WORDS = '/proc/cpuinfo', '/proc/self/stat'\nclass Mine(Stay):\n    pass\n"
+    found = code({"__init__.py": "", "rule.py": rule}, place)
+    assert not [name for name in found if "/proc" in name]
+    assert not [name for name in sources.of_isma("isma.programs") if ": " in name]
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("ISMA_CACHE", str(tmp_path / "cache"))
+    source_text.forget()
+    yield tmp_path / "cache"
+    source_text.forget()
+
+
+def test_texts_are_read_once_for_all_processes(
+    empty_cache: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = f"{RULE}from .helper import X\nW = 'w.npz'\nclass Mine(Stay):\n    pass\n"
+    first = code({"__init__.py": "", "helper.py": "X = 1", "w.npz": "1", "rule.py": rule}, place)
+    source_text.forget()
+    with monkeypatch.context() as patch:
+        patch.setattr(ast, "parse", lambda content: pytest.fail(f"parsed: {content[:40]}"))
+        assert code({}, place) == first
+    changed = f"{rule}from . import more\n"
+    assert code({"more.py": "Y = 1", "rule.py": changed}, place).keys() - first.keys()
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "no JSON", "another's"])
+def test_kept_texts_that_are_not_whole_are_read_again(
+    damage: str, empty_cache: Path, place: Path
+) -> None:
+    rule = f"{RULE}from . import helper\nclass Mine(Stay):\n    pass\n"
+    first = code({"__init__.py": "", "helper.py": "X = 1", "rule.py": rule}, place)
+    (kept,) = (empty_cache / "sources").iterdir()
+    content = kept.read_bytes()
+    damaged = content.replace(b".helper", b".hedger")
+    assert damaged != content
+    kept.write_bytes(
+        {"cut": content[:99], "changed": damaged, "no JSON": b"?"}.get(damage, damaged)
+    )
+    kept.chmod(0o666 if damage == "another's" else 0o600)
+    source_text.forget()
+    assert code({}, place) == first
 
 
 def test_base_classes_count_wherever_they_are(place: Path) -> None:

@@ -14,8 +14,9 @@ VARIABLE = "ISMA_CACHE"
 """Environment variable that names another folder, or turns the cache off."""
 MOST_BYTES = 1_000_000_000
 """Files beyond this go, those that were used least recently first."""
-PROGRAMS, XLA = "programs", "xla"
-"""Folders of the programs of simulations, and of everything else that XLA compiles."""
+PROGRAMS, XLA, SOURCES = "programs", "xla", "sources"
+"""Folders of the programs of simulations, of everything else that XLA compiles, and of what is known of files
+of Python."""
 _OFF = ("", "0", "off", "no", "none", "false")
 _KEPT_PART = 0.9
 """Part of the bound that is left once it was passed, so that not every program after it clears up."""
@@ -99,7 +100,7 @@ def _remove(files: list[tuple[int, Path]]) -> CacheContents:
 
 def _files(folder: Path) -> Iterator[tuple[float, int, Path]]:
     """When each file was last used, its size and its path; of isma's own parts of the folder alone."""
-    for part in (PROGRAMS, XLA):
+    for part in (PROGRAMS, XLA, SOURCES):
         try:
             entries = list(os.scandir(folder / part))
         except OSError:

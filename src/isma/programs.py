@@ -27,8 +27,7 @@ from jax.experimental import serialize_executable
 
 from isma import program_cache
 from isma.errors import RunError
-from isma.sources import digest
-from isma.storage import BLANK, is_intact, sealed, write_atomically
+from isma.storage import BLANK, digest, is_intact, sealed, write_atomically
 
 _LOG = logging.getLogger(__name__)
 _RECKONS = ("isma", "jax", "jaxlib", "equinox")

@@ -4,8 +4,6 @@ Own code is what may change from one run to the next: isma's, and that of people
 installed counts by its version, Python's library by the version of Python.
 """
 
-import ast
-import hashlib
 import os
 import sys
 import sysconfig
@@ -17,23 +15,20 @@ from itertools import islice
 from pathlib import Path
 from types import FunctionType, ModuleType
 
+from isma import source_text
 from isma.errors import PolicyError
+from isma.source_text import SourceText
+from isma.storage import digest
 
 _PACKAGE = Path(__file__).parent
 _ROOT = _PACKAGE.name
 _INSTALLED = {"site-packages", "dist-packages"}
 _PYTHON = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")}
-_IMPORTERS = {"import_module", "__import__"}
-_LONGEST_PATH = 255
 _MOST_FILES = 1000
 """Files of one folder, or like one name, that are read."""
+_OF_MACHINE = ("/proc", "/sys", "/dev")
 _RUN = {".lock"}
 """Files of a folder that isma writes in."""
-
-
-def digest(content: bytes) -> str:
-    """How files and their contents are named: SHA-256 in hexadecimal."""
-    return hashlib.sha256(content).hexdigest()
 
 
 @cache
@@ -84,77 +79,14 @@ def _digests(names: Iterable[str]) -> dict[str, str]:
     for name, spec in _closure(names).items():
         path = Path(str(spec.origin))
         found[name] = _as_imported(name, path, spec)
-        text = _parsed(path, found[name])
+        text = source_text.read(path, found[name])
         for named, file in _named_files(text, path):
             found[f"{name}: {named}"] = digest(file.read_bytes())
         if not _is_isma(path):
-            tops = {one.partition(".")[0] for one in text.imports(name, _is_package(spec))}
+            tops = {one.partition(".")[0] for one in _imports(text, name, spec)}
             found |= {f"version of {top}": _version(top) for top in tops}
+    source_text.keep()
     return found
-
-
-class _Text:
-    """A module's imports and the texts in it, as far as they can be read without running it."""
-
-    def __init__(self, tree: ast.AST) -> None:
-        self._nodes = [node for node in ast.walk(tree) if isinstance(node, _OF_INTEREST)]
-
-    def imports(self, name: str, is_package: bool) -> Iterator[str]:
-        """Modules that may be imported, and their names' parts: `a.b` may be a module or a class."""
-        package = name if is_package else name.rpartition(".")[0]
-        for node in self._nodes:
-            match node:
-                case ast.Import(names):
-                    yield from (alias.name for alias in names)
-                case ast.ImportFrom(module, names, level):
-                    base = _resolved("." * level + (module or ""), package)
-                    yield base
-                    yield from (f"{base}.{alias.name}" for alias in names)
-                case ast.Call(func, [ast.Constant(str(text)), *_]):
-                    called = getattr(func, "attr", getattr(func, "id", None))
-                    if called in _IMPORTERS:
-                        yield _resolved(text, package)
-
-    def texts(self) -> Iterator[str]:
-        """Whatever stands between quotes, and what is joined of it to a path, `*` for what is computed."""
-        for node in self._nodes:
-            match node:
-                case ast.Constant(str(text)):
-                    yield text
-                case ast.JoinedStr():
-                    yield _pattern(node)
-                case ast.BinOp(_, ast.Div(), _):
-                    yield _joined(_operands(node))
-                case ast.Call(ast.Attribute(_, "join" | "joinpath"), parts):
-                    yield _joined(parts)
-
-
-_OF_INTEREST = ast.Import | ast.ImportFrom | ast.Call | ast.Constant | ast.JoinedStr | ast.BinOp
-
-
-def _pattern(node: ast.AST) -> str:
-    """Text of an expression, with `*` for what is computed in it."""
-    match node:
-        case ast.Constant(str(text)):
-            return text
-        case ast.JoinedStr(parts):
-            return "".join(map(_pattern, parts))
-    return "*"
-
-
-def _operands(node: ast.AST) -> list[ast.AST]:
-    match node:
-        case ast.BinOp(left, ast.Div(), right):
-            return [*_operands(left), right]
-    return [node]
-
-
-def _joined(parts: Iterable[ast.AST]) -> str:
-    """Path of the last parts of a join, from the first one that is text."""
-    texts = list(map(_pattern, parts))
-    while texts and texts[0] == "*":
-        texts.pop(0)
-    return "/".join(texts)
 
 
 def _closure(names: Iterable[str]) -> dict[str, ModuleSpec]:
@@ -168,7 +100,7 @@ def _closure(names: Iterable[str]) -> dict[str, ModuleSpec]:
             continue
         found[name] = spec
         path = Path(spec.origin)
-        waiting += _parsed(path, _first_seen(path, spec)).imports(name, _is_package(spec))
+        waiting += _imports(source_text.read(path, _first_seen(path, spec)), name, spec)
         if not _is_isma(path):  # Packages of isma hand names on and do nothing else.
             waiting += [name.rpartition(".")[0] or name, *_held(sys.modules.get(name))]
     return found
@@ -210,8 +142,11 @@ def _is_isma(path: Path) -> bool:
     return path.is_relative_to(_PACKAGE)
 
 
-def _is_package(spec: ModuleSpec) -> bool:
-    return spec.submodule_search_locations is not None
+def _imports(text: SourceText, name: str, spec: ModuleSpec) -> list[str]:
+    """Full names of the modules that a module may import."""
+    is_package = spec.submodule_search_locations is not None
+    package = name if is_package else name.rpartition(".")[0]
+    return [_resolved(one, package) for one in text.imports]
 
 
 def _resolved(name: str, package: str) -> str:
@@ -219,15 +154,6 @@ def _resolved(name: str, package: str) -> str:
         return util.resolve_name(name, package)
     except ImportError:
         return name.lstrip(".")
-
-
-@cache
-def _parsed(path: Path, content_digest: str) -> _Text:
-    """A file's text; one that is no Python imports nothing."""
-    try:
-        return _Text(ast.parse(path.read_bytes()))
-    except (SyntaxError, ValueError, RecursionError):
-        return _Text(ast.Module([], []))
 
 
 def _as_imported(name: str, path: Path, spec: ModuleSpec) -> str:
@@ -249,19 +175,34 @@ def _first_seen(path: Path, spec: ModuleSpec) -> str:
     return seen[path]
 
 
-def _named_files(text: _Text, path: Path) -> Iterator[tuple[str, Path]]:
+def _named_files(text: SourceText, path: Path) -> Iterator[tuple[str, Path]]:
     """Files that a module's text names: beside it, or in the folder where isma was started.
 
     In people's code a folder beside it stands for the files in it, a name with `*` for those like it.
     """
-    places = [path.parent] if _is_isma(path) else [path.parent, Path()]
-    for name in sorted(set(text.texts())):
-        if not 0 < len(name) <= _LONGEST_PATH or not name.isprintable():
-            continue
-        yield from ((name, place / name) for place in places if _is_file(place / name))
-        if not _is_isma(path):
-            for file in islice(_files_like(path.parent, name), _MOST_FILES):
-                yield str(file.relative_to(path.parent)), file
+    if _is_isma(
+        path
+    ):  # Its files stand beside it, and a look at the folder spares most of the work.
+        beside = _entries(path.parent)
+        names = (name for name in text.paths if name.partition("/")[0] in beside)
+        yield from ((name, path.parent / name) for name in names if _is_file(path.parent / name))
+        return
+    for name in text.paths:
+        for place in (path.parent, Path()):
+            if _is_file(place / name) and not _is_of_machine(place / name):
+                yield name, place / name
+        for file in islice(_files_like(path.parent, name), _MOST_FILES):
+            yield str(file.relative_to(path.parent)), file
+
+
+@cache
+def _entries(folder: Path) -> frozenset[str]:
+    return frozenset(os.listdir(folder))
+
+
+def _is_of_machine(path: Path) -> bool:
+    """Whether a file tells of the machine at this moment, and says nothing of the policy."""
+    return any(path.resolve().is_relative_to(place) for place in _OF_MACHINE)
 
 
 def _files_like(place: Path, name: str) -> Iterator[Path]:

@@ -5,6 +5,7 @@ changes unnoticed, and none is taken for another's.
 """
 
 import errno
+import hashlib
 import json
 import os
 import reprlib
@@ -18,13 +19,17 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from isma.errors import RunError
-from isma.sources import digest
 
 BLANK = b"0" * 64
 """What stands in a file where its digest will."""
 _PARTIAL, _LOCK = ".partial", ".lock"
 _WAY_OUT = "give another folder with --out"
 _MOST_DIFFERENCES = 3
+
+
+def digest(content: bytes) -> str:
+    """How files and their contents are named: SHA-256 in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 @contextmanager

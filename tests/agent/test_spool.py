@@ -9,7 +9,7 @@ from unittest import mock
 from agent.local import local, wanted
 from isma.agent.peers import Peers
 from isma.agent.spool import Spool
-from isma.sources import digest
+from isma.storage import digest
 
 
 def test_pieces_come_in_order_or_not_at_all(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from agent.local import Local, local, wanted
 from isma.agent.migrator import Capture
 from isma.agent.ownership.vocabulary import Received, Reserve, Woken
 from isma.client import Client
-from isma.sources import digest
+from isma.storage import digest
 
 STATE_BYTES = 3_000_000
 

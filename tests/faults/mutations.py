@@ -16,7 +16,7 @@ from faults.kills import SMALL
 from faults.mutants import ODD_NUMBERS, ODD_WORDS, mutant
 from faults.record import Counts, Record
 from isma.model import checkpoint
-from isma.sources import digest
+from isma.storage import digest
 from isma.world import files
 
 Make = Callable[[Path, random.Random], tuple[str, ...]]

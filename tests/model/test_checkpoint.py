@@ -19,7 +19,7 @@ from isma.model import checkpoint, weights
 from isma.model.frame import Frame
 from isma.model.latent import Kind
 from isma.model.vectors import Scales, scales
-from isma.sources import digest
+from isma.storage import digest
 from isma.world.files import load
 
 FRAME = Frame(Kind.SLSM, num_users=3, num_servers=2, cells=5, separate=False, largest=1.0)

@@ -21,7 +21,7 @@ from isma.evaluation.explain.explanation import Explanation, ServerCost
 from isma.evaluation.plan import Plan
 from isma.evaluation.replay_recorder import replay_path
 from isma.replay_format import ReplayFile, header_line
-from isma.sources import digest
+from isma.storage import digest
 from isma.watch import browser, page, pictures, run_replays, served, streets
 
 

@@ -27,7 +27,7 @@ from isma.contract import (
 from isma.errors import PolicyError
 from isma.planning.migration import cost_of
 from isma.policies import registry
-from isma.sources import digest
+from isma.storage import digest
 from isma.world.scenario import Scenario, Visibility
 
 _LEAST_ROWS = 16

@@ -19,8 +19,7 @@ from aiohttp import web
 from isma.agent.migrator import BASELINE
 from isma.agent.ownership import fence
 from isma.agent.ownership.vocabulary import Begin, Retire, Run, Thaw
-from isma.sources import digest
-from isma.storage import write_atomically
+from isma.storage import digest, write_atomically
 
 _KEPT = 1_000
 """Outcomes of a context that are remembered for duplicates."""

@@ -47,7 +47,7 @@ from isma.agent.ownership.vocabulary import (
 )
 from isma.agent.peers import PeerError, Peers
 from isma.agent.spool import Spool, packed, unpacked
-from isma.sources import digest
+from isma.storage import digest
 
 log = logging.getLogger("isma.agent")
 _ASK_S = 1.0

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from isma.errors import RunError
 from isma.model.checkpoint import sidecar_path
-from isma.sources import digest
+from isma.storage import digest
 
 _PURPOSE = "isma checkpoint 1"
 _MOST_BYTES = 1_000

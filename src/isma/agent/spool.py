@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from isma.agent.migrator import Capture
-from isma.sources import digest
+from isma.storage import digest
 
 _SIZE_BYTES = 4
 

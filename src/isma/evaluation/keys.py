@@ -21,7 +21,7 @@ from isma.contract import Policy
 from isma.policies import given
 from isma.programs import Programs
 from isma.simulator.runner import Runner
-from isma.sources import digest
+from isma.storage import digest
 from isma.world.scenario import Scenario
 
 _ROLLOUT, _STATE = "isma.simulator.rollout", "isma.simulator.state"

@@ -14,8 +14,7 @@ import tomli_w
 from isma.contract import Policy
 from isma.errors import PolicyError, RunError
 from isma.policies import given
-from isma.sources import digest
-from isma.storage import BLANK, claimed, refuse_taken, sealed
+from isma.storage import BLANK, claimed, digest, refuse_taken, sealed
 from isma.world import files
 from isma.world.scenario import Scenario
 from isma.world.vary import Point, points

@@ -20,7 +20,7 @@ from isma.simulator.params import Params
 from isma.simulator.scene import Scene
 from isma.simulator.state import State
 from isma.simulator.step import TickOutcome
-from isma.sources import digest
+from isma.storage import digest
 from isma.world import backhaul
 from isma.world.scenario import Scenario
 from isma.world.servers import Network, network

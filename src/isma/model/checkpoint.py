@@ -20,8 +20,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from isma.errors import CheckpointError, RunError, short
-from isma.sources import digest
-from isma.storage import BLANK, is_intact, sealed, write_atomically
+from isma.storage import BLANK, digest, is_intact, sealed, write_atomically
 
 _FORMAT = "isma-checkpoint-1"
 _SEAL, _TRAINING = "seal", "training"

@@ -31,6 +31,7 @@ from isma.policies.rules.full_information import FullInformation
 from isma.policies.rules.greedy import Greedy
 from isma.policies.rules.local_random import Local, Random
 from isma.policies.rules.ski_rental import BreakEven
+from isma.storage import digest
 
 RULES: dict[str, Callable[..., Policy]] = {
     "local": Local,
@@ -125,9 +126,7 @@ def _content(value: object) -> dict[str, str]:
         else:
             alike = [one for one in path.parent.iterdir() if one.stem in (path.name, path.stem)]
             found = [one for one in alike if one.is_file()]
-        return {
-            str(one.relative_to(path.parent)): sources.digest(one.read_bytes()) for one in found
-        }
+        return {str(one.relative_to(path.parent)): digest(one.read_bytes()) for one in found}
     except (OSError, ValueError):  # What cannot be read is told by the policy that wants it.
         return {}
 

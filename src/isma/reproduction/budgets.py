@@ -32,8 +32,7 @@ from isma.simulator.params import Params, build
 from isma.simulator.rollout import run_chunk, run_chunk_of_worlds
 from isma.simulator.state import State, reset
 from isma.simulator.step import everyone, observe
-from isma.sources import digest
-from isma.storage import claimed, write_atomically
+from isma.storage import claimed, digest, write_atomically
 from isma.world import files
 from isma.world.scenario import Scenario, Visibility
 

@@ -21,7 +21,7 @@ from isma import storage
 from isma.errors import CheckpointError, RunError
 from isma.model import checkpoint
 from isma.randomness import check_seeds
-from isma.sources import digest
+from isma.storage import digest
 from isma.training.learner import Learner
 
 _CONFIG, _STATE, _TIMES = "config.json", "state.safetensors", "times/rounds.jsonl"

@@ -11,7 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from isma.replay_format import ReplayFile
-from isma.sources import digest
+from isma.storage import digest
 
 _FIRST, _BESIDE = ("price", "nearest"), ("isma2", "isma", "price", "nearest")
 """Policies that a page opens with, the first that the run has."""

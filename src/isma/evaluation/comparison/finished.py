@@ -8,7 +8,7 @@ from typing import Any
 
 from isma import sources
 from isma.evaluation import stored_results
-from isma.sources import digest
+from isma.storage import digest
 
 _TIMES = "times"
 _CHANGES = (f"{_TIMES}/cells.jsonl", ".lock")
