@@ -111,6 +111,7 @@ def test_benchmarks_are_those_of_a_copy_of_the_repository(
 
 DEFAULTS = [
     (["compare"], ["local, random, stay", "isma2 besides", "(5)", "runs/NAME-DIGEST"]),
+    (["merge"], ["runs/NAME-DIGEST"]),
     (["bound"], ["(1)"]),
     (["explain"], ["isma2, price, or else its first", "(its first)"]),
     (["train"], ["the model's", "runs/MODEL-DIGEST"]),
@@ -178,6 +179,28 @@ def test_compare_says_who_wins_and_a_run_makes_itself_again(
     assert len((tmp_path / "second/times/cells.jsonl").read_text().splitlines()) == 6
 
 
+def test_shards_are_put_together(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    asked = ["compare", "paper", *SHORT, "--policies", "local", "--seeds", "2"]
+    assert run(monkeypatch, *asked, "--shard", "1/2", "-q") == 0
+    first = capsys.readouterr().out.strip()
+    assert first.endswith("-1-of-2")
+    assert run(monkeypatch, *asked, "--shard", "2/2", "--out", "second", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"scenario": "paper", "folder": "second", "shard": "2/2"}
+    assert run(monkeypatch, "compare", "second") == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("shard 2/2 is done, and has no report: isma merge puts")
+    assert "0 computed, 1 reused" in err
+    assert run(monkeypatch, "report", "second") == 1
+    assert "second holds shard 2/2 of a run: isma merge puts" in capsys.readouterr().err
+    assert run(monkeypatch, "merge", first, "second") == 0
+    out, err = capsys.readouterr()
+    assert str(Path(first.removesuffix("-1-of-2")) / "report.html") in out
+    assert "results (a policy in a world): 0 computed, 2 reused" in err
+
+
 def test_a_finished_run_is_told_again_without_running(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -201,7 +224,16 @@ def test_a_finished_run_is_told_again_without_running(
 
 
 LEAVES = [
-    *(["compare"], ["report"], ["bound"], ["explain"], ["train"], ["reproduce"], ["check-policy"]),
+    *(
+        ["compare"],
+        ["merge"],
+        ["report"],
+        ["bound"],
+        ["explain"],
+        ["train"],
+        ["reproduce"],
+        ["check-policy"],
+    ),
     *(["scenario", name] for name in ("list", "show", "check", "import")),
 ]
 

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
         bound,
         check_policy,
         compare,
+        compare_shard,
         explain,
         import_trace,
         load_scenario,
+        merge,
         parallel_env,
         reproduce,
         train,
@@ -32,10 +34,12 @@ __all__ = [
     "bound",
     "check_policy",
     "compare",
+    "compare_shard",
     "delay",
     "explain",
     "import_trace",
     "load_scenario",
+    "merge",
     "parallel_env",
     "registry",
     "reproduce",
@@ -48,7 +52,7 @@ _NAMES = {
 } | dict.fromkeys(
     (
         *("bound", "check_policy", "compare", "explain", "import_trace", "load_scenario"),
-        *("parallel_env", "reproduce", "train"),
+        *("compare_shard", "merge", "parallel_env", "reproduce", "train"),
     ),
     "isma.api",
 )

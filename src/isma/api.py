@@ -6,7 +6,7 @@ Each imports what it does when it is called: a comparison waits neither for lear
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,11 @@ from isma import notebook
 from isma.errors import RunError, ScenarioError
 from isma.errors import given as shown
 from isma.evaluation.comparison import compare as comparison
+from isma.evaluation.comparison import merging
 from isma.evaluation.comparison.sequential_sampling import compare_until
 from isma.evaluation.plan import Plan
 from isma.evaluation.report.run import Run
+from isma.evaluation.shard import Shard
 from isma.policies import defaults, given
 from isma.randomness import check_seeds
 from isma.world import files
@@ -72,12 +74,8 @@ def compare(
     what is missing is run. The report shows `command` as the one that made it. `workers` threads compile
     and run, without it as many as cores. Raises IsmaError.
     """
-    varied = _varied(vary)
-    loaded = _loaded(scenario, varied)
-    named = given.named(defaults.default_for(loaded) if policies is None else policies)
-    others = given.unregistered(named)
-    plan = Plan(loaded, tuple(named), _seeds(seeds), varied, p95_limit_s, others)
-    folder = Path(out) if out is not None else Path("runs") / plan.folder_name()
+    plan = _plan(scenario, policies, seeds, vary, p95_limit_s)
+    folder = _folder_of(plan, out)
     finish = lambda out: _write_page(out, command)  # noqa: E731
     with notebook.told(on_progress, comparison.told) as report:
         if until is None:
@@ -85,6 +83,65 @@ def compare(
         else:
             compare_until(plan, folder, until, report, finish, workers)
     return Run.load(folder)
+
+
+def compare_shard(
+    scenario: World,
+    shard: str,
+    policies: str | Iterable[given.Asked] | Mapping[str, given.Asked] | None = None,
+    seeds: int | Iterable[int] = 5,
+    vary: Mapping[str, Sequence[Any]] | None = None,
+    out: str | Path | None = None,
+    on_progress: Callable[[comparison.CompareProgress], None] | None = None,
+    p95_limit_s: float | None = None,
+    workers: int | None = None,
+) -> Path:
+    """Compute one part of a comparison, as "2/8", and give its folder, which `merge` takes.
+
+    All else is as in `compare`, and the same for every part. Raises IsmaError.
+    """
+    whole = _plan(scenario, policies, seeds, vary, p95_limit_s)
+    plan = replace(whole, shard=Shard.parse(shard))
+    with notebook.told(on_progress, comparison.told) as report:
+        return comparison.compare(plan, _folder_of(plan, out), report, workers=workers)
+
+
+def merge(
+    folders: Iterable[str | Path],
+    out: str | Path | None = None,
+    policies: str | Iterable[given.Asked] | Mapping[str, given.Asked] | None = None,
+    on_progress: Callable[[comparison.CompareProgress], None] | None = None,
+    command: str = "",
+) -> Run:
+    """Put the shards of a comparison together: the files and tables of one run, and nothing simulated.
+
+    Policies are those of the shards, and have to be given only where they are code of your own.
+    Raises IsmaError where a shard is missing, not finished or of another run.
+    """
+    named = None if policies is None else given.named(policies)
+    held = merging.held_in([Path(folder) for folder in folders], named)
+    target = _folder_of(replace(held[0][1], shard=None), out)
+    with notebook.told(on_progress, comparison.told) as report:
+        merging.merge(held, target, report, lambda out: _write_page(out, command))
+    return Run.load(target)
+
+
+def _plan(
+    scenario: World,
+    policies: str | Iterable[given.Asked] | Mapping[str, given.Asked] | None,
+    seeds: int | Iterable[int],
+    vary: Mapping[str, Sequence[Any]] | None,
+    p95_limit_s: float | None,
+) -> Plan:
+    varied = _varied(vary)
+    loaded = _loaded(scenario, varied)
+    named = given.named(defaults.default_for(loaded) if policies is None else policies)
+    others = given.unregistered(named)
+    return Plan(loaded, tuple(named), _seeds(seeds), varied, p95_limit_s, others)
+
+
+def _folder_of(plan: Plan, out: str | Path | None) -> Path:
+    return Path(out) if out is not None else Path("runs") / plan.folder_name()
 
 
 def _write_page(folder: Path, command: str) -> None:

@@ -77,7 +77,7 @@ def refuse_taken(
         if text is None and path.is_file():
             return
         if text is not None and path.exists():
-            differs = _differences(path.read_bytes(), text.encode(), path.suffix, free)
+            differs = differences(path.read_bytes(), text.encode(), path.suffix, free)
             if differs is not None:
                 raise RunError(
                     f"{folder} holds another {what}{differs and f' ({differs})'}; {_WAY_OUT}, or "
@@ -135,10 +135,10 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
-def _differences(held: bytes, wanted: bytes, suffix: str, free: str | None) -> str | None:
+def differences(held: bytes, wanted: bytes, suffix: str, free: str | None) -> str | None:
     """In what two files differ, the first few fields in words; empty where one cannot be read.
 
-    None where they agree, apart from the table `free`.
+    None where they agree, apart from the table `free`; `held` is there, `wanted` is here.
     """
     if held == wanted:
         return None

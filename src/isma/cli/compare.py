@@ -11,6 +11,7 @@ from isma.cli.output import JsonOption, QuietOption
 from isma.cli.terminal import SetOption, named, overrides_of, seconds, seeds_of
 from isma.errors import RunError
 from isma.evaluation.comparison.precision import MOST_SEEDS
+from isma.evaluation.shard import Shard
 from isma.policies.defaults import DEFAULT, default_for
 from isma.world import files
 from isma.world.vary import vary_from
@@ -69,6 +70,13 @@ WorkersOption = Annotated[
         show_default="as many as cores",
     ),
 ]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="i/n",
+        help="compute only the i-th of n parts, which isma merge puts together; 1/1 is the whole",
+    ),
+]
 OutOption = Annotated[
     Path | None,
     typer.Option(
@@ -90,6 +98,7 @@ def compare(
     set_: SetOption = None,
     p95_limit: P95LimitOption = None,
     workers: WorkersOption = None,
+    shard: ShardOption = None,
     out: OutOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -103,10 +112,20 @@ def compare(
     names = named(policies, again, str(source)) or list(default_for(loaded))
     worlds = seeds_of(seeds) or again.get("seeds", list(range(5)))
     limit_s = seconds(p95_limit, "--p95-limit") or again.get("p95_limit_s")
+    share, typed = _share(until), again.get(files.SHARD, "1/1") if shard is None else shard
+    part = Shard.parse(typed)
+    if share is not None and part.of > 1:
+        raise RunError(
+            "--until needs all results of a run to go on, and --shard has some: drop one"
+        )
     # What simulates and tabulates is imported once it is known what is asked.
-    from isma.cli.comparison import run_and_print
+    from isma.cli.comparison import run_and_print, shard_and_print
 
-    run_and_print(loaded, names, worlds, varied, limit_s, out, _share(until), quiet, json, workers)
+    asked = loaded, names, worlds, varied, limit_s, out
+    if part.of == 1:
+        run_and_print(*asked, share, quiet, json, workers)
+    else:
+        shard_and_print(*asked, str(part), quiet, json, workers)
 
 
 def _of_folder(scenario: str, out: Path | None) -> tuple[str, Path | None]:

@@ -2,6 +2,8 @@
 
 import shlex
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -38,6 +40,64 @@ def run_and_print(
 ) -> None:
     """Compare, then print what came of it. Raises IsmaError."""
     console = Console(stderr=True, quiet=quiet)
+    with _told(console) as show:
+        run = api.compare(
+            loaded,
+            policies,
+            seeds,
+            vary,
+            out,
+            show,
+            limit_s,
+            until,
+            command=typed_command(),
+            workers=workers,
+        )
+    if until is not None:
+        rows = [row for point in run.points for row in run.ranked(point)]
+        half, number = (widest(rows) or ("", 0.0))[1], len(run.config["run"]["seeds"])
+        console.print(f"until {until:.2%}: {half:.2%} with {number} seeds", highlight=False)
+    print_run(run, quiet, as_json)
+
+
+def shard_and_print(
+    loaded: Scenario,
+    policies: list[str],
+    seeds: list[int],
+    vary: Vary,
+    limit_s: float | None,
+    out: Path | None,
+    shard: str,
+    quiet: bool,
+    as_json: bool,
+    workers: int | None = None,
+) -> None:
+    """Compute a shard, then print where it is. Raises IsmaError."""
+    console = Console(stderr=True, quiet=quiet)
+    with _told(console) as show:
+        folder = api.compare_shard(
+            loaded, shard, policies, seeds, vary, out, show, limit_s, workers
+        )
+    if as_json:
+        print_json({"scenario": loaded.name, "folder": str(folder), "shard": shard})
+        return
+    if not quiet:
+        typer.echo(f"shard {shard} is done, and has no report: isma merge puts all shards together")
+    print_path(folder)
+
+
+def merge_and_print(
+    folders: list[Path], out: Path | None, policies: list[str] | None, quiet: bool, as_json: bool
+) -> None:
+    """Put shards together, then print what came of it. Raises IsmaError."""
+    with _told(Console(stderr=True, quiet=quiet)) as show:
+        run = api.merge(folders, out, policies, show, typed_command())
+    print_run(run, quiet, as_json)
+
+
+@contextmanager
+def _told(console: Console) -> Iterator[Callable[[Standing], None]]:
+    """Progress of a comparison as a bar, and in the end how many results were computed."""
     last: Standing | None = None
     with bar(console) as shown:
         task = shown.add_task("laying out the city", total=None)
@@ -52,26 +112,10 @@ def run_and_print(
                 description=f"{standing.stage:7} {standing.label}" if standing.label else "done",
             )
 
-        run = api.compare(
-            loaded,
-            policies,
-            seeds,
-            vary,
-            out,
-            show,
-            limit_s,
-            until,
-            command=typed_command(),
-            workers=workers,
-        )
+        yield show
     if last is not None:
         told = f"{last.computed} computed, {last.taken_up} reused"
         console.print(f"results (a policy in a world): {told}", highlight=False)
-    if until is not None:
-        rows = [row for point in run.points for row in run.ranked(point)]
-        half, number = (widest(rows) or ("", 0.0))[1], len(run.config["run"]["seeds"])
-        console.print(f"until {until:.2%}: {half:.2%} with {number} seeds", highlight=False)
-    print_run(run, quiet, as_json)
 
 
 def typed_command() -> str:

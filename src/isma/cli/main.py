@@ -17,6 +17,10 @@ COMMANDS = {
         "isma.cli.compare:compare",
         "Simulate, tabulate, draw, explain: which policy serves this city's users best, and by how much.",
     ),
+    "merge": CommandEntry(
+        "isma.cli.merge:merge",
+        "Put the shards of a comparison together: the files and report of one run; nothing is simulated.",
+    ),
     "report": CommandEntry(
         "isma.cli.report:report",
         "Print a finished run again, and draw its report anew from its tables; nothing is simulated.",
@@ -91,7 +95,7 @@ def _options(
 
 
 INTERRUPTED = interrupts.STATUS
-_COMPILES = ("compare", "bound", "explain", "train", "reproduce", "check-policy")
+_COMPILES = ("compare", "merge", "bound", "explain", "train", "reproduce", "check-policy")
 TRACEBACK = "--traceback"
 _LOGS, _FATAL_ALONE = "TF_CPP_MIN_LOG_LEVEL", "3"
 """What XLA is to log: it calls a program that takes minutes to compile an error, and it is none."""

@@ -13,6 +13,7 @@ import tomli_w
 
 from isma.contract import Policy
 from isma.errors import PolicyError, RunError
+from isma.evaluation.shard import Shard
 from isma.policies import given
 from isma.storage import BLANK, claimed, digest, refuse_taken, sealed
 from isma.world import files
@@ -48,6 +49,8 @@ class Plan:
     """Time within which 95 % of tasks are to be done: how many servers does that take?"""
     given: Mapping[str, str | Policy] = field(default_factory=dict)
     """Policies that go by a name of a person's own: objects, or registered names."""
+    shard: Shard | None = None
+    """Part that is computed; None for the whole."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be compared, before anything runs."""
@@ -87,6 +90,7 @@ class Plan:
             files.SEAL: BLANK.decode(),
             **({files.GIVEN: self._given_in_words()} if self.given else {}),
             **({} if self.p95_limit_s is None else {"p95_limit_s": self.p95_limit_s}),
+            **({} if self.shard is None else {files.SHARD: str(self.shard)}),
             "vary": {field: list(values) for field, values in self.vary.items()},
         }
         text = files.dumps(self.scenario) + "\n" + tomli_w.dumps({files.RUN: run})
@@ -117,10 +121,11 @@ class Plan:
     def folder_name(self) -> str:
         """Where the run goes unless told: one folder for a scenario and what is varied in it.
 
-        There more policies, seeds and values go on with what has been computed.
+        There more policies, seeds and values go on with what has been computed. A shard has its own.
         """
         told = "\n".join([files.dumps(self.scenario), *sorted(self.vary)])
-        return f"{_plain(self.scenario.name)}-{digest(told.encode())[:6]}"
+        part = "" if self.shard is None else f"-{self.shard.number}-of-{self.shard.of}"
+        return f"{_plain(self.scenario.name)}-{digest(told.encode())[:6]}{part}"
 
     def _limit_fits(self, limit_s: float) -> None:
         if not (math.isfinite(limit_s) and limit_s > 0):
@@ -130,6 +135,26 @@ class Plan:
                 f"a limit of p95 ({limit_s:g} s) needs numbers of servers to choose from: "
                 "add --vary servers=20,50,100"
             )
+
+
+def plan_of(folder: Path) -> Plan:
+    """Plan of a run, or of a shard of one, that `isma compare` wrote. Raises IsmaError."""
+    path = folder / _CONFIG
+    if not path.is_file():
+        raise RunError(f"{folder}: must be a run's folder with a config.toml, got none")
+    run = files.run_table(path)
+    if not run or not run.get("policies") or not run.get("seeds"):
+        raise RunError(f"{path}: must be of a run, with policies and seeds in its table [run]")
+    vary = {field: tuple(values) for field, values in run.get("vary", {}).items()}
+    part = run.get(files.SHARD)
+    return Plan(
+        files.load(path, varied=vary),
+        tuple(run["policies"]),
+        tuple(run["seeds"]),
+        vary,
+        run.get("p95_limit_s"),
+        shard=None if part is None else Shard.parse(part),
+    )
 
 
 def _plain(name: str) -> str:

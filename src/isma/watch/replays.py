@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from isma.evaluation.comparison.tables import REPLAY_PAGE
-from isma.evaluation.explain.decision import plan_of
+from isma.evaluation.plan import plan_of
 from isma.storage import write_atomically
 from isma.watch import page, pictures, run_replays, served, streets
 from isma.watch.run_replays import OnShare

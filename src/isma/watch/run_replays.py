@@ -8,8 +8,7 @@ from filelock import FileLock, Timeout
 
 from isma.errors import RunError, unknown
 from isma.evaluation import cell, replay_recorder
-from isma.evaluation.explain.decision import plan_of
-from isma.evaluation.plan import CellKey, Plan
+from isma.evaluation.plan import CellKey, Plan, plan_of
 from isma.policies import registry
 from isma.policies.plain_python import telling
 from isma.replay_format import ReplayFile

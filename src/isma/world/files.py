@@ -32,9 +32,9 @@ MOST_BYTES = 10_000_000
 """Bytes of a scenario's file."""
 COUNT = "count"
 """The field that a section's name may stand for."""
-RUN, SEAL, GIVEN = "run", "sha256", "given"
-"""The table of a run's `config.toml` that is not part of its scenario, and in it the file's digest and
-what policies were given from Python."""
+RUN, SEAL, GIVEN, SHARD = "run", "sha256", "given", "shard"
+"""The table of a run's `config.toml` that is not part of its scenario, and in it the file's digest,
+what policies were given from Python, and which part of a run the folder holds."""
 
 
 def scenario_names() -> list[str]:
@@ -119,6 +119,7 @@ class _RunTable(BaseModel):
     vary: dict[str, list[Any]] = {}
     p95_limit_s: float | None = None
     given: dict[str, str] = {}
+    shard: str | None = None
 
 
 def override(

@@ -14,17 +14,18 @@ from pathlib import Path
 import jax
 
 from isma.contract import Policy
+from isma.errors import RunError
 from isma.evaluation import cell, replay_recorder, stored_results
 from isma.evaluation.bounding import world_bound
 from isma.evaluation.cell import Cell
 from isma.evaluation.comparison import finished, table_writer, wall_times
+from isma.evaluation.comparison.division import BOUND, World, divided, result_keys
 from isma.evaluation.keys import Keys
 from isma.evaluation.plan import CellKey, Plan, Point
 from isma.policies.plain_python import telling
 from isma.programs import Programs
 from isma.simulator.params import Params, Shape, build
 
-_BOUND = "isma.evaluation.bounding.world_bound"
 _COMPILING, _REPORTING = 20.0, 5.0
 """What compiling a policy and making the report weigh beside one cell that runs."""
 
@@ -73,14 +74,18 @@ def compare(
     `then` is done with the folder before another process may have it. Without `workers`, threads that
     compile and run, there are as many as cores. A folder that holds the whole run is left as it is.
 
+    Of a plan's shard only its own results are computed, and no tables are written: see `merge`.
+
     A folder that holds the same scenario is gone on with, whatever policies, seeds and values it was
     run with; its tables become those of this plan. One that holds anything else is refused, and so is
     one that another process is writing. Ctrl-C keeps every finished cell. Raises IsmaError.
     """
     plan.refuse_taken(out)  # Told at once, not after a city has been laid out.
+    if plan.shard is not None:
+        refuse_whole_run(out)
     work = _Work(plan, out, plan.points(), on_progress, workers or _cores())
     key = finished.run_key(work.named)
-    if plan.is_kept(out):
+    if plan.is_kept(out) and plan.shard is None:
         with plan.claimed(out):
             if finished.is_finished(out, key):
                 work.tell_finished()
@@ -91,13 +96,20 @@ def compare(
         cells = work.run()
         bounds = work.bounds()
         work.tell("timing decisions", CompareStage.REPORT)
-        work.write_decisions()
-        work.tell("tables and figures", CompareStage.REPORT)
-        work.write_tables(cells, bounds)
-        then(out)
-        finished.seal(out, key)
+        work.time_decisions()
+        if plan.shard is None:
+            work.tell("tables and figures", CompareStage.REPORT)
+            work.write_tables(cells, bounds)
+            then(out)
+            finished.seal(out, key)
     work.tell("")
     return out
+
+
+def refuse_whole_run(out: Path) -> None:
+    """Refuse a folder whose tables are of more than a shard. Raises RunError."""
+    if (out / "summary.csv").exists():
+        raise RunError(f"{out} holds a whole run and not a shard; give another folder with --out")
 
 
 def _cores() -> int:
@@ -128,17 +140,14 @@ class _Work:
         self._report, self._lock, self._stop = report, threading.Lock(), threading.Event()
         self._params: dict[int, Params] = {}
         self._done, self._computed, self._taken_up = 0, 0, 0
-        self._bounded: set[tuple[int, int]] = set()
+        self._bounded: set[World] = set()
         self._compiled: dict[tuple[str, Shape], bool] = {}
-        self._keys = list(plan.cells())
-        named = self._made_of
-        self._named = {
-            key: named.cell(points[key.point].scenario, key.policy, key.seed) for key in self._keys
-        }
-        self._bound_named = {
-            (key.point, key.seed): named.world(points[key.point].scenario, key.seed, _BOUND)
-            for key in self._keys
-        }
+        found = result_keys(plan, points, self._made_of)
+        if plan.shard is not None:
+            shape = lambda point: self.params(point).shape  # noqa: E731
+            found = found.of_shard(plan.shard, divided(plan, points, shape, plan.shard.of))
+        self._named, self._bound_named = found.cells, found.bounds
+        self._keys = list(found.cells)
         self.total_ticks = sum(points[key.point].scenario.time.num_ticks for key in self._keys)
 
     @property
@@ -173,7 +182,7 @@ class _Work:
     def _part_done(self) -> float:
         cells, worlds = len(self._keys), len(self._bound_named)
         compiled = _COMPILING * sum(self._compiled.values())
-        done = compiled + cells * self._done / self.total_ticks + len(self._bounded)
+        done = compiled + cells * self._done / max(self.total_ticks, 1) + len(self._bounded)
         return done / (_COMPILING * len(self._compiled) + cells + worlds + _REPORTING)
 
     def params(self, point: int) -> Params:
@@ -195,9 +204,10 @@ class _Work:
     def compile(self) -> None:
         """Compile every program that is still to be run, each once, side by side."""
         asked: dict[tuple[str, Shape], CellKey] = {}
-        worlds: dict[Shape, tuple[int, int]] = {}
+        worlds: dict[Shape, World] = {}
+        for point, seed in self._bound_named:
+            worlds.setdefault(self.params(point).shape, (point, seed))
         for key in self._keys:
-            worlds.setdefault(self.params(key.point).shape, (key.point, key.seed))
             if not stored_results.cell_path(self._out, self._named[key]).exists():
                 asked.setdefault(self._program(key), key)
         self._compiled = dict.fromkeys(asked, False)
@@ -224,23 +234,32 @@ class _Work:
             self._finish(list(waiting.values()))
         return {key: future.result() for key, future in waiting.items()}
 
-    def bounds(self) -> dict[tuple[int, int], float]:
+    def bounds(self) -> dict[World, float]:
         """The lower bound of every world."""
         with ThreadPoolExecutor(self._workers) as pool:
             waiting = {world: pool.submit(self._bound, *world) for world in self._bound_named}
             self._finish(list(waiting.values()))
         return {world: future.result() for world, future in waiting.items()}
 
-    def write_decisions(self) -> None:
-        """Write how long decisions take. Raises RunError."""
-        params = [self.params(index) for index in range(len(self._points))]
-        wall_times.write_decisions(
-            self._points, self._policies, params, self._made_of, self._programs, self._out
-        )
+    def time_decisions(self) -> None:
+        """Measure how long decisions take, and write it; of a shard's programs only keep it.
 
-    def write_tables(
-        self, cells: dict[CellKey, Cell], bounds: dict[tuple[int, int], float]
-    ) -> None:
+        Raises RunError.
+        """
+        params = [self.params(index) for index in range(len(self._points))]
+        measured = wall_times.measure(
+            self._points,
+            self._policies,
+            params,
+            {self._program(key) for key in self._keys},
+            self._made_of,
+            self._programs,
+            self._out,
+        )
+        if self._plan.shard is None:
+            wall_times.write_decisions(self._points, self._policies, params, measured, self._out)
+
+    def write_tables(self, cells: dict[CellKey, Cell], bounds: dict[World, float]) -> None:
         """Write all other tables. Raises RunError."""
         params = [self.params(index) for index in range(len(self._points))]
         table_writer.write_tables(
@@ -297,7 +316,7 @@ class _Work:
                 self.params(point),
                 seed,
                 lambda: self._advance(0, f"seed {seed}", CompareStage.BOUND),
-                self._made_of.runner(self._programs, None, _BOUND),
+                self._made_of.runner(self._programs, None, BOUND),
             )
             stored_results.save_value(path, named, found)
         with self._lock:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from isma.errors import RunError
+from isma.errors import RunError, short
 from isma.evaluation.comparison.score import BEYOND, COLUMNS, TIMES, Gap, Score
 from isma.evaluation.comparison.wall_times import DECISIONS
 from isma.evaluation.statistics import paired_ratio
@@ -109,6 +109,9 @@ class Run:
             got = "a file" if folder.exists() else "no such folder"
             raise RunError(f"{folder}: must be a run's folder, got {got}")
         config = _config(folder / "config.toml")
+        if "shard" in config["run"]:
+            shard = short(config["run"]["shard"])
+            raise RunError(f"{folder} holds shard {shard} of a run: isma merge puts them together")
         vary = tuple(_flat(config["run"].get("vary", {})))
         if len(vary) > 2:
             raise RunError(

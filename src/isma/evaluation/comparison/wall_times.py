@@ -1,7 +1,8 @@
 """Wall times of a run, in a folder of their own: all else is the same bytes whenever it is run again."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +20,10 @@ from isma.simulator.params import Params, Shape
 from isma.storage import write_atomically
 
 DECISIONS = "times/decisions.csv"
-_CELLS = "times/cells.jsonl"
+CELLS = "times/cells.jsonl"
+"""Log of the cells that were run."""
+Program = tuple[str, Shape]
+"""A policy and the size of its world, which share a compiled program."""
 
 
 def log_cell(out: Path, point: Point, key: CellKey, users: int, wall_s: float) -> None:
@@ -31,7 +35,7 @@ def log_cell(out: Path, point: Point, key: CellKey, users: int, wall_s: float) -
         "wall_s": wall_s,
         "user_steps_per_s": point.scenario.time.num_ticks * users / wall_s,
     }
-    path = out / _CELLS
+    path = out / CELLS
     try:
         path.parent.mkdir(exist_ok=True)
         with path.open("a") as log:
@@ -40,38 +44,60 @@ def log_cell(out: Path, point: Point, key: CellKey, users: int, wall_s: float) -
         raise RunError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def write_decisions(
+def measure(
     points: Sequence[Point],
     policies: Mapping[str, Policy],
     params: Sequence[Params],
+    asked: Collection[Program],
     named: Keys,
     programs: Programs,
     out: Path,
-) -> None:
-    """Write how long a decision takes: measured once for each size of world, and not again.
+) -> dict[Program, dict[str, float]]:
+    """How long a decision takes in each of these programs: measured once in a folder, and not again.
 
     Raises RunError.
     """
-    measured: dict[str, dict[str, float]] = {}
-    sizes: dict[Shape, Point] = {}
-    rows = []
+    measured: dict[Program, dict[str, float]] = {}
+    for (program, key), (point, made) in decision_keys(points, policies, params, named).items():
+        if program not in asked:
+            continue
+        policy, runner = policies[program[0]], named.runner(programs, program[0])
+        chunk = chunk_ticks(made, point.scenario.time.num_ticks)
+        ask = partial(timing.decision_ms, point.scenario, made, policy, chunk, runner)
+        measured[program] = _measured(out, key, ask)
+    return measured
+
+
+def decision_keys(
+    points: Sequence[Point], policies: Iterable[str], params: Sequence[Params], named: Keys
+) -> dict[tuple[Program, str], tuple[Point, Params]]:
+    """Programs with the keys of their decision times, and the first point that each is run at.
+
+    Raises PolicyError.
+    """
+    sizes: dict[Shape, tuple[Point, Params]] = {}
     for point, made in zip(points, params, strict=True):
-        sized = sizes.setdefault(made.shape, point).scenario
-        for name, policy in policies.items():
-            key = named.decision_time(sized, name)
-            if key not in measured:
-                runner = named.runner(programs, name)
-                ask = lambda policy=policy, point=point, made=made, runner=runner: (  # noqa: E731
-                    timing.decision_ms(
-                        point.scenario,
-                        made,
-                        policy,
-                        chunk_ticks(made, point.scenario.time.num_ticks),
-                        runner,
-                    )
-                )
-                measured[key] = _measured(out, key, ask)
-            rows.append({**point.values, "policy": name, **measured[key]})
+        sizes.setdefault(made.shape, (point, made))
+    return {
+        ((name, shape), named.decision_time(first[0].scenario, name)): first
+        for shape, first in sizes.items()
+        for name in policies
+    }
+
+
+def write_decisions(
+    points: Sequence[Point],
+    policies: Iterable[str],
+    params: Sequence[Params],
+    measured: Mapping[Program, Mapping[str, float]],
+    out: Path,
+) -> None:
+    """Write how long a decision takes, by point and policy. Raises RunError."""
+    rows = [
+        {**point.values, "policy": name, **measured[name, made.shape]}
+        for point, made in zip(points, params, strict=True)
+        for name in policies
+    ]
     text = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
     write_atomically(out / DECISIONS, text.encode())
 

@@ -16,7 +16,7 @@ from isma.evaluation import stored_results
 from isma.evaluation.cell import chunk_ticks
 from isma.evaluation.explain.explanation import Explanation, ServerCost
 from isma.evaluation.keys import Keys
-from isma.evaluation.plan import Plan
+from isma.evaluation.plan import Plan, plan_of
 from isma.policies import registry
 from isma.policies.plain_python import telling
 from isma.policies.pricing.breakdown import Breakdown, break_down
@@ -96,18 +96,6 @@ def _usual(plan: Plan, folder: Path) -> str:
     name = next((one for one in known if not registry.is_outside(one)), known[0])
     registry.refuse_outside([name], folder, f"if you trust it, type --policy {name}")
     return name
-
-
-def plan_of(folder: Path) -> Plan:
-    """Plan of a run that `isma compare` wrote. Raises IsmaError."""
-    path = folder / "config.toml"
-    if not path.is_file():
-        raise RunError(f"{folder}: must be a run's folder with a config.toml, got none")
-    run = files.run_table(path)
-    if not run or not run.get("policies") or not run.get("seeds"):
-        raise RunError(f"{path}: must be of a run, with policies and seeds in its table [run]")
-    vary = {field: tuple(values) for field, values in run.get("vary", {}).items()}
-    return Plan(files.load(path, varied=vary), tuple(run["policies"]), tuple(run["seeds"]), vary)
 
 
 def of_world(
