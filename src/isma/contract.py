@@ -265,6 +265,10 @@ class Policy(eqx.Module):
     ) -> tuple[Action, Memory]:
         """Decide for all acting servers at once; rows that do not decide are ignored."""
 
+    def forecast_weight(self, memory: Memory) -> Float[Array, "servers"] | None:
+        """Weight of a mobility forecast in each server's decisions, 0 to 1; None without a forecast."""
+        return None
+
 
 def misfit(answer: object, memory: Memory, observation: Observation) -> str | None:
     """First misfit of a policy's answer with the contract: types, shapes, rows; None if there is none."""

@@ -45,3 +45,19 @@ def test_a_paper_run_has_none_of_it(tmp_path: Path) -> None:
     found = run(tmp_path, {}, ("nearest",))
     assert "downtime_s_per_user_hour" not in found.summary.columns
     assert "Downtime" not in (found.folder / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_what_a_forecast_weighs_is_a_column_and_in_the_report(tmp_path: Path) -> None:
+    found = run(tmp_path, COSTLY, ("nearest", "isma2"))
+    scores = {row.policy: row for row in found.standing(())}
+    assert np.isnan(scores["nearest"].forecast_weight)
+    assert 0 <= scores["isma2"].forecast_weight <= 1
+    assert "how far forecasts have been borne out" in (found.folder / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_energy_is_in_the_report(tmp_path: Path) -> None:
+    found = run(tmp_path, {"energy.enabled": True}, ("nearest",))
+    assert found.standing(())[0].energy_j_per_task > 0
+    assert "J per task" in (found.folder / "report.html").read_text()

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from isma.contract import Policy
 from isma.errors import PolicyError, ScenarioError
@@ -52,6 +52,9 @@ class Cell:
     """Tasks not done by the run's end, or when their user left; counted where tasks queue, else 0."""
     energy_j: Float[np.ndarray, ""]
     """What all tasks took from their users' batteries; 0 where that is not counted."""
+    forecast_weight: Float[np.ndarray, ""]
+    """Weight of the policy's mobility forecast at the run's end, 0 to 1, averaged over users by their
+    hosts; NaN for a policy without one."""
     mean_users: Float[np.ndarray, ""]
     """Users that are there, on average over time."""
     server_users: Float[np.ndarray, "servers"]
@@ -126,7 +129,8 @@ def run(
             if recorder is not None:
                 recorder.add(first, outcome)
             on_ticks(count)
-    return tally.cell()
+        weight = policy.forecast_weight(memory)
+    return tally.cell(weight)
 
 
 def chunk_ticks(params: Params, num_ticks: int) -> int:
@@ -255,7 +259,14 @@ class _Tally:
             return float(len(self._time))
         return self._present / self._counted_ticks
 
-    def cell(self) -> Cell:
+    def _mean_weight(self, weight: Float[Array, "servers"] | None) -> float:
+        if weight is None:
+            return np.nan
+        there = self._there(self._last)
+        hosts = np.asarray(self._last.placement.host)[there]
+        return float(np.asarray(weight, float)[hosts].mean()) if there.any() else np.nan
+
+    def cell(self, weight: Float[Array, "servers"] | None) -> Cell:
         if not self._tasks.any():
             raise ScenarioError(
                 "no user has a task after the warm-up: raise time.duration_s, or lower "
@@ -281,6 +292,7 @@ class _Tally:
             down_slots=np.asarray(self._counts[3]),
             unfinished=np.asarray(self._unfinished),
             energy_j=np.asarray(self._energy_j),
+            forecast_weight=np.asarray(self._mean_weight(weight)),
             mean_users=np.asarray(self._mean_users()),
             server_users=load[0],
             server_requested=load[1],

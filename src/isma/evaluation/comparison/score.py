@@ -62,6 +62,15 @@ class Score:
         "Unfinished",
         "of tasks",
     )
+    energy_j_per_task: float = _beyond(
+        "energy of a task from its user's battery, averaged over all tasks", "Energy", "J per task"
+    )
+    forecast_weight: float = _beyond(
+        "weight of the policy's mobility forecast in its decisions at the end of the run, 0 to 1: how "
+        "far forecasts have been borne out; empty for policies without one",
+        "Forecast",
+        "weight",
+    )
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:

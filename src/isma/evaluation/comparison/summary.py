@@ -112,7 +112,7 @@ def _rates(standing: Standing, policy: str) -> dict[str, float]:
 
 
 def _beyond(standing: Standing, policy: str) -> dict[str, float]:
-    """Columns of worlds beyond the paper's: those of what is switched on."""
+    """Columns of what is switched on beyond the paper, and of policies that forecast."""
     scenario, cells = standing.scenario, standing.of(policy)
     time, users = scenario.time, float(np.mean([made.mean_users for made in cells]))
     hours = (time.duration_s - time.warmup_s) / 3600
@@ -123,6 +123,9 @@ def _beyond(standing: Standing, policy: str) -> dict[str, float]:
     tasks = sum(made.user_tasks.sum() for made in cells)
     if scenario.queues.enabled:
         row["unfinished_ratio"] = float(sum(made.unfinished for made in cells) / tasks)
+    weight = float(np.mean([made.forecast_weight for made in cells]))
+    if not np.isnan(weight):
+        row["forecast_weight"] = weight
     if scenario.energy.enabled:
         row["energy_j_per_task"] = float(sum(made.energy_j for made in cells) / tasks)
     return row

@@ -169,8 +169,14 @@ class Planned(Valuation):
         if self.forecast_model is None or user.state is None:
             return Forecast(duration, Persistence(), long_run)
         mobility = self._mobility(Latent(user.state, server.state), user.last, observation)
-        weight = server.skill.weight(self.doubt_hops2)[observation.host]
-        return Forecast(duration, mobility, long_run, weight)
+        weight = self.forecast_weight(memory)
+        assert weight is not None  # Where there is a model, its skill is measured.
+        return Forecast(duration, mobility, long_run, weight[observation.host])
+
+    def forecast_weight(self, memory: Memory) -> Float[Array, "servers"] | None:
+        """Weight of the plan, as far as each server's forecasts have been borne out."""
+        skill = None if memory.per_server is None else memory.per_server.skill
+        return None if skill is None else skill.weight(self.doubt_hops2)
 
     def added_cost_s(
         self, candidates: Candidates, forecast: Forecast

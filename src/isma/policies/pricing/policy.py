@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 from pydantic import Field
 
 from isma.contract import Action, Memory, Observation, Policy
@@ -75,6 +75,10 @@ class Price(Policy):
         told = self.prices and observation.visibility is not Visibility.USER
         own_price_s = stays.price_s if told else jnp.zeros_like(action.price_s)
         return Action(action.server, ratio, share, own_price_s), memory
+
+    def forecast_weight(self, memory: Memory) -> Float[Array, "servers"] | None:
+        """Weight of the valuation's forecast in each server's decisions, 0 to 1."""
+        return self.valuation.forecast_weight(memory)
 
     @property
     def rule(self) -> MoveRule:

@@ -80,6 +80,10 @@ class Valuation(eqx.Module):
         0 at home, infinite at a place that is not planned with.
         """
 
+    def forecast_weight(self, memory: Memory) -> Float[Array, "servers"] | None:
+        """Weight of a mobility forecast in each server's decisions, 0 to 1; None without a forecast."""
+        return None
+
 
 class Myopic(Valuation):
     """Stop of a migration, spread over the expected duration of its gain."""
