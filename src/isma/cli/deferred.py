@@ -24,14 +24,18 @@ class Deferred(TyperCommand):
         super().__init__(name, callback=None, help=listed.help)
         self._where = listed.where
 
-    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **named: Any) -> Any:
-        """Import the command, and go on with it in place of this one."""
+    def load(self) -> Any:  # Typer has no public name for a command and a group.
+        """Import the command."""
         module, _, attribute = self._where.partition(":")
         made = getattr(import_module(module), attribute)
         if not isinstance(made, typer.Typer):
             function, made = made, typer.Typer(add_completion=False)
             made.command(self.name)(function)
-        return get_command(made).make_context(info_name, args, *rest, **named)
+        return get_command(made)
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **named: Any) -> Any:
+        """Import the command, and go on with it in place of this one."""
+        return self.load().make_context(info_name, args, *rest, **named)
 
 
 def group_of(commands: dict[str, CommandEntry]) -> type[TyperGroup]:
