@@ -25,7 +25,8 @@ BESIDE = {"kind", "use"}
 
 def rows(heading: str) -> set[str]:
     """The names in the first column of a section's tables."""
-    text = PAGE.split(f"### {heading}\n", 1)[1].split("\n##", 1)[0]
+    beginning = re.compile(rf"^### {re.escape(heading)}(?:: .+)?$", re.MULTILINE)
+    text = beginning.split(PAGE, maxsplit=1)[1].split("\n##", 1)[0]
     if heading == "`[[services]]`":
         text = text.split("The classes of the package", 1)[0]
     cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
