@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo demo-edge faults-edge test tests test-fast test-slow faults check format bench package clean
+.PHONY: demo demo-edge faults-edge test tests test-fast test-slow faults check format bench docs package clean
 
 # The main job: every rule on the paper's world, and a report worth reading.
 demo: .venv/base
@@ -26,12 +26,12 @@ test: .venv/dev
 tests: .venv/dev
 	$(PYTEST)
 
-# Two minutes: one policy of each kind, small worlds, what compiles little (tests/helpers/lanes.py).
+# While you write: one policy of each kind, small worlds, what compiles little (tests/helpers/lanes.py).
 test-fast: .venv/dev
 	$(PYTEST) -m "not slow and not thorough"
 
 # Minutes each: trainings, reduced reproductions, long soaks.
-test-slow: .venv/dev
+test-slow: .venv/docs
 	$(BIN)/pytest -m slow
 
 # Hours on two cores, in parts: kills, flipped bits, mutated inputs, Ctrl-C, two at once; the table of docs/faults.md.
@@ -57,6 +57,10 @@ format: .venv/dev
 bench: .venv/base
 	$(BIN)/python -m benchmarks simulator
 
+# The documentation as a site in build/site: a broken link or anchor, or a page that is on no shelf, fails it.
+docs: .venv/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 # Wheel and sdist in dist/, and their sizes; the wheel is made from the sdist.
 package: .venv/dev
 	rm -rf dist
@@ -79,5 +83,9 @@ package: .venv/dev
 	$(PIP) --editable '.[dev]'
 	touch .venv/base .venv/agent $@
 
+.venv/docs: pyproject.toml constraints.txt | .venv/bin/pip
+	$(PIP) --editable '.[dev,docs]'
+	touch .venv/base .venv/agent .venv/dev $@
+
 clean:
-	rm -rf .venv runs dist
+	rm -rf .venv runs dist build
