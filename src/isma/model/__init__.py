@@ -1,1 +1,1 @@
-"""Latent space models: what a server believes of a world of which it sees a part."""
+"""Latent space models: a server's belief of a partially observed world."""

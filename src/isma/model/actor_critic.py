@@ -1,6 +1,6 @@
 """A recurrent actor-critic whose weights are the same for every user and every server.
 
-After DRACM (arXiv 2012.08679): a recurrent memory makes up for what is not observed, an actor and
+After DRACM (arXiv 2012.08679): a recurrent memory makes up for partial observability, an actor and
 a critic read it. Here each server is judged by the same small network, so that neither the number
 of users nor that of servers is built in.
 """
@@ -91,15 +91,15 @@ class ActorCritic(eqx.Module):
     def judge(
         self, remembered: Float[Array, "*rows width"], now: Situation, asked: Asked
     ) -> Judged:
-        """Odds of the actions of each user, and what is to be expected of it."""
-        known = jnp.concatenate([remembered, now.user], axis=-1)
-        shape = (*now.servers.shape[:-1], known.shape[-1])
+        """Logits of each user's actions, and its expected return (the critic's value)."""
+        user_vector = jnp.concatenate([remembered, now.user], axis=-1)
+        shape = (*now.servers.shape[:-1], user_vector.shape[-1])
         columns = [now.servers, *(column[..., None] for column in asked.scaled)]
         pairs = self.pair(
-            jnp.concatenate([jnp.broadcast_to(known[..., None, :], shape), *columns], axis=-1)
+            jnp.concatenate([jnp.broadcast_to(user_vector[..., None, :], shape), *columns], axis=-1)
         )
         logits = self.actor(pairs)
-        value = self.critic(jnp.concatenate([known, jnp.mean(pairs, axis=-2)], axis=-1))
+        value = self.critic(jnp.concatenate([user_vector, jnp.mean(pairs, axis=-2)], axis=-1))
         ratios = self.sizes.ratios
         return Judged(
             logits[..., 0], logits[..., 1 : 1 + ratios], logits[..., 1 + ratios :], value[..., 0]

@@ -1,4 +1,4 @@
-"""Trained weights in a file: safetensors, never pickle, and a JSON sidecar that says what they are.
+"""Trained weights in a file: safetensors, never pickle, and a JSON sidecar that describes them.
 
 The sidecar holds the digest of the weights, so that neither file can be exchanged unnoticed, and a
 seal of its own, so that nothing in it can be changed.
@@ -27,7 +27,7 @@ _SEAL, _TRAINING = "seal", "training"
 
 
 def sidecar_path(path: Path) -> Path:
-    """The JSON file beside the weights. Raises CheckpointError for a path that is no file's."""
+    """Path of the JSON sidecar. Raises CheckpointError for a path that cannot be a file's."""
     if not path.name:
         raise CheckpointError(f"a checkpoint must be a file of weights, got {str(path)!r}")
     return path.with_suffix(".json")
@@ -82,11 +82,11 @@ def load(path: Path, skeleton: PyTree) -> PyTree:
 def save_state(path: Path, tree: PyTree, history: list[dict[str, Any]], of: str) -> None:
     """Write a training's state and history as one sealed file, whole or not at all. Raises RunError.
 
-    `of` names the training: its state is taken for no other's. The state before stays beside it.
+    `of` names the training: its state is taken for no other's. The state before is kept as well.
     """
     tensors = {name: _stored(leaf, None) for name, leaf in _named(tree).items()}
-    told = {"of": of, "history": history, _SEAL: BLANK.decode()}
-    content = save_tensors(tensors, {_TRAINING: json.dumps(told)})
+    metadata = {"of": of, "history": history, _SEAL: BLANK.decode()}
+    content = save_tensors(tensors, {_TRAINING: json.dumps(metadata)})
     try:
         with suppress(FileNotFoundError):
             path.replace(state_before(path))
@@ -106,13 +106,13 @@ def load_state(path: Path, skeleton: PyTree, of: str) -> tuple[PyTree, list[dict
     tensors = _tensors(path, content)
     try:
         with safe_open(path, "numpy") as file:
-            told = json.loads((file.metadata() or {})[_TRAINING])
-        seal, whose, history = str(told[_SEAL]), told["of"], list(told["history"])
+            metadata = json.loads((file.metadata() or {})[_TRAINING])
+        seal, training, history = str(metadata[_SEAL]), metadata["of"], list(metadata["history"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError):
         raise CheckpointError(f"{path}: is no state of a training") from None
     if not is_intact(content, seal):
         raise CheckpointError(f"{path}: damaged: its digest is another")
-    if whose != of:
+    if training != of:
         raise CheckpointError(f"{path}: is the state of another training")
     return _filled(path, skeleton, tensors), history
 
@@ -143,9 +143,9 @@ def _tensors(path: Path, content: bytes) -> Mapping[str, np.ndarray]:
 def _filled(path: Path, skeleton: PyTree, tensors: Mapping[str, np.ndarray]) -> PyTree:
     wanted = _named(skeleton)
     if wanted.keys() != tensors.keys():
-        odd = sorted(wanted.keys() ^ tensors.keys())
+        unmatched = sorted(wanted.keys() ^ tensors.keys())
         raise CheckpointError(
-            f"{path}: holds another model: {len(odd)} of its arrays do not match, first {odd[0]}"
+            f"{path}: holds another model: {len(unmatched)} of its arrays do not match, first {unmatched[0]}"
         )
     for name, leaf in wanted.items():
         if tensors[name].shape != leaf.shape:

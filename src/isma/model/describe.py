@@ -1,4 +1,4 @@
-"""A network's layers as a table; those of a latent model beside the paper's Table I."""
+"""A network's layers as a table; those of a latent model with the paper's Table I."""
 
 from dataclasses import dataclass, replace
 
@@ -22,13 +22,13 @@ class Row:
     units: str
     activation: str
     paper: str
-    """What Table I says; empty where it has no such row."""
+    """Entry in Table I; empty where it has no such row."""
     note: str = ""
     """Why it differs, if it does."""
 
 
 def rows(frame: Frame) -> list[Row]:
-    """Every row of Table I, and what it leaves out (the transition is in the text of section IV)."""
+    """Every row of Table I, and layers that it leaves out (the transition is in the text of section IV)."""
     one = replace(frame, separate=False)
     model = eqx.filter_eval_shape(one.make, jax.random.key(0))
     latent = [*_lstm(model, frame), *_encoder(model, frame), *_transition(model)]
@@ -78,7 +78,7 @@ def _lstm(model: LatentModel, frame: Frame) -> list[Row]:
             Row(name, "none", "-", "-", "LSTM", "SLSM has stochastic states only (section IV.B)")
         ]
     sizes = model.sizes
-    told = "5 cells of 200 (section IV.A)"
+    documented = "5 cells of 200 (section IV.A)"
     note = "" if (sizes.cells, sizes.memory) == (5, 200) else "Deviation: an ablation"
     return [
         Row(
@@ -89,7 +89,7 @@ def _lstm(model: LatentModel, frame: Frame) -> list[Row]:
             "",
             "s and A, a ratio a row and its share in its server's column; the paper does not say",
         ),
-        Row(name, "LSTM", f"{sizes.cells} cells of {sizes.memory}", "tanh", told, note),
+        Row(name, "LSTM", f"{sizes.cells} cells of {sizes.memory}", "tanh", documented, note),
     ]
 
 
@@ -118,29 +118,29 @@ def _transition(model: LatentModel) -> list[Row]:
 
 
 def _reward(model: LatentModel) -> list[Row]:
-    told = ("60 + 200", "512 relu", "60 relu", "60 relu")
-    found = _mlp("reward", model.reward_model, told, _no_memory(model))
+    documented = ("60 + 200", "512 relu", "60 relu", "60 relu")
+    rows = _mlp("reward", model.reward_model, documented, _no_memory(model))
     note = f"the first {model.sizes.users} are the users' rewards"
-    return [*found[:-1], replace(found[-1], layer="output", note=note)]
+    return [*rows[:-1], replace(rows[-1], layer="output", note=note)]
 
 
 def _observation(model: LatentModel, frame: Frame) -> list[Row]:
-    told = ("60 + 200", "512 tanh", "256 tanh", "166 sigmoid")
-    found = _mlp("observation", model.observation_model, told, _no_memory(model))
-    last, users, servers = found[-1], frame.num_users, frame.num_servers
+    documented = ("60 + 200", "512 tanh", "256 tanh", "166 sigmoid")
+    rows = _mlp("observation", model.observation_model, documented, _no_memory(model))
+    last, users, servers = rows[-1], frame.num_users, frame.num_servers
     note = f"U, c, f^r, g of {users} users and F of {servers} servers"
-    return [*found[:-1], Row(last.network, "output", last.units, last.activation, last.paper, note)]
+    return [*rows[:-1], Row(last.network, "output", last.units, last.activation, last.paper, note)]
 
 
 def _no_memory(model: LatentModel) -> str:
     return "" if model.reward_model.layers[0].weight.shape[0] == 260 else "s alone: SLSM"
 
 
-def _mlp(name: str, mlp: Mlp, told: tuple[str, ...], note: str) -> list[Row]:
+def _mlp(name: str, mlp: Mlp, documented: tuple[str, ...], note: str) -> list[Row]:
     inputs = mlp.layers[0].weight.shape[0]
-    found = [Row(name, "input", str(inputs), "/", told[0], note)]
+    rows = [Row(name, "input", str(inputs), "/", documented[0], note)]
     for number, (layer, activation) in enumerate(zip(mlp.layers, mlp.activations, strict=True)):
         word = _ACTIVATIONS[activation.__name__]
         units = str(layer.weight.shape[1])
-        found.append(Row(name, f"layer {number + 1}", units, word, told[number + 1]))
-    return found
+        rows.append(Row(name, f"layer {number + 1}", units, word, documented[number + 1]))
+    return rows

@@ -43,9 +43,9 @@ class Objective(eqx.Module):
     free_nats: float = eqx.field(static=True, default=0.0)
     """Divergence that costs nothing, in nats a step (Kingma et al. 2016; Hafner et al. 2019)."""
     reward_weight: float = eqx.field(static=True, default=1.0)
-    """Inverse variance of a reward, beside the identity covariance of an observation."""
+    """Inverse variance of a reward; the covariance of an observation is the identity."""
     mean_weight: float = eqx.field(static=True, default=0.0)
-    """Weight of the error of a server's mean reward, which plans are judged by, beside each user's."""
+    """Weight of the error of a server's mean reward, by which plans are ranked, relative to each user's."""
 
 
 class Terms(NamedTuple):
@@ -84,18 +84,18 @@ def negative_bound(
     Rewards are read from the inferred state, as in (8), and from the imagined one as well: the
     latter is all that a plan has.
     """
-    found = _follow(model, batch, key)
-    wrong = model.reconstruct(found.inferred) - batch.observation[..., reconstructed]
+    trajectory = _follow(model, batch, key)
+    wrong = model.reconstruct(trajectory.inferred) - batch.observation[..., reconstructed]
     observation = 0.5 * jnp.mean(jnp.sum(wrong**2, axis=-1))
-    reward = _reward_error(model.reward(found.inferred), batch, objective)
-    forecast = _reward_error(model.reward(found.imagined), batch, objective)
-    paid = jnp.maximum(found.divergence, objective.free_nats)
+    reward = _reward_error(model.reward(trajectory.inferred), batch, objective)
+    forecast = _reward_error(model.reward(trajectory.imagined), batch, objective)
+    paid = jnp.maximum(trajectory.divergence, objective.free_nats)
     loss = (
         observation
         + objective.reward_weight * (reward + forecast)
         + objective.kl_weight * jnp.mean(paid)
     )
-    return Terms(loss, observation, reward, forecast, jnp.mean(found.divergence))
+    return Terms(loss, observation, reward, forecast, jnp.mean(trajectory.divergence))
 
 
 def mean_over(
@@ -141,9 +141,9 @@ def _follow(model: LatentModel, batch: Sequences, key: PRNGKeyArray) -> _Followe
         jnp.moveaxis(before[..., :-1, :], -2, 0),
         jax.random.split(key, steps),
     )
-    _, found = jax.lax.scan(one, model.start(rows), inputs)
+    _, trajectory = jax.lax.scan(one, model.start(rows), inputs)
     behind_rows = lambda leaf: jnp.moveaxis(leaf, 0, len(rows))  # noqa: E731
-    return jax.tree.map(behind_rows, found)
+    return jax.tree.map(behind_rows, trajectory)
 
 
 def one_ahead(

@@ -172,14 +172,14 @@ class ForecastModel(eqx.Module):
         `server` is the state of each one's host, `price` the changes of that one's log √λ.
         """
         state = jnp.tanh(self.begin(jnp.concatenate([user, server], axis=1)))
-        was, found = jnp.zeros(len(user)), []
+        was, segments = jnp.zeros(len(user)), []
         for segment, long in enumerate(_LONG):
             state = self.onward_user(state, _columns(was, price[segment], long))
             channel = _normal(self.channel(state), long)
             was = _sampled(channel, segment, noise, actual)
             events = self.events(state)
-            found.append(UserForecast(events[:, 0], events[:, 1], channel, was, state))
-        return _stacked(found)
+            segments.append(UserForecast(events[:, 0], events[:, 1], channel, was, state))
+        return _stacked(segments)
 
     def hop_changes(
         self, users: UserForecast, place: Float[Array, "users places features"]
@@ -244,5 +244,5 @@ def _normal(out: Float[Array, "rows 2"], long: float) -> Normal:
     return Normal(out[:, 0], jnp.clip(std, _LEAST_STD, _MOST_STD))
 
 
-def _stacked(found: list):
-    return jax.tree.map(lambda *parts: jnp.stack(parts), *found)
+def _stacked(segments: list):
+    return jax.tree.map(lambda *parts: jnp.stack(parts), *segments)

@@ -37,7 +37,7 @@ class Sizes:
     action: int
     """Length of the action vector: N (1 + L)."""
     reconstructed: int
-    """Length of what the observation model gives: N + 3 N + L."""
+    """Length of the observation model's output: N + 3 N + L."""
     users: int
     """Rows of users, N: as many of the reward model's outputs are read."""
     latent: int = 60
@@ -71,14 +71,14 @@ class Carry(eqx.Module):
 
 
 class LatentModel(eqx.Module):
-    """A model of what one server sees, and of the reward that its actions bring."""
+    """A model of one server's observations, and of the reward of its actions."""
 
     encoder: GaussianHead
     """q(s | ., o)."""
     transition: GaussianHead
     """p(s | .), the stochastic transition."""
     observation_model: Mlp
-    """p(o | h, s): mean of what is reconstructed, identity covariance."""
+    """p(o | h, s): mean of the reconstructed observation, identity covariance."""
     reward_model: Mlp
     """p(r | h, s): means, a reward for each user."""
     sizes: Sizes = eqx.field(static=True)
@@ -94,7 +94,7 @@ class LatentModel(eqx.Module):
     def advance(
         self, carry: Carry, action: Float[Array, "*rows action"]
     ) -> tuple[LstmMemory | None, Float[Array, "*rows context"]]:
-        """The deterministic step, and what the next stochastic state depends on."""
+        """Deterministic step: the next memory, and the context of the next stochastic state."""
 
     def observe(
         self,
@@ -103,7 +103,7 @@ class LatentModel(eqx.Module):
         observation: Float[Array, "*rows observation"],
         key: PRNGKeyArray,
     ) -> tuple[Carry, Gaussian, Gaussian]:
-        """The belief after `action` once `observation` is seen; its distribution, and that foretold."""
+        """Belief after `action` and `observation`; its posterior, and the prior of the transition model."""
         memory, context = self.advance(carry, action)
         seen = self.encoder(jnp.concatenate([context, observation], axis=-1))
         return Carry(memory, self.draw(seen, key)), seen, self.transition(context)
@@ -150,7 +150,7 @@ class _WithLstm(LatentModel):
         self, carry: Carry, action: Float[Array, "*rows action"]
     ) -> tuple[LstmMemory | None, Float[Array, "*rows context"]]:
         assert carry.memory is not None
-        memory = self.lstm(carry.memory, _beside(carry.sample, action))
+        memory = self.lstm(carry.memory, _joined(carry.sample, action))
         return memory, memory.hidden[-1]
 
 
@@ -179,10 +179,10 @@ class Slsm(LatentModel):
         self, carry: Carry, action: Float[Array, "*rows action"]
     ) -> tuple[LstmMemory | None, Float[Array, "*rows context"]]:
         """There is no deterministic step: the next state depends on the last one and the action."""
-        return None, _beside(carry.sample, action)
+        return None, _joined(carry.sample, action)
 
 
-def _beside(sample: Array, action: Array) -> Array:
+def _joined(sample: Array, action: Array) -> Array:
     """State and action as one vector a row; one state may stand for all rows."""
     sample = jnp.broadcast_to(sample, (*action.shape[:-1], sample.shape[-1]))
     return jnp.concatenate([sample, action], axis=-1)

@@ -179,7 +179,7 @@ def _joint(
     x: Float[Array, "*rows inputs"],
     h: Float[Array, "*rows width"] | Float[Array, "width"],
 ) -> Float[Array, "*rows outputs"]:
-    """The layer on x and h side by side; what all rows of x share in h is computed once."""
+    """The layer on x and h concatenated; the part of h, which all rows of x share, is computed once."""
     if h.ndim == x.ndim:
         return dense(jnp.concatenate([x, h], axis=-1))
     before = x.shape[-1]
@@ -187,7 +187,7 @@ def _joint(
 
 
 def sigmoid(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The logistic function, by way of tanh: on a CPU a third cheaper than the library's."""
+    """The logistic function, computed by tanh: on a CPU a third cheaper than the library's."""
     return 0.5 + 0.5 * jnp.tanh(0.5 * x)
 
 

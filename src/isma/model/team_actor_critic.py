@@ -21,7 +21,7 @@ class TeamSizes(eqx.Module):
     server: int = eqx.field(static=True)
     """Columns of a server, as a user's host sees it."""
     central: int = eqx.field(static=True)
-    """Columns of a server, as who sees everything does; 0 for a critic that sees what the actor sees."""
+    """Columns of a server in the critic's global view; 0 for a critic that sees what the actor sees."""
     width: int = eqx.field(static=True)
     """Units of every hidden layer."""
 
@@ -63,7 +63,7 @@ class TeamActorCritic(eqx.Module):
     def value(
         self, now: Situation, central: Float[Array, "*rows servers columns"] | None
     ) -> Float[Array, "*rows"]:
-        """Expected reward: from what all servers see where that is given, else from what the host sees."""
+        """Expected reward: from the global view where it is given, else from the host's."""
         servers = self.seen(now.servers if central is None else central)
         pooled = [jnp.mean(servers, axis=-2), jnp.max(servers, axis=-2)]
         own = [] if self.sizes.central else [now.user]

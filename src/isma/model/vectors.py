@@ -155,5 +155,5 @@ def request_columns(observation: Observation, scales: Scales) -> tuple[Float[Arr
 
 
 def remaining(observation: Observation, scales: Scales) -> Float[Array, "servers servers"]:
-    """F of every server (column) as each server (row) has heard it, in [0, 1]."""
+    """F of every server (column) as each server (row) last received it, in [0, 1]."""
     return jnp.clip(observation.news.remaining_hz / scales.server_hz, 0, 1)

@@ -41,11 +41,11 @@ def save(
     about: Mapping[str, Any],
 ) -> None:
     """Write weights in half precision, and the sidecar, with scales if there are any. Raises RunError."""
-    told: dict[str, Any] = {"frame": asdict(frame)}  # pyright: ignore[reportArgumentType]
+    sidecar: dict[str, Any] = {"frame": asdict(frame)}  # pyright: ignore[reportArgumentType]
     if scales is not None:
-        told["scales"] = vectors.as_numbers(scales)
-    told |= about
-    checkpoint.save(path, network, told, np.dtype(np.float16))
+        sidecar["scales"] = vectors.as_numbers(scales)
+    sidecar |= about
+    checkpoint.save(path, network, sidecar, np.dtype(np.float16))
 
 
 def load(path: Path, kind: str, frame_of: Callable[..., F]) -> tuple[F, Any, Scales]:
@@ -57,34 +57,34 @@ def load(path: Path, kind: str, frame_of: Callable[..., F]) -> tuple[F, Any, Sca
     try:
         scales = vectors.from_numbers(checkpoint.about(path)["scales"])
     except (KeyError, TypeError, ValueError):
-        raise _not_told(path, kind) from None
+        raise _sidecar_error(path, kind) from None
     return frame, network, scales
 
 
 def load_alone(path: Path, kind: str, frame_of: Callable[..., F]) -> tuple[F, Any]:
     """Load a network whose numbers need no scaling. Raises CheckpointError."""
-    told = checkpoint.about(path)
+    sidecar = checkpoint.about(path)
     try:
-        numbers = dict(told["frame"])
+        numbers = dict(sidecar["frame"])
         held = numbers.pop("kind")
     except (KeyError, TypeError, ValueError):
-        raise _not_told(path, kind) from None
+        raise _sidecar_error(path, kind) from None
     if held != kind:
         raise CheckpointError(f"{path}: holds {short(held)}, where {kind} is wanted")
     try:
         frame = frame_of(**numbers)
     except TypeError:
-        raise _not_told(path, kind) from None
-    _refuse_odd(path, frame)
+        raise _sidecar_error(path, kind) from None
+    _refuse_impossible(path, frame)
     try:
         skeleton = eqx.filter_eval_shape(frame.make, jax.random.key(0))
     except (TypeError, ValueError, IndexError):
-        raise _not_told(path, kind) from None
+        raise _sidecar_error(path, kind) from None
     return frame, checkpoint.load(path, skeleton)
 
 
-def _refuse_odd(path: Path, frame: NetworkFrame) -> None:
-    """Refuse sizes that the file cannot hold, before a network of them is laid out, and odd numbers.
+def _refuse_impossible(path: Path, frame: NetworkFrame) -> None:
+    """Refuse impossible numbers, and sizes that the file cannot hold, before a network is allocated.
 
     Every user, server and unit has a weight of its own, and a weight two bytes.
     """
@@ -109,7 +109,7 @@ def _is_number(value: object, kind: Any) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
-def _not_told(path: Path, kind: str) -> CheckpointError:
+def _sidecar_error(path: Path, kind: str) -> CheckpointError:
     return CheckpointError(
         f"{checkpoint.sidecar_path(path)}: does not describe a network of {kind}"
     )
