@@ -26,7 +26,7 @@ _PRICE_SPAN = 1e-2
 _FILL_STEPS = 4
 _SMALLEST_SHARE = 1e-6
 _KEPT_ENTRIES = 200_000
-"""Up to here what does not change in a search is kept; beyond, computing it again is quicker than reading."""
+"""Entries up to which a search caches its constant terms; beyond, to compute them again is quicker."""
 _UNLIMITED = 1e6
 
 
@@ -51,7 +51,7 @@ class Response(eqx.Module):
     time_s: Float[Array, "..."]
     """Completion time with that ratio and share."""
     cost_s: Float[Array, "..."]
-    """Completion time and what the share costs the others: t + λ φ."""
+    """Marginal cost, with the delay that the share adds for the others: t + λ φ."""
 
 
 class Split(eqx.Module):
@@ -61,7 +61,7 @@ class Split(eqx.Module):
     cpu_share: Float[Array, "users"]
     time_s: Float[Array, "users"]
     price_s: Float[Array, "pools"]
-    """λ: what one more unit of that server's CPU would save all its users together, in seconds."""
+    """λ, shadow price of that server's CPU: seconds that one more unit would save all its users together."""
 
 
 class Offers(eqx.Module):
@@ -102,7 +102,7 @@ def offer_over(
     work_s: Float[Array, "users #places"],
     near_s: Float[Array, "*#rows users 1"],
 ) -> Offer:
-    """Offers of places so many hops away to users whose radio takes `near_s` for all data of a task."""
+    """Offers of places `hops` away to users whose radio takes `near_s` for all data of a task."""
     infrastructure, requests = observation.infrastructure, observation.requests
     far_s = delay.backhaul_time_s(
         requests.data_bits[:, None], 1.0, hops, infrastructure.backhaul_rate_bps
@@ -128,7 +128,7 @@ def uplink_s(
 
 
 def latency_s(latency: HopLatency, hops: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Time that every task needs to a server so many hops away: L = L_0 + L_1 d."""
+    """Latency of every task to a server d hops away: L = L_0 + L_1 d."""
     return latency.task_s + latency.per_hop_s * hops
 
 

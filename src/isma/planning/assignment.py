@@ -49,12 +49,12 @@ def improve(
     totals = jax.vmap(lambda target, pair: _pair_total_s(offer, target, counted, pair))
 
     def one(now: Improved) -> Improved:
-        found = _neighbours(offer, now.target, counted, checks)
-        before = totals(jnp.broadcast_to(now.target, found.target.shape), found.servers)
-        saved = before - totals(found.target, found.servers)
+        neighbours = _neighbours(offer, now.target, counted, checks)
+        before = totals(jnp.broadcast_to(now.target, neighbours.target.shape), neighbours.servers)
+        saved = before - totals(neighbours.target, neighbours.servers)
         best = jnp.argmax(saved)
         better = saved[best] > before[best] * margin
-        target = jnp.where(better, found.target[best], now.target)
+        target = jnp.where(better, neighbours.target[best], now.target)
         total_s = now.total_s - jnp.where(better, saved[best], 0)
         return Improved(target, total_s, now.steps + 1, better)
 

@@ -1,8 +1,8 @@
 """Where a service should be as its user goes from cell to cell: value iteration over station and host.
 
 The state is the user's station and the server of its service; stations follow one another as counted
-in recorded walks. It foresees what a distance alone cannot (isma.planning.distance): which way users
-go on from here.
+in recorded walks. It foresees what a distance alone cannot (isma.planning.distance): the direction in
+which users go on.
 """
 
 from functools import lru_cache
@@ -17,9 +17,9 @@ from isma.planning.distance import as_chances
 from isma.world.mobility import NOWHERE
 
 _EVERY_TARGET = 16
-"""Up to so many servers a service may move to any; beyond, to the near and those on the way."""
+"""Servers up to which a service may move to any; beyond, to the near ones and those in between."""
 _NEAR = 8
-_ON_THE_WAY = (1, 2, 3)
+_STRIDES = (1, 2, 3)
 _MOST_ITERATIONS = 2000
 _TOLERANCE = 1e-3
 
@@ -29,7 +29,7 @@ def station_chances(
 ) -> Float[np.ndarray, "stations stations"]:
     """How likely a station (column) follows another (row) from one sample to the next.
 
-    A station that nobody was at keeps its users.
+    A station that no sample visits keeps its users.
     """
     counts = np.zeros(num_stations * num_stations)
     if len(station) > 1:
@@ -56,8 +56,8 @@ def targets(
     near = np.broadcast_to(near[:, None], (stations, servers, _NEAR))
     apart, farthest = hops[home], hops.max() + 1
     between = []
-    for stride in _ON_THE_WAY:
-        # Of the servers so far from the host, the one that is nearest to the station.
+    for stride in _STRIDES:
+        # Of the servers at that distance from the host, the one that is nearest to the station.
         off = np.where(apart.T[None] == stride, hops[:, :, None], farthest)  # station, server, host
         between.append(np.where(off.min(axis=1) < farthest, off.argmin(axis=1), stay))
     return np.concatenate([stay[..., None], near, np.stack(between, axis=2)], axis=2)
@@ -69,7 +69,7 @@ class Cells(NamedTuple):
     goes: Int[Array, "levels stations hosts"]
     """The server to which a service goes."""
     value_s: Float[Array, "levels stations hosts"]
-    """What follows where a service is, in seconds of one hop."""
+    """Cost-to-go by the host of the service, in seconds of one hop."""
 
 
 def best_hosts(
@@ -81,12 +81,11 @@ def best_hosts(
     period_s: float,
     horizon_s: float,
 ) -> Cells:
-    """Where a service goes from a host with its user at a station, and what follows; value iteration.
+    """Best next host of a service, by its host and its user's station, and the cost-to-go; value iteration.
 
     A user pays 1 for each second and hop from station to host, and `payback_s` times `relative` for a
     move over some hops: time is counted in seconds of one hop. The future is discounted by
-    1 - period / horizon a period. Who gains nothing stays. Tables are kept: the same call is answered
-    at once.
+    1 - period / horizon a period. A service that gains nothing stays. Results are cached by arguments.
     """
     return _solved(
         chances=np.ascontiguousarray(chances, float).tobytes(),
@@ -109,17 +108,17 @@ def _solved(
     period_s: float,
     horizon_s: float,
 ) -> Cells:
-    way = np.frombuffer(hops, np.int64).reshape(-1, len(home))
-    chance = np.frombuffer(chances).reshape(len(way), len(way))
+    hop_table = np.frombuffer(hops, np.int64).reshape(-1, len(home))
+    chance = np.frombuffer(chances).reshape(len(hop_table), len(hop_table))
     stands = np.array(home)
     real = lambda value: jnp.asarray(value, float)  # noqa: E731
     return _iterate(
         payback_s=real(payback_s),
         relative=real(relative),
         chances=real(chance),
-        hops=jnp.asarray(way, jnp.int32),
-        apart=jnp.asarray(way[stands], jnp.int32),
-        target=jnp.asarray(targets(way, stands), jnp.int32),
+        hops=jnp.asarray(hop_table, jnp.int32),
+        apart=jnp.asarray(hop_table[stands], jnp.int32),
+        target=jnp.asarray(targets(hop_table, stands), jnp.int32),
         period_s=real(period_s),
         horizon_s=real(horizon_s),
     )

@@ -1,7 +1,7 @@
 """The distance between a user's station and its host as a Markov chain, and when to shorten it.
 
-Where some stations have no server of their own, a distance is what it is more than to the nearest one:
-what a move can save.
+Where some stations have no server of their own, a distance is the excess over that to the nearest server:
+the hops that a move can save.
 
 Wang et al., *Dynamic Service Migration in Mobile Edge Computing Based on Markov Decision Process*,
 IEEE/ACM Transactions on Networking 27(3), 2019: the state is the distance alone, an action says how
@@ -28,9 +28,9 @@ def transitions(
 ) -> Float[np.ndarray, "distances distances"]:
     """How likely a distance (row) is to become another (column) from one sample to the next.
 
-    Counted for hosts that were nearest to the user some samples ago, from none to all: a service is
-    left behind by someone who moves on, and is seldom to the side of the way. A distance that was
-    never met stays what it is.
+    Counted for hosts that were nearest to the user some samples ago, from none to all: users leave
+    their services behind them, and seldom to the side of their path. A distance that no sample
+    visits is absorbing.
     """
     beyond = hops - hops.min(axis=1, keepdims=True)
     nearest = hops.argmin(axis=1)
@@ -47,7 +47,7 @@ def transitions(
 
 
 def as_chances(counts: Float[np.ndarray, "states states"]) -> Float[np.ndarray, "states states"]:
-    """How likely each state (column) follows another (row); one that was never met stays what it is."""
+    """How likely each state (column) follows another (row); one that was never met is absorbing."""
     met = counts.sum(axis=1, keepdims=True)
     return np.where(met > 0, counts / np.maximum(met, 1), np.eye(len(counts)))
 
@@ -59,7 +59,7 @@ def relative_delay(
     downtime_per_hop_s: float,
     distances: int,
 ) -> Float[Array, "distances"]:
-    """Delay that moving over 0, 1, 2, ... hops adds, beside that of one hop: (D_n / D_1)²."""
+    """Delay that moving over 0, 1, 2, ... hops adds, relative to that of one hop: (D_n / D_1)²."""
     hops = jnp.arange(distances, dtype=float)
     rate, bits, per_hop_s = map(jnp.asarray, (rate_bps, state_bits, downtime_per_hop_s))
     stop_s = move_between(cost, rate, bits, per_hop_s, hops).stop_s
@@ -80,7 +80,7 @@ def best_distances(
 
     A user pays 1 for each second and hop, and `payback_s` times `relative` for a move over some
     hops: time is counted in seconds of one hop. The future is discounted by 1 - period / horizon a
-    period. Nobody moves away, and who gains nothing stays.
+    period. No service moves away from its user, and one that gains nothing stays.
     """
     places = jnp.arange(relative.shape[0])
     over = places[:, None] - places

@@ -1,21 +1,21 @@
 """The price of a move: how long it stops a service, and what it sends over the backhaul.
 
-A state of M bits over n hops at R bit/s takes M n / R. Cold: the service stands still meanwhile.
-Pre-copy (Clark et al., NSDI 2005): it runs on while the state is sent, and what it has changed
-meanwhile is sent in the next round. With changes at w bit/s each round is λ = w n / R of the one
+A state of M bits over n hops at R bit/s takes M n / R. Cold: the service is down meanwhile.
+Pre-copy (Clark et al., NSDI 2005): it runs on while the state is sent, and memory that it dirties
+meanwhile is sent in the next round. At a dirty rate of w bit/s each round is λ = w n / R of the one
 before (Liu et al., HPDC 2011); it stops for the last one.
 
 In a stop of S seconds tasks that are offloaded wait S / 2 on average: over time they are S² / 2 later,
-in s². A gain of x seconds a task pays for that in S² / 2x seconds. Who can do its tasks alone in t^L need
-not wait: done at home until the first decision after the stop, ⌈S / D⌉ periods, they are no more than
-t^L later each. Copied ahead there is no decision when the stop begins, and so no such choice.
+in s². A gain of x seconds a task pays for that in S² / 2x seconds. A user that can do its tasks locally in
+t^L need not wait: done locally until the first decision after the stop, ⌈S / D⌉ periods, they are no more
+than t^L later each. With pre-copy there is no decision when the stop begins, and so no such choice.
 
-That is as if the service did a task in no time. Who knows that it does one Δ sooner than its user can
-estimates closer. In a decision period that begins W seconds before the service runs again tasks wait
-W - D / 2 on average, or W² / 2D if the service is back within it, and are done alone where Δ is less:
-while W > Δ + D / 2, or where Δ < D / 2 while W > √(2 D Δ). What is left of the stop then is waited for.
-Δ is the mean over the stop. Were it asked for period by period, whichever is sooner would be a little
-sooner still: by 1 % of the cost where Δ changes by a third from segment to segment.
+This estimate is as if the service did a task in no time; it is closer where the offload gain Δ is known,
+the time by which the service does a task sooner than its user. In a decision period that begins W seconds
+before the service runs again tasks wait W - D / 2 on average, or W² / 2D if it is back within the period,
+and are done locally where Δ is less: while W > Δ + D / 2, or where Δ < D / 2 while W > √(2 D Δ). The rest
+of the stop is waited for. Δ is the mean over the stop; taken period by period, the better of both would be
+better still, by 1 % of the cost where Δ changes by a third from segment to segment.
 """
 
 from typing import NamedTuple
@@ -31,7 +31,7 @@ _LEAST_SHRINKING = 0.999
 _WHOLE = 1e-4
 """Part of a decision period by which a stop may overrun one, so that rounding adds none."""
 _LEAST_STOP_S = 1e-6
-"""Of a stop that is none any mean will do."""
+"""Shortest stop to take a mean over; of an empty one any mean will do."""
 _SHORTEST_S = 1e-3
 """Time to pay in, at least: no move is worth its price in that."""
 
@@ -42,7 +42,7 @@ class MoveTime(NamedTuple):
     ahead_s: Float[Array, "..."]
     """Time for which the service still runs where it was."""
     stop_s: Float[Array, "..."]
-    """Time for which it then stands still."""
+    """Downtime that follows."""
     sent_bits: Float[Array, "..."]
     """Data that each hop carries."""
 
@@ -52,7 +52,7 @@ class OffloadGain(NamedTuple):
 
     gain_s: Float[Array, "segments users"]
     end_s: Float[Array, "segments"]
-    """End of each segment of time, from the stop's beginning; negative if it is past. The last goes on."""
+    """End of each segment, from the stop's beginning; negative if it is past. The last one never ends."""
 
     def mean_s(self, stop_s: Float[Array, "users *places"]) -> Float[Array, "users *places"]:
         """Mean over a stop of each length, which may last through several segments."""
@@ -77,7 +77,7 @@ def downtime_s(observation: Observation, server: Places = None) -> Float[Array, 
 def delay_s2(observation: Observation, server: Places = None) -> Float[Array, "users places"]:
     """Delay of all tasks over time, in s², that moving each user to each server would add; 0 at home.
 
-    What is left of an earlier stop comes on top of a new one. A newcomer's first move is free.
+    The rest of an earlier stop comes on top of a new one. A newcomer's first move is free.
     """
     return _delay_s2(observation, downtime_s(observation, server))
 
@@ -127,7 +127,7 @@ def move_between(
     downtime_per_hop_s: Float[Array, "..."],
     hops: Float[Array, "..."],
 ) -> MoveTime:
-    """Copying time, stop and data of a move to a server so many hops away."""
+    """Copying time, stop and data of a move over `hops`."""
     whole_s = state_bits * hops / rate_bps
     fixed_s = cost.downtime_s + downtime_per_hop_s * hops
     if cost.kind is Migrating.COLD:
@@ -206,7 +206,7 @@ def added_s2(
 def _stop_s2(
     stop_s: Float[Array, "..."], sooner_s: Float[Array, "..."], period_s: Float[Array, "..."]
 ) -> Float[Array, "..."]:
-    """Delay over time of a whole stop, if a task is done so much sooner by the service than alone."""
+    """Delay over time of a whole stop, if the service does a task `sooner_s` sooner than its user."""
     sooner_s = jnp.maximum(sooner_s, 0)
     longest_s = jnp.where(
         sooner_s < period_s / 2, jnp.sqrt(2 * period_s * sooner_s), sooner_s + period_s / 2

@@ -26,8 +26,8 @@ def least_cost_s2(
     """Least cost-to-go when a service now goes to each place (home first): delay of tasks times time.
 
     `cost_s` is the marginal delay of a task at each place in each segment, `terminal_s2` the cost after
-    the last one. `offload_gain_s` tells when a stop costs least: by how much its service does a task
-    sooner than the user alone, if known. What is left of an earlier stop comes before that of the next
+    the last one. `offload_gain_s` says when a stop costs least: by how much its service does a task
+    sooner than the user alone, if known. The rest of an earlier stop comes before that of the next
     move; a newcomer's first move is free. A copy may outlast the horizon: `terminal_lasts_s` is the time
     over which the terminal cost accrues, which is then another place's for as long as it takes.
     """

@@ -37,7 +37,7 @@ class Destinations(NamedTuple):
     server: Int[Array, "users places"]
     offer: Offer
     added_cost_s: Float[Array, "users places"]
-    """Cost of going there beside the marginal cost at present: of the stop, of the time after, of a tie."""
+    """Cost on top of the present marginal cost there: of the stop, of the time after, of a tie."""
     hop_saving_s: Float[Array, "users places"]
     """Part of the gain that rests on no price: fewer hops."""
 
@@ -72,11 +72,11 @@ def best_moves(
 ) -> MoveSearch:
     """Let each decision maker move its users one by one while that saves time overall.
 
-    `maker` groups the users by who decides for them, and `root_price` is what each maker believes of
+    `maker` groups the users by their decision maker, and `root_price` is each maker's estimate for
     every server, with all users where they are. A move must save more than `least_gain_s` seconds,
-    counting what it costs or spares everyone else on both servers; less, in proportion, if a part of
-    that is saved hops, whatever the prices. `may` is asked by gain in seconds and target whether it
-    is let go. No user moves twice.
+    counting the delay that it adds or saves for all other users of both servers; less, in proportion,
+    if a part of that is saved hops, which rest on no price. `may` admits a move by its gain in
+    seconds and its target. No user moves twice.
     """
     row, host = jnp.minimum(maker.pool, maker.num_pools - 1), places.server[:, 0]
     own = own_root_price(jax.tree.map(lambda part: part[:, 0], places.offer), root_price[row, host])
@@ -87,7 +87,7 @@ def best_moves(
         joined = joining(places.offer, jnp.maximum(without, 0) ** 2)
         cost_s = joined.cost_s + places.added_cost_s
         gain_s = cost_s[:, :1] - cost_s
-        # Prices are some seconds old; hops are what they are.
+        # Prices are some seconds old; hops are exact.
         beyond_s = gain_s - least_gain_s[:, None] * load_part(gain_s, places.hop_saving_s)
         best = jnp.argmin(-beyond_s[:, 1:], axis=1) + 1
         most = _at(beyond_s, best)

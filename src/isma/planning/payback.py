@@ -1,8 +1,8 @@
-"""Time in which a move by one hop pays back: what a table of decisions for many users goes by.
+"""Payback time of a move by one hop: the row of a table of decisions for many users.
 
-Users differ in data and state. What matters of that, where the delay of a way grows with its hops, is
-how long one hop takes to pay back: the delay that a move by one hop adds, over what one hop costs
-each task.
+Users differ in data and state. Where the delay of a path grows with its hops, all that matters of that is
+how long one hop takes to pay back: the delay that a move by one hop adds, over the delay that one hop adds
+to each task.
 """
 
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 _RANGE_S = (0.1, 1e4)
-"""Range of payback times that a table tells apart: below nearly all moves pay, above none."""
+"""Range of payback times that a table resolves: below nearly all moves pay, above none."""
 _LEVELS_PER_DECADE = 8
 
 

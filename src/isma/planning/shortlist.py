@@ -21,35 +21,35 @@ from isma.world.scenario import Visibility
 _T = TypeVar("_T")
 _HALVINGS = 8
 _PARTS = (8, 1)
-"""Servers that lose users are split by themselves, among the least of these parts of all users that
-holds theirs."""
+"""Fractions of all users: servers that lose users are split apart, in the smallest of these batches that
+holds their users."""
 
 
 def near(observation: Observation) -> Int[Array, "users near"] | None:
-    """The servers that are looked at for each user; None in a small city, where all are."""
+    """Candidate servers of each user; None in a small city, where all are."""
     table = observation.infrastructure.near
     return None if table is None else table[observation.station]
 
 
-def looks_at_few(observation: Observation) -> bool:
-    """Whether servers look at near servers and at a few users alone: in a large city.
+def uses_shortlist(observation: Observation) -> bool:
+    """Whether a search is limited to near servers and a few users: in a large city.
 
-    Users that decide alone look at all servers everywhere.
+    Users that decide alone consider all servers everywhere.
     """
     large = observation.infrastructure.near is not None
     return large and observation.visibility is not Visibility.USER
 
 
 def candidates(observation: Observation) -> Int[Array, "#users places"]:
-    """The servers that are looked at for each user: the near ones, or all."""
+    """Candidate servers of each user: the near ones, or all."""
     places = near(observation)
     return jnp.arange(observation.acting.shape[0])[None] if places is None else places
 
 
-def heard_of_candidates(
+def news_of_candidates(
     observation: Observation, table: Float[Array, "servers servers"]
 ) -> Float[Array, "users places"]:
-    """Beliefs of each user's host (row) about each candidate (column)."""
+    """Values of a table of servers (column) by each user's host (row), for its candidates."""
     places = near(observation)
     if places is None:
         return table[observation.host]
@@ -80,7 +80,7 @@ def foremost(pools: Pools, value: Float[Array, "users"], number: int) -> Bool[Ar
 def by_number(chosen: Bool[Array, "users"], sizes: Sequence[int], do: Callable[[int], _T]) -> _T:
     """Result of `do` with no more rows than the chosen users need: the first of the sizes that holds them.
 
-    Shapes are static, so that rows which nobody needs cost as much as others. The last size must hold
+    Shapes are static, so that unused rows cost as much as others. The last size must hold
     all that can be chosen.
     """
     number = jnp.sum(chosen)
@@ -97,7 +97,7 @@ def rows_of(chosen: Bool[Array, "users"], size: int) -> Int[Array, "rows"]:
 
 
 def split_again(here: Split, offer: Offer, home: Pools, pools: Pools) -> tuple[Split, Response]:
-    """How pools are shared once some users have left them, and what those take at home's new price.
+    """Shares of pools once some users have left them, and responses of those to home's new price.
 
     Both are computed for the pools alone that users leave; the second has no meaning for a user that
     does not leave.

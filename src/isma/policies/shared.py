@@ -19,14 +19,14 @@ from isma.planning.allocation import (
 )
 from isma.planning.migration import Places, charge_s, downtime_s, mean_wait_s
 from isma.planning.segment_sums import Pools
-from isma.planning.shortlist import looks_at_few, split_again
+from isma.planning.shortlist import split_again, uses_shortlist
 from isma.world.scale import LARGE, is_large
 from isma.world.scenario import Visibility
 from isma.world.switches import Migrating
 
 
 def nearest(observation: Observation) -> Int[Array, "users"]:
-    """The server nearest to each user's station: that beside it, if there is one."""
+    """The server nearest to each user's station: the one at the station, if there is one."""
     return observation.infrastructure.nearest(observation.station)
 
 
@@ -46,10 +46,10 @@ def shared_out(
 ) -> tuple[Action, Split]:
     """Best ratio and priced share for every user that is to be served at `target`.
 
-    A server divides its CPU among those who stay. For one that leaves it asks what that user would
-    take at home's price: it knows no better of a server whose users it cannot see. Whose service
-    stands still meanwhile does its tasks alone, if that is sooner than to wait. In a large city only
-    servers that users leave are split again, where it is known how all share their hosts (`here`).
+    A server divides its CPU among users that stay. For one that leaves it requests the share that the
+    user would take at home's price, since it cannot see the users of another server. A user whose
+    service is down meanwhile does its tasks locally, if that is sooner than to wait. In a large city
+    only servers that users leave are split again, given how all share their hosts now (`here`).
     """
     pools = Pools(observation.pool(target), observation.num_pools)
     theirs = offer.at(target)
@@ -57,7 +57,7 @@ def shared_out(
     if (
         here is not None
         and observation.visibility is Visibility.SERVER
-        and looks_at_few(observation)
+        and uses_shortlist(observation)
     ):
         stays, leaves = split_again(here, theirs, home, pools)
     else:
@@ -112,7 +112,7 @@ def charged_s(
 
 
 def lasting_s(observation: Observation, stay_s: float) -> Float[Array, "users"]:
-    """How long what a move gains is taken to last: so long, or with 0 one decision period of the host."""
+    """Expected duration of a move's gain: `stay_s`, or if that is 0 one decision period of the host."""
     period_s = observation.infrastructure.decision_period_s[observation.host]
     return jnp.full_like(period_s, stay_s) if stay_s > 0 else period_s
 
@@ -129,9 +129,9 @@ def refuse_large(policy: str, num_users: int, num_servers: int) -> None:
 def excess_s(observation: Observation, offer: Offers) -> Float[Array, "users"]:
     """Delay of each task on its way to the host, beyond that to the server nearest to its user.
 
-    Transfer and latency of the part that a user would offload to that one with an equal share of
-    home. Not a difference of completion times: those jump with the grid of ratios, and so would a
-    rule that goes by them.
+    Transfer and latency of the part that a user would offload to the nearest with an equal share of
+    home's CPU. Not a difference of completion times: those jump with the grid of ratios, and so would
+    a rule based on them.
     """
     here, there = offer.at(observation.host), offer.at(nearest(observation))
     ratio = _even_ratio(observation, there)
@@ -171,7 +171,7 @@ def _even_ratio(observation: Observation, there: Offer) -> Float[Array, "users"]
 
 
 def believed_load(observation: Observation) -> Float[Array, "servers servers"]:
-    """Sum of the shares requested from each server (column), as each server (row) has heard it.
+    """Sum of the shares requested from each server (column), by the broadcasts that each server (row) has.
 
     F = f^e / (1 + load); with the literal F = f^e (1 - load) this overstates a load below one.
     """

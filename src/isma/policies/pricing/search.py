@@ -18,9 +18,9 @@ from isma.planning.segment_sums import Pools
 from isma.planning.shortlist import (
     by_number,
     foremost,
-    looks_at_few,
     most_to_gain_s,
     rows_of,
+    uses_shortlist,
 )
 from isma.policies.pricing.candidates import (
     Candidates,
@@ -33,7 +33,7 @@ from isma.policies.pricing.valuation import Forecast, Valuation
 
 _MOST_HOPS = 32
 """Farther is as far as anywhere."""
-_USUALLY_LISTED = 2
+_TYPICAL_LISTED = 2
 """Users that servers of a large city look at on average, at most, most of the time."""
 
 
@@ -81,30 +81,30 @@ def search(
     now: DecisionState, valuation: Valuation, rule: MoveRule, key: PRNGKeyArray
 ) -> MoveSearch:
     """Best moves of all users to all servers or, in a large city, of a shortlist to near ones."""
-    if not looks_at_few(now.observation):
+    if not uses_shortlist(now.observation):
         return _moves_of(None, now, valuation, rule, key)
     lot, rest = jax.random.split(key)
     listed = _shortlist(now, rule, lot)
     every = min(len(listed), now.home.num_pools * rule.shortlist)
     return by_number(
         listed,
-        sorted({min(_USUALLY_LISTED * now.home.num_pools, every), every}),
+        sorted({min(_TYPICAL_LISTED * now.home.num_pools, every), every}),
         lambda size: _moves_of(rows_of(listed, size), now, valuation, rule, rest),
     )
 
 
 def _shortlist(now: DecisionState, rule: MoveRule, key: PRNGKeyArray) -> Bool[Array, "users"]:
-    """Users of each server that could gain more than the margin, drawn in proportion to what they could.
+    """Users of each server that could gain more than the margin, drawn in proportion to the greatest gain.
 
-    Drawn, since users that hope in vain must not keep others off the list.
+    Drawn, since users that no move would serve must not keep others off the list.
     """
     observation, home = now.observation, now.home
     longest_s = now.forecast.duration.longest_s
     most_s = most_to_gain_s(observation, home, now.root_price, longest_s)
-    # Hops are certain here too, but to ask less of them made the list longer and no task shorter.
-    hopes = observation.decides & (most_s > rule.margin * now.here.time_s)
-    lots = randomness.uniform(key, most_s.shape, most_s.dtype)
-    return foremost(home, jnp.where(hopes, most_s * lots, 0), rule.shortlist)
+    # Hops are certain here too, but a smaller margin on them made the list longer and no task shorter.
+    eligible = observation.decides & (most_s > rule.margin * now.here.time_s)
+    uniform = randomness.uniform(key, most_s.shape, most_s.dtype)
+    return foremost(home, jnp.where(eligible, most_s * uniform, 0), rule.shortlist)
 
 
 def _moves_of(
@@ -117,24 +117,24 @@ def _moves_of(
     """Best moves of some users, or of all; a row that does not exist is none."""
     home, forecast, time_s, users = now.home, now.forecast, now.here.time_s, len(now.here.time_s)
     if row is None:
-        found, maker = all_servers(now.observation, now.offer, home, now.root_price), home
+        candidates, maker = all_servers(now.observation, now.offer, home, now.root_price), home
         movable = now.observation.decides
     else:
         real, place = row < users, jnp.minimum(row, users - 1)
-        found = near_servers(now.observation, now.offer, home, now.root_price, place)
+        candidates = near_servers(now.observation, now.offer, home, now.root_price, place)
         maker = Pools(jnp.where(real, home.pool[place], home.num_pools), home.num_pools)
-        movable = real & found.observation.decides
+        movable = real & candidates.observation.decides
         forecast, time_s = forecast.of_rows(place), time_s[place]
     turn, tie = jax.random.split(key)
     drawn = randomness.uniform(turn, time_s.shape, time_s.dtype)
     chances = chances_to_move(now.observation, rule.rivals)
     moves = best_moves(
-        _destinations(found, forecast, valuation, rule, time_s, tie),
+        _destinations(candidates, forecast, valuation, rule, time_s, tie),
         maker,
         now.root_price,
         movable=movable,
         least_gain_s=rule.margin * time_s,
-        may=lambda gain_s, to: drawn < chances[_hops(gain_s / found.hop_s), to],
+        may=lambda gain_s, to: drawn < chances[_hops(gain_s / candidates.hop_s), to],
         max_moves=rule.moves,
     )
     return moves if row is None else _among_all(moves, row, now)
@@ -151,7 +151,7 @@ def _among_all(moves: MoveSearch, row: Int[Array, "rows"], now: DecisionState) -
 
 
 def _destinations(
-    found: Candidates,
+    candidates: Candidates,
     forecast: Forecast,
     valuation: Valuation,
     rule: MoveRule,
@@ -160,23 +160,30 @@ def _destinations(
 ) -> Destinations:
     """Candidates with all that going there adds to the marginal delay.
 
-    Makers that hear the same news would all choose the same idle server: a random part of it, up to the
+    Decision makers with the same news would all choose the same idle server: a random cost, up to the
     spread, makes them differ.
     """
-    every = found.server.shape[0] == 1
-    shape = found.root_price.shape
+    every = candidates.server.shape[0] == 1
+    shape = candidates.root_price.shape
     drawn = randomness.uniform(key, shape if every else (shape[0], shape[1] - 1), time_s.dtype)
     chance = drawn if every else jnp.pad(drawn, ((0, 0), (1, 0)))
     added_s = rule.spread * time_s[:, None] * chance
-    later_s = valuation.added_cost_s(found, forecast)
+    later_s = valuation.added_cost_s(candidates, forecast)
     added_s = added_s if later_s is None else added_s + later_s
-    saving_s = jnp.zeros_like(added_s) if rule.margin_on_hops else found.hop_saving_s
+    saving_s = jnp.zeros_like(added_s) if rule.margin_on_hops else candidates.hop_saving_s
     if every:
         return cheapest(
-            found.offer, found.home, found.root_price, added_s, saving_s, rule.destinations
+            candidates.offer,
+            candidates.home,
+            candidates.root_price,
+            added_s,
+            saving_s,
+            rule.destinations,
         )
-    added_s = jnp.where(barred(found), jnp.inf, added_s).at[:, 0].set(0)
-    return jax.lax.optimization_barrier(Destinations(found.server, found.offer, added_s, saving_s))
+    added_s = jnp.where(barred(candidates), jnp.inf, added_s).at[:, 0].set(0)
+    return jax.lax.optimization_barrier(
+        Destinations(candidates.server, candidates.offer, added_s, saving_s)
+    )
 
 
 def chances_to_move(observation: Observation, rivals: float) -> Float[Array, "distances servers"]:

@@ -7,16 +7,16 @@ from jaxtyping import PRNGKeyArray
 from isma.contract import Action, Memory, Observation, Policy
 from isma.planning.allocation import best_ratio, offers, respond, split
 from isma.planning.segment_sums import Pools
-from isma.planning.shortlist import candidates, heard_of_candidates, near
+from isma.planning.shortlist import candidates, near, news_of_candidates
 from isma.policies.options import Duration, Part, check_fields
 from isma.policies.shared import believed_load, charged_s, shared_out
 
 
 class Greedy(Policy):
-    """Moves a user where it finishes soonest, as far as the last broadcast of F tells.
+    """Moves a user where it finishes soonest by the last broadcast of F.
 
-    F says how much CPU is requested of a server, not by how many. A user asks there for the share
-    that it would take at home's price, and expects it scaled down by what F says is asked already.
+    F says how much CPU is requested from a server, not by how many users. A user requests the share
+    that it would take at home's price, and expects it scaled down by the requests that F shows.
     One user a decision: more would all run to the same server on the same news.
     """
 
@@ -39,7 +39,7 @@ class Greedy(Policy):
         servers = candidates(observation)
         there = offer.of(near(observation))
         asked = respond(there, home.spread(stays.price_s, 1.0)[:, None]).cpu_share
-        load = heard_of_candidates(observation, believed_load(observation))
+        load = news_of_candidates(observation, believed_load(observation))
         granted = asked / jnp.maximum(1, load + asked)
         elsewhere = servers != observation.host[:, None]
         time_s = best_ratio(there, granted).time_s
