@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isma.contract import Observation
-from isma.policies.pricing.price_history import PriceHistory, hear_prices
+from isma.policies.pricing.price_history import PriceHistory, update_history
 
 DECAY_S = 30.0
 HEARINGS = st.lists(
@@ -35,7 +35,7 @@ def telling(at_s: float, price_s: Sequence[float]) -> Observation:
     return dataclasses.replace(observation, news=news, slot=slot)
 
 
-_hear = jax.jit(hear_prices)
+_hear = jax.jit(update_history)
 
 
 def after(hearings: Sequence[tuple[float, Sequence[float]]]) -> PriceHistory:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from isma.contract import Policy
 from isma.errors import PolicyError, ScenarioError
 from isma.evaluation.course_sample import Course, CourseSample, SampledMoment, shown_users
-from isma.policies.plain_python import telling
+from isma.policies.plain_python import policy_errors
 from isma.simulator.params import Params
 from isma.simulator.runner import PLAIN, Runner, most_ticks
 from isma.simulator.serve import slots
@@ -117,7 +117,7 @@ def run(
     """
     span = scenario.time
     chunk = chunk_ticks(params, span.num_ticks)
-    with telling(policy):
+    with policy_errors(policy):
         state, memory, key = runner.start(scenario, params, policy, seed)
         tally = _Tally(scenario, params, state)
         if recorder is not None:

@@ -11,7 +11,7 @@ DEFAULT = (
 """Names that `isma compare` runs where migrations are free: all rules but those that are `nearest` there."""
 
 BESIDE_BOUND = ("price", "full-information")
-"""Names that `isma bound` runs beside its bound: they say what can be reached."""
+"""Policies that `isma bound` runs for comparison with its bound: they show what can be reached."""
 
 
 def default_for(scenario: Scenario) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ def named(asked: object) -> dict[str, str | Policy]:
 
 
 def unregistered(policies: Mapping[str, str | Policy]) -> dict[str, str | Policy]:
-    """Those whose name says nothing to anybody else: objects, and policies under another name."""
+    """Policies that their name alone does not identify: objects, and policies under another name."""
     return {name: one for name, one in policies.items() if not isinstance(one, str) or one != name}
 
 
@@ -73,9 +73,9 @@ def described(policy: str | Policy) -> str:
 
 
 def identity(policy: str | Policy) -> Mapping[str, Any]:
-    """Identity of a policy: of an object its class, that class's code, and all that it holds.
+    """Identity of a policy: of an object its class, that class's code, and all its state.
 
-    What cannot be read through is another one each time, so that no result is taken for its.
+    State that cannot be read is a new identity each time, so that no stored result is taken for its.
     """
     if isinstance(policy, str):
         return registry.identity(policy)
@@ -112,7 +112,7 @@ def _made(one: object) -> str | Policy:
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...))
 _LEFT_OUT = {"__dict__", "__weakref__", "__module__", "__doc__", "__annotations__", "_abc_impl"}
-"""Of a class: what says nothing of what it does."""
+"""Attributes of a class without effect on its behaviour."""
 _GENERATED = "<string>"
 """File of a method that `dataclass` writes from the fields, which count themselves."""
 

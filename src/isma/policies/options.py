@@ -1,4 +1,4 @@
-"""Options of policies, from text to what their annotations ask for, and the ranges that those state."""
+"""Options of policies: text parsed by a field's annotation, and the ranges that annotations state."""
 
 import inspect
 import math
@@ -66,7 +66,7 @@ def _limits(kind: object) -> dict[str, float]:
 
 
 def bare(kind: object) -> object:
-    """An annotation without what it states beside the type."""
+    """The type in an annotation."""
     return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
@@ -103,7 +103,7 @@ _FINITE = AfterValidator(_finite)
 
 
 def _choices(kind: object) -> dict[str, object]:
-    """Values of an Enum or a Literal, by what is typed for them; empty for any other kind."""
+    """Values of an Enum or a Literal by their text; empty for any other kind."""
     if get_origin(kind) is Literal:
         return {str(value): value for value in get_args(kind)}
     if isinstance(kind, type) and issubclass(kind, Enum):
@@ -112,7 +112,7 @@ def _choices(kind: object) -> dict[str, object]:
 
 
 def _wanted(kind: object) -> str:
-    """Words for what an annotation asks for."""
+    """Rule that an annotation states, in words."""
     limits = [f"{_RULES[rule][0]} {limit:,.10g}" for rule, limit in _limits(kind).items()]
     if limits:
         return f"{_wanted(bare(kind))}, {' and '.join(limits)}"
@@ -123,8 +123,8 @@ def _wanted(kind: object) -> str:
         return f"a list in brackets, as [1,2] ({kind})"
     words = {int: "a whole number", float: "a finite number", bool: "true or false"}
     parts = [part for part in get_args(kind) or (kind,) if part is not type(None)]
-    told = " or ".join(words.get(part, getattr(part, "__name__", str(part))) for part in parts)
-    return f"{told} or none" if type(None) in get_args(kind) else told
+    kinds = " or ".join(words.get(part, getattr(part, "__name__", str(part))) for part in parts)
+    return f"{kinds} or none" if type(None) in get_args(kind) else kinds
 
 
 def kinds(made: Callable[..., object]) -> dict[str, object]:
@@ -181,7 +181,7 @@ FORMER: Mapping[str, Mapping[str, str]] = {
     },
     "full-information": {"shaken": "is gone: three users are moved in the perturbed copy"},
 }
-"""Options that policies had by other names, and what became of them."""
+"""Former options of policies, and what replaces them."""
 
 FORMER_MODULES: Mapping[str, str] = {
     "isma.policies.base": "isma.policies.shared",

@@ -1,7 +1,7 @@
-"""Policies in plain Python: called outside the compiled loop, one server at a time, on what it sees.
+"""Policies in plain Python: called outside the compiled loop, one server at a time, with that server's view.
 
-JAX calls back once for all acting servers; here each of them is asked by itself, with its own users
-alone, so that such a policy cannot peek. Errors of a stranger's class are told as mistakes of its author.
+JAX calls back once for all acting servers; here each of them decides by itself, with its own users
+alone, so that such a policy cannot peek. Exceptions of a user's class are reported as errors of that class.
 """
 
 import sys
@@ -28,7 +28,7 @@ Column = np.ndarray
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _CARRIED = f"{PolicyError.__name__}: "
-"""Behind this stands what is carried out of a compiled program: JAX keeps an error's text alone."""
+"""Prefix of an error that crosses a compiled program's boundary: JAX keeps its text alone."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ServerView:
     """
 
     server: int
-    """Who decides."""
+    """Index of the deciding server."""
     due: bool
     """Whether its decision period has come round; else it decides for newcomers alone."""
     infrastructure: Infrastructure
@@ -49,30 +49,30 @@ class ServerView:
     station: Column
     """Attached base station: a row of `infrastructure.hops`, and no server's index."""
     nearest: Column
-    """The server with the fewest hops from that station: the one beside it, if there is one."""
+    """The server with the fewest hops from that station: the one at the station, if there is one."""
     host: Column
     """Hosting server: `server`, unless the scenario shows everybody's users."""
     wait_s: Column
     """Time until the user's service runs again; 0 where it runs."""
     decides: Column
-    """Whether what is decided for the user takes effect."""
+    """Whether a decision for the user takes effect."""
     remaining_hz: np.ndarray
-    """F of every server, as this one has last heard it."""
+    """F of every server, as this one last received it."""
     home: np.ndarray
-    """Base station beside which each server stands: hops from server to server are `hops[home]`."""
+    """Base station of each server: hops from server to server are `hops[home]`."""
     price_s: np.ndarray
-    """Price of every server, as this one has last heard it; 0 where none is asked."""
+    """Price of every server, as this one last received it; 0 where none is asked."""
     age_s: np.ndarray
     """Time since each of them was sent."""
     position_m: np.ndarray | None
     backlog: Backlog | None
     bandwidth_hz: Column | None
     server_memory: PyTree
-    """This server's row of what servers remember."""
+    """This server's row of the servers' memory."""
     user_memory: PyTree
-    """What is remembered of the users in view; it has travelled with them."""
+    """Memory of the users in view; it has travelled with them."""
     random: np.random.Generator
-    """All that is random comes from here: the same run draws the same again."""
+    """The only source of randomness: the same run draws the same again."""
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,13 @@ class Decision:
     price_s: float = 0.0
     """Price that the deciding server broadcasts from now on."""
     server_memory: PyTree = None
-    """What it remembers from now on; None leaves it as it was."""
+    """New memory of the server; None leaves it as it was."""
     user_memory: PyTree = None
-    """What is remembered of the users from now on; None leaves it as it was."""
+    """New memory of the users; None leaves it as it was."""
 
 
 class PlainPolicy(Policy):
-    """A policy in plain Python or NumPy: `decide` is asked for one server at a time.
+    """A policy in plain Python or NumPy: `decide` is called for one server at a time.
 
     It is slower than one in JAX, and may not call JAX itself. Options are fields, as of any policy.
     """
@@ -103,7 +103,7 @@ class PlainPolicy(Policy):
     def decide(self, view: ServerView) -> Decision:
         """Decide for the users in view, of whom there is at least one of the server's own.
 
-        Keep nothing anywhere but in the memory of the decision.
+        The decision's memory is the only state that may be kept.
         """
 
     def first_server_memory(self, scenario: Scenario) -> PyTree:
@@ -134,7 +134,7 @@ class PlainPolicy(Policy):
     ) -> tuple[Action, Memory]:
         """Call `decide` for each acting server, outside the compiled program.
 
-        Fields that are arrays go there as NumPy arrays, all others as they are.
+        Array fields are passed as NumPy arrays, all others unchanged.
         """
         number = observation.gain.dtype
         idle = Action(
@@ -159,7 +159,7 @@ class PlainPolicy(Policy):
     ) -> tuple[Action, Memory]:
         idle, memory, observation = jax.tree.map(np.array, (idle, memory, observation))
         for place in _places(observation, np.asarray(words)):
-            with telling(self):
+            with policy_errors(self):
                 decision = self.decide(_view(place, memory, observation))
             if not isinstance(decision, Decision):
                 got = "nothing" if decision is None else f"a {type(decision).__name__}"
@@ -177,7 +177,7 @@ class _Place(NamedTuple):
     seen: np.ndarray
     """Rows of the users in view."""
     own: np.ndarray
-    """Which of those it decides for, if they decide now."""
+    """Mask of those that it decides for, if they decide now."""
     seed: list[int]
 
 
@@ -232,7 +232,7 @@ def _view(place: _Place, memory: Memory, observation: Observation) -> ServerView
 
 
 def _carry_out(decision: Decision, place: _Place, action: Action, memory: Memory) -> None:
-    """Write a decision into the rows of those that it is for."""
+    """Write a decision into the rows of its users."""
     own = place.seen[place.own]
     for name in ("server", "offload_ratio", "cpu_share"):
         column = _column(name, getattr(decision, name), len(place.seen))
@@ -283,8 +283,8 @@ def _keep(name: str, table: PyTree, rows: Any, new: PyTree) -> None:
 
 
 @contextmanager
-def telling(policy: Policy) -> Iterator[None]:
-    """Turn what the policy's own code raises into a PolicyError; what anything else does stays as it is."""
+def policy_errors(policy: Policy) -> Iterator[None]:
+    """Turn exceptions of the policy's own code into a PolicyError; any other exception is unchanged."""
     try:
         yield
     except IsmaError:
@@ -296,9 +296,9 @@ def telling(policy: Policy) -> Iterator[None]:
         where = _where(policy, error)
         if where is None:
             raise
-        told = f"{type(error).__name__}: {first_line(error)}"
+        message = f"{type(error).__name__}: {first_line(error)}"
         name = f"{type(policy).__module__}:{type(policy).__qualname__}"
-        raise PolicyError(f"policy {name} raises {told} ({where})") from error
+        raise PolicyError(f"policy {name} raises {message} ({where})") from error
 
 
 def first_line(error: Exception) -> str:
@@ -307,7 +307,7 @@ def first_line(error: Exception) -> str:
 
 
 def _where(policy: Policy, error: Exception) -> str | None:
-    """The innermost place in the policy's own file; None in the package, whose mistakes are ours."""
+    """Innermost line in the policy's own file; None if the error is the package's."""
     module = sys.modules[type(policy).__module__]
     if not hasattr(module, "__file__"):  # Typed at a prompt.
         return None

@@ -1,4 +1,4 @@
-"""Policies by name: `price`, `threshold:hops=3`, or anybody's class as `package.module:Class`."""
+"""Policies by name: `price`, `threshold:hops=3`, or a user's class as `package.module:Class`."""
 
 import importlib
 import inspect
@@ -71,7 +71,7 @@ def get(name: str) -> Policy:
 
 
 def is_outside(name: str) -> bool:
-    """Whether a name stands for a class that is no part of isma, and so for code of anybody's."""
+    """Whether a name stands for a class outside isma, and so for third-party code."""
     head, *rest = name.split(":")
     return head not in REGISTRY and bool(rest) and "=" not in rest[0]
 
@@ -87,7 +87,7 @@ def refuse_outside(names: Iterable[str], where: object, way_out: str) -> None:
 
 
 def identity(name: str) -> Mapping[str, Any]:
-    """Identity of a policy: all that decides what it does: code, options, and the files that they name.
+    """Identity of a policy: all that its decisions depend on, code, options and the files that they name.
 
     Of a path only the file's bytes count, and those of a sidecar. Raises PolicyError.
     """
@@ -114,7 +114,7 @@ def checkpoints(name: str) -> list[Path]:
 
 
 def _content(value: object) -> dict[str, str]:
-    """Digests of the file or folder that an option names, and of what is called the same beside it."""
+    """Digests of the file or folder that an option names, and of its sidecars."""
     if not isinstance(value, Path | str):
         return {}
     path = Path(value)
@@ -127,7 +127,7 @@ def _content(value: object) -> dict[str, str]:
             alike = [one for one in path.parent.iterdir() if one.stem in (path.name, path.stem)]
             found = [one for one in alike if one.is_file()]
         return {str(one.relative_to(path.parent)): digest(one.read_bytes()) for one in found}
-    except (OSError, ValueError):  # What cannot be read is told by the policy that wants it.
+    except (OSError, ValueError):  # The policy that loads the file reports that it cannot be read.
         return {}
 
 
@@ -151,7 +151,7 @@ def _imported(module: str, attribute: str) -> type[Policy]:
             f"{meant} in the folder where it lies"
         )
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        policy = getattr(importlib.import_module(module), attribute)
     except ImportError as error:
         now = options_of.FORMER_MODULES.get(error.name or "")
         way_out = f": it is now {now}" if now else ""
@@ -160,14 +160,14 @@ def _imported(module: str, attribute: str) -> type[Policy]:
         ) from None
     except AttributeError:
         raise PolicyError(f"policy {module}:{attribute}: {module} has no {attribute}") from None
-    except Exception as error:  # Whatever the module does when it is imported.
-        told = " ".join(f"{type(error).__name__}: {error}".split())
-        raise PolicyError(f"policy {module}:{attribute} cannot be imported: {told}") from error
-    if not (isinstance(found, type) and issubclass(found, Policy)):
+    except Exception as error:  # A user's module may raise anything on import.
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        raise PolicyError(f"policy {module}:{attribute} cannot be imported: {message}") from error
+    if not (isinstance(policy, type) and issubclass(policy, Policy)):
         raise PolicyError(f"policy {module}:{attribute} must be a subclass of isma.contract.Policy")
-    if inspect.isabstract(found):
+    if inspect.isabstract(policy):
         raise PolicyError(f"policy {module}:{attribute} must say how to act: it is abstract")
-    return found
+    return policy
 
 
 def _values(name: str, made: Callable[..., Policy], options: list[str]) -> dict[str, object]:
@@ -175,7 +175,7 @@ def _values(name: str, made: Callable[..., Policy], options: list[str]) -> dict[
     values: dict[str, object] = {
         key: field.default for key, field in fields.items() if field.default is not field.empty
     }
-    told: set[str] = set()
+    given: set[str] = set()
     for option in options:
         key, equals, text = option.partition("=")
         if not equals and kinds.get(key) is bool:
@@ -196,9 +196,9 @@ def _values(name: str, made: Callable[..., Policy], options: list[str]) -> dict[
                     else f"takes no options, got {short(key)!r}"
                 )
             )
-        if key in told:
+        if key in given:
             raise PolicyError(f"policy {short(name)!r}: option {key} must be given once")
-        told.add(key)
+        given.add(key)
         values[key] = options_of.parsed(name, key, text, kinds[key])
     needed = [key for key in fields if key not in values]
     if needed:

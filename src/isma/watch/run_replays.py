@@ -10,7 +10,7 @@ from isma.errors import RunError, unknown
 from isma.evaluation import cell, replay_recorder
 from isma.evaluation.plan import CellKey, Plan, plan_of
 from isma.policies import registry
-from isma.policies.plain_python import telling
+from isma.policies.plain_python import policy_errors
 from isma.replay_format import ReplayFile
 from isma.simulator.params import build
 
@@ -112,7 +112,7 @@ def _run_again(folder: Path, plan: Plan, name: str, on_share: OnShare) -> None:
     on_share(name, 0.0)
     key = CellKey(0, name, seed)
     with (
-        telling(policy),
+        policy_errors(policy),
         replay_recorder.recorder(folder, scenario, params, key, policy) as recorder,
     ):
         cell.run(scenario, params, policy, seed, advance, recorder=recorder)

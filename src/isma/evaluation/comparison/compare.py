@@ -22,7 +22,7 @@ from isma.evaluation.comparison import finished, table_writer, wall_times
 from isma.evaluation.comparison.division import BOUND, World, divided, result_keys
 from isma.evaluation.keys import Keys
 from isma.evaluation.plan import CellKey, Plan, Point
-from isma.policies.plain_python import telling
+from isma.policies.plain_python import policy_errors
 from isma.programs import Programs
 from isma.simulator.params import Params, Shape, build
 
@@ -198,7 +198,7 @@ class _Work:
             shape = self.params(number).shape
             for policy in self._policies.values():
                 sizes = shape.num_users, shape.num_servers
-                with telling(policy):
+                with policy_errors(policy):
                     policy.init(point.scenario, *sizes, jax.random.key(0))
 
     def compile(self) -> None:
@@ -221,7 +221,7 @@ class _Work:
         self._advance(0, key.policy, CompareStage.COMPILE)
         params, policy = self.params(key.point), self._policies[key.policy]
         runner = self._made_of.runner(self._programs, key.policy)
-        with telling(policy):
+        with policy_errors(policy):
             moment = runner.start(self._points[key.point].scenario, params, policy, key.seed)
             runner.program(params, policy, moment)
         self._compiled[self._program(key)] = True

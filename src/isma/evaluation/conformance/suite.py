@@ -11,7 +11,7 @@ from isma.errors import PolicyError, ScenarioError
 from isma.evaluation.conformance import form, secrecy
 from isma.evaluation.conformance.probes import Answer, ProbeMoment, ask, hide, remembered, sights
 from isma.evaluation.conformance.rules import BrokenRuleError, Rule, RuleOutcome, RuleVerdict
-from isma.policies.plain_python import PlainPolicy, first_line, telling
+from isma.policies.plain_python import PlainPolicy, first_line, policy_errors
 from isma.simulator.params import Params, build
 from isma.world.scenario import Scenario, Visibility
 
@@ -52,7 +52,7 @@ def check(policy: Policy, scenario: Scenario) -> list[RuleVerdict]:
 
 def _verdict(policy: Policy, rule: Rule, trial: Callable[[], str]) -> RuleVerdict:
     try:
-        with telling(policy):
+        with policy_errors(policy):
             why_not = trial()
     except (BrokenRuleError, PolicyError) as broken:
         return RuleVerdict(rule, RuleOutcome.BROKEN, str(broken))
@@ -71,7 +71,9 @@ class _Trials:
         self._sights = sights(params, self._view, seed=0)
         shape = params.shape
         self._sizes = shape.num_users, shape.num_servers
-        with telling(policy):  # Whom this world does not fit says so, before any rule is tried.
+        with policy_errors(
+            policy
+        ):  # Whom this world does not fit says so, before any rule is tried.
             self._first = policy.init(scenario, *self._sizes, jax.random.key(0))
         self._moments: list[ProbeMoment] = []
         self._others: list[ProbeMoment] = []

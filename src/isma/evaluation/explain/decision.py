@@ -18,7 +18,7 @@ from isma.evaluation.explain.explanation import Explanation, ServerCost
 from isma.evaluation.keys import Keys
 from isma.evaluation.plan import Plan, plan_of
 from isma.policies import registry
-from isma.policies.plain_python import telling
+from isma.policies.plain_python import policy_errors
 from isma.policies.pricing.breakdown import Breakdown, break_down
 from isma.policies.pricing.policy import Price
 from isma.policies.shared import refuse_large
@@ -86,7 +86,7 @@ def explain(
             "and may differ",
             folder,
         )
-    with telling(made):
+    with policy_errors(made):
         return of_world(at, name, made, user, time_s, world, on_ticks)
 
 

@@ -68,7 +68,7 @@ def known_physics(budget: str = "default", **options: Any) -> Policy:
 def dqn(
     checkpoint: Path = _DQN, literal: bool = False, literal_checkpoint: Path = _DQN_LITERAL
 ) -> Policy:
-    """The paper's DQN-based approach, one request at a time; `literal` is the reading nearer its words.
+    """The paper's DQN-based approach, one request at a time; `literal` is the literal reading of its text.
 
     Each reading has a checkpoint of its own. Raises PolicyError for one of the other reading.
     """
@@ -89,7 +89,7 @@ def drac(checkpoint: Path = _DRAC) -> Policy:
 
 
 def ippo(checkpoint: Path = _IPPO) -> Policy:
-    """Servers that share one network, trained by PPO; in training each judges by what it sees itself."""
+    """Servers that share one network, trained by independent PPO: each critic sees one server's view."""
     return team.load(team.INDEPENDENT, checkpoint)
 
 

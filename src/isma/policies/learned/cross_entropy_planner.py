@@ -1,4 +1,4 @@
-"""Cross-entropy planning by one server for its own users (section III.B), whatever foresees the rewards."""
+"""Cross-entropy planning by one server for its own users (section III.B), with any model of the rewards."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -26,8 +26,8 @@ Imagine = Callable[[Any, Coded, PRNGKeyArray], tuple[Any, Float[Array, "candidat
 class Exploration(eqx.Module):
     """Normal noise on a plan's code, to collect experience around it.
 
-    Few servers explore at a time, and few users leave their plan's server: what others do at random
-    hides what one's own action brings.
+    Few servers explore at once, and few users leave their plan's server: the random actions of others
+    hide the effect of one's own.
     """
 
     servers: float = eqx.field(static=True, default=0.25)
@@ -148,7 +148,7 @@ class Planner(Policy):
 
 
 def refuse_alone(scenario: Scenario) -> None:
-    """Refuse worlds in which nobody plans for several users. Raises PolicyError."""
+    """Refuse worlds in which every user decides alone. Raises PolicyError."""
     if scenario.visibility is Visibility.USER:
         raise PolicyError(
             "this policy plans for a server's users together: visibility must be server, got user"

@@ -1,7 +1,7 @@
 """DQN, the paper's baseline, extended to several users: one request at a time (section IV.B).
 
-In two readings (docs/decisions/0032): by default a request is decided on with what its server has
-chosen earlier in the round; in the literal one it is decided on by itself.
+In two readings (docs/decisions/0032): by default a request is decided on given the earlier choices of
+its server in the round; in the literal one it is decided on by itself.
 """
 
 from dataclasses import dataclass, field
@@ -34,13 +34,13 @@ class DqnFrame:
     width: int
     """Units of the hidden layers."""
     literal: bool = False
-    """Whether nothing is seen of the round: a request by itself."""
+    """Whether a request is decided on without the earlier choices of the round."""
 
     kind: str = field(default="dqn", init=False)
 
     @property
     def inputs(self) -> int:
-        """Length of what the network reads."""
+        """Length of the network's input."""
         round_size = 0 if self.literal else 2 * self.num_servers
         return features.request_size(self.num_servers) + round_size
 
@@ -51,7 +51,7 @@ class DqnFrame:
 
 
 class Dqn(TakesTurns):
-    """Asks for what its network values most: one number for each server, ratio and share."""
+    """Takes the action of greatest Q-value: one value for each server, ratio and share."""
 
     network: Mlp
     scales: Scales
@@ -59,7 +59,7 @@ class Dqn(TakesTurns):
     """Chance of a random action, ε; 0 but in training."""
     num_servers: int = eqx.field(static=True)
     literal: bool = eqx.field(static=True, default=False)
-    """Whether nothing is seen of the round."""
+    """Whether a request is decided on without the earlier choices of the round."""
 
     def init(
         self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
@@ -79,7 +79,7 @@ class Dqn(TakesTurns):
     def decide(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Turns, Memory]:
-        """Take the best action, or with chance ε any."""
+        """Take the best action, or with probability ε a random one."""
         view = features.request_alone(observation, self.scales)
 
         def choose(user: Int[Array, ""], asked: Asked, key: PRNGKeyArray) -> Choice:

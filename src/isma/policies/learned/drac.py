@@ -37,7 +37,7 @@ class DracFrame:
 
 
 class Drac(TakesTurns):
-    """Remembers each user from decision to decision, and acts on what that makes likely.
+    """Recurrent actor-critic: a memory of each user from decision to decision, and a policy given it.
 
     Its weights are the same for all users and servers: it runs with any number of either.
     """
@@ -45,7 +45,7 @@ class Drac(TakesTurns):
     network: ActorCritic
     scales: Scales
     explores: Bool[Array, ""]
-    """Whether actions are drawn by their odds, as in training; else the likeliest is taken."""
+    """Whether actions are sampled, as in training; else the likeliest is taken."""
 
     def init(
         self, scenario: Scenario, num_users: int, num_servers: int, key: PRNGKeyArray
@@ -63,7 +63,7 @@ class Drac(TakesTurns):
     def decide(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Turns, Memory]:
-        """Remember what is seen, then choose server, ratio and share."""
+        """Update the memory with the observation, then choose server, ratio and share."""
         view = features.situation(observation, self.scales)
         takes = observation.decides[:, None]
         remembered = jax.tree.map(

@@ -1,7 +1,7 @@
 """View of a host of each of its users, as the learned policies' networks read it.
 
 All of it is in the host's sight: the user's request and station, the host's other users, and F of
-every server as the host has heard it.
+every server as the host last received it.
 """
 
 import jax
@@ -43,7 +43,7 @@ def request_alone(observation: Observation, scales: Scales) -> Float[Array, "use
 
 
 def situation(observation: Observation, scales: Scales) -> Situation:
-    """T_i beside the mean of the host's users and their number; each server by F, clock and way."""
+    """T_i with the mean of the host's users and their number; each server by F, clock and distance."""
     request = jnp.stack(vectors.request_columns(observation, scales), axis=1)
     home = Pools(observation.pool(observation.host), observation.num_pools)
     number = home.sum(jnp.ones_like(observation.gain))

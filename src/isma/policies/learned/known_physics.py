@@ -1,7 +1,7 @@
 """The paper's search with equations (1) to (6) in the place of a learned model: a diagnostic.
 
-It knows of other servers what their broadcasts say and nothing else, so that its delay is what the
-cross-entropy search reaches here with a perfect one-step model of a server's own users.
+It knows of other servers only their broadcasts, so that its delay is the delay of the cross-entropy
+search with a perfect one-step model of a server's own users.
 """
 
 import equinox as eqx
@@ -26,7 +26,7 @@ class Setting(eqx.Module):
     transfer_s: Float[Array, "*servers rows servers"]
     work_s: Float[Array, "*servers rows servers"]
     load: Float[Array, "*servers servers"]
-    """Shares requested from each server by other servers' users, as heard; none at the server itself."""
+    """Shares requested from each server by other servers' users, by its broadcasts; 0 for itself."""
 
 
 def settings(observation: Observation, user: Int[Array, "servers rows"]) -> Setting:
@@ -45,7 +45,7 @@ def settings(observation: Observation, user: Int[Array, "servers rows"]) -> Sett
 
 
 def times_s(setting: Setting, action: Coded) -> Float[Array, "*batch rows"]:
-    """Completion time (6) of each row's tasks, requests granted in proportion beside the load as heard."""
+    """Completion time (6) of each row's tasks, requests granted in proportion with the broadcast load."""
     at = jax.nn.one_hot(action.server, setting.load.shape[-1])
     load = jnp.einsum("...u,...us->...s", action.cpu_share, at) + setting.load
     there = lambda table: jnp.einsum("us,...us->...u", table, at)  # noqa: E731
@@ -87,7 +87,7 @@ class KnownPhysics(Planner):
         return self.as_action(observation, decided.action, user), memory
 
     def decide(self, before: Decided, seen: Known, shared: None) -> Decided:
-        """Plan with what the equations say."""
+        """Plan with the equations as the model."""
         plan_key, noise_key = jax.random.split(seen.key)
 
         def imagine(
@@ -97,5 +97,5 @@ class KnownPhysics(Planner):
 
         search = self.search
         servers = seen.setting.load.shape[0]
-        found = search.plan(imagine, seen.setting, seen.own, servers, plan_key)
-        return Decided(None, search.first_action(found, seen.own, servers, noise_key))
+        plan = search.plan(imagine, seen.setting, seen.own, servers, plan_key)
+        return Decided(None, search.first_action(plan, seen.own, servers, noise_key))

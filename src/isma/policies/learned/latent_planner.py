@@ -41,7 +41,7 @@ class View(eqx.Module):
 
 
 class LatentPlanner(Planner):
-    """iSMA: infers the hidden state from what a server has seen, and plans in imagined futures.
+    """iSMA: infers the latent state from a server's observations, and plans in imagined futures.
 
     Each acting server searches action sequences for all its users at once, and carries out the
     first action of the best distribution's mean (steps 1 to 9 of section III.B). With other models
@@ -86,7 +86,7 @@ class LatentPlanner(Planner):
         return action, Memory(decided.memory, None)
 
     def decide(self, before: Decided, seen: View, shared: LatentModel | None) -> Decided:
-        """Infer, plan, and remember what was done.
+        """Infer, plan, and remember the action.
 
         A newcomer between two periods is decided for on a belief that is not kept: one latent step
         is one period.
@@ -98,8 +98,8 @@ class LatentPlanner(Planner):
         observe_key, plan_key, noise_key = jax.random.split(seen.key, 3)
         old: Belief = before.memory
         carry, _, _ = model.observe(old.carry, old.action, seen.vector, observe_key)
-        found = plan(self.search, self.frame, model, carry, seen.own, seen.local_s, plan_key)
-        action = self.search.first_action(found, seen.own, self.frame.num_servers, noise_key)
+        planned = plan(self.search, self.frame, model, carry, seen.own, seen.local_s, plan_key)
+        action = self.search.first_action(planned, seen.own, self.frame.num_servers, noise_key)
         new = Belief(carry, action_code.model_input(action, self.frame.num_servers))
         kept = jax.tree.map(lambda new, old: jnp.where(seen.due, new, old), new, old)
         return Decided(kept, action)
@@ -116,14 +116,14 @@ def plan(
 ) -> Searched:
     """One server's search from its inferred state, by the rewards that the model forecasts (9).
 
-    A plan is judged by minus the mean completion time of the server's users, in seconds; what they
-    will request after the first step is taken to be as large as now.
+    The value of a plan is minus the mean completion time of the server's users, in seconds; their
+    later requests are taken to be as large as the present one.
     """
 
     def imagine(
         believed: Carry, action: Coded, key: PRNGKeyArray
     ) -> tuple[Carry, Float[Array, "candidates"]]:
-        # All candidates of a pass meet the same draws: they are compared, not their luck.
+        # Common random numbers: all candidates of a pass meet the same draws.
         read = action_code.model_input(action, frame.num_servers)
         believed = model.imagine(believed, read, key, common=True)
         times_s = speedup.time_s(model.reward(believed), local_s, frame.largest)

@@ -21,7 +21,7 @@ class Turns(eqx.Module):
     """Inputs and choice of each user's last decision."""
 
     view: PyTree
-    """What was seen of the user; the policy's own."""
+    """Features of the user, in the policy's own form."""
     asked: Asked
     choice: Choice
 
@@ -37,7 +37,7 @@ class TakesTurns(Policy):
     def decide(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Turns, Memory]:
-        """Choose for all users that decide; other rows mean nothing, and are remembered unchanged."""
+        """Choose for all users that decide; other rows are meaningless, and their memory is unchanged."""
 
     def act(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
@@ -64,7 +64,7 @@ def as_action(observation: Observation, choice: Choice) -> Action:
 
 
 def take_turns(observation: Observation, choose: Choose, key: PRNGKeyArray) -> tuple[Asked, Choice]:
-    """Choose for the users that decide, in the order of their rows; what was asked before each.
+    """Choose for the users that decide, in the order of their rows; the requests before each, and choices.
 
     A choice touches only the sums of its own decision maker, so that servers do not wait for each
     other: the order matters within a server alone.
@@ -73,7 +73,7 @@ def take_turns(observation: Observation, choose: Choose, key: PRNGKeyArray) -> t
     maker = observation.pool(observation.host)
     shares = jnp.asarray(action_grid.SHARES)
     keys = jax.random.split(key, users)
-    # Only those that decide have a turn: few do at a time.
+    # Only users that decide have a turn: few do in one tick.
     order = jnp.argsort(~observation.decides, stable=True)
 
     def turn(number: Int[Array, ""], so_far: tuple[Asked, Asked, Choice]):

@@ -1,4 +1,4 @@
-"""Servers as a team of agents that share one network: what `ippo` and `mappo` decide with."""
+"""Servers as a team of agents that share one network: the policy of `ippo` and `mappo`."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,7 +22,7 @@ from isma.policies.learned.sequential import TakesTurns, Turns, take_turns
 from isma.policies.shared import shared_out
 
 INDEPENDENT, CENTRAL = "ippo", "mappo"
-"""Kinds of teams: with a critic of what a server sees, and of what all see."""
+"""Kinds of teams: with a critic of one server's view, and of the global view."""
 CENTRAL_COLUMNS = 10
 _MANY_USERS = 10.0
 
@@ -91,11 +91,11 @@ class Team(TakesTurns):
 
 
 def priced_situation(observation: Observation, scales: Scales) -> Situation:
-    """The situation of each user, and what each server would cost it at its price as last heard."""
+    """The situation of each user, and its cost at each server at the last broadcast price."""
     now = features.situation(observation, scales)
     offer = offers(observation).of()
     price_s = observation.news.price_s[observation.host]
-    # At a price λ a user takes the share √(a / λ): its time there and what it pays are √(a λ) each.
+    # At a price λ a user takes the share √(a / λ): its time there and its payment are √(a λ) each.
     paid_s = jnp.sqrt(offer.work_s * jnp.maximum(price_s, 0))
     unit_s = jnp.maximum(0.3 * offer.local_s, 1e-9)
     paid = (paid_s / (paid_s + unit_s))[..., None]

@@ -1,1 +1,1 @@
-"""Prices: one search over candidate servers, and three valuations of what follows a move."""
+"""Prices: one search over candidate servers, and three valuations of the time after a move."""

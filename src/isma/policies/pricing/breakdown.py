@@ -1,6 +1,6 @@
 """Breakdown of a decision: the numbers that decided, for each user and server.
 
-For other rules than prices they say what their server could have known.
+For policies without prices they are the numbers that the deciding server could have known.
 """
 
 from typing import NamedTuple
@@ -33,9 +33,9 @@ class Breakdown(NamedTuple):
     hop_saving_s: Float[Array, "users servers"]
     """Part of the gain that rests on no price: fewer hops."""
     load: Float[Array, "users servers"]
-    """Sum of the shares that users of that server ask for, as last heard."""
+    """Sum of the shares requested from that server, as of its last broadcast."""
     weight: Float[Array, "users"] | None = None
-    """Weight of the plan in what comes later, for the users of each host; None without a forecast."""
+    """Weight of the plan in `later_s`, for the users of each host; None without a forecast."""
 
     @property
     def cost_s(self) -> Float[Array, "users servers"]:
@@ -51,10 +51,12 @@ def break_down(policy: Policy, memory: Memory, observation: Observation) -> Brea
     priced = policy if isinstance(policy, Price) else Price(valuation=Myopic(learn_dwell=False))
     known = memory if priced is policy else Memory.none()
     now, _ = priced.situation(known, observation)
-    found = all_servers(now.observation, now.offer, now.home, now.root_price)
-    joined = joining(found.offer, without_own(found.offer, found.home, found.root_price) ** 2)
-    later_s = priced.valuation.added_cost_s(found, now.forecast)
-    saving_s = jnp.zeros_like(joined.time_s) if priced.margin_on_hops else found.hop_saving_s
+    candidates = all_servers(now.observation, now.offer, now.home, now.root_price)
+    joined = joining(
+        candidates.offer, without_own(candidates.offer, candidates.home, candidates.root_price) ** 2
+    )
+    later_s = priced.valuation.added_cost_s(candidates, now.forecast)
+    saving_s = jnp.zeros_like(joined.time_s) if priced.margin_on_hops else candidates.hop_saving_s
     return Breakdown(
         now.here.time_s,
         joined.offload_ratio,

@@ -1,7 +1,7 @@
-"""Candidates: the servers to which a search may move users, and what each of them would mean.
+"""Candidates: the servers to which a search may move users, with delays and prices there.
 
 In a small city every server is a candidate for every user; in a large one the near servers are, for the
-users on a shortlist. All that weighs servers reads them here: the search, the valuations, `isma explain`.
+users on a shortlist. The search, the valuations and `isma explain` all read them here.
 """
 
 from typing import NamedTuple
@@ -21,17 +21,17 @@ _SHORTEST_S = 1e-9
 
 
 class Candidates(NamedTuple):
-    """Servers (places) to which services may go, as those who decide for them see them at present."""
+    """Servers (places) to which services may go, as their decision makers see them at present."""
 
     observation: Observation
     """Rows of the users that are searched for."""
     offer: Offer
-    """Delay that each place means for a user."""
+    """Delay of a user's tasks at each place."""
     server: Int[Array, "#users places"]
     home: Int[Array, "users"]
     """Column of each user's home."""
     maker: Int[Array, "users"]
-    """Row of what its decision maker knows."""
+    """Row of its decision maker."""
     root_price: Float[Array, "users places"]
     """√λ of each, with the user where it is."""
     mean_root_price: Float[Array, "users"]
@@ -97,10 +97,10 @@ def near_servers(
     )
 
 
-def barred(found: Candidates) -> Bool[Array, "#users places"]:
-    """Places that are a user's home once more, beside its own column."""
-    again = found.server == found.observation.host[:, None]
-    return again & (jnp.arange(again.shape[1]) != found.home[:, None])
+def barred(candidates: Candidates) -> Bool[Array, "#users places"]:
+    """Duplicates of a user's home outside its own column."""
+    again = candidates.server == candidates.observation.host[:, None]
+    return again & (jnp.arange(again.shape[1]) != candidates.home[:, None])
 
 
 def estimated_price_s(
@@ -108,13 +108,13 @@ def estimated_price_s(
 ) -> Float[Array, "makers servers"]:
     """Price of each server (column) as each decision maker (row) estimates it; its own it knows.
 
-    A price is as old as that server's last decision, but its load is fresh. A user that came since
-    asked for φ = o / (√λ + o), o being its √(η a), so that √λ has grown by √λ φ / (1 - φ). Where there
-    was nobody before there is no price to grow: those that came are taken to be like one's own.
+    A price is as old as that server's last decision, but its load is fresh. A user that arrived since
+    asked for φ = o / (√λ + o), o being its √(η a), so that √λ has grown by √λ φ / (1 - φ). A server
+    that was idle has no price to grow: users that arrived there are assumed to be like one's own.
     """
     published, load = jnp.sqrt(observation.news.price_s), believed_load(observation)
     alone = observation.visibility is Visibility.USER
-    if alone:  # Every user decides for itself, on what its host has heard.
+    if alone:  # Every user decides for itself, with its host's news.
         published, load = published[observation.host], load[observation.host]
     came = jnp.maximum(load - 1, 0)
     grown = published * (1 + came / (1 - jnp.minimum(came, 0.5)))

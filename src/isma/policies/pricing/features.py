@@ -24,7 +24,7 @@ _IN_SIGHT = 256
 _MOST_ROOM = 16.0
 """Hops; farther off it makes no difference."""
 _FEW_HOPS = 4.0
-"""Unit of hops beside numbers of about 1."""
+"""Scale of hops, to numbers of about 1."""
 
 
 class Topology(NamedTuple):
@@ -145,7 +145,7 @@ def place_features(
     server: Int[Array, "*#users places"],
 ) -> Float[Array, "users places features"]:
     """Features of servers from each user's trajectory: hops now, how many more there were before, and hops
-    by way of where the road ends."""
+    via the end of the road."""
     hops = topology.hops
     now = hops[station[:, None], server]
     nearest = jnp.min(hops, axis=1)[station][:, None]
@@ -194,21 +194,21 @@ def _servers(
     here: Split,
     log_root_price_was: Float[Array, "servers"],
 ) -> tuple[Float[Array, "servers features"], Float[Array, "servers"]]:
-    """Features of each server, its price beside those that it hears of; and the first of them alone."""
-    heard = jnp.sqrt(observation.news.price_s)
-    others = 1 - jnp.eye(len(heard), dtype=heard.dtype)
-    mean = jnp.sum(heard * others, axis=1) / max(len(heard) - 1, 1)
+    """Features of each server, its price and the broadcast ones; and the log of its own root price alone."""
+    root_price = jnp.sqrt(observation.news.price_s)
+    others = 1 - jnp.eye(len(root_price), dtype=root_price.dtype)
+    mean = jnp.sum(root_price * others, axis=1) / max(len(root_price) - 1, 1)
     part = lambda value: jnp.log((value + _LEAST_PART * mean) / (mean + _LEAST_S))  # noqa: E731
     relative = jnp.clip(part(jnp.sqrt(here.price_s)), -_MOST, _MOST)
-    number = home.sum(observation.visible.astype(heard.dtype))
+    number = home.sum(observation.visible.astype(root_price.dtype))
     time_s = home.sum(here.time_s) / jnp.maximum(number, 1)
     now = _log_root_price(here)
     columns = (
         relative,
         now - log_root_price_was,
         jnp.log1p(number),
-        part(jnp.max(heard * others, axis=1)),
-        part(jnp.min(jnp.where(others > 0, heard, jnp.inf), axis=1)),
+        part(jnp.max(root_price * others, axis=1)),
+        part(jnp.min(jnp.where(others > 0, root_price, jnp.inf), axis=1)),
         2 * now - jnp.log(time_s + _LEAST_S),
     )
     return _bounded(columns), relative

@@ -46,7 +46,7 @@ from isma.policies.pricing.marginal_cost import (
     terminal_cost_s2,
 )
 from isma.policies.pricing.mobility_forecast import Modelled, Persistence
-from isma.policies.pricing.price_history import PriceHistory, hear_prices
+from isma.policies.pricing.price_history import PriceHistory, update_history
 from isma.policies.pricing.valuation import (
     Forecast,
     Valuation,
@@ -66,11 +66,11 @@ class UserMemory(eqx.Module):
     state: Float[Array, "users width"] | None
     """Recurrent state of the model."""
     noted: NotedForecasts | None = None
-    """Forecasts that are still to be compared with what comes."""
+    """Forecasts whose outcome is still to come."""
 
 
 class ServerMemory(eqx.Module):
-    """Memory of each server about itself and the prices it heard."""
+    """Memory of each server about itself and the prices that it received."""
 
     prices: PriceHistory
     log_root_price: Float[Array, "servers"] | None
@@ -78,7 +78,7 @@ class ServerMemory(eqx.Module):
     state: Float[Array, "servers width"] | None
     """Recurrent state of the model."""
     skill: ForecastSkill | None = None
-    """How far its forecasts have been borne out."""
+    """Skill of its forecasts so far."""
 
 
 class Planned(Valuation):
@@ -96,23 +96,23 @@ class Planned(Valuation):
     """Prior mean of a user's dwell time at a station; 0 for no plan, and moves that pay within one decision
     period."""
     price_decay_s: PositiveDuration = eqx.field(static=True, default=30.0)
-    """τ: time constant with which a server's price reverts to its long-run mean, in the estimate of what
-    lasts of it; not tuned: in a city it halves in half a minute (docs/research/0024)."""
+    """τ: time constant with which a server's price reverts to its long-run mean; not tuned: in a city its
+    deviation halves in half a minute (docs/research/0024)."""
     residual_load: Part = eqx.field(static=True, default=0.3)
     """Part of a server's long-run excess of load that is expected to last beyond the horizon."""
     leaving_hops: Distance = eqx.field(static=True, default=0.1)
     """Hops by which a user's distance from a server must grow, over the last two segments, for it to be
     leaving."""
     doubt_hops2: Annotated[float, Field(ge=0, le=1e6)] = eqx.field(static=True, default=1.0)
-    """Doubt of a server's forecasts before anything was seen: from twice as many squared hops that came as
-    forecast they count in full."""
+    """Prior doubt of a server's forecasts, c in isma.policies.pricing.forecast_skill; they count in full
+    from twice as many squared hops that came as forecast."""
 
     def __check_init__(self) -> None:
-        """Refuse a horizon that the model does not reach, and a plan between no servers."""
+        """Refuse a horizon beyond the model's, and a plan without servers."""
         check_fields("isma2", self)
 
     def init(self, scenario: Scenario, num_users: int, num_servers: int) -> Memory:
-        """Empty statistics and states; where every user decides alone, no server pools what users share."""
+        """Empty statistics and states; where every user decides alone, there is no memory of servers."""
         if not needs_memory(scenario, self.stay_s):
             return Memory.none()
         dwell = DwellStatistics.none(num_users)
@@ -144,7 +144,7 @@ class Planned(Valuation):
         dwell = count_dwell(user.dwell, observation)
         if server is None:
             return Memory(None, UserMemory(dwell, None, None))
-        prices = hear_prices(server.prices, observation)
+        prices = update_history(server.prices, observation)
         if self.forecast_model is None or user.state is None:
             return Memory(ServerMemory(prices, None, None), UserMemory(dwell, None, None))
         before = server.log_root_price
@@ -229,7 +229,7 @@ class Planned(Valuation):
     def _note(
         self, noted: NotedForecasts, coming: Modelled, observation: Observation
     ) -> NotedForecasts:
-        """Forecasts of this moment, of how far users go from their hosts, beside those that are open."""
+        """Open forecasts, with the present one of the hops by which users move away from their hosts."""
         row = noted_rows(len(observation.host))
         some, seen = coming.of_rows(row), observation.of_rows(row)
         change = some.hop_changes(seen, seen.host[:, None], self.segments)[..., 0]

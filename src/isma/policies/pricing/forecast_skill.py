@@ -1,15 +1,14 @@
-"""Forecast skill: how far a mobility forecast has been borne out, measured where it is used.
+"""Forecast skill: the accuracy of a mobility forecast against persistence, measured where it is used.
 
-At its decisions a server notes by how many hops each of its users is forecast to have gone from the server
-that hosts it, at the end of each segment. When that time has come, whoever hosts the user then compares. With
-changes f that were forecast and r that came, the weight of a server's forecasts is
+At its decisions a server notes by how many hops each of its users is forecast to have moved away from its
+host at the end of each segment. At that time the user's host compares. With forecast changes f and realised
+changes r, the weight of a server's forecasts is
 
     w = Σ f r / (Σ f² / 2 + c),  from 0 to 1.
 
-Forecasts are nearer to what came than persistence is, Σ (r - f)² < Σ r², where Σ f r > Σ f² / 2: then they
-count in full, but for c, which stands for doubt before anything was seen. Where users stay that were forecast
-to leave they do not count at all. A server sees its own users alone; what is noted of a user travels with its
-service.
+Forecasts beat persistence, Σ (r - f)² < Σ r², where Σ f r > Σ f² / 2: then they count in full, but for c,
+the prior doubt. They do not count at all where users that were forecast to leave stay. A server sees its own
+users alone; what is noted of a user travels with its service.
 """
 
 from dataclasses import replace
@@ -24,11 +23,11 @@ from isma.planning.segment_sums import Pools
 
 _NEVER = -1
 _MOST_NOTED = 4096
-"""Users of a large city whose forecasts are noted, about; a server learns as much from some of its users."""
+"""Approximate number of users whose forecasts are noted in a large city; a sample tells a server enough."""
 
 
 class NotedForecasts(eqx.Module):
-    """Last forecast for each user and horizon that is still to be compared; it travels with the service."""
+    """Last open forecast for each user and horizon; it travels with the service."""
 
     slot: Int[Array, "users horizons"]
     """Slot in which it was made; -1 where there is none."""
@@ -67,7 +66,7 @@ class ForecastSkill(eqx.Module):
 
 
 def noted_rows(num_users: int) -> Int[Array, "rows"]:
-    """Users whose forecasts are noted: all, or in a large city every so many."""
+    """Users whose forecasts are noted: all, or in a large city an even sample."""
     return jnp.arange(0, num_users, -(-num_users // _MOST_NOTED), dtype=jnp.int32)
 
 

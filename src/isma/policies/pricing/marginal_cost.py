@@ -1,4 +1,4 @@
-"""Marginal delay of a task wherever its service is, by hops, channel and load, and the terminal cost."""
+"""Marginal delay of a task at each server, by hops, channel and load, and the terminal cost."""
 
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ class RootPrices(NamedTuple):
     long_run: Float[Array, "users places"]
     """Long-run mean to which each reverts."""
     mean: Float[Array, "users 1"]
-    """That of a server as full as all are on average, the user among them."""
+    """Root price of a server with the mean load of all, the user included."""
 
 
 def root_prices_of(
@@ -35,7 +35,7 @@ def root_prices_of(
     )
     now, mean = take(candidates.root_price), candidates.mean_root_price[:, None]
     server, reverts_to = take(candidates.server), jnp.broadcast_to(mean, now.shape)
-    # What the user itself asks for at home is not there for it to find.
+    # The home price that a user would meet leaves out its own request there.
     own = own_root_price(at(candidates.offer, candidates.home), now[:, 0])
     now = now.at[:, 0].add(-own)
     if long_run is not None:
@@ -58,9 +58,9 @@ def marginal_cost_s(
     root_price: Float[Array, "*#rows users #places"],
     gain: Float[Array, "*#rows users"],
 ) -> Float[Array, "*rows users places"]:
-    """Marginal delay of serving a task of a user at each place, so many hops away, for it and all others.
+    """Marginal delay of serving a task of a user at each place, `hops` away, for it and all others.
 
-    Who is served farther away offloads less, so that hops and load do not add up.
+    A user that is served farther away offloads less, so that hops and load do not add up.
     """
     near_s = uplink_s(observation, gain)[..., None]
     return joining(offer_over(observation, hops, work_s, near_s), root_price**2).cost_s
@@ -71,8 +71,8 @@ def offload_gain_s(
 ) -> Float[Array, "*rows users"]:
     """Gain of offloading to a mean server at zero hops over doing a task alone, at a channel gain."""
     work_s = prices.work_s[:, :1]
-    beside_s = marginal_cost_s(observation, jnp.zeros_like(work_s), work_s, prices.mean, gain)
-    return local_s(observation.requests, observation.visible) - beside_s[..., 0]
+    at_zero_hops_s = marginal_cost_s(observation, jnp.zeros_like(work_s), work_s, prices.mean, gain)
+    return local_s(observation.requests, observation.visible) - at_zero_hops_s[..., 0]
 
 
 def terminal_cost_s2(
@@ -87,11 +87,11 @@ def terminal_cost_s2(
 ) -> Float[Array, "users places"]:
     """Cost-to-go at the end of the horizon, by where a service then is: delay of tasks times time.
 
-    A user is taken to stay in its cell as long as it did so far, as far from each place as in the last
-    segment. A server that it is leaving by then, since the last two segments' `hops` grow by more than
-    `leaving_hops`, is reached again at best by a hop a dwell time, as if each hop cost the same. Loads go on
-    reverting from where they are then, and the services of servers that are fuller in the long run go on
-    leaving: `residual_load` is the part of a long-run deviation that remains.
+    A user is expected to stay in its cell for one more dwell time, as far from each place as in the last
+    segment. It returns to a server that it is leaving (the `hops` of the last two segments grow by more than
+    `leaving_hops`) at best by one hop a dwell time, as if each hop cost the same. Prices continue their mean
+    reversion beyond the horizon, and services continue to leave servers with a high long-run mean:
+    `residual_load` is the part of a long-run deviation that remains.
     """
     stay_s = duration.hops_s[:, None]
     back_s = jnp.clip(stay_s * (1 + hops[-1]) / 2, stay_s, jnp.maximum(stay_s, horizon_s))

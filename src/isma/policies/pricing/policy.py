@@ -19,27 +19,27 @@ from isma.world.scenario import Scenario, Visibility
 
 
 class Price(Policy):
-    """Moves a user where its own time and what it costs the others there are least.
+    """Moves a user to the server of least marginal cost: its own time and the delay added for the others.
 
-    Each server broadcasts λ, what one more unit of its CPU would save its users, and nothing about
-    them (docs/method/allocation.md). A valuation adds what follows a move.
+    Each server broadcasts λ, the shadow price of its CPU, and nothing about its users
+    (docs/method/allocation.md). A valuation adds the cost of the time after a move.
     """
 
     publishes_price: ClassVar[bool] = True
     valuation: Valuation = eqx.field(default_factory=Myopic)
-    """Value of what follows a move."""
+    """Value of the time after a move."""
     margin: Part = eqx.field(static=True, default=0.1)
-    """What a move gains by prices must be this part of the user's time: they are some seconds old.
+    """Least gain of a move by prices, as a part of the user's time, since prices are some seconds old.
 
-    The hops that it saves are certain: the more of the gain is theirs, the less is asked for."""
+    Saved hops are certain: the greater their part of the gain, the less of the margin is asked for."""
     margin_on_hops: bool = eqx.field(static=True, default=False)
-    """Whether the margin is asked also for what a move gains by fewer hops."""
+    """Whether the margin is asked also for the part of a gain that is fewer hops."""
     spread: Part = eqx.field(static=True, default=0.02)
-    """Servers within this part of the user's time count as equal, and chance chooses."""
+    """Servers within this part of the user's time count as equal; one of them is drawn at random."""
     rivals: Annotated[float, Field(gt=0, le=1e9)] = eqx.field(static=True, default=10.0)
-    """Servers that may decide on the same news and still all move their users; if there are more for
-    whom a server is worth its distance, each user that would gain from it moves with the chance that brings
-    the movers down to so many."""
+    """Servers that may decide on the same news and still all move their users; if a server is worth its
+    distance for more than these, each user that would gain moves with the probability that reduces the
+    movers to that number."""
     moves: Count = eqx.field(static=True, default=4)
     """Most users that a server moves in one decision."""
     destinations: Positive = eqx.field(static=True, default=8)
@@ -48,7 +48,7 @@ class Price(Policy):
     shortlist: Positive = eqx.field(static=True, default=6)
     """In a large city: users with most to gain that a server looks at for each decision."""
     prices: bool = eqx.field(static=True, default=True)
-    """Whether servers tell and hear prices; else they estimate each other's from load."""
+    """Whether servers broadcast their prices; else they estimate each other's from load."""
 
     def __check_init__(self) -> None:
         """Refuse options out of their ranges."""
@@ -66,14 +66,14 @@ class Price(Policy):
         """Move users one by one while it pays, then share out home's CPU among those who stay."""
         now, memory = self.situation(memory, observation)
         observation = now.observation
-        found = search(now, self.valuation, self.rule, key)
+        result = search(now, self.valuation, self.rule, key)
         offer = offers(observation)
-        action, stays = shared_out(observation, offer, found.target, now.here)
-        share = jnp.where(found.moved, found.share, action.cpu_share)
+        action, stays = shared_out(observation, offer, result.target, now.here)
+        share = jnp.where(result.moved, result.share, action.cpu_share)
         # Where nothing is asked for nothing can be done: a move may be for later alone.
-        ratio = jnp.where(found.moved & (share <= 0), 0, action.offload_ratio)
-        told = self.prices and observation.visibility is not Visibility.USER
-        own_price_s = stays.price_s if told else jnp.zeros_like(action.price_s)
+        ratio = jnp.where(result.moved & (share <= 0), 0, action.offload_ratio)
+        announces = self.prices and observation.visibility is not Visibility.USER
+        own_price_s = stays.price_s if announces else jnp.zeros_like(action.price_s)
         return Action(action.server, ratio, share, own_price_s), memory
 
     def forecast_weight(self, memory: Memory) -> Float[Array, "servers"] | None:

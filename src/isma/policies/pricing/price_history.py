@@ -1,10 +1,10 @@
 """Price history: long-run mean prices of servers, as each server hears them broadcast.
 
-Some servers are full for long, since users gather there, and others are full for now. The first is a
-server's own mean over time. The part of the variance between servers that lasts is their correlation ratio
-η² (Pearson 1905), the variance of the means over the mean variance, less what chance makes of it: with
-deviations that decay in τ, a mean over t keeps the part f = 2 τ/t (1 - τ/t (1 - e^(-t/τ))) of their
-variance (the mean of a first-order autoregressive process). The lasting part is (η² - f) / (1 - f).
+Some servers are full in the long run, since users gather there, and others for the moment. The first shows in
+a server's own mean over time. The lasting part of the variance between servers is their correlation ratio
+η² (Pearson 1905), the variance of the means over the mean variance, corrected for chance: with deviations
+that decay in τ, a mean over t keeps the part f = 2 τ/t (1 - τ/t (1 - e^(-t/τ))) of their variance (the mean
+of a first-order autoregressive process). The lasting part is (η² - f) / (1 - f).
 """
 
 from typing import NamedTuple
@@ -30,12 +30,12 @@ class LongRunPrice(NamedTuple):
 
 
 class PriceHistory(eqx.Module):
-    """Running moments of the prices that each server has heard."""
+    """Running moments of the prices that each server has received."""
 
     last_slot: Int[Array, "listeners"]
-    """Slot of the last hearing; -1 before."""
+    """Slot of the last update; -1 before the first."""
     known_s: Float[Array, "listeners"]
-    """Time over which it heard them."""
+    """Time over which they were received."""
     mean: Float[Array, "listeners servers"]
     """Of √λ, over that time."""
     variance: Float[Array, "listeners"]
@@ -43,13 +43,13 @@ class PriceHistory(eqx.Module):
 
     @classmethod
     def none(cls, num_servers: int) -> "PriceHistory":
-        """History before anything has been heard."""
+        """History before the first broadcast."""
         none = jnp.zeros(num_servers)
         never = jnp.full(num_servers, _NEVER, jnp.int32)
         return cls(never, none, jnp.zeros((num_servers, num_servers)), none)
 
     def long_run(self, decay_s: float) -> LongRunPrice:
-        """Estimate of what lasts, from the moments so far; deviations decay with the time constant τ."""
+        """Estimate from the moments so far; deviations decay with the time constant τ."""
         ratio = jnp.var(self.mean, axis=1) / jnp.maximum(self.variance, _LEAST)
         times = jnp.maximum(self.known_s / decay_s, _LEAST)
         by_chance = 2 / times * (1 - (1 - jnp.exp(-times)) / times)
@@ -59,8 +59,8 @@ class PriceHistory(eqx.Module):
         return LongRunPrice(part[:, None] * deviation, part)
 
 
-def hear_prices(before: PriceHistory, observation: Observation) -> PriceHistory:
-    """History after the news of a decision, which counts for the time since the last."""
+def update_history(before: PriceHistory, observation: Observation) -> PriceHistory:
+    """History after the broadcasts known at a decision, which count for the time since the last one."""
     root_price, slot = jnp.sqrt(observation.news.price_s), observation.slot.astype(jnp.int32)
     passed = jnp.where(before.last_slot < 0, 0, slot - before.last_slot)
     passed_s = passed * observation.infrastructure.slot_s

@@ -1,4 +1,4 @@
-"""True-future valuation: references that know where their users will be, to measure what knowing is worth."""
+"""True-future valuation: references that know all trajectories, to measure the worth of a forecast."""
 
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ _DECAYS_S = 30.0
 
 
 class Track(eqx.Module):
-    """True trajectories of the users: at moments, evenly from the run's beginning."""
+    """True trajectories of the users, sampled evenly from the run's beginning."""
 
     station: Int[Array, "moments users"]
     uplink_s: Float[Array, "moments users"]
@@ -57,11 +57,11 @@ class Between(NamedTuple):
 
 
 class TrueFuture(Valuation):
-    """Cost-to-go along the trajectory that each user will really take; what follows that is learned.
+    """Cost-to-go along the true trajectory of each user, with a learned terminal cost.
 
     It looks `segments` steps of the track ahead, of which it knows the first `known` moments after now;
-    what follows is a cost-to-go over cells (isma.planning.cells). What others will do, and so prices,
-    it does not know.
+    the terminal cost is a cost-to-go over cells (isma.planning.cells). The moves of other users, and so
+    future prices, it does not know.
     """
 
     track: Track = eqx.field(kw_only=True)
@@ -81,7 +81,7 @@ class TrueFuture(Valuation):
         return memory
 
     def forecast(self, memory: Memory, observation: Observation) -> Forecast:
-        """Duration of gains as nothing was learned; the future is looked up when places are known."""
+        """Prior duration of gains; the future is read from the track once the candidates are known."""
         return Forecast(expected_duration(None, observation, PRIOR_S))
 
     def added_cost_s(

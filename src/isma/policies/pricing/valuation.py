@@ -1,8 +1,8 @@
 """Valuation: the value of time after a move, which a search adds to the marginal delay at present.
 
-A valuation keeps a memory of its own, makes a forecast of it, and says what going to each candidate adds to
-each task beyond the present moment. The search asks nothing else of it: the myopic one charges a stop over
-the expected duration of the gain, the planned one solves for the best path of migrations
+A valuation keeps a memory of its own, makes a forecast from it, and computes the delay that moving to each
+candidate adds to each task beyond the present. The search needs nothing else of it: the myopic one charges a
+stop over the expected duration of the gain, the planned one solves for the best path of migrations
 (isma.policies.pricing.forecast_plan), and a reference knows the true future
 (isma.policies.pricing.true_future).
 """
@@ -41,9 +41,9 @@ class Forecast(NamedTuple):
     mobility: MobilityForecast | None = None
     """Future hops and channels of the users, where the valuation plans."""
     long_run: LongRunPrice | None = None
-    """Long-run prices, in a row for each server that heard them, if they are known."""
+    """Long-run prices, in a row for each server that received them, if they are known."""
     weight: Float[Array, "users"] | None = None
-    """Weight of the plan along that mobility beside the myopic valuation; None for the plan alone."""
+    """Weight of the plan along that mobility against the myopic valuation; None for the plan alone."""
 
     def of_rows(self, row: Int[Array, "rows"]) -> "Forecast":
         """Forecast of some users alone; that of servers stays whole."""
@@ -55,7 +55,7 @@ class Forecast(NamedTuple):
 
 
 class Valuation(eqx.Module):
-    """Value of what follows a move; a pytree whose memory is opaque to the search."""
+    """Value of the time after a move; a pytree whose memory is opaque to the search."""
 
     @abstractmethod
     def init(self, scenario: Scenario, num_users: int, num_servers: int) -> Memory:
@@ -75,7 +75,7 @@ class Valuation(eqx.Module):
     def added_cost_s(
         self, candidates: Candidates, forecast: Forecast
     ) -> Float[Array, "users places"] | None:
-        """Delay that going to each place adds to each task beyond the present; None where that is nothing.
+        """Delay that moving to each place adds to each task beyond the present; None where all are 0.
 
         0 at home, infinite at a place that is not planned with.
         """
@@ -89,8 +89,8 @@ class Myopic(Valuation):
     """Stop of a migration, spread over the expected duration of its gain."""
 
     stay_s: Duration = eqx.field(static=True, default=PRIOR_S)
-    """Time in which a move must pay for the stop that it causes, as far as nothing is known of how long a
-    user stays in a cell; 0 for one decision period, whatever is known."""
+    """Prior of the dwell time in which a move must pay for the stop that it causes; 0 for one decision
+    period, whatever was learned."""
     learn_dwell: bool = eqx.field(static=True, default=True)
     """Whether that time is learned from each user's hand-overs; else it is always `stay_s`."""
 

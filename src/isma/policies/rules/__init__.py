@@ -1,1 +1,1 @@
-"""Rules: what to do is written down, and nothing is learned but how often users change stations."""
+"""Rules: hand-written policies; none learns more than how often users change stations."""

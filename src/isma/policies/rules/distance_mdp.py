@@ -16,15 +16,15 @@ from isma.policies.shared import detour, excess_s, nearest, refuse_large, shared
 from isma.world.scenario import Scenario
 
 _DISTANCE_FIRST = 1e4
-"""Weight of the distance to the user, beside which that to the host only decides between equals."""
+"""Weight of the distance to the user; the distance to the host only breaks ties."""
 
 
 class Mdp(Markov):
     """Moves a service to the distance from its user that costs least in the long run.
 
     Wang et al. (ToN 2019) solve one user's problem, which is the same for all; here users differ in
-    data and state. What matters of that is how long one hop takes to pay back; a table is made for a
-    range of those. Distances are hops beyond those to the nearest server, which is at the user's
+    data and state. All that matters of that is how long one hop takes to pay back; a table covers a
+    range of payback times. Distances are hops beyond those to the nearest server, which is at the user's
     station unless there are fewer servers than stations; a move counts by the hops that it saves.
     """
 
@@ -70,7 +70,7 @@ class Mdp(Markov):
 
 
 def _at_distance(observation: Observation, left: Int[Array, "users"]) -> Int[Array, "users"]:
-    """The server so many hops beyond the nearest, or as near that as there is, next to the host."""
+    """The server `left` hops beyond the nearest, or as close to that as possible, and then to the host."""
     infrastructure = observation.infrastructure
     off = jnp.abs(infrastructure.detour(observation.station) - left[:, None])
     far = infrastructure.between[observation.host]

@@ -1,4 +1,4 @@
-"""The reference that sees everything: what decisions could reach if nothing were hidden."""
+"""Full-information reference: the delay that decisions could reach if nothing were hidden."""
 
 from typing import ClassVar
 
@@ -23,8 +23,8 @@ class FullInformation(Policy):
     """Myopic optimum with every user visible, on each server's own schedule: not a policy to run.
 
     All servers follow one plan for the whole city, which every decision improves by local search
-    from where it stands, from a perturbed copy, and at first from the nearest servers; a decision
-    carries out what the plan says of the users that are due.
+    from its present state, from a perturbed copy, and at first from the nearest servers; a decision
+    carries out the plan for the users that are due.
     """
 
     visibility: ClassVar[Visibility | None] = Visibility.FULL
@@ -54,15 +54,15 @@ class FullInformation(Policy):
         offer = everywhere.of()
         plan = jnp.where(memory.per_user >= 0, memory.per_user, nearest(observation))
         starts = jnp.stack([plan, _perturbed(plan, offer, key)])
-        found: Improved = jax.vmap(
+        improved: Improved = jax.vmap(
             lambda start: improve(
                 offer, start, observation.visible, self.steps, self.checks, self.margin
             )
         )(starts)
         servers = offer.transfer_s.shape[1]
-        least_gain_s = _PERTURBED * self.margin * found.total_s[0] * 2 / servers
-        better = found.total_s[1] < found.total_s[0] - least_gain_s
-        plan = jnp.where(better, found.target[1], found.target[0])
+        least_gain_s = _PERTURBED * self.margin * improved.total_s[0] * 2 / servers
+        better = improved.total_s[1] < improved.total_s[0] - least_gain_s
+        plan = jnp.where(better, improved.target[1], improved.target[0])
         target = jnp.where(observation.decides, plan, observation.host)
         action, _ = shared_out(observation, everywhere, target)
         return action, Memory(None, plan)
@@ -71,7 +71,7 @@ class FullInformation(Policy):
 def _perturbed(plan: Int[Array, "users"], offer: Offer, key: PRNGKeyArray) -> Int[Array, "users"]:
     """Copy of a plan with some users sent elsewhere at random (iterated local search)."""
     users, servers = offer.transfer_s.shape
-    who, where = jax.random.split(key)
-    user = randomness.whole(who, (_PERTURBED,), 0, users)
-    to = randomness.whole(where, (_PERTURBED,), 0, servers, plan.dtype)
+    user_key, server_key = jax.random.split(key)
+    user = randomness.whole(user_key, (_PERTURBED,), 0, users)
+    to = randomness.whole(server_key, (_PERTURBED,), 0, servers, plan.dtype)
     return plan.at[user].set(to)

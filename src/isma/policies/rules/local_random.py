@@ -1,4 +1,4 @@
-"""The simplest rules: nobody offloads, and anybody anywhere."""
+"""The simplest rules: no offloading, and a random server."""
 
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
@@ -10,21 +10,21 @@ from isma.policies.shared import believed_load
 
 
 class Local(Policy):
-    """Nobody offloads: every task runs on the user's own CPU."""
+    """No offloading: every task runs on the user's own CPU."""
 
     def act(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Action, Memory]:
-        """Keep everything at home, with no share of any server."""
+        """Keep every task on the user's CPU, with no share of any server."""
         none = jnp.zeros_like(observation.gain)
         no_price = jnp.zeros_like(observation.infrastructure.server_hz)
         return Action(observation.host, none, none, no_price), memory
 
 
 class Random(Policy):
-    """Any server, equal shares: everyone asks for everything, and the host divides.
+    """Random server, equal shares: every user requests the whole CPU, and the host divides it.
 
-    The offload ratio is the best for F of that server: what one who asks for everything gets.
+    The offload ratio is the best for F of that server: the share granted to a request for everything.
     """
 
     def act(

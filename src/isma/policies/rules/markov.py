@@ -26,21 +26,21 @@ class Distances(NamedTuple):
     home: Int[np.ndarray, "servers"]
     """The station at which each server stands."""
     relative: Float[Array, "distances"]
-    """Delay of a move over some hops beside that of one hop, for the mean user."""
+    """Delay of a move over some hops relative to that of one hop, for the mean user."""
 
 
 class Markov(Policy):
-    """A rule for whom the user's whereabouts are a Markov chain, with its transitions counted."""
+    """A rule that models the user's mobility as a Markov chain, with counted transitions."""
 
     name: ClassVar[str]
-    """What the rule is called where policies are named."""
+    """Name of the policy."""
     horizon_s: Annotated[float, Field(ge=1e-3, le=1e9)] = eqx.field(static=True, default=600.0)
     """Time over which the future is discounted, by 1 - step / horizon a step."""
     transitions: Path | None = eqx.field(static=True, default=None)
     """Trace of training days to count moves in; None: users who move as the scenario says."""
 
     def __check_init__(self) -> None:
-        """Refuse a future of no length."""
+        """Refuse options out of their ranges."""
         check_fields(self.name, self)
 
     def stations(self, scenario: Scenario, every_s: float) -> Int[np.ndarray, "samples users"]:
@@ -66,7 +66,7 @@ def cells_along(
     every_s: float,
     horizon_s: float,
 ) -> Cells:
-    """Where services go in the long run, and what follows, where users walk as those have walked."""
+    """Best next hosts and costs-to-go for users that move as those recorded did."""
     chances = station_chances(station, len(distances.hops))
     numbers = np.asarray(levels_s()), np.asarray(distances.relative), chances
     return best_hosts(*numbers, distances.hops, distances.home, every_s, horizon_s)

@@ -14,8 +14,8 @@ class BreakEven(Policy):
     """Follows the radio once the excess paid since the last move equals the price of moving.
 
     The break-even rule of ski rental (Karlin et al., Competitive Snoopy Caching, Algorithmica 3,
-    1988): whatever users do, it pays at most twice what one pays who knows when to move once. The
-    excess is what the way costs tasks beyond that to the server nearest to the station.
+    1988): for any trajectory it pays at most twice as much as the best single move in hindsight. The
+    excess is the delay of tasks on the path to the host beyond that to the server nearest to the station.
     """
 
     def init(
@@ -27,7 +27,7 @@ class BreakEven(Policy):
     def act(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Action, Memory]:
-        """Add what the last period cost, and send those to the nearest server for whom it is enough."""
+        """Add the excess of the last period, and send users that have paid enough to the nearest server."""
         offer, host, near = offers(observation), observation.host, nearest(observation)
         excess = excess_s(observation, offer)
         period_s = observation.infrastructure.decision_period_s[host]
