@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from isma.world.importers.asked import ImportKind
+from isma.world.importers.request import ImportKind
 
 KindArgument = Annotated[str, typer.Argument(help=", ".join(ImportKind))]
 SourceArgument = Annotated[Path, typer.Argument(help="the trace or the topology")]

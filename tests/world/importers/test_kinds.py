@@ -223,7 +223,7 @@ def test_ns2_by_hand(tmp_path: Path):
         ("1", 120.0, 0.0, 160.0),
         ("1", 140.0, 0.0, 200.0),
     ]
-    assert reading.odd == (
+    assert reading.doubts == (
         "1 lines are no movement and were left out, the first line 10: '$god_ set-dist 0 1 1'",
     )
     (tmp_path / "m.tcl").write_text('$ns_ at 1.0 "$node_(7) setdest 1 1 1"\n')

@@ -1,4 +1,4 @@
-"""Files of a folder, a tar or a zip archive of somebody's making, within limits, none unpacked to disk."""
+"""Files of an untrusted folder, tar or zip archive, read within limits and never unpacked to disk."""
 
 import tarfile
 import zipfile
@@ -44,17 +44,17 @@ def one(path: Path) -> bytes:
     return inputs.content(path, "file", most_bytes=inputs.MOST_BYTES)
 
 
-_Found = Iterator[tuple[str, int, Callable[[], bytes]]]
+_Members = Iterator[tuple[str, int, Callable[[], bytes]]]
 """Name, bytes, and how to read a file."""
 
 
-def _folder(path: Path, wanted: Callable[[str], bool]) -> _Found:
+def _folder(path: Path, wanted: Callable[[str], bool]) -> _Members:
     for file in sorted(file for file in path.rglob("*") if wanted(file.name)):
         size = inputs.plain(file, "file")
         yield str(file.relative_to(path)), size, lambda file=file: inputs.content(file, "file")
 
 
-def _archive(path: Path, what: str) -> _Found:
+def _archive(path: Path, what: str) -> _Members:
     inputs.plain(path, f"archive or folder of {what}")
     with _one_line(path, what):
         with path.open("rb") as file:
@@ -73,18 +73,18 @@ def _archive(path: Path, what: str) -> _Found:
                 _ended(archive, limited, path)
 
 
-def _zipped(path: Path, what: str) -> _Found:
+def _zipped(path: Path, what: str) -> _Members:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             if info.flag_bits & 1:
                 raise DataError(f"{path}: is a zip archive with a password: unpack it")
             name = "" if info.is_dir() or info.filename.startswith("__MACOSX/") else info.filename
-            # No more than this size is unpacked, whatever the archive really holds.
+            # No more than this size is unpacked, even if the archive holds more.
             yield name, info.file_size, lambda i=info: _unzipped(archive, i, path, what)
 
 
 def _unzipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, what: str) -> bytes:
-    # Read where the loop over the members stands still, and so outside of what guards that.
+    # Read while the loop over the members is suspended, and so outside its error handling.
     with _one_line(path, what):
         return archive.read(info)
 
@@ -97,7 +97,7 @@ def _read(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path, what: s
 
 @contextmanager
 def _one_line(path: Path, what: str) -> Iterator[None]:
-    """Make a DataError of whatever reading an archive raises."""
+    """Turn any error of reading an archive into a DataError."""
     try:
         yield
     except DataError:

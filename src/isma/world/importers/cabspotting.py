@@ -60,8 +60,8 @@ def read(path: Path, time_unit: str | None = None) -> Reading:
         f"{' '.join(_FIELDS)}",
         f"who moves: a cab for each file; time: {moments.understood}",
     )
-    odd = (*moments.odd, *far_line(moments, pd.Series(table[:, 3], place)))
-    return Reading(frame, understood, odd, "")
+    doubts = (*moments.doubts, *far_line(moments, pd.Series(table[:, 3], place)))
+    return Reading(frame, understood, doubts, "")
 
 
 def _is_cab(name: str) -> bool:
@@ -70,7 +70,7 @@ def _is_cab(name: str) -> bool:
 
 
 def _parse(content: bytes, label: str) -> Float[np.ndarray, "fixes 4"]:
-    """Four numbers a line, by pandas; the slow way finds the line that is none."""
+    """Four numbers a line, by pandas; a slower parser finds a malformed line."""
     if not content.strip():
         return np.empty((0, 4))
     try:

@@ -29,7 +29,7 @@ class Agreement:
     same_ratio: float
     """Share in which the nearest site is the recorded cell."""
     active_hours: float
-    """User-hours between consecutive compared slots: what the two rates are over."""
+    """User-hours between consecutive compared slots: the denominator of both rates."""
     recorded_handovers_per_hour: float
     """Changes of the recorded cell per active user-hour."""
     trace_handovers_per_hour: float

@@ -1,4 +1,4 @@
-"""Cleaning of real traces before they move anybody: order, and no row that cannot be true."""
+"""Cleaning of real traces before use: order, and no implausible fix."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,7 +21,7 @@ _ROW = "row"
 
 
 class Reason(StrEnum):
-    """Why a fix was dropped, in the order in which it is asked; said of any number of fixes."""
+    """Why a fix was dropped, in the order of the tests; worded for any number of fixes."""
 
     UNREADABLE = "unreadable"
     OUT_OF_RANGE = "out of range"
@@ -42,7 +42,7 @@ class Box:
 
     @classmethod
     def around(cls, sites: SiteTable, margin_m: float = BOX_MARGIN_M) -> "Box":
-        """The box that holds all sites and a margin."""
+        """The box around all sites with a margin."""
         margin = float(np.degrees(margin_m / EARTH_RADIUS_M))
         south = max(float(sites.latitude.min()) - margin, -90.0)
         north = min(float(sites.latitude.max()) + margin, 90.0)
@@ -75,7 +75,7 @@ EARTH = Box(-90.0, 90.0, -180.0, 180.0)
 
 @dataclass(frozen=True)
 class CleaningReport:
-    """Counts of what cleaning kept and dropped: every fix that was read is in exactly one."""
+    """Counts of fixes kept and dropped: every fix that was read is in exactly one."""
 
     read_fixes: int
     """Fixes before."""
@@ -88,11 +88,11 @@ class CleaningReport:
     dropped: dict[Reason, int]
     """Dropped fixes by reason."""
     box: Box
-    """What was in range."""
+    """Range of plausible positions."""
     max_speed_mps: float
     """The speed above which a step is a jump."""
     first: dict[Reason, str]
-    """Where the first fix dropped for each reason stands."""
+    """Line of the first fix dropped for each reason."""
 
     def lines(self) -> list[str]:
         """The report as lines of text."""
@@ -116,16 +116,16 @@ def clean(
     box: Box = EARTH,
     max_speed_mps: float = MAX_SPEED_MPS,
     label: str = "trace",
-    who_else: str = "",
+    other_ids: str = "",
 ) -> tuple[pd.DataFrame, CleaningReport]:
-    """Order a trace by user and time and drop what cannot be true, counting each fix by reason.
+    """Order a trace by user and time and drop implausible fixes, counting each by reason.
 
     Dropped are, in this order: rows with a value missing or unreadable; fixes outside `box`; exact
     duplicates; of fixes that one vehicle below `max_speed_mps` could not all have made, as few as
-    possible (see `jumps.drivable`), which also leaves one position at a time; and users who are
+    possible (see `jumps.drivable`), which also leaves one position at any time; and users who are
     left with a single fix. The order of rows does not matter; a clean trace comes back as it is.
-    Raises DataError, naming the trace by `label`, when nothing is left; `who_else` says what to do
-    where each user has a single fix.
+    Raises DataError, naming the trace by `label`, when nothing is left; `other_ids` is the advice for
+    a trace in which each user has a single fix.
     """
     rows: dict[Reason, Int[np.ndarray, "dropped"]] = {}
     fixes = _numbers(frame)
@@ -162,9 +162,11 @@ def clean(
                 "not swapped"
             )
         elif dropped[Reason.JUMP]:
-            way_out = "; check the unit of time (--time-unit)" + (who_else and f", and {who_else}")
-        elif dropped[Reason.LONELY] and who_else:
-            way_out = f"; {who_else}"
+            way_out = "; check the unit of time (--time-unit)" + (
+                other_ids and f", and {other_ids}"
+            )
+        elif dropped[Reason.LONELY] and other_ids:
+            way_out = f"; {other_ids}"
         raise DataError(
             f"{label}: no fix of {len(frame):,} can be used: {report.lines()[1]}{way_out}"
         )
@@ -172,7 +174,7 @@ def clean(
 
 
 def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """The columns of a trace, with NaN and None for what cannot be read."""
+    """The columns of a trace, with NaN and None for unreadable entries."""
     ids = np.asarray(frame["user_id"], dtype=object)
     named = ~np.asarray(pd.isna(ids)) & (ids != "")
     texts = [str(name) if given else None for name, given in zip(ids, named, strict=True)]

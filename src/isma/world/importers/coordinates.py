@@ -12,7 +12,7 @@ from isma.errors import DataError, ScenarioError, short
 from isma.world.sites import Projection
 
 DEGREES, METRES = "degrees", "metres"
-"""Words for --crs beside a name that pyproj knows, such as EPSG:32632."""
+"""Values of --crs in addition to names that pyproj knows, such as EPSG:32632."""
 FARTHEST_M = 100_000.0
 """How far from their origin plain metres may lie: the plane is bent around it by 0.01 % at most."""
 _PLANE = Projection(0.0, 0.0)
@@ -24,7 +24,7 @@ class Placed(NamedTuple):
     latitude: Float[np.ndarray, "points"]
     longitude: Float[np.ndarray, "points"]
     said: str
-    """What x and y were taken for."""
+    """Interpretation of x and y, in words."""
     plain: bool
     """Whether they are metres on a plane that is nowhere on Earth."""
 
@@ -34,7 +34,7 @@ class Grid:
     """A projection that a file or a person names."""
 
     name: str
-    """What people call it."""
+    """Common name of the grid."""
     proj: pyproj.Transformer
     """From it to WGS84."""
     offset_m: tuple[float, float] = (0.0, 0.0)
@@ -65,7 +65,7 @@ class Grid:
 def placed(
     x: Float[np.ndarray, "points"], y: Float[np.ndarray, "points"], crs: str | None, label: str
 ) -> Placed:
-    """Points by what --crs says of x and y, or by their size. Raises where that is not clear.
+    """Points by the --crs of x and y, or by their size. Raises where that is ambiguous.
 
     Numbers that could be degrees may as well be metres, so they are taken for neither unasked.
     """

@@ -22,22 +22,22 @@ ID_NAMES = (
     "user_id", "user", "id", "uid", "vehicle_id", "vehicle", "veh_id", "device_id", "device",
     "cab_id", "cab", "taxi_id", "taxi", "object_id", "track_id", "trip_id", "name",
 )  # fmt: skip
-"""What tables call who moves, the likeliest first; case does not matter."""
+"""Names of the column of users' identities, the likeliest first; case does not matter."""
 ALSO_IDS = (
     "plate", "plate_no", "license_plate", "licence_plate", "driver", "driver_id", "bus", "bus_id",
     "bike", "bike_id", "ship", "mmsi", "imei", "imsi", "person", "person_id", "node", "agent",
 )  # fmt: skip
-"""What else may tell who moves: never taken unasked, but said to be there."""
+"""Other possible names of that column: never used by default, but suggested."""
 TIME_NAMES = (
     "time_s", "time", "timestamp", "unix_time", "unixtime", "epoch", "datetime", "date_time", "ts",
     "t",
 )  # fmt: skip
-"""What tables call the moment."""
+"""Names of the column of times."""
 X_NAMES, Y_NAMES = (
     ("x", "x_m", "pos_x", "x_pos", "east_m"),
     ("y", "y_m", "pos_y", "y_pos", "north_m"),
 )
-"""What tables call coordinates that may be metres."""
+"""Names of columns of coordinates that may be metres."""
 MOST_COLUMNS = 1000
 """Columns that a table may have."""
 _WIDTH = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
@@ -50,17 +50,17 @@ class Columns:
     """A table's columns by name or number (from 1); where none is given, the usual names are tried."""
 
     user_id: str | None = None
-    """Who moves."""
+    """Identity of the user."""
     time: str | None = None
-    """Numbers (UNIX seconds unless told otherwise), or ISO 8601 (in UTC unless it carries a zone)."""
+    """Numbers (UNIX seconds unless another unit is given), or ISO 8601 (in UTC unless it has a zone)."""
     latitude: str | None = None
     """Degrees north."""
     longitude: str | None = None
     """Degrees east."""
     x: str | None = None
-    """In place of longitude: metres east, or what --crs says."""
+    """In place of longitude: metres east, or as --crs says."""
     y: str | None = None
-    """In place of latitude: metres north, or what --crs says."""
+    """In place of latitude: metres north, or as --crs says."""
 
     @classmethod
     def typed(cls, text: str) -> "Columns":
@@ -73,19 +73,19 @@ class Columns:
         parts = [part.strip() for part in text.split(",")]
         if len(parts) == 4 and not any("=" in part for part in parts) and all(parts):
             return cls(*parts)
-        found: dict[str, str] = {}
+        named: dict[str, str] = {}
         for part in parts:
             what, equals, name = (piece.strip() for piece in part.partition("="))
-            if not equals or not name or fields.get(what) in (None, *found):
+            if not equals or not name or fields.get(what) in (None, *named):
                 raise ScenarioError(
                     "--columns must name columns as id=NAME,time=NAME,lat=NAME,lon=NAME (any of "
                     "them, each once, by name or number; x and y for metres), or all four in that order; "
                     f"got {short(text)!r}"
                 )
-            found[fields[what]] = name
-        if {"x", "y"} & set(found) and {"latitude", "longitude"} & set(found):
+            named[fields[what]] = name
+        if {"x", "y"} & set(named) and {"latitude", "longitude"} & set(named):
             raise ScenarioError("--columns must give lat and lon, or x and y, not some of both")
-        return cls(**found)
+        return cls(**named)
 
     @property
     def numbers(self) -> list[int] | None:
@@ -102,8 +102,8 @@ def read(
 
     The frame's index is the line in the file. Single values that cannot be read become NaN, for
     cleaning to count. Where all columns are given by number and the first line holds numbers where
-    coordinates should be, there is no header. Raises DataError for what is no such table, and for a
-    column most of which cannot be read.
+    coordinates should be, there is no header. Raises DataError for a file that is no such table, and
+    for a column most of which cannot be read.
     """
     columns = columns or Columns()
     try:
@@ -130,13 +130,13 @@ def read(
     if bare:
         header = [f"column {number}" for number in range(1, len(header) + 1)]
         said += ", no header"
-    asked = _Asked(header, columns, rule or TimeRule(), crs, sign, 1 if bare else 2, str(path))
-    return _fixes(table, asked, f"{said}, {_SIGNS[sign]}")
+    form = _TableFormat(header, columns, rule or TimeRule(), crs, sign, 1 if bare else 2, str(path))
+    return _fixes(table, form, f"{said}, {_SIGNS[sign]}")
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """Reading of a table as it is asked for, its header known and its rows not yet read."""
+class _TableFormat:
+    """Header and format of a table whose rows are not yet read."""
 
     header: list[str]
     columns: Columns
@@ -185,26 +185,26 @@ def _reason(error: Exception) -> str:
     return f"line {line}: must have {expected} columns as the header, got {seen}"
 
 
-def _fixes(table: pd.DataFrame, asked: _Asked, said: str) -> Reading:
-    header, columns, label = asked.header, asked.columns, asked.label
+def _fixes(table: pd.DataFrame, form: _TableFormat, said: str) -> Reading:
+    header, columns, label = form.header, form.columns, form.label
     plane = _is_plane(header, columns)
-    picked = _picked(asked, plane)
+    picked = _picked(form, plane)
     called = {name: short(header[column], 30) for name, column in picked.items()}
     text = pd.DataFrame({name: table[column].str.strip() for name, column in picked.items()})
     text = text.loc[np.asarray(text != "").any(axis=1)]
-    text.index = pd.Index(text.index + asked.first_line, name="line")
-    if asked.sign != ",":
+    text.index = pd.Index(text.index + form.first_line, name="line")
+    if form.sign != ",":
         text["time_s"] = text["time_s"].str.replace(r"^(\d+),(\d+)$", r"\1.\2", regex=True)
-    moments = times.parsed(text["time_s"], f"{label}: {called['time_s']}", asked.rule)
+    moments = times.parsed(text["time_s"], f"{label}: {called['time_s']}", form.rule)
     _refuse_unread(
         moments.time_s, text["time_s"], called["time_s"], "UNIX seconds or ISO 8601", label
     )
     across, along = ("latitude", "longitude") if not plane else ("y", "x")
-    axes = {name: numbers_of(text[name], asked.sign != ",") for name in (across, along)}
+    axes = {name: numbers_of(text[name], form.sign != ",") for name in (across, along)}
     for name, axis in axes.items():
         kind = "a number" if plane else "a number of degrees"
         _refuse_unread(axis.values, text[name], called[name], kind, label)
-    place = _placed(axes[across], axes[along], plane, asked)
+    place = _placed(axes[across], axes[along], plane, form)
     frame = pd.DataFrame(
         {
             "user_id": np.asarray(text["user_id"], dtype=object),
@@ -215,18 +215,22 @@ def _fixes(table: pd.DataFrame, asked: _Asked, said: str) -> Reading:
         index=text.index,
     )
     short_of = {"latitude": "lat", "longitude": "lon"}
-    who = f"who moves: {called['user_id']}, time: {called['time_s']}, " + ", ".join(
+    used_columns = f"who moves: {called['user_id']}, time: {called['time_s']}, " + ", ".join(
         f"{short_of.get(name, name)}: {called[name]}" for name in (across, along)
     )
     commas = "; decimal commas" if any(axis.commas for axis in axes.values()) else ""
     where = f"; {place.said}" if plane else ""
     also = _also(header, picked, columns)
-    odd = (*moments.odd, *far_line(moments, text["time_s"]), *_counts_up(text["user_id"], called))
+    doubts = (
+        *moments.doubts,
+        *far_line(moments, text["time_s"]),
+        *_counts_up(text["user_id"], called),
+    )
     others = [name for column, name in enumerate(header) if column not in picked.values()]
     return Reading(
         frame,
-        (f"{said}{commas}", f"{who}{also}{where}", f"time: {moments.understood}"),
-        odd,
+        (f"{said}{commas}", f"{used_columns}{also}{where}", f"time: {moments.understood}"),
+        doubts,
         f"--columns id=NAME names another column than {called['user_id']} for who moves"
         + (f" ({some(others)})" if others else ""),
         place.plain,
@@ -245,43 +249,45 @@ def _is_plane(header: list[str], columns: Columns) -> bool:
     )
 
 
-def _picked(asked: _Asked, plane: bool) -> dict[str, int]:
+def _picked(form: _TableFormat, plane: bool) -> dict[str, int]:
     """Index of each column that is read."""
-    columns = asked.columns
-    usual = {
+    columns = form.columns
+    wanted = {
         "user_id": (columns.user_id, ID_NAMES, "who moves"),
         "time_s": (columns.time, TIME_NAMES, "the time"),
     }
     if plane:
-        usual |= {
+        wanted |= {
             "y": (columns.y, Y_NAMES, "metres north"),
             "x": (columns.x, X_NAMES, "metres east"),
         }
     else:
-        usual |= {
+        wanted |= {
             "latitude": (columns.latitude, LATITUDE_NAMES, "degrees north"),
             "longitude": (columns.longitude, LONGITUDE_NAMES, "degrees east"),
         }
     return {
-        name: _column(asked.header, given, names, what, asked.label)
-        for name, (given, names, what) in usual.items()
+        name: _column(form.header, given, names, what, form.label)
+        for name, (given, names, what) in wanted.items()
     }
 
 
-def _placed(across: Numbers, along: Numbers, plane: bool, asked: _Asked) -> Placed:
+def _placed(across: Numbers, along: Numbers, plane: bool, form: _TableFormat) -> Placed:
     if plane:
-        return placed(along.values, across.values, asked.crs, asked.label)
-    if asked.crs not in (None, DEGREES):
+        return placed(along.values, across.values, form.crs, form.label)
+    if form.crs not in (None, DEGREES):
         raise ScenarioError(
-            f"--crs {short(asked.crs)} is for x and y, {asked.label} has latitude and longitude: give "
+            f"--crs {short(form.crs)} is for x and y, {form.label} has latitude and longitude: give "
             "--columns x=NAME,y=NAME, or leave it out"
         )
     return Placed(across.values, along.values, "", False)
 
 
-def _refuse_unread(found: np.ndarray, text: pd.Series, called: str, kind: str, label: str) -> None:
+def _refuse_unread(
+    numbers: np.ndarray, text: pd.Series, called: str, kind: str, label: str
+) -> None:
     """Raise DataError for a column most of which cannot be read."""
-    wrong = np.isnan(found)
+    wrong = np.isnan(numbers)
     if wrong.mean() > 0.5:
         row = int(wrong.argmax())
         raise DataError(
@@ -290,27 +296,27 @@ def _refuse_unread(found: np.ndarray, text: pd.Series, called: str, kind: str, l
 
 
 def _also(header: list[str], picked: dict[str, int], columns: Columns) -> str:
-    """Name columns that might have been meant in place of those that were guessed."""
+    """Advice that names alternatives to columns that were guessed."""
     given = (columns.user_id, columns.time, columns.latitude, columns.longitude)
-    usual = ((*ID_NAMES, *ALSO_IDS), TIME_NAMES, LATITUDE_NAMES, LONGITUDE_NAMES)
-    found = {
+    candidates = ((*ID_NAMES, *ALSO_IDS), TIME_NAMES, LATITUDE_NAMES, LONGITUDE_NAMES)
+    alternatives = {
         option: [
             name
             for column, name in enumerate(header)
-            if asked is None and column not in picked.values() and name.casefold() in names
+            if given_name is None and column not in picked.values() and name.casefold() in names
         ]
-        for option, asked, names in zip(_OPTIONS.values(), given, usual, strict=True)
+        for option, given_name, names in zip(_OPTIONS.values(), given, candidates, strict=True)
     }
-    named = {option: names for option, names in found.items() if names}
+    named = {option: names for option, names in alternatives.items() if names}
     if not named:
         return ""
     there = some(name for names in named.values() for name in names)
-    way = ",".join(f"{option}={short(names[0], 30)}" for option, names in named.items())
-    return f" ({there} there too: --columns {way})"
+    suggestion = ",".join(f"{option}={short(names[0], 30)}" for option, names in named.items())
+    return f" ({there} there too: --columns {suggestion})"
 
 
 def _counts_up(ids: pd.Series, called: dict[str, str]) -> tuple[str, ...]:
-    """Say of identities that they count rows, if most are one more than in the row before."""
+    """Doubt about identities that count rows: most are one more than in the row before."""
     numbers = np.asarray(pd.to_numeric(ids, errors="coerce"), dtype=np.float64)
     if len(numbers) < 3 or not (np.diff(numbers) == 1).mean() > 0.5:
         return ()
@@ -321,13 +327,13 @@ def _counts_up(ids: pd.Series, called: dict[str, str]) -> tuple[str, ...]:
 
 
 def _column(
-    header: list[str], given: str | None, usual: Sequence[str], what: str, label: str
+    header: list[str], given: str | None, names: Sequence[str], what: str, label: str
 ) -> int:
-    """Index of a column, by name, by number, or by its usual names."""
+    """Index of a column, by name, by number, or by its default names."""
     if given is not None and given.isdecimal() and given not in header:
         if not 1 <= int(given[:9]) <= len(header):
             raise DataError(
                 f"{label}: a column's number must be 1 to {len(header)}, got {short(given)}"
             )
         return int(given) - 1
-    return find_column(header, usual if given is None else [given], what, label)
+    return find_column(header, names if given is None else [given], what, label)

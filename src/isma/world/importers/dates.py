@@ -20,7 +20,7 @@ _YEAR_FIRST = re.compile(r"\s*\d{4}/\d{1,2}/\d{1,2}\b")
 
 @dataclass(frozen=True)
 class TimeRule:
-    """How a trace's times are written, as far as somebody said so."""
+    """Format of a trace's times, as far as it is given."""
 
     unit: str | None = None
     """Of numbers: s, ms, …"""
@@ -54,7 +54,7 @@ class Dated(NamedTuple):
     """A column of dates as it was read."""
 
     seconds: Float[np.ndarray, "fixes"]
-    """UNIX seconds, NaN for what cannot be read."""
+    """UNIX seconds, NaN for unreadable entries."""
     form: str
     """How they are written."""
     bare: Bool[np.ndarray, "fixes"]
@@ -80,7 +80,7 @@ class Dated(NamedTuple):
 def read(text: pd.Series, label: str, rule: TimeRule) -> Dated:
     """Read a column of dates.
 
-    Raises ScenarioError where days and months cannot be told apart.
+    Raises ScenarioError where days and months are ambiguous.
     """
     moments, form = _moments(text, label, rule)
     zoned = np.array(text.str.contains(_ZONE, regex=True) & moments.notna(), dtype=bool)
@@ -101,12 +101,12 @@ def _moments(text: pd.Series, label: str, rule: TimeRule) -> tuple[pd.Series, st
     """Moments as if in UTC, and how the text is written."""
     if rule.format is not None:
         try:
-            found = pd.to_datetime(text, format=rule.format, utc=True, errors="coerce")
+            dates = pd.to_datetime(text, format=rule.format, utc=True, errors="coerce")
         except ValueError as error:
             raise ScenarioError(
                 f"--time-format must be one that strptime knows, got {short(rule.format)!r}: {short(error)}"
             ) from None
-        return found, f"dates as {rule.format}"
+        return dates, f"dates as {rule.format}"
     shown = next((value for value in text if value), "")
     if _DOTTED.match(shown):
         return _by_forms(text, "%d.%m.%Y"), "dates as dd.mm.yyyy"
@@ -120,22 +120,22 @@ def _moments(text: pd.Series, label: str, rule: TimeRule) -> tuple[pd.Series, st
 
 
 def _by_forms(text: pd.Series, date: str) -> pd.Series:
-    """Moments of dates in one order with whatever time of day follows; `T` and commas may part them."""
+    """Moments of dates in one order, with any time of day; `T` and commas may separate them."""
     plain = text.str.strip().str.replace(r"^(\S+?)[T,]?\s+", r"\1 ", regex=True)
-    found = pd.Series(pd.NaT, index=text.index, dtype="datetime64[ns, UTC]")
+    dates = pd.Series(pd.NaT, index=text.index, dtype="datetime64[ns, UTC]")
     for daytime in _DAYTIMES:
-        rest = found.isna()
+        rest = dates.isna()
         if not rest.any():
             break
         read = pd.to_datetime(plain[rest], format=date + daytime, utc=True, errors="coerce")
-        found.loc[rest] = read.astype("datetime64[ns, UTC]")
-    return found
+        dates.loc[rest] = read.astype("datetime64[ns, UTC]")
+    return dates
 
 
 def _day_first(text: pd.Series, label: str) -> tuple[str, str]:
     """Whether the day or the month comes first in 03/04/2020: only a number above 12 tells."""
-    known = [match for match in map(_SLASHED.match, text) if match]
-    day_first, month_first = (any(int(match[part]) > 12 for match in known) for part in (1, 2))
+    matches = [match for match in map(_SLASHED.match, text) if match]
+    day_first, month_first = (any(int(match[part]) > 12 for match in matches) for part in (1, 2))
     if day_first == month_first:
         raise ScenarioError(
             f"{label} must say whether day or month comes first, got dates like "

@@ -17,7 +17,7 @@ class Numbers(NamedTuple):
     """A column of numbers."""
 
     values: Float[np.ndarray, "rows"]
-    """NaN for what is none."""
+    """NaN for an entry that is no number."""
     commas: bool
     """Whether a comma stands before the decimals."""
 
@@ -25,7 +25,7 @@ class Numbers(NamedTuple):
 def numbers_of(text: pd.Series, may_have_commas: bool) -> Numbers:
     """Numbers of a column; commas are decimal only where another sign parts the columns.
 
-    Beside decimal commas a point parts thousands; what else has one is no number.
+    With decimal commas a point separates thousands; any other text with a point is no number.
     """
     commas = np.zeros(len(text), dtype=bool)
     if may_have_commas:

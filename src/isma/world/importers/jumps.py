@@ -20,10 +20,10 @@ def drivable(
 ) -> Bool[np.ndarray, "fixes"]:
     """Mark the fixes to keep; fixes come ordered by user and time.
 
-    Two fixes of a user fit when the straight way between them takes at most `max_speed_mps`. By the
-    triangle inequality fitting passes on (if a fits b and b a later c, then a fits c), so what is
-    kept is a longest chain of fitting fixes: as many as possible, and of equally long chains the
-    one with the shortest way. One bad fix therefore costs itself alone, also where it is the first.
+    Two fixes of a user fit when the straight line between them takes at most `max_speed_mps`. By the
+    triangle inequality fitting is transitive (if a fits b and b a later c, then a fits c), so the
+    longest chain of fitting fixes is kept: as many as possible, and of equally long chains the one
+    with the shortest path. One bad fix therefore costs itself alone, also where it is the first.
     A fix that fits all others is in every longest chain; only the stretches between such fixes,
     which jumps make, are searched. Raises DataError where jumps leave too much to search.
     """
@@ -31,7 +31,7 @@ def drivable(
     fits_all = ~_in_conflict(user, time_s, point_m, max_speed_mps)
     keep = fits_all.copy()
     for first, last in _stretches(user, fits_all):
-        # The fixes before and after fit all of the stretch: they only tell the shortest way.
+        # The fixes before and after fit all of the stretch: they only decide the shortest path.
         before = first - 1 if first > 0 and user[first - 1] == user[first] else first
         after = (
             last + 1 if last < len(user) and user[min(last, len(user) - 1)] == user[first] else last
@@ -44,7 +44,7 @@ def drivable(
 def place_m(
     latitude: Float[np.ndarray, "fixes"], longitude: Float[np.ndarray, "fixes"]
 ) -> Float[np.ndarray, "fixes 3"]:
-    """Points on a sphere: their straight distance keeps the triangle inequality everywhere."""
+    """Points on a sphere: their chord distance keeps the triangle inequality everywhere."""
     north, east = np.radians(latitude), np.radians(longitude)
     across = np.cos(north)
     return EARTH_RADIUS_M * np.stack(
@@ -82,8 +82,8 @@ def _in_conflict(
         second = first + lag
         possible = (user[second] == user[first]) & (time_s[second] - time_s[first] <= crossing_s)
         first, second = first[possible], second[possible]
-        way_m = np.linalg.norm(place_m[second] - place_m[first], axis=-1)
-        bad = way_m > max_speed_mps * (time_s[second] - time_s[first])
+        distance_m = np.linalg.norm(place_m[second] - place_m[first], axis=-1)
+        bad = distance_m > max_speed_mps * (time_s[second] - time_s[first])
         conflict[first[bad]] = conflict[second[bad]] = True
     return conflict
 
@@ -102,8 +102,8 @@ def _fit(
     max_speed_mps: float,
     lag: int,
 ) -> Bool[np.ndarray, "pairs"]:
-    way_m = np.linalg.norm(place_m[lag:] - place_m[:-lag], axis=-1)
-    return way_m <= max_speed_mps * (time_s[lag:] - time_s[:-lag])
+    distance_m = np.linalg.norm(place_m[lag:] - place_m[:-lag], axis=-1)
+    return distance_m <= max_speed_mps * (time_s[lag:] - time_s[:-lag])
 
 
 def _stretches(
@@ -122,7 +122,7 @@ def _stretches(
 def _longest_chain(
     time_s: Float[np.ndarray, "fixes"], place_m: Float[np.ndarray, "fixes 3"], max_speed_mps: float
 ) -> Int[np.ndarray, "kept"]:
-    """Indices of the longest chain of fitting fixes, of equals the one with the shortest way."""
+    """Indices of the longest chain of fitting fixes, of equals the one with the shortest path."""
     count = len(time_s)
     crossing_s = np.linalg.norm(np.ptp(place_m, axis=0)) / max_speed_mps
     # Fixes further apart in time than a crossing always fit. So of those, the last one before is on
@@ -131,18 +131,18 @@ def _longest_chain(
     oldest = np.where(near > 0, near[np.maximum(near - 1, 0)], 0)
     _check_pairs(int((np.arange(count) - oldest).sum()), count)
     length = np.ones(count, dtype=np.int64)
-    way_m = np.zeros(count)
+    path_m = np.zeros(count)
     previous = np.full(count, -1)
     for fix in range(1, count):
         start = int(oldest[fix])
         step_m = np.linalg.norm(place_m[start:fix] - place_m[fix], axis=-1)
         fits = np.flatnonzero(step_m <= max_speed_mps * (time_s[fix] - time_s[start:fix]))
         if len(fits):
-            total_m, fits = way_m[start + fits] + step_m[fits], start + fits
+            total_m, fits = path_m[start + fits] + step_m[fits], start + fits
             best = fits[np.lexsort((total_m, -length[fits]))[0]]
             length[fix], previous[fix] = length[best] + 1, best
-            way_m[fix] = way_m[best] + step_m[best - start]
-    fix = int(np.lexsort((way_m, -length))[0])
+            path_m[fix] = path_m[best] + step_m[best - start]
+    fix = int(np.lexsort((path_m, -length))[0])
     chain = []
     while fix >= 0:
         chain.append(fix)

@@ -1,4 +1,4 @@
-"""Scenarios made from data that people bring: a TOML file and the tables beside it."""
+"""Scenarios made from users' data: a TOML file and its tables."""
 
 import hashlib
 import tomllib
@@ -17,7 +17,11 @@ from isma.errors import RunError, ScenarioError, short, some
 from isma.world import backhaul as network
 from isma.world import files, scenario, sites, traces
 from isma.world.importers import site_tables, summary, topology, window
-from isma.world.importers.asked import (
+from isma.world.importers.cells import agreement
+from isma.world.importers.cleaning import EARTH, MAX_SPEED_MPS, Box, clean
+from isma.world.importers.csv_traces import Columns
+from isma.world.importers.output import write_together
+from isma.world.importers.request import (
     Drawn,
     ImportedWorld,
     ImportKind,
@@ -26,16 +30,12 @@ from isma.world.importers.asked import (
     check,
     one_of,
 )
-from isma.world.importers.cells import agreement
-from isma.world.importers.cleaning import EARTH, MAX_SPEED_MPS, Box, clean
-from isma.world.importers.csv_traces import Columns
-from isma.world.importers.output import write_together
 from isma.world.importers.trace_kinds import read_trace
 from isma.world.importers.window import TICK_S
 from isma.world.switches import Attendance, Migrating, Migration
 
 WARMUP_S = 60.0
-"""What is discarded at its beginning; a tenth of runs below ten minutes."""
+"""Warm-up; a tenth of the run below ten minutes."""
 MAX_LINK_M = 6000.0
 """Longest edge that is a link where no backhaul is given."""
 RATE_BPS = 500e6
@@ -47,7 +47,7 @@ class ImportResult:
     """Result of an import."""
 
     lines: tuple[str, ...]
-    """What was read, dropped and chosen, as lines of text."""
+    """Report of the data read, dropped and chosen, as lines of text."""
     paths: tuple[Path, ...]
     """The files written, the scenario last."""
 
@@ -59,7 +59,7 @@ class ImportResult:
 
 @dataclass(frozen=True)
 class _Draft:
-    """A scenario in the making: its fields, the tables beside it by ending, and what there is to say."""
+    """A scenario before it is written: its fields, its tables by ending, and the report."""
 
     tree: dict[str, Any]
     tables: dict[str, bytes]
@@ -89,17 +89,17 @@ def import_scenario(
     crs: str | None = None,
     net: Path | None = None,
 ) -> ImportResult:
-    """Make the scenario file `out` and the tables that it needs beside it, all of them or none.
+    """Make the scenario file `out` and the tables that it needs in the same folder, all of them or none.
 
     A trace needs a table of `sites`, or `hexagonal:DISTANCE` for a lattice; its run starts at `start`,
     or with the window in which most `users` are there (or have fixes throughout). Gaps above `max_gap_s`
     are absences, fixes reached faster than at `max_speed_mps` are dropped. A topology (`graphml`,
     `node-link`) gives sites and backhaul itself, a table of `sites` alone gives those. `cells`, a
     table of recorded cells, is compared with the trace.
-    What is not in the data is as in the preset `paper`, or what `world` adds to it, with `services`
-    and `migration` where they are given. Raises DataError, ScenarioError or RunError.
+    Fields that are not in the data are as in the preset `paper`, or as `world` adds to it, with
+    `services` and `migration` where they are given. Raises DataError, ScenarioError or RunError.
     """
-    asked = Request(
+    request = Request(
         one_of(ImportKind, kind, "kind of import"),
         source,
         out,
@@ -121,91 +121,93 @@ def import_scenario(
         crs,
         net,
     )
-    check(asked)
-    if asked.is_topology:
-        return _written(_from_topology(asked), asked)
-    if asked.kind is ImportKind.SITES:
-        return _written(_from_sites(asked), asked)
-    return _written(_from_trace(asked), asked)
+    check(request)
+    if request.is_topology:
+        return _written(_from_topology(request), request)
+    if request.kind is ImportKind.SITES:
+        return _written(_from_sites(request), request)
+    return _written(_from_trace(request), request)
 
 
-def _from_trace(asked: Request) -> _Draft:
-    assert asked.sites is not None
-    spacing_m = asked.spacing_m
-    found = None if spacing_m is not None else site_tables.read(asked.sites, asked.crs)
-    reading = read_trace(asked)
-    if found is not None and found.plain != reading.plain:
-        plain, other = ("sites", "trace") if found.plain else ("trace", "sites")
+def _from_trace(request: Request) -> _Draft:
+    assert request.sites is not None
+    spacing_m = request.spacing_m
+    site_places = None if spacing_m is not None else site_tables.read(request.sites, request.crs)
+    reading = read_trace(request)
+    if site_places is not None and site_places.plain != reading.plain:
+        plain, other = ("sites", "trace") if site_places.plain else ("trace", "sites")
         raise ScenarioError(
             f"sites and trace must both be on Earth or both on one plane, got {plain} in plain metres and "
             f"{other} in degrees; say of which grid x and y are (--crs EPSG:32632)"
         )
-    box = EARTH if found is None else Box.around(found.table)
+    box = EARTH if site_places is None else Box.around(site_places.table)
     frame, report = clean(
         reading.frame,
         box,
-        asked.max_speed_mps or MAX_SPEED_MPS,
-        label=str(asked.source),
-        who_else=reading.who_else,
+        request.max_speed_mps or MAX_SPEED_MPS,
+        label=str(request.source),
+        other_ids=reading.other_ids,
     )
-    if found is None:
+    if site_places is None:
         assert spacing_m is not None
-        found = site_tables.lattice(frame, spacing_m, reading.plain)
-    table, layout = found.table, sites.from_table(found.table)
-    linked = _backhaul_of(asked)
-    lines = [*found.lines, *_network_lines(linked, layout)]
+        site_places = site_tables.lattice(frame, spacing_m, reading.plain)
+    table, layout = site_places.table, sites.from_table(site_places.table)
+    linked = _backhaul_of(request)
+    lines = [*site_places.lines, *_network_lines(linked, layout)]
     lines += summary.understood(frame, report, reading)
-    if asked.cells is not None:
-        lines += agreement(frame, layout, asked.cells).lines()
-    part = window.chosen(frame, asked)
+    if request.cells is not None:
+        lines += agreement(frame, layout, request.cells).lines()
+    part = window.chosen(frame, request)
     began, duration_s = traces.utc_text(part.start.timestamp()), part.duration_s
     summary.check_size(part.rows, len(table.ids))
     traces.check_samples(duration_s / TICK_S, part.rows)
     lines += part.lines
-    cabs = asked.kind is ImportKind.CABSPOTTING
-    tree = _fields(asked, "san-francisco" if cabs else asked.out.stem, duration_s)
+    cabs = request.kind is ImportKind.CABSPOTTING
+    tree = _fields(request, "san-francisco" if cabs else request.out.stem, duration_s)
     kind = "real" if spacing_m is None else "made-up"
     tree["description"] = (
-        f"{part.num_users:,} users of {short(asked.source.name)} among {len(table.ids):,} {kind} sites, "
+        f"{part.num_users:,} users of {short(request.source.name)} among {len(table.ids):,} {kind} sites, "
         f"{duration_s:g} s from {began}"
     )
     tree["time"] |= {"warmup_s": _warmup_s(duration_s), "tick_s": TICK_S}
     tree["broadcast"] |= {"period_s": TICK_S}
     del tree["users"]["count"]
-    gap = {} if asked.max_gap_s is None else {"max_gap_s": asked.max_gap_s}
+    gap = {} if request.max_gap_s is None else {"max_gap_s": request.max_gap_s}
     tree["mobility"] = {"kind": "trace", "file": "trace.parquet", "start": began, **gap}
-    if asked.users is TraceUsers.PRESENT:
+    if request.users is TraceUsers.PRESENT:
         tree["presence"] = {"enabled": True, "kind": Attendance.TRACE.value}
     tables = {"trace.parquet": traces.dumps(frame)}
     return _with_places(_Draft(tree, tables, lines), table, linked)
 
 
-def _from_topology(asked: Request) -> _Draft:
-    nodes = topology.sites_of(network.read_graph(asked.source), asked.source, asked.crs)
+def _from_topology(request: Request) -> _Draft:
+    nodes = topology.sites_of(network.read_graph(request.source), request.source, request.crs)
     layout = sites.from_table(nodes.table)
-    linked = _backhaul(asked.source)
+    linked = _backhaul(request.source)
     lines = [
-        f"read {short(asked.source.name)}: {asked.kind}",
+        f"read {short(request.source.name)}: {request.kind}",
         *topology.describe(nodes),
         *_network_lines(linked, layout),
     ]
-    where = f"at the nodes of {short(asked.source.name)}"
-    return _without_trace(asked, nodes.table, linked, lines, where)
+    where = f"at the nodes of {short(request.source.name)}"
+    return _without_trace(request, nodes.table, linked, lines, where)
 
 
-def _from_sites(asked: Request) -> _Draft:
-    found = site_tables.read(asked.source, asked.crs)
-    linked = _backhaul_of(asked)
+def _from_sites(request: Request) -> _Draft:
+    site_places = site_tables.read(request.source, request.crs)
+    linked = _backhaul_of(request)
     lines = [
-        f"read {short(asked.source.name)}: {asked.kind}",
-        *found.lines,
-        *_network_lines(linked, sites.from_table(found.table)),
+        f"read {short(request.source.name)}: {request.kind}",
+        *site_places.lines,
+        *_network_lines(linked, sites.from_table(site_places.table)),
     ]
-    return _without_trace(asked, found.table, linked, lines, f"of {short(asked.source.name)}")
+    return _without_trace(
+        request, site_places.table, linked, lines, f"of {short(request.source.name)}"
+    )
 
 
 def _without_trace(
-    asked: Request,
+    request: Request,
     table: sites.SiteTable,
     linked: scenario.Backhaul,
     lines: list[str],
@@ -213,7 +215,7 @@ def _without_trace(
 ) -> _Draft:
     """A scenario of sites among which users move as in the preset `paper`."""
     layout = sites.from_table(table)
-    tree = _fields(asked, asked.out.stem, asked.duration_s)
+    tree = _fields(request, request.out.stem, request.duration_s)
     summary.check_size(tree["users"]["count"], len(layout.ids))
     tree["description"] = f"{len(layout.ids):,} sites {where}"
     radius_m = tree["sites"]["coverage_radius_m"]
@@ -231,26 +233,26 @@ def _without_trace(
     return _with_places(_Draft(tree, {}, lines), table, linked)
 
 
-def _fields(asked: Request, name: str, duration_s: float | None) -> dict[str, Any]:
-    """Fields that are not in the data: those of the preset `paper`, and what is asked for beside it."""
+def _fields(request: Request, name: str, duration_s: float | None) -> dict[str, Any]:
+    """Fields that are not in the data: those of the preset `paper`, and requested ones."""
     tree = files.load("paper").model_dump(mode="json", exclude_unset=True)
-    if asked.world is ImportedWorld.FULL:
+    if request.world is ImportedWorld.FULL:
         text = (resources.files("isma.world.importers") / "full.toml").read_text()
         for section, fields in tomllib.loads(text).items():
             tree[section] = fields if section == "services" else tree.get(section, {}) | fields
         for field in ("loss_at_1km_db", "loss_per_decade_db"):  # Street canyons have their own.
             del tree["radio"][field]
-    if asked.services:
-        tree["services"] = [{"use": name} for name in asked.services]
+    if request.services:
+        tree["services"] = [{"use": name} for name in request.services]
     if "services" in tree:
         del tree["tasks"]
-    if asked.migration is Migrating.FREE:
-        tree["migration"] = {"kind": asked.migration.value}
-    elif asked.migration is not None:
+    if request.migration is Migrating.FREE:
+        tree["migration"] = {"kind": request.migration.value}
+    elif request.migration is not None:
         tree["migration"] = {
             **{name: getattr(Migration(), name) for name in ("state_bits", "downtime_per_hop_s")},
             **tree.get("migration", {}),
-            "kind": asked.migration.value,
+            "kind": request.migration.value,
         }
     tree["name"] = name
     if duration_s is not None:
@@ -262,11 +264,11 @@ def _warmup_s(duration_s: float) -> float:
     return min(WARMUP_S, duration_s // 10)
 
 
-def _backhaul_of(asked: Request) -> scenario.Backhaul:
-    """The backhaul as asked for, drawn between the sites where no file gives it."""
-    if isinstance(asked.backhaul, Path):
-        return _backhaul(asked.backhaul)
-    return _backhaul(None, asked.backhaul or Drawn.GABRIEL)
+def _backhaul_of(request: Request) -> scenario.Backhaul:
+    """The requested backhaul, drawn between the sites where no file gives it."""
+    if isinstance(request.backhaul, Path):
+        return _backhaul(request.backhaul)
+    return _backhaul(None, request.backhaul or Drawn.GABRIEL)
 
 
 def _backhaul(file: Path | None, drawn: Drawn = Drawn.GABRIEL) -> scenario.Backhaul:
@@ -276,7 +278,7 @@ def _backhaul(file: Path | None, drawn: Drawn = Drawn.GABRIEL) -> scenario.Backh
 
 
 def _network_lines(linked: scenario.Backhaul, layout: sites.Layout) -> list[str]:
-    """Check that the backhaul reaches every site, and say what it is like."""
+    """Report of the backhaul; checks that it reaches every site."""
     hops = network.hop_counts(linked, layout, 1.0)
     count = len(network.links(linked, layout, 1.0))
     of = short(linked.file.name) if linked.file else f"{linked.kind} graph"
@@ -304,17 +306,17 @@ def _with_places(draft: _Draft, table: sites.SiteTable, linked: scenario.Backhau
     return _Draft(tree, tables, draft.lines)
 
 
-def _written(draft: _Draft, asked: Request) -> ImportResult:
-    inputs = {path.resolve() for path in asked.inputs}
-    for name in (asked.out.name, *(f"{asked.out.stem}.{ending}" for ending in draft.tables)):
-        if (asked.out.parent / name).resolve() in inputs:
+def _written(draft: _Draft, request: Request) -> ImportResult:
+    inputs = {path.resolve() for path in request.inputs}
+    for name in (request.out.name, *(f"{request.out.stem}.{ending}" for ending in draft.tables)):
+        if (request.out.parent / name).resolve() in inputs:
             raise RunError(
-                f"{asked.out.parent / name}: is read and would be written over; "
+                f"{request.out.parent / name}: is read and would be written over; "
                 "give the scenario another name"
             )
     comments = [
         "Made by isma scenario import.",
-        *(_provenance(path) for path in asked.inputs),
+        *(_provenance(path) for path in request.inputs),
         *draft.lines,
     ]
     head = "".join(f"# {_comment(line)}\n" for line in comments)
@@ -331,11 +333,11 @@ def _written(draft: _Draft, asked: Request) -> ImportResult:
             else fields
             for section, fields in draft.tree.items()
         }
-        valid = files.validate(named, str(asked.out))
+        valid = files.validate(named, str(request.out))
         fields = valid.model_dump(mode="json", exclude_unset=True, exclude_none=True)
         return f"{head}\n{tomli_w.dumps(fields)}"
 
-    paths = write_together(asked.out, draft.tables, text, asked.inputs)
+    paths = write_together(request.out, draft.tables, text, request.inputs)
     return ImportResult(tuple(draft.lines), paths)
 
 

@@ -13,7 +13,7 @@ from isma.world.importers.coordinates import METRES, placed
 from isma.world.importers.reading import Reading
 
 EVERY_S = 60.0
-"""Longest time between two fixes that are made of the commands, so that no rest is taken for a gap."""
+"""Longest time between two fixes made from the commands, so that no rest is taken for a gap."""
 MOST_NODES, MOST_FIXES = 100_000, 20_000_000
 _NUMBER = r"([-+0-9.eE]+)"
 _SET = re.compile(rf"\s*\$node_\((\w+)\)\s+set\s+([XYZ])_\s+{_NUMBER}\s*;?\s*$")
@@ -37,7 +37,7 @@ class _Command(NamedTuple):
 def read(path: Path) -> Reading:
     """Read `set X_`, `set Y_` and `setdest` commands: user_id, time_s, latitude, longitude.
 
-    A node goes straight to where it is sent, stands there, and is diverted where the next command
+    A node moves straight to its destination, rests there, and is diverted where the next command
     comes before it has arrived. All nodes are there from second 0 to the last arrival of any. Lines
     that are neither such commands nor comments are counted. Raises DataError with the line.
     """
@@ -50,15 +50,15 @@ def read(path: Path) -> Reading:
             if not stripped or stripped.startswith("#"):
                 continue
             read_lines += 1
-            if known := _SET.match(text) or _SET_AT.match(text):
-                *moment, node, axis, value = known.groups()
+            if match := _SET.match(text) or _SET_AT.match(text):
+                *moment, node, axis, value = match.groups()
                 if moment and _number(moment[0], path, line) != 0:
                     raise DataError(
                         f"{path}: line {line}: a node's place must be set at second 0, got {moment[0]}"
                     )
                 begins.setdefault(node, {})[axis] = _number(value, path, line)
-            elif known := _GO.match(text):
-                time_s, node, x, y, speed = known.groups()
+            elif match := _GO.match(text):
+                time_s, node, x, y, speed = match.groups()
                 numbers = [_number(part, path, line) for part in (time_s, x, y, speed)]
                 if numbers[0] < 0 or numbers[3] < 0:
                     raise DataError(f"{path}: line {line}: time and speed must be 0 or more")
@@ -71,7 +71,7 @@ def read(path: Path) -> Reading:
     place = placed(np.asarray(frame.pop("x")), np.asarray(frame.pop("y")), METRES, str(path))
     frame["latitude"], frame["longitude"] = place.latitude, place.longitude
     moves = sum(map(len, commands.values()))
-    odd = (
+    doubts = (
         (f"{others:,} lines are no movement and were left out, the first {first_other}",)
         if others
         else ()
@@ -82,7 +82,7 @@ def read(path: Path) -> Reading:
         "who moves: each node; x and y are metres, laid around 0 N 0 E; speed in m/s",
         "time: seconds of the simulation; its second 0 is written as 1970-01-01T00:00:00Z",
     )
-    return Reading(frame, understood, odd, "", plain=True)
+    return Reading(frame, understood, doubts, "", plain=True)
 
 
 def _number(text: str, path: Path, line: int) -> float:
@@ -114,35 +114,35 @@ def _check(
 def _fixes(
     path: Path, begins: dict[str, dict[str, float]], commands: dict[str, list[_Command]]
 ) -> pd.DataFrame:
-    ways = {
-        node: _way(begin["X"], begin["Y"], sorted(commands.get(node, [])))
+    paths = {
+        node: _path(begin["X"], begin["Y"], sorted(commands.get(node, [])))
         for node, begin in begins.items()
     }
-    end_s = max(way[-1][0] for way in ways.values())
+    end_s = max(path_points[-1][0] for path_points in paths.values())
     if len(begins) * (end_s / EVERY_S + 2) > MOST_FIXES:
         raise DataError(
             f"{path}: nodes times minutes must be at most {MOST_FIXES:,}, got {len(begins):,} nodes until "
             f"second {end_s:g}"
         )
     parts = []
-    for node, way in ways.items():
-        turn_s, x, y = np.array([*way, (end_s, *way[-1][1:])]).T
+    for node, path_points in paths.items():
+        turn_s, x, y = np.array([*path_points, (end_s, *path_points[-1][1:])]).T
         time_s = np.unique(np.concatenate([turn_s, np.arange(0.0, end_s, EVERY_S)]))
         columns = {"x": np.interp(time_s, turn_s, x), "y": np.interp(time_s, turn_s, y)}
         parts.append(pd.DataFrame({"user_id": node, "time_s": time_s, **columns}))
     return pd.concat(parts, ignore_index=True)
 
 
-def _way(x: float, y: float, commands: list[_Command]) -> list[tuple[float, float, float]]:
-    """Times and places at which a node's motion changes: it sets out, arrives, or is diverted."""
+def _path(x: float, y: float, commands: list[_Command]) -> list[tuple[float, float, float]]:
+    """Turning points of a node's path (time, x, y): it sets out, arrives, or is diverted."""
     turns = [(0.0, x, y)]
     for index, order in enumerate(commands):
         turns.append((order.time_s, x, y))
         until_s = commands[index + 1].time_s if index + 1 < len(commands) else np.inf
-        way_m = float(np.hypot(order.x - x, order.y - y))
-        if order.speed_mps == 0 or way_m == 0:
+        distance_m = float(np.hypot(order.x - x, order.y - y))
+        if order.speed_mps == 0 or distance_m == 0:
             continue
-        arrival_s = order.time_s + way_m / order.speed_mps
+        arrival_s = order.time_s + distance_m / order.speed_mps
         part = min(1.0, (until_s - order.time_s) / (arrival_s - order.time_s))
         x, y = x + part * (order.x - x), y + part * (order.y - y)
         turns.append((min(arrival_s, until_s), x, y))

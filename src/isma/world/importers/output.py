@@ -1,4 +1,4 @@
-"""A scenario and the tables beside it, replaced at once: whatever interrupts it, all old or all new."""
+"""Atomic replacement of a scenario and its tables: after any interruption all are old or all are new."""
 
 import errno
 import hashlib
@@ -17,7 +17,7 @@ from filelock import FileLock
 from isma.errors import RunError
 
 TABLES = ("trace", "sites", "backhaul")
-"""What the tables beside a scenario hold: the first part of their endings."""
+"""Kinds of a scenario's tables: the first part of their endings."""
 _SCRATCH = ".import-"
 _LOCK = ".lock-import"
 _RECORD = "replaces"
@@ -30,12 +30,12 @@ def write_together(
     text: Callable[[Mapping[str, str]], str],
     kept: Collection[Path] = (),
 ) -> tuple[Path, ...]:
-    """Write a scenario file and the tables beside it, NAME.ending; the old ones hold or the new.
+    """Write a scenario file and its tables NAME.ending, all or none.
 
     `text` makes the scenario of the tables' names by ending. A table that the scenario in place uses
     is not written over: one that differs gets a name with its digest, the scenario is replaced in one
-    step, and then tables that it uses no more are removed, but for those `kept`. What killed imports
-    have left is collected. Raises RunError in one line.
+    step, and then tables that it uses no more are removed, but for those `kept`. Leftovers of killed
+    imports are removed. Raises RunError in one line.
     """
     folder = path.parent
     if not folder.is_dir():
@@ -68,7 +68,7 @@ def write_together(
 
 @contextmanager
 def _alone_in(folder: Path, kept: Collection[Path]) -> Iterator[None]:
-    """Wait until no other import writes into a folder; then collect what killed ones have left."""
+    """Wait until no other import writes into a folder; then remove the leftovers of killed ones."""
     with _held(folder):
         for left in folder.glob(f"{_SCRATCH}*"):
             _end(left, kept)
@@ -78,7 +78,7 @@ def _alone_in(folder: Path, kept: Collection[Path]) -> Iterator[None]:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Hold a folder by itself, which leaves nothing behind; by a file where that cannot be done."""
+    """Lock a folder by itself, which leaves no file behind; by a lock file where that is impossible."""
     if sys.platform == "win32":
         with FileLock(folder / _LOCK):
             yield
@@ -113,7 +113,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 
 def _used_by(path: Path) -> set[str]:
-    """Names of the files that the scenario in place has beside it."""
+    """Names of the files that the present scenario uses."""
     try:
         tree = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except (FileNotFoundError, IsADirectoryError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Traces of Porto's taxis (ECML/PKDD 2015): a row for each trip, with its way as a list of points."""
+"""Traces of Porto's taxis (ECML/PKDD 2015): a row for each trip, with its path as a list of points."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from isma.world import inputs
 from isma.world.importers.reading import Reading
 
 STEP_S = 15.0
-"""Time between two points of a way."""
+"""Time between two points of a path."""
 MOST_FIXES = 20_000_000
 _COLUMNS = ("TAXI_ID", "TIMESTAMP", "MISSING_DATA", "POLYLINE")
 _ROWS = 20_000
@@ -36,12 +36,12 @@ def read(path: Path) -> Reading:
                         f"{', '.join(absent)}"
                     )
                 rows = zip(chunk.index, *(chunk[name] for name in _COLUMNS), strict=True)
-                for row, taxi, begin, lost, way in rows:
+                for row, taxi, begin, lost, polyline in rows:
                     trips += 1
                     if lost.strip().casefold() == "true":
                         missing += 1
                         continue
-                    points = _points(way, f"{path}: line {row + 2}")
+                    points = _points(polyline, f"{path}: line {row + 2}")
                     if not len(points):
                         empty += 1
                         continue

@@ -1,4 +1,4 @@
-"""Reading of a trace's file: its fixes, and in words how they were understood."""
+"""Reading of a trace's file: its fixes, and how they were interpreted, in words."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ class Reading:
     """A trace as it was read, before it is cleaned."""
 
     frame: pd.DataFrame
-    """Columns user_id, time_s, latitude, longitude; its index says where each row stands."""
+    """Columns user_id, time_s, latitude, longitude; its index is each row's line in the file."""
     understood: tuple[str, ...]
     """Which file, columns and unit of time were read, and how that was decided."""
-    odd: tuple[str, ...]
-    """What makes that doubtful, each with the way out."""
-    who_else: str
-    """How to name another column for who moves; empty where there is none."""
+    doubts: tuple[str, ...]
+    """Doubts about that, each with the way out."""
+    other_ids: str
+    """Advice to name another column of identities; empty where there is none."""
     plain: bool = False
     """Whether its degrees are metres laid around 0 N 0 E: nowhere on Earth."""
 
@@ -32,7 +32,7 @@ def place_of(frame: pd.DataFrame, row: int) -> str:
 
 
 def far_line(moments: Moments, shown: pd.Series) -> tuple[str, ...]:
-    """Say of moments that cannot be true how many there are, and where the first stands."""
+    """Doubt about implausible times: their number, and the line of the first."""
     if not moments.far.any():
         return ()
     row = int(moments.far.argmax())

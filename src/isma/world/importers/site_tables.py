@@ -40,7 +40,7 @@ class SitesRead:
     table: SiteTable
     """Their names and degrees."""
     lines: tuple[str, ...]
-    """What they were taken for."""
+    """Interpretation of the coordinates, in words."""
     plain: bool
     """Whether their degrees are metres laid around 0 N 0 E."""
 
@@ -134,13 +134,13 @@ def _on_plane(path: Path, header: list[str], sign: str, crs: str | None) -> Site
     axes = []
     for names, what in ((X_NAMES, "metres east"), (Y_NAMES, "metres north")):
         column = table[table.columns[sites.find_column(header, names, what, label)]].str.strip()
-        found = numbers_of(column, sign != ",").values
-        if np.isnan(found).any():
-            row = int(np.isnan(found).argmax())
+        column_values = numbers_of(column, sign != ",").values
+        if np.isnan(column_values).any():
+            row = int(np.isnan(column_values).argmax())
             raise DataError(
                 f"{path}: line {row + 2}: {column.name} must be a number, got {short(column.iloc[row])!r}"
             )
-        axes.append(found)
+        axes.append(column_values)
     place = placed(axes[0], axes[1], crs, label)
     ids = table[table.columns[identity]].str.strip().tolist()
     where = [f"{path}: line {row + 2}" for row in range(len(ids))]

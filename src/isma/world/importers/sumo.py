@@ -34,7 +34,7 @@ def binary() -> Path | None:
 def read(config: Path) -> Reading:
     """Run a .sumocfg to its end in a copy of its folder, and read where its vehicles were.
 
-    A run writes files beside its configuration: so it runs in a copy, which is removed. Raises
+    A run writes files next to its configuration: so it runs in a copy, which is removed. Raises
     RunError without SUMO or where it fails, DataError for a configuration without a network.
     """
     inputs.plain(config, "SUMO configuration")
@@ -51,10 +51,10 @@ def read(config: Path) -> Reading:
         trace = Path(scratch) / "fcd.xml"
         _run(program, folder, config.name, trace)
         reading = sumo_fcd.read(trace, folder / net)
-    said, who, time = reading.understood
+    said, movers, time = reading.understood
     ran = f"ran {short(config.name)} in SUMO to its end, a fix of each vehicle every {PERIOD_S} s"
     read_part = said.removeprefix(f"read {trace.name}: SUMO's floating car data, ")
-    return replace(reading, understood=(f"{ran}: {read_part}", who, time))
+    return replace(reading, understood=(f"{ran}: {read_part}", movers, time))
 
 
 def _network_of(config: Path) -> str:

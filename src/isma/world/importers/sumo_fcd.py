@@ -1,4 +1,4 @@
-"""Traces of SUMO: its floating car data, XML with a time step for each moment and who is where in it."""
+"""Traces of SUMO: its floating car data, XML with the positions of all vehicles at each time step."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from isma.world.importers.reading import Reading
 MOST_FIXES = 20_000_000
 """Fixes that one file may hold."""
 _GEO = 'fcd-output.geo value="'
-_WHO = ("vehicle", "person")
+_MOVERS = ("vehicle", "person")
 
 
 @dataclass
@@ -36,11 +36,11 @@ class _Seen:
 
 
 def read(path: Path, net: Path | None = None, crs: str | None = None) -> Reading:
-    """Read what `sumo --fcd-output` writes, packed or not: user_id, time_s, latitude, longitude.
+    """Read the output of `sumo --fcd-output`, packed or not: user_id, time_s, latitude, longitude.
 
     Whether x and y are degrees stands in the comment at the head, where SUMO puts its options. Else
     a projected file needs its network, whose `<location>` says where its origin lies. Raises DataError
-    with the line, and ScenarioError where it is not clear what x and y are.
+    with the line, and ScenarioError where the units of x and y are ambiguous.
     """
     seen = _read(path)
     if not seen.name:
@@ -53,9 +53,9 @@ def read(path: Path, net: Path | None = None, crs: str | None = None) -> Reading
     both = persons.any() and not persons.all()
     if both:  # SUMO keeps their names apart.
         names[persons] = "person:" + names[persons]
-    who = "each vehicle" + (" and each person (person:ID)" if both else "")
+    movers = "each vehicle" + (" and each person (person:ID)" if both else "")
     if persons.all():
-        who = "each person"
+        movers = "each person"
     frame = pd.DataFrame(
         {
             "user_id": names,
@@ -68,7 +68,7 @@ def read(path: Path, net: Path | None = None, crs: str | None = None) -> Reading
     steps = len(np.unique(frame["time_s"]))
     understood = (
         f"read {short(path.name)}: SUMO's floating car data, {steps:,} time steps, {len(frame):,} fixes",
-        f"who moves: {who}; {place.said}",
+        f"who moves: {movers}; {place.said}",
         "time: seconds of the simulation; its second 0 is written as 1970-01-01T00:00:00Z",
     )
     return Reading(frame, understood, (), "", place.plain)
@@ -76,18 +76,21 @@ def read(path: Path, net: Path | None = None, crs: str | None = None) -> Reading
 
 def network_grid(net: Path) -> Grid | None:
     """Grid of a SUMO network by its `<location>`; None where it says that it has none. Raises DataError."""
-    found: list[Mapping[str, str]] = []
+    locations: list[Mapping[str, str]] = []
 
     def start(tag: str, given: Mapping[str, str], line: int) -> None:
         del line
         if tag == "location":
-            found.append(given)
+            locations.append(given)
             raise StopIteration
 
     _parse(net, "SUMO network", start)
-    if not found:
+    if not locations:
         raise DataError(f"{net}: a SUMO network must have a <location>, got none")
-    projection, offset = found[0].get("projParameter", "!"), found[0].get("netOffset", "0,0")
+    projection, offset = (
+        locations[0].get("projParameter", "!"),
+        locations[0].get("netOffset", "0,0"),
+    )
     if projection in ("!", "-", ""):
         return None
     try:
@@ -138,7 +141,7 @@ def _read(path: Path) -> _Seen:
     def start(tag: str, given: Mapping[str, str], line: int) -> None:
         if tag == "timestep":
             now[0] = _seconds(given.get("time", ""), f"{path}: line {line}")
-        elif tag in _WHO:
+        elif tag in _MOVERS:
             try:
                 x, y, name = float(given["x"]), float(given["y"]), given["id"]
             except (KeyError, ValueError):

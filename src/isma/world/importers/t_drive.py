@@ -51,8 +51,8 @@ def read(path: Path, zone: str | None = None) -> Reading:
         "longitude latitude, no header",
         f"who moves: taxi, lat: column 4, lon: column 3; time: {moments.understood} ({why})",
     )
-    odd = far_line(moments, written)
-    return Reading(pd.DataFrame(columns, index=table.index), said, odd, "")
+    doubts = far_line(moments, written)
+    return Reading(pd.DataFrame(columns, index=table.index), said, doubts, "")
 
 
 def _files(path: Path) -> list[tuple[str, bytes]]:

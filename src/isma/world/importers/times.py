@@ -1,4 +1,4 @@
-"""Moments of a trace: what their numbers count, and which of them cannot be true."""
+"""Times of a trace: their unit, and which of them are implausible."""
 
 import math
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from isma.world.importers import dates
 from isma.world.importers.dates import TimeRule
 
 UNITS_S = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
-"""What numbers may count, in seconds."""
+"""Units of numbers, in seconds."""
 EARLIEST_S, LATEST_S = -2_208_988_800.0, 7_258_118_400.0  # the years 1900 and 2200
-"""What a trace's middle moment must lie between, UNIX seconds."""
+"""Bounds of a trace's median time, UNIX seconds."""
 MOST_FROM_MIDDLE_S = 10 * 365.25 * 86_400.0
 """How far from the middle moment another may be."""
-_FROM_START_S = 1e8  # 1973: what lies before it counts from a start, not from 1970
+_FROM_START_S = 1e8  # 1973: smaller numbers count from a start of their own, not from 1970
 
 
 @dataclass(frozen=True)
@@ -25,20 +25,20 @@ class Moments:
     """A column of times as it was understood."""
 
     time_s: Float[np.ndarray, "fixes"]
-    """UNIX seconds, NaN for what cannot be read or be true."""
+    """UNIX seconds, NaN for unreadable and implausible entries."""
     understood: str
-    """What the column counts, and how that was decided."""
+    """Unit of the column, and how it was decided, in words."""
     far: Bool[np.ndarray, "fixes"]
-    """Moments that were read and cannot be true: too far from the middle one."""
-    odd: tuple[str, ...] = ()
-    """What makes the guess doubtful, each with the way out."""
+    """Implausible times: too far from the median."""
+    doubts: tuple[str, ...] = ()
+    """Doubts about that, each with the way out."""
 
 
 def parsed(text: pd.Series, label: str, rule: TimeRule) -> Moments:
     """Read a column's text: numbers of a unit (UNIX seconds where none is given), or dates.
 
     Raises DataError when its middle moment cannot be one, ScenarioError for an unknown unit, and
-    where day and month cannot be told apart.
+    where day and month are ambiguous.
     """
     numbers = np.asarray(pd.to_numeric(text, errors="coerce"), dtype=np.float64)
     if np.isfinite(numbers).mean() >= 0.5 and rule.format is None:
@@ -64,11 +64,11 @@ def counted(numbers: Float[np.ndarray, "fixes"], label: str, unit: str | None) -
         return Moments(time_s, f"numbers of {unit}, as given", far)
     if np.nanmin(time_s, initial=np.inf) >= _FROM_START_S:
         return Moments(time_s, "UNIX seconds, by the size of the numbers", far)
-    odd = (
+    doubts = (
         f"times count from {np.nanmin(time_s, initial=np.inf):g}, not from 1970 as UNIX seconds do; "
         "they were read as seconds: if they are ms or min, give --time-unit ms or min (s if it is s)"
     )
-    return Moments(time_s, "numbers taken as seconds, from a start of their own", far, (odd,))
+    return Moments(time_s, "numbers taken as seconds, from a start of their own", far, (doubts,))
 
 
 def _far(

@@ -29,7 +29,7 @@ class PlacedNodes:
     transit: tuple[str, ...]
     """Nodes without coordinates: no sites, but traffic still passes through them."""
     said: str = ""
-    """What x and y were taken for, where nodes have them and no degrees."""
+    """Interpretation of x and y, where nodes have them and no degrees."""
 
 
 def sites_of(graph: nx.Graph, path: Path, crs: str | None = None) -> PlacedNodes:
@@ -84,7 +84,7 @@ def sites_of(graph: nx.Graph, path: Path, crs: str | None = None) -> PlacedNodes
 def _on_grid(
     graph: nx.Graph, path: Path, crs: str | None
 ) -> tuple[dict[str, tuple[float, float]], str]:
-    """Degrees of the nodes with x and y, and what these were taken for."""
+    """Degrees of the nodes with x and y, and the interpretation of these."""
     found = {}
     for node, values in graph.nodes(data=True):
         x, y = values.get("x"), values.get("y")
@@ -106,7 +106,7 @@ def _on_grid(
 
 
 def describe(nodes: PlacedNodes) -> list[str]:
-    """Lines of text on what was made of the nodes."""
+    """Report of the nodes, as lines of text."""
     lines = [f"{len(nodes.table.ids):,} sites from the topology's nodes"]
     if nodes.said:
         lines[0] += f"; {nodes.said}"

@@ -10,18 +10,18 @@ from isma.world.importers import (
     sumo_fcd,
     t_drive,
 )
-from isma.world.importers.asked import ImportKind, Request
 from isma.world.importers.reading import Reading
+from isma.world.importers.request import ImportKind, Request
 
 
-def read_trace(asked: Request) -> Reading:
+def read_trace(request: Request) -> Reading:
     """Fixes of a request's source, and how they were understood. Raises as the kind's reader does."""
-    source = asked.source
-    match asked.kind:
+    source = request.source
+    match request.kind:
         case ImportKind.CABSPOTTING:
-            return cabspotting.read(source, asked.time_unit)
+            return cabspotting.read(source, request.time_unit)
         case ImportKind.CSV:
-            return csv_traces.read(source, asked.columns, asked.times, asked.crs)
+            return csv_traces.read(source, request.columns, request.times, request.crs)
         case ImportKind.GEOLIFE:
             return geolife.read(source)
         case ImportKind.NS2:
@@ -31,8 +31,8 @@ def read_trace(asked: Request) -> Reading:
         case ImportKind.SUMO:
             return sumo.read(source)
         case ImportKind.SUMO_FCD:
-            return sumo_fcd.read(source, asked.net, asked.crs)
+            return sumo_fcd.read(source, request.net, request.crs)
         case ImportKind.T_DRIVE:
-            return t_drive.read(source, asked.time_zone)
+            return t_drive.read(source, request.time_zone)
         case ImportKind.GRAPHML | ImportKind.NODE_LINK | ImportKind.SITES:
-            raise AssertionError(f"{asked.kind} is no trace")
+            raise AssertionError(f"{request.kind} is no trace")

@@ -1,4 +1,4 @@
-"""Request to an import, and whether its parts can be had together."""
+"""Request of an import, and validation of its options."""
 
 import math
 from dataclasses import dataclass
@@ -96,7 +96,7 @@ class TraceUsers(StrEnum):
 
 @dataclass(frozen=True)
 class Request:
-    """An import as it is asked for."""
+    """Options of an import."""
 
     kind: ImportKind
     source: Path
@@ -122,12 +122,12 @@ class Request:
 
     @property
     def times(self) -> TimeRule:
-        """How times are written, as far as it is said."""
+        """Format of times, as far as it is given."""
         return TimeRule(self.time_unit, self.time_format, self.time_zone)
 
     @property
     def spacing_m(self) -> float | None:
-        """Metres between sites of a lattice, where one is asked for in place of a table."""
+        """Metres between sites of a lattice, where one is requested in place of a table."""
         return None if self.sites is None else spacing_of(str(self.sites))
 
     @property
@@ -146,55 +146,55 @@ class Request:
 def one_of(enum: type[_Member], name: str, what: str) -> _Member:
     """A member of an enumeration by its name. Raises ScenarioError with the nearest."""
     if name not in list(enum):
-        raise ScenarioError(unknown(what, short(name), [known.value for known in enum]))
+        raise ScenarioError(unknown(what, short(name), [member.value for member in enum]))
     return enum(name)
 
 
-def check(asked: Request) -> None:
-    """Raise for what is given and cannot be used, or is needed and not given."""
-    if asked.out.suffix != ".toml":
-        raise RunError(f"{asked.out}: a scenario's file must be called NAME.toml")
-    if not asked.out.name.isprintable():
+def check(request: Request) -> None:
+    """Raise for options that are given and cannot be used, or are needed and missing."""
+    if request.out.suffix != ".toml":
+        raise RunError(f"{request.out}: a scenario's file must be called NAME.toml")
+    if not request.out.name.isprintable():
         raise RunError(
-            f"a scenario's file must be called by printable text, got {short(ascii(asked.out.name))}"
+            f"a scenario's file must be called by printable text, got {short(ascii(request.out.name))}"
         )
-    if asked.duration_s is not None and not asked.duration_s > 0:
-        raise ScenarioError(f"duration_s must be positive, got {asked.duration_s:g}")
+    if request.duration_s is not None and not request.duration_s > 0:
+        raise ScenarioError(f"duration_s must be positive, got {request.duration_s:g}")
     for name in ("max_gap_s", "max_speed_mps"):
-        value = getattr(asked, name)
+        value = getattr(request, name)
         if value is not None and not 0 < value < math.inf:
             raise ScenarioError(f"{name} must be positive, got {value:g}")
-    if asked.start is not None:
-        _check_start(asked.start)
-    for name in asked.services:
+    if request.start is not None:
+        _check_start(request.start)
+    for name in request.services:
         if name not in services.class_names():
             raise ScenarioError(unknown("class of services", short(name), services.class_names()))
-    if asked.is_topology or asked.kind is ImportKind.SITES:
+    if request.is_topology or request.kind is ImportKind.SITES:
         for name in _OF_TRACES:
-            if name == "backhaul" and asked.kind is ImportKind.SITES:
+            if name == "backhaul" and request.kind is ImportKind.SITES:
                 continue
-            if getattr(asked, name) is not None:
+            if getattr(request, name) is not None:
                 option = name.removesuffix("_s").removesuffix("_mps").replace("_", "-")
                 places = "its nodes are the sites, its links the backhaul"
-                if asked.kind is ImportKind.SITES:
+                if request.kind is ImportKind.SITES:
                     places = "it is the table of sites"
                 raise ScenarioError(
-                    f"--{option} must not be given with {asked.kind}: {places}, and users follow no trace"
+                    f"--{option} must not be given with {request.kind}: {places}, and users follow no trace"
                 )
-    elif asked.sites is None:
+    elif request.sites is None:
         raise ScenarioError(
-            f"--sites must be given with {asked.kind}: a CSV with columns site_id, latitude, longitude, "
+            f"--sites must be given with {request.kind}: a CSV with columns site_id, latitude, longitude, "
             "or hexagonal:500m for made-up ones where users pass"
         )
     for name, kinds in _ONLY_OF.items():
-        if getattr(asked, name) is not None and asked.kind not in kinds:
+        if getattr(request, name) is not None and request.kind not in kinds:
             raise ScenarioError(
-                f"--{name.replace('_', '-')} must not be given with {asked.kind}: "
+                f"--{name.replace('_', '-')} must not be given with {request.kind}: "
                 f"it is for {', '.join(kinds)}"
             )
-    dates.check(asked.times)
-    spacing = asked.spacing_m
-    if spacing is not None and asked.cells is not None:
+    dates.check(request.times)
+    spacing = request.spacing_m
+    if spacing is not None and request.cells is not None:
         raise ScenarioError("--cells must not be given with made-up sites: nobody was served there")
 
 
