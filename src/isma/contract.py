@@ -68,7 +68,7 @@ class Infrastructure(eqx.Module):
     latency: HopLatency | None = None
     migration: MigrationCost | None = None
     home: Int[Array, "servers"] | None = None
-    """Base station beside which each server stands; None where server l stands at station l."""
+    """Base station of each server; None where server l is at station l."""
     closest: Int[Array, "stations"] | None = None
     """The server with the fewest hops from each station, the first of equals; None as `home`."""
     near: Int[Array, "stations near"] | None = None
@@ -77,11 +77,11 @@ class Infrastructure(eqx.Module):
 
     @property
     def between(self) -> Float[Array, "servers servers"]:
-        """Hops from server to server: what a migration goes over."""
+        """Hops from server to server, over which a migration goes."""
         return self.hops if self.home is None else self.hops[self.home]
 
     def nearest(self, station: Int[Array, "users"]) -> Int[Array, "users"]:
-        """The server nearest to each user's station: the one beside it, if there is one."""
+        """The server nearest to each user's station: the one at the station, if there is one."""
         return station if self.closest is None else self.closest[station]
 
     def detour(self, station: Int[Array, "users"]) -> Float[Array, "users servers"]:
@@ -110,7 +110,7 @@ class Requests(eqx.Module):
 
 
 class News(eqx.Module):
-    """The last broadcast that each server (row) has heard from each server (column)."""
+    """The last broadcast that each server (row) has received from each server (column)."""
 
     remaining_hz: Float[Array, "servers servers"]
     """Remaining computing resources F."""
@@ -156,15 +156,15 @@ class Observation(eqx.Module):
     position_m: Float[Array, "users 2"] | None
     """Where the users are, if the scenario lets requests carry it."""
     visibility: Visibility = eqx.field(static=True)
-    """Who sees whom: rows may be combined only as `pool` allows."""
+    """Which users a server sees: rows may be combined only as `pool` allows."""
     backlog: Backlog | None = None
-    """What is still to be done of the users' tasks, where tasks queue."""
+    """Backlog of the users' tasks, where tasks queue."""
     bandwidth_hz: Float[Array, "users"] | None = None
     """The band that a user has now, or would have if it began to offload; None where it has all of it."""
 
     @property
     def home(self) -> Int[Array, "servers"]:
-        """The base station beside which each server stands: a row of `infrastructure.hops`."""
+        """The base station of each server: a row of `infrastructure.hops`."""
         home = self.infrastructure.home
         return jnp.arange(self.acting.shape[0]) if home is None else home
 
@@ -243,7 +243,7 @@ class Memory(eqx.Module):
 
 
 class Policy(eqx.Module):
-    """Decides for every server that is due, from what those servers see and remember."""
+    """Decides for every server that is due, from those servers' observations and memories."""
 
     visibility: ClassVar[Visibility | None] = None
     """The view that it needs; None takes the scenario's. A policy that needs `full` is a reference."""

@@ -15,7 +15,7 @@ from isma.planning.action_grid import Choice
 from isma.policies.learned.sequential import TakesTurns, Turns
 from isma.simulator.params import build
 from isma.simulator.state import State
-from isma.simulator.step import step, who_decides
+from isma.simulator.step import deciding_now, step
 from isma.training.user_experience import UserExperience, burden_s, collect_users, mean_of
 
 KEY = jax.random.key(4)
@@ -56,7 +56,7 @@ def test_experience_is_that_of_a_loop_over_ticks() -> None:
     world_key, run_key, _ = jax.random.split(jax.random.split(KEY, 1)[0], 3)
     state, memory = new_world(params, world_key), policy.init(tiny(), USERS, SERVERS, KEY)
     advance, burden = eqx.filter_jit(step), eqx.filter_jit(burden_s)
-    deciding = eqx.filter_jit(who_decides)
+    deciding = eqx.filter_jit(deciding_now)
     times, burdens, nobody = [], [], jnp.zeros(USERS, bool)
     decided: list[list[int]] = [[] for _ in range(USERS)]
     for tick in range(TICKS):

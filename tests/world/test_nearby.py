@@ -12,7 +12,7 @@ from isma.world.nearby import (
     is_large,
     nearest_servers,
     servers_near,
-    stations_beside,
+    station_neighbours,
 )
 from isma.world.servers import network
 
@@ -32,12 +32,12 @@ def test_walking_ends_at_the_nearest(seed: int, stations: int, in_a_row: bool) -
     site_m = np.stack([east_m, rng.uniform(-1000, 1000, stations)], axis=1)
     if in_a_row:
         site_m[:, 1] = 0.5 * site_m[:, 0]
-    beside = delaunay_neighbours(site_m)
-    beside = np.pad(beside, ((0, 0), (0, 40 - beside.shape[1])), mode="edge")
+    neighbours = delaunay_neighbours(site_m)
+    neighbours = np.pad(neighbours, ((0, 0), (0, 40 - neighbours.shape[1])), mode="edge")
     point_m = rng.uniform(-2000, 2000, (50, 2))
     station = jnp.asarray(rng.integers(0, stations, 50), jnp.int32)
     found = np.asarray(
-        walk(jnp.asarray(point_m), station, jnp.asarray(site_m), jnp.asarray(beside))
+        walk(jnp.asarray(point_m), station, jnp.asarray(site_m), jnp.asarray(neighbours))
     )
     way_m = np.linalg.norm(point_m[:, None] - site_m, axis=2)
     np.testing.assert_allclose(way_m[np.arange(50), found], way_m.min(axis=1), rtol=1e-4)
@@ -47,9 +47,9 @@ def test_motion_is_the_same_either_way() -> None:
     """60 steps on a lattice, border included: both look for the nearest station at every step."""
     laid = network(files.load("metropolis", {"sites.count": 40, "users.count": 200}))
     site_m = jnp.asarray(laid.layout.position_m, float)
-    beside, radius_m = jnp.asarray(delaunay_neighbours(np.asarray(site_m))), jnp.asarray(289.0)
+    neighbours, radius_m = jnp.asarray(delaunay_neighbours(np.asarray(site_m))), jnp.asarray(289.0)
     start, turning = jax.random.split(jax.random.key(0))
-    here = mobility.uniform_start_beside(start, 200, site_m, radius_m, beside)
+    here = mobility.uniform_start_by_retries(start, 200, site_m, radius_m, neighbours)
     heading = jnp.linspace(0, 2 * jnp.pi, 200)
     a = b = (here, heading)
     station = mobility.nearest_site(here, site_m)
@@ -58,9 +58,9 @@ def test_motion_is_the_same_either_way() -> None:
     def both(a, b, station, turn):
         step_m = jnp.asarray(40.0)
         a = mobility.advance(*a, turn, step_m, site_m, radius_m)
-        walk = lambda at_m: mobility.walk_to_nearest(at_m, station, site_m, beside)  # noqa: E731
+        walk = lambda at_m: mobility.walk_to_nearest(at_m, station, site_m, neighbours)  # noqa: E731
         b = mobility.advance(*b, turn, step_m, site_m, radius_m, walk)
-        return a, b, mobility.walk_to_nearest(b[0], station, site_m, beside)
+        return a, b, mobility.walk_to_nearest(b[0], station, site_m, neighbours)
 
     for turn in jax.random.normal(turning, (60, 200)):
         a, b, station = both(a, b, station, 0.3 * turn)
@@ -76,9 +76,9 @@ def test_users_start_evenly_where_there_is_coverage() -> None:
     """Every cell of the lattice is as large: 20,000 users on 40 stations are 500 each, give or take."""
     laid = network(files.load("metropolis", {"sites.count": 40, "users.count": 200}))
     site_m = jnp.asarray(laid.layout.position_m, float)
-    beside = jnp.asarray(delaunay_neighbours(laid.layout.position_m))
-    found = mobility.uniform_start_beside(
-        jax.random.key(1), 20_000, site_m, jnp.asarray(289.0), beside
+    neighbours = jnp.asarray(delaunay_neighbours(laid.layout.position_m))
+    found = mobility.uniform_start_by_retries(
+        jax.random.key(1), 20_000, site_m, jnp.asarray(289.0), neighbours
     )
     way_m = np.linalg.norm(np.asarray(found)[:, None] - np.asarray(site_m), axis=2)
     assert way_m.min(axis=1).max() <= 289.0 + 1e-2
@@ -104,6 +104,6 @@ def test_on_a_lattice_they_are_all_within_two_hops() -> None:
 def test_small_worlds_have_no_such_tables() -> None:
     laid = network(files.load("paper"))
     assert servers_near(laid, 40) is None
-    assert stations_beside(laid, 40) is None
+    assert station_neighbours(laid, 40) is None
     assert is_large(100_000, 1_000)
     assert not is_large(250, 209)

@@ -12,7 +12,8 @@ def bandwidth_hz(
 ) -> Float[Array, "users"] | None:
     """Each user's part of its station's band: equal parts for all that offload.
 
-    One that does not gets what it would have if it began to. None where the band is not shared.
+    A user that does not offload gets the part that it would have if it began to. None where the band
+    is not shared.
     """
     if not params.shape.shared_band:
         return None

@@ -18,7 +18,7 @@ def remaining_hz(params: Params, state: State) -> Float[Array, "servers"]:
 
 
 def broadcast(params: Params, state: State, draws: Draws) -> tuple[Heard, Underway | None]:
-    """Send what is due at this tick and hand over what arrives in it."""
+    """Send the broadcasts that are due at this tick, and deliver those that arrive in it."""
     remaining = remaining_hz(params, state)
     price = state.placement.price_s
     underway, sent = state.underway, servers_up(state)
@@ -50,7 +50,7 @@ def broadcast(params: Params, state: State, draws: Draws) -> tuple[Heard, Underw
 
 
 def news(params: Params, state: State) -> News:
-    """News that each server has last heard; of itself it knows the present."""
+    """News that each server last received; of itself it knows the present."""
     servers = params.shape.num_servers
     own = jnp.eye(servers, dtype=bool)
     age = jnp.where(own, 0, state.tick - state.heard.sent_tick)

@@ -31,12 +31,12 @@ def gain(
 def fade(
     params: Params, state: State, ahead: Motion, station: Int[Array, "users"], draws: Draws
 ) -> Fading | None:
-    """The fading at the tick's end: it follows the way gone; a new station is a new link."""
+    """Fading at the tick's end, correlated over the distance moved; a new station is a new link."""
     fading = state.fading
     if fading is None or draws.fading is None:
         return None
-    way_m = ahead.position_m - state.motion.position_m
-    moved_m = jnp.sqrt(way_m[:, 0] ** 2 + way_m[:, 1] ** 2)
+    path_m = ahead.position_m - state.motion.position_m
+    moved_m = jnp.sqrt(path_m[:, 0] ** 2 + path_m[:, 1] ** 2)
     squared = _squared_m2(params, state.motion.position_m, state.station)
     distance_m = jnp.sqrt(jnp.maximum(squared, params.min_distance_m**2))
     reach_m = umi.of_sight(umi.has_sight(distance_m, fading.sight), umi.SHADOW_REACH_M)

@@ -1,4 +1,4 @@
-"""Services that stand still: what a migration costs, and pre-copied moves that are under way."""
+"""Downtime of services: stops of migrations, and pre-copied moves that are under way."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -63,7 +63,7 @@ def migrate(
     return Migrated(settled, Downtime(up_slot, moves), moved)
 
 
-def on_the_way(state: State) -> Bool[Array, "users"]:
+def under_way(state: State) -> Bool[Array, "users"]:
     """Users whose state is being copied ahead: nothing else is decided for them until they arrive."""
     if state.downtime is None or state.downtime.moves is None:
         return jnp.zeros_like(state.station, bool)
@@ -71,7 +71,7 @@ def on_the_way(state: State) -> Bool[Array, "users"]:
 
 
 def call_off(moves: Moves | None, users: Bool[Array, "users"]) -> Moves | None:
-    """Let these users go nowhere, and free what awaits them."""
+    """Cancel the moves of these users, and free the shares reserved for them."""
     if moves is None:
         return None
     return replace(

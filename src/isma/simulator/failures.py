@@ -1,4 +1,4 @@
-"""Servers that fail: nobody decides, sends or serves there until they are repaired."""
+"""Server failures: a failed server does not decide, send or serve until it is repaired."""
 
 from dataclasses import replace
 

@@ -30,7 +30,7 @@ class Shape(eqx.Module):
     tasks_per_tick: int = eqx.field(static=True)
     """Most tasks that a user can emit in a tick."""
     history_ticks: int = eqx.field(static=True)
-    """Broadcasts under way that are kept."""
+    """Length of the ring of broadcasts under way."""
     lossy: bool = eqx.field(static=True)
     """Whether broadcasts can be lost, so that every listener has news of its own."""
     literal_remaining: bool = eqx.field(static=True)
@@ -60,7 +60,7 @@ class Classes(eqx.Module):
     data_bits: Float[Array, "classes 2"]
     cycles: Float[Array, "classes 2"]
     cycles_per_bit: Float[Array, "classes 2"]
-    """Beyond `cycles`, which is 0 where this counts; and the other way round."""
+    """Added to `cycles`; of the two one is 0."""
 
 
 class Visits(eqx.Module):
@@ -72,7 +72,7 @@ class Visits(eqx.Module):
     radius_m: Float[Array, ""] | None
     """Around the first station; None: anywhere."""
     num_visitors: int = eqx.field(static=True)
-    """The first so many users are visitors."""
+    """Number of visitors; theirs are the first rows of users."""
     kind: VisitLength = eqx.field(static=True)
 
 
@@ -108,11 +108,11 @@ class Faults(eqx.Module):
 
 
 class Params(eqx.Module):
-    """The world's constants, the same for every seed. What may be None is switched off."""
+    """The world's constants, the same for every seed. A part that is None is switched off."""
 
     infrastructure: Infrastructure
     site_m: Float[Array, "stations 2"]
-    beside: Int[Array, "stations beside"] | None
+    station_neighbours: Int[Array, "stations neighbours"] | None
     """Stations next to each one, in large cities; itself fills up the rows of those that have fewer."""
     coverage_radius_m: Float[Array, ""]
     period_ticks: Int[Array, "servers"]
@@ -122,7 +122,7 @@ class Params(eqx.Module):
     loss_exponent: Float[Array, ""]
     min_distance_m: Float[Array, ""]
     step_m: Float[Array, ""]
-    """Way that a user goes in a tick."""
+    """Distance that a user moves in a tick."""
     turn_std_rad: Float[Array, ""]
     """Standard deviation of a heading's change in a tick."""
     track_m: Float[Array, "samples users 2"] | None
@@ -169,7 +169,7 @@ def build(scenario: Scenario) -> Params:
     return Params(
         infrastructure=_infrastructure(scenario, laid, clock_hz, period_s, shape.num_users),
         site_m=jnp.asarray(layout.position_m),
-        beside=_table(nearby.stations_beside(laid, shape.num_users)),
+        station_neighbours=_table(nearby.station_neighbours(laid, shape.num_users)),
         coverage_radius_m=jnp.asarray(scenario.sites.coverage_radius_m),
         period_ticks=jnp.asarray(np.round(period_s / time.tick_s), jnp.int32),
         slots_per_tick=jnp.asarray(time.slots_per_tick, jnp.int32),
@@ -236,8 +236,8 @@ def _infrastructure(
     )
 
 
-def _table(found: np.ndarray | None) -> Int[Array, "stations columns"] | None:
-    return None if found is None else jnp.asarray(found, jnp.int32)
+def _table(table: np.ndarray | None) -> Int[Array, "stations columns"] | None:
+    return None if table is None else jnp.asarray(table, jnp.int32)
 
 
 def fit(scenario: Scenario) -> Shape:
@@ -255,7 +255,7 @@ def fit(scenario: Scenario) -> Shape:
 
 
 def _refuse_unfit(scenario: Scenario) -> None:
-    """Refuse by what the scenario says alone, before any file is read."""
+    """Refuse by the scenario's own numbers, before any file is read."""
     stations = 1 if scenario.sites.kind == "file" else scenario.sites.count
     servers = scenario.servers.count or stations
     limits.refuse_unfit(scenario, scenario.users.count or 1, stations, servers)
@@ -334,7 +334,7 @@ def _faults(scenario: Scenario) -> Faults | None:
         return None
     detection_ticks = math.ceil(failures.detection_s / time.tick_s - 1e-9)
     restart_slots = round(failures.restart_s / time.slot_s)
-    # What lasts longer than the run need not be told apart from it.
+    # Times beyond the run's end are equal to it.
     return Faults(
         chance=jnp.asarray(-math.expm1(-time.tick_s / failures.mean_between_s)),
         repair_ticks=jnp.asarray(failures.mean_repair_s / time.tick_s),
@@ -364,7 +364,7 @@ def _latency(scenario: Scenario) -> HopLatency | None:
 
 
 def _delay_ticks(scenario: Scenario) -> int:
-    """No more than the run's length: what arrives after its end need not be kept."""
+    """Delay in ticks, at most the run's length: later arrivals need not be kept."""
     ticks = math.ceil(scenario.broadcast.delay_s / scenario.time.tick_s - 1e-9)
     return min(ticks, scenario.time.num_ticks)
 

@@ -1,4 +1,4 @@
-"""Actions take effect: who is hosted where, and what of the requested CPU is granted."""
+"""Placement by actions: each user's host, and the granted part of the requested CPU."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ def settle(
     placement: Placement,
     action: Action,
     deciding: Deciding,
-    known: Bool[Array, "users"],
+    active: Bool[Array, "users"],
 ) -> Placement:
     """Let an action take effect where it may, then scale the requests of overloaded servers."""
     takes, servers = deciding.decides, params.shape.num_servers
@@ -24,7 +24,7 @@ def settle(
     host = jnp.where(takes, server, placement.host)
     ratio = jnp.where(takes, jnp.clip(action.offload_ratio, 0, 1), placement.offload_ratio)
     request = jnp.where(takes, jnp.clip(action.cpu_share, 0, 1), placement.requested_share)
-    request = jnp.where(known, request, 0)
+    request = jnp.where(active, request, 0)
     load, granted = grant(host, request, servers, None)
     price = jnp.where(deciding.acting, action.price_s, placement.price_s)
     return Placement(host, ratio, request, granted, load, price)
@@ -38,7 +38,7 @@ def grant(
 ) -> tuple[Float[Array, "servers"], Float[Array, "users"]]:
     """The load of each server, and each user's request scaled down where its host's load exceeds 1.
 
-    A share that awaits a moving user counts where it is reserved, as well as the one that it has.
+    A share reserved for a moving user counts at its target, as well as the share that it has.
     """
     pools = Pools(host, servers)
     load = pools.sum(request)
@@ -48,7 +48,7 @@ def grant(
 
 
 def regrant(placement: Placement, moves: Moves | None) -> Placement:
-    """Placement with loads and granted shares summed anew."""
+    """Placement with loads and granted shares recomputed."""
     servers = placement.load.shape[0]
     load, granted = grant(placement.host, placement.requested_share, servers, moves)
     return replace(placement, load=load, granted_share=granted)

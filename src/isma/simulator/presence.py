@@ -1,4 +1,4 @@
-"""Users who come and go: one that has left asks for nothing any more."""
+"""Arrival and departure of users: one that has left requests nothing any more."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ def gone(params: Params, state: State) -> Bool[Array, "users"]:
 
 
 def depart(params: Params, state: State) -> State:
-    """Free what users that have left had: their share, the one that awaits them, and their work."""
+    """Free the shares of users that have left, those reserved for them, and their backlog."""
     if state.emission.leave_slot is None:
         return state
     left = gone(params, state)

@@ -1,4 +1,4 @@
-"""First come, first served: what lies ahead of each task, and what is left at the tick's end."""
+"""First-come-first-served queues: the work ahead of each task, and the backlog at the tick's end."""
 
 from typing import NamedTuple
 
@@ -15,9 +15,9 @@ class Queued(NamedTuple):
     """One branch of every user, through a tick."""
 
     ahead_cycles: Float[Array, "users tasks"]
-    """What is still to be done when a task comes."""
+    """Backlog when a task arrives."""
     left_cycles: Float[Array, "users"]
-    """What is still to be done at the tick's end."""
+    """Backlog at the tick's end."""
 
 
 def queue(
@@ -27,11 +27,11 @@ def queue(
     done_cycles: Float[Array, "users tasks"],
     done_at_end_cycles: Float[Array, "users"],
 ) -> Queued:
-    """Put a tick's tasks in line, each with the same work, behind what is there.
+    """Queue a tick's tasks, each with the same work, behind the backlog.
 
-    `done_cycles` is what the CPU could have done since the tick's beginning when each task comes.
-    With never a pause the work left then would be X_j = backlog + j work - done_j; where that falls
-    below 0 the CPU has been idle, and the work left is X_j - min(0, X_0, ..., X_j).
+    `done_cycles` is the capacity of the CPU from the tick's beginning to each task's arrival. Without
+    idle time the work left then would be X_j = backlog + j work - done_j; where that falls below 0
+    the CPU has been idle, and the work left is X_j - min(0, X_0, ..., X_j) (Lindley).
     """
     before = jnp.arange(emitted.shape[1]) * task_cycles[:, None]
     level = backlog_cycles[:, None] + before - done_cycles
@@ -41,22 +41,22 @@ def queue(
     return Queued(level - lowest, end - jnp.minimum(lowest[:, -1], end))
 
 
-class Lines(NamedTuple):
-    """Queues of tasks on both branches, and what is left at the tick's end."""
+class QueuedTasks(NamedTuple):
+    """Waiting times of tasks on both branches, and the backlog at the tick's end."""
 
     local_s: Float[Array, "users tasks"]
     edge_s: Float[Array, "users tasks"]
     left: Backlog
 
 
-def line_up(
+def queue_tasks(
     params: Params,
     state: State,
     placement: Placement,
     slot: Int[Array, "users tasks"],
     emitted: Bool[Array, "users tasks"],
-) -> Lines:
-    """Line the tick's tasks up at the users' own CPUs and at their shares of the servers."""
+) -> QueuedTasks:
+    """Queue the tick's tasks at the users' own CPUs and at their shares of the servers."""
     backlog, requests, ratio = state.backlog, state.requests, placement.offload_ratio
     assert backlog is not None
     start = state.tick * params.slots_per_tick
@@ -75,7 +75,7 @@ def line_up(
             (backlog.edge_cycles, ratio, edge_done),
         )
     )
-    return Lines(
+    return QueuedTasks(
         local_s=jnp.where(ratio[:, None] < 1, local.ahead_cycles / requests.local_hz[:, None], 0),
         edge_s=jnp.where(ratio[:, None] > 0, edge.ahead_cycles / share_hz[:, None], 0),
         left=Backlog(local.left_cycles, edge.left_cycles),

@@ -16,7 +16,7 @@ def rollout(
 ) -> tuple[State, Memory, TickOutcome]:
     """Run `num_ticks` from `state`; outcomes get a leading axis of ticks.
 
-    What happens depends on the key and the tick alone, not on where a run is cut into chunks.
+    Outcomes depend on the key and the tick alone, not on where a run is cut into chunks.
     """
     ticks = state.tick + jnp.arange(num_ticks)
     draws = jax.vmap(draw, in_axes=(None, None, 0))(params, key, ticks)
@@ -56,7 +56,7 @@ def rollout_up_to(
     num_ticks: Int[Array, ""],
     most: int,
 ) -> tuple[State, Memory, TickOutcome]:
-    """`rollout` of at most so many ticks: one program whatever their number is.
+    """`rollout` of `num_ticks`, at most `most`: one program for any number of ticks.
 
     Rows of the outcomes after the last tick have no meaning.
     """
@@ -64,7 +64,7 @@ def rollout_up_to(
     draws = jax.vmap(draw, in_axes=(None, None, 0))(params, key, ticks)
     arrays, others = eqx.partition((params, policy), eqx.is_array)
 
-    @jax.jit  # Traced once: for the types of what happens, and in the loop.
+    @jax.jit  # Traced once, for the outcomes' types and in the loop.
     def one(arrays: PyTree, state: State, memory: Memory, draws: Draws):
         params, policy = eqx.combine(arrays, others)
         return step(params, policy, state, memory, draws)

@@ -28,9 +28,9 @@ class Runner(NamedTuple):
 
     programs: Programs | None = None
     made_of: MadeOf = None
-    """What a program is made of that runs a world, the policy among it."""
+    """Identity of the program that runs a world, its policy included."""
     drawn_of: MadeOf = None
-    """What a program is made of that draws a world."""
+    """Identity of the program that draws a world."""
 
     def start(self, scenario: Scenario, params: Params, policy: Policy, seed: int) -> Moment:
         """Draw a world, before its first decision."""
@@ -61,7 +61,7 @@ class Runner(NamedTuple):
     def run(
         self, params: Params, policy: Policy, moment: Moment, num_ticks: int
     ) -> tuple[State, Memory, TickOutcome]:
-        """Advance by ticks, at most `most_ticks`; what happens in them comes as NumPy arrays."""
+        """Advance by ticks, at most `most_ticks`; outcomes are NumPy arrays."""
         most = most_ticks(params)
         advance = self.program(params, policy, moment)
         state, memory, outcome = advance(params, policy, *moment, np.int32(num_ticks), most)

@@ -1,4 +1,4 @@
-"""Scene: where everybody is and who serves whom at a tick's end, for those who record a run."""
+"""Scene: positions and hosts of all users at a tick's end, for recorders of a run."""
 
 import equinox as eqx
 import jax.numpy as jnp

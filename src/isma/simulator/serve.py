@@ -11,7 +11,7 @@ from isma.planning.allocation import latency_s, uplink_rate_bps
 from isma.simulator.band import bandwidth_hz
 from isma.simulator.channel import gain
 from isma.simulator.params import Params
-from isma.simulator.queues import line_up
+from isma.simulator.queues import queue_tasks
 from isma.simulator.state import Emission, Motion, Placement, State, network
 
 
@@ -21,9 +21,9 @@ class Served(NamedTuple):
     completion_time_s: Float[Array, "users tasks"]
     """NaN where there is no task."""
     backlog: Backlog | None
-    """What is left to be done, where tasks queue."""
+    """Backlog at the tick's end, where tasks queue."""
     energy_j: Float[Array, "users tasks"] | None
-    """What each task takes from its user's battery, where that is computed."""
+    """Energy that each task takes from its user's battery, where that is computed."""
 
 
 def serve(params: Params, state: State, placement: Placement, ahead: Motion) -> Served:
@@ -46,8 +46,8 @@ def serve(params: Params, state: State, placement: Placement, ahead: Motion) -> 
         edge_s = edge_s + jnp.where(ratio > 0, wait_s, 0)
     backlog = None
     if state.backlog is not None:
-        lines = line_up(params, state, placement, slot, emitted)
-        local_s, edge_s, backlog = local_s + lines.local_s, edge_s + lines.edge_s, lines.left
+        queued = queue_tasks(params, state, placement, slot, emitted)
+        local_s, edge_s, backlog = local_s + queued.local_s, edge_s + queued.edge_s, queued.left
     uplink_s = delay.uplink_time_s(data_bits, ratio, rate)
     time_s = delay.completion_time_s(
         local_s,

@@ -19,7 +19,7 @@ NEVER = -1
 _LONGEST = 1e9
 """Slots of a stay, so that they fit their type."""
 _BEYOND = 2**31 - 1
-"""Folded into a world's key for what the paper does not have; no tick comes to that number."""
+"""Folded into a world's key for randomness beyond the paper's model; no tick reaches that number."""
 
 
 class Emission(eqx.Module):
@@ -32,14 +32,14 @@ class Emission(eqx.Module):
 
 
 class Motion(eqx.Module):
-    """Where users are at the beginning of a tick."""
+    """Positions and headings of users at the beginning of a tick."""
 
     position_m: Float[Array, "users 2"]
     heading_rad: Float[Array, "users"]
 
 
 class Placement(eqx.Module):
-    """Settlement by the decisions: who is served where, and with how much."""
+    """Each user's host and CPU, as settled by the decisions."""
 
     host: Int[Array, "users"]
     """Hosting server; before a user's first task, the one nearest to its station."""
@@ -70,7 +70,7 @@ class Underway(eqx.Module):
 
 
 class Moves(eqx.Module):
-    """Pre-copied moves under way: where users go, and what awaits them there."""
+    """Pre-copied moves under way: each user's target, and the resources reserved there."""
 
     target: Int[Array, "users"]
     offload_ratio: Float[Array, "users"]
@@ -81,16 +81,16 @@ class Moves(eqx.Module):
 
 
 class Downtime(eqx.Module):
-    """Services that can stand still."""
+    """Downtime of services."""
 
     up_slot: Int[Array, "users"]
-    """Slot from which a user's service runs; one in the past where it does."""
+    """Slot from which a user's service runs; in the past where it does."""
     moves: Moves | None
     """Where state is copied ahead."""
 
 
 class Outages(eqx.Module):
-    """Servers that are down, and the users whom they have left alone."""
+    """Servers that are down, and the users that have lost their host."""
 
     repair_tick: Int[Array, "servers"]
     """A server is up from this tick on."""
@@ -108,7 +108,7 @@ class Fading(eqx.Module):
 
 
 class State(eqx.Module):
-    """One world between two ticks. What may be None is switched off."""
+    """One world between two ticks. A part that is None is switched off."""
 
     tick: Int[Array, ""]
     requests: Requests
@@ -157,14 +157,14 @@ def reset(params: Params, key: PRNGKeyArray) -> State:
     keys = jax.random.split(key, 8)
     users = (shape.num_users,)
     beyond = jax.random.split(jax.random.fold_in(key, _BEYOND), 10)
-    asked = _asked(params, beyond[8])
-    interval = asked.interval_slots
+    ranges = _request_ranges(params, beyond[8])
+    interval = ranges.interval_slots
     longest_slots = jnp.max(params.period_ticks) * params.slots_per_tick
     emission = Emission(
         first_slot=randomness.whole(keys[3], users, 0, longest_slots),
         interval_slots=randomness.whole(keys[4], users, interval[..., 0], interval[..., 1] + 1),
     )
-    requests = _requests(params, asked, keys[:3], beyond[jnp.array([0, 1, 9])], emission)
+    requests = _requests(params, ranges, keys[:3], beyond[jnp.array([0, 1, 9])], emission)
     if isinstance(params.visits, Stays):
         requests, emission = _staying(params.visits, requests, emission)
     else:
@@ -184,7 +184,7 @@ def reset(params: Params, key: PRNGKeyArray) -> State:
         motion=motion,
         station=station,
         placement=_nothing_placed(params, host),
-        heard=_nothing_heard(params, server_hz),
+        heard=_initial_news(params, server_hz),
         underway=_nothing_underway(params),
         downtime=_nobody_down(params, host),
         backlog=_nothing_to_do(params, requests),
@@ -211,8 +211,8 @@ def draw(params: Params, key: PRNGKeyArray, tick: Int[Array, ""]) -> Draws:
     )
 
 
-class _Asked(NamedTuple):
-    """Ranges of what users ask for: the same for all, or those of each one's class of services."""
+class _RequestRanges(NamedTuple):
+    """Ranges of users' requests: the same for all, or those of each user's service class."""
 
     interval_slots: Int[Array, "*users 2"]
     data_bits: Float[Array, "*users 2"]
@@ -220,14 +220,14 @@ class _Asked(NamedTuple):
     cycles_per_bit: Float[Array, "users 2"] | None
 
 
-def _asked(params: Params, key: PRNGKeyArray) -> _Asked:
+def _request_ranges(params: Params, key: PRNGKeyArray) -> _RequestRanges:
     classes = params.classes
     if classes is None:
-        return _Asked(params.interval_slots, params.data_bits, params.cycles, None)
+        return _RequestRanges(params.interval_slots, params.data_bits, params.cycles, None)
     unit = randomness.uniform(key, (params.shape.num_users,), classes.until.dtype)
     # The last end is 1 but for rounding.
     drawn = jnp.sum(unit[:, None] >= classes.until[:-1], axis=1)
-    return _Asked(
+    return _RequestRanges(
         classes.interval_slots[drawn],
         classes.data_bits[drawn],
         classes.cycles[drawn],
@@ -237,7 +237,7 @@ def _asked(params: Params, key: PRNGKeyArray) -> _Asked:
 
 def _requests(
     params: Params,
-    asked: _Asked,
+    ranges: _RequestRanges,
     keys: Key[Array, "3"],
     beyond: Key[Array, "3"],
     emission: Emission,
@@ -248,10 +248,10 @@ def _requests(
 
     data_bits, cycles, local_hz = (
         within(key, ends)
-        for key, ends in zip(keys, (asked.data_bits, asked.cycles, params.local_hz), strict=True)
+        for key, ends in zip(keys, (ranges.data_bits, ranges.cycles, params.local_hz), strict=True)
     )
-    if asked.cycles_per_bit is not None:
-        cycles = cycles + data_bits * within(beyond[2], asked.cycles_per_bit)
+    if ranges.cycles_per_bit is not None:
+        cycles = cycles + data_bits * within(beyond[2], ranges.cycles_per_bit)
     free = params.infrastructure.migration is None
     nothing = jnp.zeros_like(cycles)
     return Requests(
@@ -266,7 +266,7 @@ def _requests(
 
 
 def _visiting(params: Params, emission: Emission, keys: Key[Array, "2"]) -> Emission:
-    """Emission with visitors who come at a time of their own and leave again."""
+    """Emission in which visitors have arrival and departure times of their own."""
     visits = params.visits
     if visits is None or isinstance(visits, Stays):
         return emission
@@ -292,7 +292,7 @@ def _staying(stays: Stays, requests: Requests, emission: Emission) -> tuple[Requ
 
 
 def _start(params: Params, key: PRNGKeyArray, beyond: PRNGKeyArray) -> Float[Array, "users 2"]:
-    """Where users are at first: on traces, on the road, or anywhere, and visitors around one station."""
+    """Initial positions: on traces, on the road, or anywhere, and of visitors around one station."""
     if params.track_m is not None:
         return params.track_m[0]
     users, visits = params.shape.num_users, params.visits
@@ -301,8 +301,8 @@ def _start(params: Params, key: PRNGKeyArray, beyond: PRNGKeyArray) -> Float[Arr
     city = (params.site_m, params.coverage_radius_m)
     start = (
         mobility.uniform_start(key, users, *city)
-        if params.beside is None
-        else mobility.uniform_start_beside(key, users, *city, params.beside)
+        if params.station_neighbours is None
+        else mobility.uniform_start_by_retries(key, users, *city, params.station_neighbours)
     )
     if visits is None or isinstance(visits, Stays) or visits.radius_m is None:
         return start
@@ -311,11 +311,11 @@ def _start(params: Params, key: PRNGKeyArray, beyond: PRNGKeyArray) -> Float[Arr
 
 
 def _first_station(params: Params, position_m: Float[Array, "users 2"]) -> Int[Array, "users"]:
-    if params.beside is None:
+    if params.station_neighbours is None:
         return mobility.nearest_site(position_m, params.site_m)
     # Anywhere will do to walk from; the middle of the list is no corner of a lattice.
     middle = jnp.full((len(position_m),), len(params.site_m) // 2, jnp.int32)
-    return mobility.walk_to_nearest(position_m, middle, params.site_m, params.beside)
+    return mobility.walk_to_nearest(position_m, middle, params.site_m, params.station_neighbours)
 
 
 def _heading_rad(params: Params, key: PRNGKeyArray) -> Float[Array, "users"]:
@@ -370,8 +370,8 @@ def _clocks_hz(params: Params, key: PRNGKeyArray) -> Float[Array, "servers"] | N
     return ends[0] + (ends[1] - ends[0]) * unit
 
 
-def _nothing_heard(params: Params, server_hz: Float[Array, "servers"] | None) -> Heard:
-    """Before its first broadcast a server is known by its clock, which is public."""
+def _initial_news(params: Params, server_hz: Float[Array, "servers"] | None) -> Heard:
+    """Values before the first broadcast of a server: its clock, which is public."""
     listeners = params.shape.num_servers if params.shape.lossy else 1
     rows = (listeners, params.shape.num_servers)
     clock_hz = params.infrastructure.server_hz if server_hz is None else server_hz

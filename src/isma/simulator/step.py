@@ -14,7 +14,7 @@ from isma.planning.segment_sums import Pools
 from isma.simulator.band import bandwidth_hz
 from isma.simulator.broadcast import broadcast, news
 from isma.simulator.channel import fade, gain
-from isma.simulator.downtime import arrive, down_slots, migrate, on_the_way, wait_s
+from isma.simulator.downtime import arrive, down_slots, migrate, under_way, wait_s
 from isma.simulator.failures import fail, lose, servers_up
 from isma.simulator.params import Params
 from isma.simulator.placement import settle
@@ -28,7 +28,7 @@ from isma.world.scenario import Visibility
 
 
 class TickOutcome(eqx.Module):
-    """Events of one tick. A part that may be None is switched off."""
+    """Events of one tick. A part that is None is switched off."""
 
     completion_time_s: Float[Array, "users tasks"]
     """Completion time of each task emitted in it; NaN where none was."""
@@ -39,11 +39,11 @@ class TickOutcome(eqx.Module):
     overloaded: Int[Array, ""]
     """Servers of which more than their whole CPU was requested."""
     down_slots: Int[Array, ""] | None
-    """Slots in which services stood still, all users together."""
+    """Slots of downtime, all users together."""
     present: Int[Array, ""] | None
     """Users that are there, where they come and go."""
     energy_j: Float[Array, "users tasks"] | None
-    """What each task takes from its user's battery; NaN where there is no task."""
+    """Energy that each task takes from its user's battery; NaN where there is no task."""
     scene: Scene
 
 
@@ -89,15 +89,15 @@ def step(
 def before_decisions(
     params: Params, state: State, draws: Draws
 ) -> tuple[State, Deciding, Bool[Array, "users"]]:
-    """First part of a tick: the state to decide from, who decides, and who has arrived."""
+    """First part of a tick: the state to decide from, the deciding servers, and users that have arrived."""
     state, turned = fail(params, depart(params, state), draws)
     state, arrived = arrive(params, state)
     heard, underway = broadcast(params, state, draws)
     state = replace(state, heard=heard, underway=underway)
-    return state, who_decides(params, state, turned), arrived
+    return state, deciding_now(params, state, turned), arrived
 
 
-def who_decides(params: Params, state: State, turned: Bool[Array, "users"]) -> Deciding:
+def deciding_now(params: Params, state: State, turned: Bool[Array, "users"]) -> Deciding:
     """The servers that are due or have a newcomer, and the users whose action takes effect."""
     due = (state.tick - state.phase_ticks) % params.period_ticks == 0
     start = state.tick * params.slots_per_tick
@@ -107,24 +107,26 @@ def who_decides(params: Params, state: State, turned: Bool[Array, "users"]) -> D
         due, newcomer = due & up, (newcomer | turned) & up[host]
     pools = Pools(host, params.shape.num_servers)
     welcomes = pools.sum(newcomer.astype(params.tick_s.dtype)) > 0
-    settled = (first < start) & ~on_the_way(state) & ~gone(params, state)
+    settled = (first < start) & ~under_way(state) & ~gone(params, state)
     return Deciding(due | welcomes, due, newcomer, newcomer | (settled & due[host]))
 
 
 def everyone(params: Params, state: State) -> Deciding:
-    """Every server as if it were due: for timing, for bounds and for looking at a state."""
-    known = active(params, state)
+    """Every server as if it were due: for timing, for bounds and to inspect a state."""
+    active_users = active(params, state)
     all_servers = jnp.ones_like(state.phase_ticks, bool)
-    return Deciding(all_servers, all_servers, jnp.zeros_like(known), known)
+    return Deciding(all_servers, all_servers, jnp.zeros_like(active_users), active_users)
 
 
 def observe(
     params: Params, state: State, deciding: Deciding, visibility: Visibility
 ) -> Observation:
     """View of the acting servers: their own users' requests, and the last news of each other."""
-    known = active(params, state)
+    active_users = active(params, state)
     visible = (
-        known if visibility is Visibility.FULL else known & deciding.acting[state.placement.host]
+        active_users
+        if visibility is Visibility.FULL
+        else active_users & deciding.acting[state.placement.host]
     )
     hide = lambda value: jnp.where(visible, value, jnp.zeros((), value.dtype))  # noqa: E731
     position = (
@@ -157,10 +159,10 @@ def observe(
 def nearest_station(
     params: Params, position_m: Float[Array, "users 2"], before: Int[Array, "users"]
 ) -> Int[Array, "users"]:
-    """The station with the strongest signal, known which one it was before."""
-    if params.beside is None:
+    """The station with the strongest signal, given the one before."""
+    if params.station_neighbours is None:
         return mobility.nearest_site(position_m, params.site_m)
-    return mobility.walk_to_nearest(position_m, before, params.site_m, params.beside)
+    return mobility.walk_to_nearest(position_m, before, params.site_m, params.station_neighbours)
 
 
 def move(params: Params, state: State, draws: Draws) -> Motion:

@@ -28,8 +28,8 @@ def decision_ms(
 ) -> tuple[float, float]:
     """Median and 99th percentile of the wall time of a decision for all servers, in ms.
 
-    Of a tick in which every server is due, less the median of one in which none is, in a world that has
-    run so many ticks: no other program than the one that runs worlds has to be compiled for it.
+    The time of a tick in which every server is due, less the median of one in which none is, in a world
+    after `ticks` ticks: no other program than the one that runs worlds has to be compiled for it.
     """
     moment = runner.start(scenario, params, policy, 0)
     state, memory, _ = runner.run(params, policy, moment, ticks)
@@ -46,7 +46,7 @@ def decision_ms(
         return (time.perf_counter() - began) * 1e3
 
     pairs: list[tuple[float, float]] = []
-    # Turn about, so that both meet the same machine; the first call is not counted.
+    # Alternating, so that both meet the same conditions; the first call is not counted.
     while len(pairs) <= _FEWEST_CALLS or (
         np.sum(pairs) < 1e3 * _LONGEST_S and len(pairs) <= _MOST_CALLS
     ):

@@ -218,13 +218,13 @@ def _from_json(text: str, path: Path) -> nx.Graph:
     listed = tree if isinstance(tree, dict) else {}
     key = next((key for key in ("edges", "links") if key in listed), None)
     if "nodes" not in listed or key is None:
-        found = some(listed) if isinstance(tree, dict) else type(tree).__name__
-        raise DataError(f"{path}: node-link JSON must have nodes, and edges or links, got {found}")
+        got = some(listed) if isinstance(tree, dict) else type(tree).__name__
+        raise DataError(f"{path}: node-link JSON must have nodes, and edges or links, got {got}")
     try:
-        known = {node["id"] for node in tree["nodes"]}
+        node_ids = {node["id"] for node in tree["nodes"]}
         for link in tree[key]:
             for end in (link["source"], link["target"]):
-                if end not in known:
+                if end not in node_ids:
                     raise DataError(
                         f"{path}: a link must join listed nodes, got {short(repr(end))}"
                     )
@@ -246,7 +246,7 @@ def _from_json(text: str, path: Path) -> nx.Graph:
 def _from_graphml(data: bytes, path: Path) -> nx.Graph:
     try:
         return nx.read_graphml(io.BytesIO(data))
-    except Exception as error:  # Any that a file of somebody else's making provokes in the readers.
+    except Exception as error:  # Third-party readers may raise anything on a malformed file.
         detail = short(str(error) or type(error).__name__, 120)
         raise DataError(f"{path}: must be GraphML or node-link JSON: {detail}") from None
 

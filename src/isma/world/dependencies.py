@@ -1,6 +1,6 @@
-"""Fields that count only while another field has a certain value: what is switched off changes nothing.
+"""Fields that count only while another field has a certain value: without effect where it is switched off.
 
-Every such field stands in one table, FIELDS, beside what it needs.
+Every such field is in one table, FIELDS, with its condition.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -20,7 +20,7 @@ class Need(NamedTuple):
     switch: str
     """That field's dotted name."""
     values: tuple[object, ...]
-    """Any of these will do; the first is the way out. Empty: any number above 0."""
+    """Values of the switch for which the field counts; the first is suggested. Empty: any number above 0."""
 
     def met(self, value: object) -> bool:
         """Whether the switch's value lets the field count."""
@@ -87,10 +87,10 @@ FIELDS: Mapping[str, tuple[Need, ...]] = {
     "failures.restart_s": _FAILING,
     "energy.kappa_j_per_hz2": (Need("energy.enabled", (True,)),),
 }
-"""Fields by dotted name, and what each needs; all others always count."""
+"""Fields by dotted name, with the condition of each; all others always count."""
 
 LABELS = frozenset({"name", "description"})
-"""Fields that change no number, whatever they are."""
+"""Fields that no result depends on."""
 
 
 def idle(field: str, scenario: Scenario, besides: Collection[str] = ()) -> Need | None:
@@ -112,16 +112,16 @@ def said(field: str, scenario: Scenario, need: Need) -> str:
 
 
 def warning(scenario: Scenario, given: Iterable[str], besides: Collection[str]) -> str | None:
-    """One sentence on what a file gives in vain; None where all of it counts, or is a default."""
-    found: dict[Need, list[str]] = {}
+    """Warning of fields that a file gives without effect; None where all count, or are defaults."""
+    idle_fields: dict[Need, list[str]] = {}
     for field in given:
         need = idle(field, scenario, besides)
         if need is not None and not _is_default(scenario, field):
-            found.setdefault(need, []).append(field)
-    if not found:
+            idle_fields.setdefault(need, []).append(field)
+    if not idle_fields:
         return None
     parts = []
-    for need, fields in found.items():
+    for need, fields in idle_fields.items():
         more = len(fields) - _SHOWN
         names = ", ".join(fields[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
         verb = "change" if len(fields) > 1 else "changes"
@@ -132,8 +132,8 @@ def warning(scenario: Scenario, given: Iterable[str], besides: Collection[str]) 
 
 def _is_default(scenario: Scenario, field: str) -> bool:
     section, _, name = field.rpartition(".")
-    held = _value(scenario, section) if section else scenario
-    return getattr(held, name) == type(held).model_fields[name].get_default()
+    table = _value(scenario, section) if section else scenario
+    return getattr(table, name) == type(table).model_fields[name].get_default()
 
 
 def _value(scenario: Scenario, field: str) -> Any:

@@ -31,8 +31,8 @@ class Section(BaseModel):
         """Refuse true where a number is wanted: it would count as 1."""
         for name, value in tree.items() if isinstance(tree, Mapping) else ():
             parts = value if isinstance(value, list | tuple) else (value,)
-            is_told = any(isinstance(part, bool) for part in parts)
-            field = cls.model_fields.get(name) if is_told else None
+            has_truth = any(isinstance(part, bool) for part in parts)
+            field = cls.model_fields.get(name) if has_truth else None
             if field is not None and field.annotation is not bool:
                 raise ValueError(f"{name} must not be true or false, got {value}")
         return tree
@@ -46,8 +46,8 @@ class Section(BaseModel):
                 raise ValueError("must be below 2^31")
             if isinstance(one, float) and one != 0 and not LEAST <= abs(one) <= MOST:
                 raise ValueError(f"must be 0 or from {LEAST:g} to {MOST:g}")
-            is_odd = isinstance(one, str) and not is_text(one)
-            if is_odd or (isinstance(one, Path) and "\0" in str(one)):
+            is_unusable = isinstance(one, str) and not is_text(one)
+            if is_unusable or (isinstance(one, Path) and "\0" in str(one)):
                 raise ValueError("must be text, without NUL and without half characters")
         return value
 

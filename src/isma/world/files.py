@@ -34,7 +34,7 @@ COUNT = "count"
 """The field that a section's name may stand for."""
 RUN, SEAL, GIVEN, SHARD = "run", "sha256", "given", "shard"
 """The table of a run's `config.toml` that is not part of its scenario, and in it the file's digest,
-what policies were given from Python, and which part of a run the folder holds."""
+policies given from Python, and the shard of a run that the folder holds."""
 
 
 def scenario_names() -> list[str]:
@@ -56,9 +56,9 @@ def load(
     tree, label, folder = _tree(source)
     if not isinstance(tree.pop(RUN, {}), Mapping):
         raise ScenarioError(f"{label}: {RUN} must be a table of what was run: leave it out")
-    held = list(_leaves(tree))
+    given_fields = list(_leaves(tree))
     changed = {full_name(field): value for field, value in (overrides or {}).items()}
-    _refuse_odd(changed, label)
+    _refuse_oversized(changed, label)
     for field, value in changed.items():
         _put(tree, field, value)
         if field.endswith(".file"):  # Another file has another digest.
@@ -66,9 +66,9 @@ def load(
     made = validate(_with_paths(tree, folder), label)
     _refuse_others(made, label)
     _refuse_idle(made, changed, varied)
-    told = dependencies.warning(made, held, {*varied, *changed})
-    if told is not None:
-        warnings.warn(f"{label}: {told}", ScenarioWarning, stacklevel=2)
+    warning = dependencies.warning(made, given_fields, {*varied, *changed})
+    if warning is not None:
+        warnings.warn(f"{label}: {warning}", ScenarioWarning, stacklevel=2)
     return made
 
 
@@ -88,7 +88,7 @@ def _refuse_others(made: Scenario, label: str) -> None:
         file, wanted = getattr(section, "file", None), getattr(section, "sha256", None)
         if (
             wanted is None or file is None or not file.exists()
-        ):  # What is missing is told where it is read.
+        ):  # A missing file is reported where it is read.
             continue
         inputs.plain(file, "file")
         with file.open("rb") as content:
@@ -102,17 +102,17 @@ def _refuse_others(made: Scenario, label: str) -> None:
 def run_table(source: str | Path) -> Mapping[str, Any] | None:
     """The table `[run]` of a run's `config.toml`; None for any other scenario. Raises ScenarioError."""
     tree, label, _ = _tree(source)
-    found = tree.get(RUN)
-    if found is None:
+    table = tree.get(RUN)
+    if table is None:
         return None
     try:
-        return _RunTable.model_validate(found).model_dump(exclude_unset=True)
+        return _RunTable.model_validate(table).model_dump(exclude_unset=True)
     except ValidationError as error:
         raise ScenarioError(f"{label}: {RUN}.{_first(error)}") from None
 
 
 class _RunTable(BaseModel):
-    """The table `[run]`, as far as it says what is run."""
+    """The table `[run]`: the fields that define a run."""
 
     policies: list[str] = []
     seeds: list[int] = []
@@ -128,7 +128,7 @@ def override(
     """A copy of `scenario` with fields replaced by dotted name, validated again; as `load` refuses them."""
     tree = scenario.model_dump()
     changed = {full_name(field): value for field, value in overrides.items()}
-    _refuse_odd(changed, scenario.name)
+    _refuse_oversized(changed, scenario.name)
     for field, value in changed.items():
         _put(tree, field, value)
     made = validate(tree, scenario.name)
@@ -137,7 +137,7 @@ def override(
 
 
 def validate(tree: Mapping[str, Any], label: str) -> Scenario:
-    """Build a scenario from nested tables; what is wrong is said with its dotted name."""
+    """Build a scenario from nested tables; an error names the field by its dotted name."""
     try:
         return Scenario.model_validate(services.completed(tree, label))
     except ValidationError as error:
@@ -174,7 +174,7 @@ def full_name(field: str) -> str:
 
 
 def _tree(source: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str, Path]:
-    """A scenario's tables, what it is called, and where its paths begin. Raises ScenarioError."""
+    """A scenario's tables, its label, and the folder of its relative paths. Raises ScenarioError."""
     if isinstance(source, Mapping):
         tree, label, folder = _copied(source), "scenario", Path.cwd()
     else:
@@ -190,21 +190,21 @@ def _tree(source: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str, 
         except RecursionError:
             raise ScenarioError(f"{label}: {_FLAT_ENOUGH}") from None
         _refuse_changed(tree.get(RUN), text, label)
-    _refuse_odd(tree, label)
+    _refuse_oversized(tree, label)
     return tree, label, folder
 
 
 def _copied(tree: Mapping[str, Any]) -> dict[str, Any]:
     """A copy whose tables may be changed; a field's dotted name stands for tables in each other."""
-    found: dict[str, Any] = {}
+    copy: dict[str, Any] = {}
     for name, value in tree.items():
         if not isinstance(name, str):
             raise ScenarioError(f"a scenario's fields must have names, got {given(name)}")
-        _put(found, name, dict(value) if isinstance(value, Mapping) else value)
-    return found
+        _put(copy, name, dict(value) if isinstance(value, Mapping) else value)
+    return copy
 
 
-def _refuse_odd(tree: Mapping[str, Any], label: str) -> None:
+def _refuse_oversized(tree: Mapping[str, Any], label: str) -> None:
     """Refuse tables too deep to be a scenario's, and numbers too long to be shown. Raises ScenarioError."""
     level: list[Any] = [tree]
     for _ in range(_DEEPEST):
@@ -281,8 +281,8 @@ def _walk(model: type[BaseModel], prefix: str, mobility: type[BaseModel]) -> lis
 
 
 def _first(error: ValidationError) -> str:
-    """One line for the first thing wrong: the field, the rule, the value."""
-    # Of the kinds that a field may have, the one that came farthest tells what is wrong.
+    """One line for the first error: the field, the rule, the value."""
+    # Of the kinds that a field may have, the one that parsed the deepest has the best message.
     detail = max(error.errors(include_url=False), key=lambda one: len(one["loc"]))
     path = [
         str(part)

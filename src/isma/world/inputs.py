@@ -1,4 +1,4 @@
-"""Files that people bring: plain files alone, within limits, in whatever encoding they say they have."""
+"""Input files of users: plain files alone, within limits, in the encoding that they announce."""
 
 import bz2
 import codecs
@@ -23,13 +23,13 @@ MOST_LINES = 20_000_000
 LONGEST_LINE = 1_000_000
 """Bytes of one line of a table."""
 ZIP = b"PK\x03\x04"
-"""What a zip archive begins with."""
+"""First bytes of a zip archive."""
 UNPACKERS: dict[bytes, Callable[[Path], Any]] = {
     b"\x1f\x8b": gzip.GzipFile,
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\0": lzma.LZMAFile,
 }
-"""How to open a file that begins with these bytes; what it is called does not matter."""
+"""Openers of compressed files by their first bytes; the file's name does not matter."""
 MOST_MEMBERS = 100_000
 """Files that an archive or a folder may hold."""
 MOST_MEMBER_BYTES = 100_000_000
@@ -47,26 +47,26 @@ _MARKS = (
 
 
 def plain(path: Path, what: str, error: type[IsmaError] = DataError) -> int:
-    """Bytes of a plain file; raises for what is none, such as a pipe, which could block for ever."""
+    """Size in bytes of a plain file; raises for anything else, such as a pipe, which could block for ever."""
     try:
-        found = path.stat()
+        status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         raise error(f"{path}: no such {what}") from None
     except (OSError, ValueError) as reason:
         raise error(f"{path}: cannot be read: {_said(reason)}") from None
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(status.st_mode):
         raise error(f"{path}: cannot be read: must be a file, got a folder")
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise error(
             f"{path}: must be a plain file, got a pipe or a device: save it to a file first"
         )
-    return found.st_size
+    return status.st_size
 
 
 def content(
     path: Path, what: str, error: type[IsmaError] = DataError, most_bytes: int = MOST_BYTES
 ) -> bytes:
-    """All bytes of a plain file of at most so many; raises `error` in one line."""
+    """All bytes of a plain file, within a limit; raises `error` in one line."""
     size = plain(path, what, error)
     if size > most_bytes:
         raise error(
@@ -84,7 +84,7 @@ def encoding_of(start: bytes) -> str:
 
 
 def decoded(data: bytes, label: str, error: type[IsmaError] = DataError) -> str:
-    """Text of a file's bytes; raises `error` for what is not in the encoding that it announces."""
+    """Text of a file's bytes; raises `error` for bytes that are invalid in the encoding that it announces."""
     encoding = encoding_of(data)
     try:
         text = data.decode(encoding)
@@ -96,7 +96,7 @@ def decoded(data: bytes, label: str, error: type[IsmaError] = DataError) -> str:
 
 
 def not_text(label: str, encoding: str, save_as: str) -> str:
-    """Say of bytes that they are no text in an encoding, and the way out."""
+    """Message that bytes are no text in an encoding, with the way out."""
     name = "UTF-8" if encoding.startswith("utf-8") else encoding.upper()
     return f"{label}: not {name} text: save it as {save_as}"
 
@@ -105,7 +105,7 @@ def not_text(label: str, encoding: str, save_as: str) -> str:
 def table(path: Path, what: str) -> Iterator[tuple[io.TextIOWrapper, str]]:
     """A table's text, unpacked while it is read, and its encoding.
 
-    Whatever reading it raises becomes a DataError in one line; so does what passes the limits.
+    Any error of reading becomes a DataError in one line; so does a file beyond the limits.
     """
     with unpacked(path, what) as file:
         start = file.read(4)
@@ -148,8 +148,8 @@ def unpacked(path: Path, what: str) -> Iterator[IO[bytes]]:
                 yield file
                 return
             with tarfile.open(fileobj=ArchiveFile(file, str(path)), mode="r:") as archive:
-                found = [member for member in archive if member.isfile()]
-                content = archive.extractfile(_alone(found, lambda member: member.name, path))
+                members = [member for member in archive if member.isfile()]
+                content = archive.extractfile(_alone(members, lambda member: member.name, path))
                 assert content is not None  # It is a plain file.
                 yield content
     except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError):
@@ -171,7 +171,7 @@ def unpacked(path: Path, what: str) -> Iterator[IO[bytes]]:
 
 
 def _alone(members: list[Any], name_of: Callable[[Any], str], path: Path) -> Any:
-    """The one file of an archive; what macOS adds to one is none."""
+    """The one file of an archive; metadata files that macOS adds do not count."""
     files = [
         member
         for member in members
@@ -229,7 +229,7 @@ class _Limited(io.RawIOBase):
 
 
 class ArchiveFile(io.RawIOBase):
-    """An unpacked archive that is read forward alone, at most so many bytes, and never many at once."""
+    """An unpacked archive, read forward only, within a limit, in small pieces."""
 
     def __init__(self, file: IO[bytes], label: str) -> None:
         self._file, self._label, self._place = file, label, 0

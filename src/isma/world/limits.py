@@ -58,7 +58,7 @@ def _at_most(what: str, value: int, most: int, way_out: str) -> None:
 
 
 def _bytes(scenario: Scenario, users: int, stations: int, servers: int) -> float:
-    """About what a run takes, for the largest of its arrays alone."""
+    """Estimated memory of a run: of its largest arrays alone."""
     tasks = tasks_per_tick(scenario)
     delayed_ticks = min(scenario.broadcast.delay_s / scenario.time.tick_s, scenario.time.num_ticks)
     numbers = (
@@ -73,8 +73,8 @@ def _bytes(scenario: Scenario, users: int, stations: int, servers: int) -> float
 
 
 def _memory_bytes() -> float:
-    """Of this machine, or of what it lets a process have."""
+    """Physical memory of this machine."""
     try:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):  # Unknown: what is refused elsewhere will do.
+    except (AttributeError, ValueError, OSError):  # Unknown: the other limits must do.
         return float("inf")

@@ -65,15 +65,17 @@ def _best_swap(
     near = distance[:, chosen]
     own = near.argmin(axis=1)
     first = near[points, own]
-    near[points, own] = distance.max()  # Who has no second one is as far as can be without it.
+    near[points, own] = distance.max()  # With one medoid there is no second one.
     second = near.min(axis=1)
     of_medoid = sparse.csr_array((np.ones(len(own)), (own, points)), (len(chosen), len(own)))
-    # Leaving costs a medoid's points the way to their second; a newcomer that is nearer spares it.
+    # A medoid that leaves costs its points the distance to their second, unless the new one is nearer.
     leaving = of_medoid @ (weight * (second - first))
-    anyway = weight @ np.minimum(distance - first[:, None], 0)
+    others = weight @ np.minimum(distance - first[:, None], 0)
     nearer = distance < first[:, None]
-    spared = np.where(nearer, (first - second)[:, None], np.minimum(distance - second[:, None], 0))
-    change = anyway + leaving[:, None] + of_medoid @ (weight[:, None] * spared)
+    regained = np.where(
+        nearer, (first - second)[:, None], np.minimum(distance - second[:, None], 0)
+    )
+    change = others + leaving[:, None] + of_medoid @ (weight[:, None] * regained)
     change[:, chosen] = 0
     place = int(change.argmin())
     leaves, comes = divmod(place, distance.shape[1])

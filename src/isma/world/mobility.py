@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from isma import randomness
 
 NOWHERE = -1
-"""The station of a user whose whereabouts are not known."""
+"""Station of a user whose position is not known."""
 
 _CANDIDATES = 64
 """Points drawn for each user's start: the chance that none is in a cell of its own is 10^-50."""
@@ -37,12 +37,12 @@ def uniform_start(
     return jnp.take_along_axis(point, first[:, None, None], axis=1)[:, 0]
 
 
-def uniform_start_beside(
+def uniform_start_by_retries(
     key: PRNGKeyArray,
     num_users: int,
     site_m: Float[Array, "stations 2"],
     radius_m: Float[Array, ""],
-    beside: Int[Array, "stations beside"],
+    neighbours: Int[Array, "stations neighbours"],
 ) -> Float[Array, "users 2"]:
     """Variant of `uniform_start` with memory for the users alone: draw again where a point does not count.
 
@@ -56,7 +56,7 @@ def uniform_start_beside(
         theta = randomness.uniform(angle, (num_users,), high=2 * jnp.pi)
         radius = radius_m * jnp.sqrt(randomness.uniform(distance, (num_users,)))
         drawn = site_m[site] + radius[:, None] * jnp.stack([jnp.cos(theta), jnp.sin(theta)], -1)
-        inside = _nearer(drawn, site, site_m, beside) == site
+        inside = _nearer(drawn, site, site_m, neighbours) == site
         return draw + 1, jnp.where(counts[:, None], point, drawn), counts | inside
 
     def more(carry: tuple[Array, Array, Array]) -> Bool[Array, ""]:
@@ -110,7 +110,7 @@ def walk_to_nearest(
     position_m: Float[Array, "users 2"],
     station: Int[Array, "users"],
     site_m: Float[Array, "stations 2"],
-    beside: Int[Array, "stations beside"],
+    neighbours: Int[Array, "stations neighbours"],
 ) -> Int[Array, "users"]:
     """Variant of `nearest_site` that walks there from a station over the Delaunay triangulation.
 
@@ -122,7 +122,7 @@ def walk_to_nearest(
 
     def go(carry: tuple[Array, Array]) -> tuple[Array, Array]:
         station, _ = carry
-        nearer = _nearer(position_m, station, site_m, beside)
+        nearer = _nearer(position_m, station, site_m, neighbours)
         return nearer, jnp.any(nearer != station)
 
     start = (station.astype(jnp.int32), jnp.asarray(True))
@@ -133,17 +133,17 @@ def _nearer(
     position_m: Float[Array, "users 2"],
     station: Int[Array, "users"],
     site_m: Float[Array, "stations 2"],
-    beside: Int[Array, "stations beside"],
+    neighbours: Int[Array, "stations neighbours"],
 ) -> Int[Array, "users"]:
     """The nearest of a station's neighbours where that is nearer than the station itself."""
     # One column after another, so that no table of users and neighbours is kept.
-    best, best_m2 = station, _way_m2(position_m, site_m[station])
-    for column in range(beside.shape[1]):
-        other = beside[station, column]
-        way_m2 = _way_m2(position_m, site_m[other])
+    best, best_m2 = station, _distance_m2(position_m, site_m[station])
+    for column in range(neighbours.shape[1]):
+        other = neighbours[station, column]
+        distance_m2 = _distance_m2(position_m, site_m[other])
         best, best_m2 = (
-            jnp.where(way_m2 < best_m2, other, best),
-            jnp.minimum(way_m2, best_m2),
+            jnp.where(distance_m2 < best_m2, other, best),
+            jnp.minimum(distance_m2, best_m2),
         )
     return best
 
@@ -167,7 +167,7 @@ def advance(
     ahead = position_m + step_m * direction
     centre = site_m[nearest_site(ahead, site_m) if nearest is None else nearest(ahead)]
     outward = ahead - centre
-    distance = jnp.sqrt(_way_m2(ahead, centre))
+    distance = jnp.sqrt(_distance_m2(ahead, centre))
     normal = outward / jnp.maximum(distance, 1e-9)[:, None]
     outside = distance > radius_m
     mirrored = ahead - 2 * (distance - radius_m)[:, None] * normal
@@ -177,7 +177,9 @@ def advance(
     return position, jnp.where(outside, reflected, heading)
 
 
-def _way_m2(a_m: Float[Array, "users 2"], b_m: Float[Array, "users 2"]) -> Float[Array, "users"]:
+def _distance_m2(
+    a_m: Float[Array, "users 2"], b_m: Float[Array, "users 2"]
+) -> Float[Array, "users"]:
     offset = a_m - b_m
     return offset[:, 0] ** 2 + offset[:, 1] ** 2
 

@@ -1,7 +1,8 @@
 """Near servers of a large city, where a table of all users and all servers would be too large.
 
-A server that is many hops away is never worth its way, and a user that has moved a little is in the
-cell of its last station or close by. Both are tables of the stations, which do not grow with users.
+A server that is many hops away is never worth its distance, and a user that has moved a little is in
+the cell of its last station or close by. So two tables of the stations, which do not grow with users,
+are enough.
 """
 
 import numpy as np
@@ -12,9 +13,9 @@ from isma.world.scale import is_large
 from isma.world.servers import Network
 
 NEAR = 19
-"""Servers that are looked at for the users of a station: on a lattice all within two hops."""
+"""Candidate servers of the users of a station: on a lattice all within two hops."""
 _EQUAL_HOPS = 0.5
-"""Weight in hops of the longest way in metres: metres decide between servers at as many hops."""
+"""Weight in hops of the greatest distance in metres, which breaks ties between servers at equal hops."""
 
 
 def servers_near(laid: Network, num_users: int) -> Int[np.ndarray, "stations near"] | None:
@@ -25,16 +26,18 @@ def servers_near(laid: Network, num_users: int) -> Int[np.ndarray, "stations nea
 
 
 def nearest_servers(laid: Network, number: int) -> Int[np.ndarray, "stations near"]:
-    """So many servers, or all, with the fewest hops from each station; of equals the closest."""
+    """The `number` servers, or all, with the fewest hops from each station; of equals the closest."""
     site_m = laid.layout.position_m
-    way_m = np.hypot(*(site_m[:, None] - site_m[laid.home]).transpose(2, 0, 1))
-    rank = laid.hops + _EQUAL_HOPS * way_m / max(float(way_m.max()), 1.0)
-    # `Network.nearest` is the first of equals, whatever its distance.
+    distance_m = np.hypot(*(site_m[:, None] - site_m[laid.home]).transpose(2, 0, 1))
+    rank = laid.hops + _EQUAL_HOPS * distance_m / max(float(distance_m.max()), 1.0)
+    # `Network.nearest` is the first of equals, at any distance.
     rank[np.arange(len(rank)), laid.nearest] = -1
     return np.argsort(rank, axis=1, kind="stable")[:, :number].astype(np.int32)
 
 
-def stations_beside(laid: Network, num_users: int) -> Int[np.ndarray, "stations beside"] | None:
+def station_neighbours(
+    laid: Network, num_users: int
+) -> Int[np.ndarray, "stations neighbours"] | None:
     """The neighbours of each station in the Delaunay triangulation; None in small cities."""
     if not is_large(num_users, len(laid.hops)):
         return None
@@ -43,7 +46,7 @@ def stations_beside(laid: Network, num_users: int) -> Int[np.ndarray, "stations 
 
 def delaunay_neighbours(
     position_m: Float[np.ndarray, "stations 2"],
-) -> Int[np.ndarray, "stations beside"]:
+) -> Int[np.ndarray, "stations neighbours"]:
     """The neighbours of each station; itself fills up the rows of those that have fewer."""
     count = len(position_m)
     pairs = np.array(sorted(triangulation(position_m)), np.int32).reshape(-1, 2)
@@ -51,6 +54,6 @@ def delaunay_neighbours(
     ends = ends[np.lexsort((ends[:, 1], ends[:, 0]))]
     degree = np.bincount(ends[:, 0], minlength=count)
     column = np.arange(len(ends)) - (np.cumsum(degree) - degree)[ends[:, 0]]
-    beside = np.repeat(np.arange(count, dtype=np.int32)[:, None], max(1, degree.max()), axis=1)
-    beside[ends[:, 0], column] = ends[:, 1]
-    return beside
+    neighbours = np.repeat(np.arange(count, dtype=np.int32)[:, None], max(1, degree.max()), axis=1)
+    neighbours[ends[:, 0], column] = ends[:, 1]
+    return neighbours

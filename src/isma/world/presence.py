@@ -33,10 +33,10 @@ class Occupancy:
         return self.users[np.searchsorted(self.from_s, time_s, side="right") - 1]
 
 
-def course(found: Runs, start_s: float, duration_s: float) -> Occupancy:
+def course(stays: Runs, start_s: float, duration_s: float) -> Occupancy:
     """How many users are there in a window, of whose runs these are."""
-    comes_s = np.clip(found.first_s - start_s, 0, duration_s)
-    leaves_s = np.clip(found.last_s - start_s, 0, duration_s)
+    comes_s = np.clip(stays.first_s - start_s, 0, duration_s)
+    leaves_s = np.clip(stays.last_s - start_s, 0, duration_s)
     moment_s, place = np.unique(np.concatenate([[0], comes_s, leaves_s]), return_inverse=True)
     change = np.concatenate([[0], np.ones(len(comes_s)), -np.ones(len(leaves_s))])
     users = np.cumsum(np.bincount(place, change)).round().astype(np.int64)
@@ -50,15 +50,15 @@ def busiest_start(frame: pd.DataFrame, duration_s: float, max_gap_s: float) -> d
     It is a whole minute, unless the trace is too short for one: then its first moment. The frame is
     ordered by user and time.
     """
-    found = traces.runs(frame, max_gap_s)
-    first_s, last_s = float(found.first_s.min()), float(found.last_s.max())
+    stays = traces.runs(frame, max_gap_s)
+    first_s, last_s = float(stays.first_s.min()), float(stays.last_s.max())
     start_s = traces.whole_minutes_s(first_s, last_s - duration_s)
     if not len(start_s):
         return datetime.fromtimestamp(first_s, UTC)
-    rise, fall = np.sort(found.first_s - first_s), np.sort(found.last_s - first_s)
+    rise, fall = np.sort(stays.first_s - first_s), np.sort(stays.last_s - first_s)
 
     def user_s(until_s: Float[np.ndarray, "moments"]) -> Float[np.ndarray, "moments"]:
-        """Time that users have been there by then, all together."""
+        """Time that all users together have been present until each moment."""
         return _ramps(rise, until_s) - _ramps(fall, until_s)
 
     begin_s = start_s - first_s

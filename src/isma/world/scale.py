@@ -1,9 +1,9 @@
-"""How large a city may be before only near servers are looked at for each user."""
+"""Size of a city beyond which only near servers are candidates of each user."""
 
 LARGE = 2**19
-"""Users × stations up to which everything is looked at: tables of 2 MB."""
+"""Users × stations up to which every server is a candidate: tables of 2 MB."""
 
 
 def is_large(num_users: int, num_stations: int) -> bool:
-    """Whether only what is near is looked at."""
+    """Whether only near servers are candidates."""
     return num_users * num_stations > LARGE

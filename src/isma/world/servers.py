@@ -1,4 +1,4 @@
-"""Which stations have a server beside them: all, or those nearest to where users are (k-medoids)."""
+"""Placement of edge servers at stations: at all, or at those nearest to users (k-medoids)."""
 
 from dataclasses import dataclass
 
@@ -18,9 +18,9 @@ from isma.world.scenario import Scenario
 from isma.world.walks import walks
 
 _EVERY_S = 10.0
-"""How often it is looked where users are."""
+"""Interval at which users' positions are sampled."""
 _EQUAL_HOPS = 1e-3
-"""Weight in hops of the longest way in metres: metres decide between stations at as many hops."""
+"""Weight in hops of the greatest distance in metres, which breaks ties between stations at equal hops."""
 _LEAST_PART = 0.01
 """Part of the users taken to be spread evenly over stations, seen there or not."""
 _CROWD = 1024
@@ -28,12 +28,12 @@ _CROWD = 1024
 
 @dataclass(frozen=True)
 class Network:
-    """Stations, the servers beside some of them, and how far it is from each to each."""
+    """Stations, the servers at some of them, and the hops between them."""
 
     layout: sites.Layout
     """Where the stations stand."""
     hops: Int[np.ndarray, "stations servers"]
-    """Links on the shortest way from a station to a server: the paper's d."""
+    """Links on the shortest path from a station to a server: the paper's d."""
     home: Int[np.ndarray, "servers"]
     """The station at which each server stands, rising."""
 
@@ -65,14 +65,14 @@ def network(scenario: Scenario) -> Network:
     count = servers_among(scenario, stations)
     if count == stations:
         return Network(layout, hops, np.arange(stations))
-    way_m = cdist(layout.position_m, layout.position_m)
-    distance = hops + _EQUAL_HOPS * way_m / max(float(way_m.max()), 1.0)
-    home = medoids(distance, whereabouts(scenario, layout), count)
+    distance_m = cdist(layout.position_m, layout.position_m)
+    distance = hops + _EQUAL_HOPS * distance_m / max(float(distance_m.max()), 1.0)
+    home = medoids(distance, time_shares(scenario, layout), count)
     return Network(layout, hops[:, home], home)
 
 
 def servers_among(scenario: Scenario, stations: int) -> int:
-    """How many of so many stations have a server. Raises ScenarioError."""
+    """Number of servers at that many stations. Raises ScenarioError."""
     count = scenario.servers.count
     if count is not None and count > stations:
         raise ScenarioError(
@@ -81,7 +81,7 @@ def servers_among(scenario: Scenario, stations: int) -> int:
     return stations if count is None else count
 
 
-def whereabouts(scenario: Scenario, layout: sites.Layout) -> Float[np.ndarray, "stations"]:
+def time_shares(scenario: Scenario, layout: sites.Layout) -> Float[np.ndarray, "stations"]:
     """Part of their time that users spend at each station; the parts sum to 1.
 
     As they walk in a world for training or, on a trace, as its users did in the two hours before the
@@ -89,23 +89,27 @@ def whereabouts(scenario: Scenario, layout: sites.Layout) -> Float[np.ndarray, "
     appear around the first station count where they appear. Raises DataError or ScenarioError.
     """
     stations = len(layout.ids)
-    seen = _shares(walks(scenario, _EVERY_S), stations)
-    if seen is None:
-        seen = _shares(_warming_up(scenario, layout), stations)
-    if seen is None:  # Nobody is there yet.
-        seen = np.full(stations, 1 / stations)
+    shares = _shares(walks(scenario, _EVERY_S), stations)
+    if shares is None:
+        shares = _shares(_warming_up(scenario, layout), stations)
+    if shares is None:  # No user is present yet.
+        shares = np.full(stations, 1 / stations)
     presence = scenario.presence
     if presence.enabled and not presence.by_trace and presence.within_m is not None:
         crowd = _crowd(presence.within_m, layout)
-        seen = (1 - presence.part) * seen + presence.part * crowd
-    return (1 - _LEAST_PART) * seen + _LEAST_PART / stations
+        shares = (1 - presence.part) * shares + presence.part * crowd
+    return (1 - _LEAST_PART) * shares + _LEAST_PART / stations
 
 
 def _shares(
     station: Int[np.ndarray, "samples users"], stations: int
 ) -> Float[np.ndarray, "stations"] | None:
-    known = station[station != NOWHERE]
-    return np.bincount(known, minlength=stations) / len(known) if len(known) else None
+    stations_seen = station[station != NOWHERE]
+    return (
+        np.bincount(stations_seen, minlength=stations) / len(stations_seen)
+        if len(stations_seen)
+        else None
+    )
 
 
 def _warming_up(scenario: Scenario, layout: sites.Layout) -> Int[np.ndarray, "samples users"]:
@@ -115,17 +119,17 @@ def _warming_up(scenario: Scenario, layout: sites.Layout) -> Int[np.ndarray, "sa
     span_s = max(time.warmup_s, time.tick_s)
     every_s = min(_EVERY_S, span_s)
     by_trace = scenario.presence.by_trace
-    # Who comes later is looked up in the whole run: a warm-up in which nobody is there is no error.
+    # Later arrivals are looked up in the whole run: a warm-up without users is no error.
     whole_s = time.duration_s if by_trace else span_s
-    found = traces.trajectories(
+    recorded = traces.trajectories(
         motion, layout.projection, whole_s, every_s, scenario.users.count, not by_trace
     )
-    moment_s = np.arange(len(found.position_m)) * every_s
+    moment_s = np.arange(len(recorded.position_m)) * every_s
     here = moment_s <= span_s + every_s / 2
-    there = (moment_s[here, None] >= found.there_s[:, 0]) & (
-        moment_s[here, None] <= found.there_s[:, 1]
+    there = (moment_s[here, None] >= recorded.there_s[:, 0]) & (
+        moment_s[here, None] <= recorded.there_s[:, 1]
     )
-    return np.where(there, _nearest(found.position_m[here], layout), NOWHERE)
+    return np.where(there, _nearest(recorded.position_m[here], layout), NOWHERE)
 
 
 def _crowd(within_m: float, layout: sites.Layout) -> Float[np.ndarray, "stations"]:

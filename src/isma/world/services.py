@@ -20,7 +20,7 @@ def class_names() -> list[str]:
 def completed(tree: Mapping[str, Any], label: str) -> dict[str, Any]:
     """A scenario's tables with every `use = NAME` replaced by that class's fields.
 
-    Fields beside it override the class's. Raises ScenarioError.
+    Other fields of its table override the class's. Raises ScenarioError.
     """
     listed = tree.get("services")
     if not isinstance(listed, list | tuple):

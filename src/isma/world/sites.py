@@ -18,11 +18,11 @@ from isma.errors import DataError, short, some
 from isma.world import inputs, scenario
 
 ID_NAMES = ("site_id", "cell_id", "id", "site", "cell", "station_id", "node_id", "name")
-"""What tables call the column of a site's identity, the likeliest first; case does not matter."""
+"""Names of the column of a site's identity, the likeliest first; case does not matter."""
 LATITUDE_NAMES = ("latitude", "lat")
-"""What tables call degrees north."""
+"""Names of the column of degrees north."""
 LONGITUDE_NAMES = ("longitude", "lon", "lng", "long")
-"""What tables call degrees east."""
+"""Names of the column of degrees east."""
 _COMPARED = 100  # names that a message's hint is looked for among
 
 
@@ -66,7 +66,7 @@ class SiteTable:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the stations stand on the plane; edge servers stand beside them."""
+    """Positions of the stations on the plane; edge servers are at stations."""
 
     ids: tuple[str, ...]
     """A name for each station."""
@@ -167,7 +167,7 @@ def dumps(table: SiteTable) -> str:
 
 
 def find_column(header: Sequence[str], names: Sequence[str], what: str, label: str) -> int:
-    """Index of the first column called one of `names`, whatever its case; `what` it holds.
+    """Index of the first column called one of `names`, in any case; `what` names its content in errors.
 
     Raises DataError that says which columns there are and which is nearest.
     """

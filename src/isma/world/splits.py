@@ -36,7 +36,7 @@ class DataSplit:
 def split(purpose: Purpose) -> DataSplit:
     """The worlds that are for this purpose; they have none in common with those of another."""
     text = (resources.files("isma.world") / "splits.toml").read_text()
-    found = tomllib.loads(text)[purpose]
-    first, last = found["seeds"]
-    city = found["san-francisco"]
+    table = tomllib.loads(text)[purpose]
+    first, last = table["seeds"]
+    city = table["san-francisco"]
     return DataSplit(range(first, last + 1), city["archive"], tuple(city["starts"]))

@@ -91,24 +91,24 @@ def trajectories(
     if trace.start is not None:
         start_s = trace.start.timestamp()
     window = start_s, duration_s, trace.max_gap_s
-    found = (followed if throughout else visiting)(frame, *window)
-    found = found.where(np.isin(found.user, np.unique(found.user)[:limit]))
-    if not len(found.user):
+    stays = (followed if throughout else visiting)(frame, *window)
+    stays = stays.where(np.isin(stays.user, np.unique(stays.user)[:limit]))
+    if not len(stays.user):
         raise _nobody(frame, *window, str(trace.file), throughout)
-    check_samples(duration_s / sample_s, len(found.user))
+    check_samples(duration_s / sample_s, len(stays.user))
     time_s = start_s + np.arange(round(duration_s / sample_s) + 1) * sample_s
-    position_m = np.empty((len(time_s), len(found.user), 2))
+    position_m = np.empty((len(time_s), len(stays.user), 2))
     fix_s = values(frame, "time_s")
     fix_m = projection.to_metres(values(frame, "latitude"), values(frame, "longitude"))
-    for column, (begin, end) in enumerate(zip(found.begin, found.end, strict=True)):
+    for column, (begin, end) in enumerate(zip(stays.begin, stays.end, strict=True)):
         for axis in range(2):
             position_m[:, column, axis] = np.interp(
                 time_s, fix_s[begin:end], fix_m[begin:end, axis]
             )
-    there_s = np.stack([found.first_s, found.last_s], axis=1) - start_s
+    there_s = np.stack([stays.first_s, stays.last_s], axis=1) - start_s
     there_s[there_s[:, 0] <= _EDGE_S, 0] = -np.inf
     there_s[there_s[:, 1] >= duration_s - _EDGE_S, 1] = np.inf
-    return Trajectories(tuple(found.user.tolist()), position_m, there_s)
+    return Trajectories(tuple(stays.user.tolist()), position_m, there_s)
 
 
 def covering(
@@ -123,17 +123,17 @@ def covering(
 
 def followed(frame: pd.DataFrame, start_s: float, duration_s: float, max_gap_s: float) -> Runs:
     """Runs that hold the whole window."""
-    found = runs(frame, max_gap_s)
+    stays = runs(frame, max_gap_s)
     end_s = start_s + duration_s
-    return found.where((found.first_s <= start_s + _EDGE_S) & (found.last_s >= end_s - _EDGE_S))
+    return stays.where((stays.first_s <= start_s + _EDGE_S) & (stays.last_s >= end_s - _EDGE_S))
 
 
 def visiting(frame: pd.DataFrame, start_s: float, duration_s: float, max_gap_s: float) -> Runs:
     """Runs that reach into the window; a fix without another near in time is none."""
-    found = runs(frame, max_gap_s)
-    begin_s = np.maximum(found.first_s, start_s)
-    end_s = np.minimum(found.last_s, start_s + duration_s)
-    return found.where(end_s - begin_s > _EDGE_S)
+    stays = runs(frame, max_gap_s)
+    begin_s = np.maximum(stays.first_s, start_s)
+    end_s = np.minimum(stays.last_s, start_s + duration_s)
+    return stays.where(end_s - begin_s > _EDGE_S)
 
 
 def check_samples(samples: float, users: int) -> None:
@@ -147,17 +147,17 @@ def check_samples(samples: float, users: int) -> None:
 
 def longest_s(frame: pd.DataFrame, max_gap_s: float) -> float:
     """How long any user is followed without a gap."""
-    found = runs(frame, max_gap_s)
-    return float((found.last_s - found.first_s).max())
+    stays = runs(frame, max_gap_s)
+    return float((stays.last_s - stays.first_s).max())
 
 
 def best_window(frame: pd.DataFrame, duration_s: float, max_gap_s: float) -> TimeWindow | None:
     """The window of `duration_s` through which most users have fixes; the earliest of equals.
 
-    It starts on a whole minute, unless nobody is followed from one; None when nobody is at all.
+    It starts on a whole minute, unless no user is followed from one; None when none is at all.
     """
-    found = runs(frame, max_gap_s)
-    earliest_s, latest_s = found.first_s, found.last_s - duration_s
+    stays = runs(frame, max_gap_s)
+    earliest_s, latest_s = stays.first_s, stays.last_s - duration_s
     long_enough = latest_s >= earliest_s - _EDGE_S
     if not long_enough.any():
         return None
@@ -186,7 +186,7 @@ def whole_minutes_s(first_s: float, last_s: float) -> Float[np.ndarray, "minutes
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Read a trace file, ordered by user and time. Raises DataError for what is none."""
+    """Read a trace file, ordered by user and time. Raises DataError for a file that is none."""
     try:
         frame = pd.read_parquet(path)
     except FileNotFoundError:
@@ -228,7 +228,7 @@ def values(frame: pd.DataFrame, name: str) -> Float[np.ndarray, "fixes"]:
 
 
 def utc_text(time_s: float) -> str:
-    """A UNIX time as people read it; in seconds where no calendar goes so far."""
+    """A UNIX time as an ISO 8601 date; in seconds beyond the calendar's range."""
     try:
         return datetime.fromtimestamp(time_s, UTC).isoformat().replace("+00:00", "Z")
     except (ValueError, OverflowError, OSError):
@@ -271,7 +271,7 @@ def runs(frame: pd.DataFrame, max_gap_s: float) -> Runs:
 def uncovered(
     frame: pd.DataFrame, start_s: float, duration_s: float, max_gap_s: float, label: str
 ) -> str:
-    """Say of a window that covers nobody what it holds, and what the file holds."""
+    """Error for a window that covers no user: the window's content, and the file's."""
     time_s = values(frame, "time_s")
     first_s, last_s = float(time_s.min()), float(time_s.max())
     fixes = int(((time_s >= start_s) & (time_s <= start_s + duration_s)).sum())
@@ -285,7 +285,7 @@ def uncovered(
 def nobody_there(
     frame: pd.DataFrame, start_s: float, duration_s: float, max_gap_s: float, label: str
 ) -> str:
-    """Say of a window in which nobody is there so, and what the file holds."""
+    """Error for a window without users, with the file's content."""
     time_s = values(frame, "time_s")
     return (
         f"{label}: users must be there in the {duration_s:g} s from {utc_text(start_s)}, got nobody "

@@ -31,15 +31,15 @@ def points(scenario: Scenario, vary: Vary) -> list[Point]:
         for value in values:
             if isinstance(value, list | tuple | dict):
                 raise ScenarioError(_no_lists(field, value))
-    found: list[Point] = []
+    made_points: list[Point] = []
     for values in itertools.product(*vary.values()):
         chosen = dict(zip(vary, values, strict=True))
         made = files.override(scenario, chosen, varied=vary) if chosen else scenario
-        found.append(Point(chosen, made))
+        made_points.append(Point(chosen, made))
     for field in vary:
-        _refuse_idle(field, [point.scenario for point in found])
-    _refuse_same(found)
-    return found
+        _refuse_idle(field, [point.scenario for point in made_points])
+    _refuse_same(made_points)
+    return made_points
 
 
 def _no_lists(field: str, value: object) -> str:
@@ -49,11 +49,11 @@ def _no_lists(field: str, value: object) -> str:
     )
 
 
-def _refuse_same(found: Sequence[Point]) -> None:
+def _refuse_same(points: Sequence[Point]) -> None:
     """Refuse points that are one world: 5 and 5.0, 2 GHz and 2000 MHz."""
-    known: dict[str, Mapping[str, Any]] = {}
-    for point in found:
-        same = known.setdefault(files.dumps(point.scenario), point.values)
+    first_values: dict[str, Mapping[str, Any]] = {}
+    for point in points:
+        same = first_values.setdefault(files.dumps(point.scenario), point.values)
         if same is not point.values:
             one, other = (short(dict(values), 100) for values in (same, point.values))
             raise ScenarioError(f"values must differ, and these are the same world: {one}, {other}")

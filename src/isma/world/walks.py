@@ -31,7 +31,7 @@ def walks(
 
     With a `trace`, of its users. Else of users who move as the scenario says, in a world for
     training; where it follows a trace itself, of that trace's users in the two hours before the
-    scenario begins: nothing of what is to come is seen. Raises DataError or ScenarioError.
+    scenario begins: nothing of its future is used. Raises DataError or ScenarioError.
     """
     layout = sites.layout(scenario.sites)
     motion = scenario.mobility
