@@ -18,7 +18,7 @@ from isma.simulator.rollout import run_chunk
 from isma.simulator.state import State, reset
 from isma.world import files, sites, traces
 from isma.world.scenario import Scenario
-from isma.world.servers import whereabouts
+from isma.world.servers import time_shares
 from isma.world.switches import Presence
 
 VISITED = {"presence.enabled": True, "arrival_s": [2, 8], "stay_s": [1, 10]}
@@ -130,7 +130,7 @@ def test_a_trace_says_who_is_there(tmp_path: Path) -> None:
 def test_servers_stand_where_users_are_there(tmp_path: Path) -> None:
     """In the warm-up of a minute b and d are at site a; who is away is nowhere."""
     scenario = files.override(followed_town(tmp_path), {"servers.count": 1})
-    part = whereabouts(scenario, sites.layout(scenario.sites))
+    part = time_shares(scenario, sites.layout(scenario.sites))
     np.testing.assert_allclose(part, [0.995, 0.005])
 
 

@@ -12,7 +12,7 @@ from isma.errors import ScenarioError
 from isma.simulator.params import build
 from isma.world import files, sites, traces
 from isma.world.scenario import Scenario
-from isma.world.servers import network, whereabouts
+from isma.world.servers import network, time_shares
 
 START = 1_000_000.0
 """UNIX time at which the run on a trace begins."""
@@ -88,7 +88,7 @@ def test_a_value_for_each_server_goes_by_their_number() -> None:
 
 def test_users_are_looked_for_where_they_drive() -> None:
     scenario = road()
-    part = whereabouts(scenario, sites.layout(scenario.sites))
+    part = time_shares(scenario, sites.layout(scenario.sites))
     assert part.sum() == pytest.approx(1)
     np.testing.assert_allclose(part, [1 / 8, 1 / 4, 1 / 4, 1 / 4, 1 / 8], atol=0.03)
 
@@ -96,7 +96,7 @@ def test_users_are_looked_for_where_they_drive() -> None:
 def test_a_crowd_counts_where_it_appears() -> None:
     """Three quarters of the stadium's users are visitors at the first of seven stations."""
     scenario = files.load("stadium")
-    part = whereabouts(scenario, sites.layout(scenario.sites))
+    part = time_shares(scenario, sites.layout(scenario.sites))
     assert part[0] > scenario.presence.part * 0.9
     assert part[1:].max() < 0.1
     assert network(files.override(scenario, {"servers": 1})).home.tolist() == [0]
@@ -118,7 +118,7 @@ def test_without_a_past_the_warm_up_counts(city: Scenario) -> None:
         "early",
     )
     assert network(early).home.tolist() == [2]
-    part = whereabouts(early, sites.layout(early.sites))
+    part = time_shares(early, sites.layout(early.sites))
     assert part.tolist() == pytest.approx([0.01 / 3, 0.01 / 3, 0.99 + 0.01 / 3])
 
 
