@@ -297,10 +297,12 @@ def reproduce(
     out: str | Path | None = None,
     on_progress: Callable[["ReproductionProgress"], None] | None = None,
     scenario: str = "paper",
+    models: str | Path | None = None,
 ) -> "tuple[Path, list[Result]]":
     """Run one of the paper's figures again, or all, and judge its claims; the folder and the results.
 
-    `scenario` is what the figures vary: `paper`, or `paper-migration`, where moves cost.
+    `scenario` is what the figures vary: `paper`, or `paper-migration`, where moves cost. `models` is a
+    folder of models that a reproduction of that scale has trained; without it they are trained first.
 
     A folder with the same reproduction is completed, never run twice. Raises IsmaError.
     """
@@ -309,7 +311,8 @@ def reproduce(
     names = list(reproduction.FIGURES) if figure == "all" else [figure]
     folder = Path(out) if out is not None else Path("runs") / _folder(scale, scenario)
     with notebook.told(on_progress, lambda at: (at.label, at.done, at.total)) as report:
-        return folder, reproduction.reproduce(names, scale, folder, report, scenario)
+        given = None if models is None else Path(models)
+        return folder, reproduction.reproduce(names, scale, folder, report, scenario, given)
 
 
 def planner(

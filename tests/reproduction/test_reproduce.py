@@ -48,6 +48,16 @@ def test_the_same_seed_gives_the_same_claims(
     pd.testing.assert_frame_equal(pd.read_csv(again / "claims.csv"), of_figure)
 
 
+def test_models_that_were_trained_before_are_taken(
+    smoke: tuple[Path, list[Result]], tmp_path: Path
+) -> None:
+    folder, _ = smoke
+    out, _ = api.reproduce("fig4", "smoke", tmp_path / "out", models=folder / "models")
+    assert not (out / "models").exists()
+    of_figure = pd.read_csv(folder / "claims.csv").query("figure == 'fig4'").reset_index(drop=True)
+    pd.testing.assert_frame_equal(pd.read_csv(out / "claims.csv"), of_figure)
+
+
 def test_the_figures_vary_any_scenario(tmp_path: Path) -> None:
     """Where a migration stops the service, delays are others than where it is free."""
     folder, results = api.reproduce("fig4", "smoke", tmp_path / "stops", scenario="paper-migration")

@@ -10,6 +10,7 @@ from rich.console import Console
 from isma import api
 from isma.cli.output import Column, JsonOption, QuietOption, print_json, print_table
 from isma.cli.progress import bar
+from isma.errors import RunError
 from isma.evaluation.report.formatting import percent
 from isma.reproduction.page import measured_as
 from isma.reproduction.result import Result
@@ -33,6 +34,14 @@ def reproduce(
             show_default="runs/reproduce-SCALE or runs/STUDY-SCALE",
         ),
     ] = None,
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="models that a reproduction of that scale has trained, as its folder models/",
+            show_default="train them",
+        ),
+    ] = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -46,6 +55,8 @@ def reproduce(
             )
 
         if figure in _STUDIES:
+            if models is not None:
+                raise RunError(f"--models is for figures, and {figure} takes the models of isma")
             folder, found = _STUDIES[figure](scale, out, show)
             shown.stop()
             if json:
@@ -54,7 +65,7 @@ def reproduce(
             told = "" if quiet else f"{found.to_string(index=False)}\n"
             typer.echo(f"{told}{folder / figure}.png")
             return
-        folder, results = api.reproduce(figure, scale, out, show, scenario)
+        folder, results = api.reproduce(figure, scale, out, show, scenario, models)
     if json:
         print_json({"folder": folder, "figures": [_tree(result) for result in results]})
         return

@@ -58,10 +58,12 @@ def reproduce(
     out: Path,
     on_progress: Report = lambda progress: None,
     scenario: str = "paper",
+    given: Path | None = None,
 ) -> list[Result]:
     """Run these figures again, varying that scenario; tables, pictures, `claims.csv` and a page.
 
-    Raises IsmaError.
+    `given` is a folder of models that such a reproduction has trained: then none is trained. Raises
+    IsmaError, also for a model that was trained for other worlds or otherwise.
     """
     chosen, wanted = [_figure(name, scenario) for name in names], _scale(scale)
     for training in TRAININGS:
@@ -69,7 +71,7 @@ def reproduce(
     for figure in chosen:
         refuse_taken(out / figure.name / _COMPARED, "config.toml", None, "run")
     trained = {
-        name: _trained(wanted, scenario, training, out / _TRAINED / name, on_progress)
+        name: _trained(wanted, scenario, training, out / _TRAINED / name, given, on_progress)
         for name, training in TRAININGS.items()
     }
     results = [_one(figure, wanted, trained, out, on_progress) for figure in chosen]
@@ -128,7 +130,12 @@ def _one(
 
 
 def _trained(
-    scale: Scale, base: str, training: ModelTraining, folder: Path, on_progress: Report
+    scale: Scale,
+    base: str,
+    training: ModelTraining,
+    folder: Path,
+    given: Path | None,
+    on_progress: Report,
 ) -> Path:
     """The model's checkpoint, trained over all x values of all figures, whichever are asked for."""
     scenarios = [
@@ -140,6 +147,10 @@ def _trained(
     options = {**scale.options.get(model, {}), **training.options}
     learner = models.learner(model, scenarios, scale.steps[model], options)
     config = models.config(model, scenarios, learner, TRAINING_SEED, options)
+    if given is not None:
+        path = given / training.name / f"{learner.frame.kind}.safetensors"
+        models.refuse_other_training(path, config)
+        return path
 
     def show(standing: session.Progress) -> None:
         on_progress(

@@ -1,15 +1,17 @@
 """Models that can be trained, by name, with their options."""
 
 import dataclasses
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from isma.errors import RunError, unknown
+from isma.errors import RunError, short, unknown
 from isma.errors import given as given_as
-from isma.model import describe
+from isma.model import checkpoint, describe
 from isma.model.latent import Kind
 from isma.policies.learned import team
 from isma.training.dqn import DqnLearner, DqnOptions
@@ -72,6 +74,28 @@ def config(
         "seed": seed,
         "options": dict(options),
     }
+
+
+def refuse_other_training(path: Path, wanted: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint that was trained for other worlds or otherwise. Raises IsmaError."""
+    config = checkpoint.about(path).get("config")
+    held = config if isinstance(config, dict) else {}
+    plain = [name for name in wanted if name != "scenarios" and held.get(name) != wanted[name]]
+    if plain:
+        rule = f"{plain[0]} must be {short(wanted[plain[0]])}, got {short(held.get(plain[0]))}"
+    elif _worlds(held.get("scenarios"), path) != _worlds(wanted["scenarios"], path):
+        rule = "its scenarios are others"
+    else:
+        return
+    raise RunError(f"{path}: was trained otherwise: {rule}; give other models, or train them here")
+
+
+def _worlds(texts: Any, path: Path) -> list[Scenario]:
+    """Scenarios of a training, whatever the order of their fields when they were written."""
+    try:
+        return [files.validate(tomllib.loads(text), str(path)) for text in texts]
+    except (ValueError, TypeError, AttributeError) as error:
+        raise RunError(f"{path}: says not on which scenarios it was trained: {error}") from None
 
 
 def description(name: str, scenario: Scenario, options: Mapping[str, Any]) -> str:
