@@ -201,3 +201,11 @@ def test_a_cell_depends_on_the_simulator_and_not_on_what_tells_of_it() -> None:
     assert "isma.policies.pricing.policy" not in cell
     assert "isma.policies.pricing.policy" in sources.of_policy(Price)
     assert "isma.policies.pricing.policy" not in sources.of_policy(Nearest)
+
+
+def test_a_page_depends_on_its_template_and_what_it_is_made_with() -> None:
+    """Else a finished run would keep the page of another version."""
+    found = set(sources.of_isma("isma.evaluation.report.page", "isma.watch.replays"))
+    assert "isma.evaluation.report.page: templates/report.html.j2" in found
+    assert "isma.watch.page: static/app.js" in found
+    assert not [name for name in found if "__pycache__" in name]

@@ -27,6 +27,7 @@ _PYTHON = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "plat
 _MOST_FILES = 1000
 """Files of one folder, or like one name, that are read."""
 _OF_MACHINE = ("/proc", "/sys", "/dev")
+_BYTECODE = "__pycache__"
 _RUN = {".lock"}
 """Files of a folder that isma writes in."""
 
@@ -178,14 +179,10 @@ def _first_seen(path: Path, spec: ModuleSpec) -> str:
 def _named_files(text: SourceText, path: Path) -> Iterator[tuple[str, Path]]:
     """Files that a module's text names: beside it, or in the folder where isma was started.
 
-    In people's code a folder beside it stands for the files in it, a name with `*` for those like it.
+    A folder beside it stands for the files in it, and in people's code a name with `*` for those like it.
     """
-    if _is_isma(
-        path
-    ):  # Its files stand beside it, and a look at the folder spares most of the work.
-        beside = _entries(path.parent)
-        names = (name for name in text.paths if name.partition("/")[0] in beside)
-        yield from ((name, path.parent / name) for name in names if _is_file(path.parent / name))
+    if _is_isma(path):
+        yield from _data_of_isma(text, path.parent)
         return
     for name in text.paths:
         for place in (path.parent, Path()):
@@ -193,6 +190,20 @@ def _named_files(text: SourceText, path: Path) -> Iterator[tuple[str, Path]]:
                 yield name, place / name
         for file in islice(_files_like(path.parent, name), _MOST_FILES):
             yield str(file.relative_to(path.parent)), file
+
+
+def _data_of_isma(text: SourceText, place: Path) -> Iterator[tuple[str, Path]]:
+    """Data files of isma that a module's text names: beside it, or in a folder of data beside it."""
+    there = _entries(place)
+    for name in text.paths:
+        if name.partition("/")[0] not in there:  # Most texts are no names of files.
+            continue
+        path = place / name
+        if path.is_file():
+            yield name, path
+        elif path.is_dir() and name != _BYTECODE and not (path / "__init__.py").exists():
+            files = (one for one in sorted(path.iterdir()) if one.is_file())
+            yield from ((f"{name}/{one.name}", one) for one in files)
 
 
 @cache
@@ -219,7 +230,7 @@ def _files_like(place: Path, name: str) -> Iterator[Path]:
                 if _RUN & set(files):
                     below.clear()
                     continue
-                below[:] = sorted(set(below) - {"__pycache__"})
+                below[:] = sorted(set(below) - {_BYTECODE})
                 yield from (Path(folder, one) for one in sorted(files))
     except (OSError, ValueError):  # A name that no file can have.
         return

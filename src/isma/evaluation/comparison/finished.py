@@ -17,6 +17,7 @@ _WRITTEN_BY = (
     "isma.evaluation.comparison.table_writer",
     "isma.evaluation.comparison.wall_times",
     "isma.evaluation.report.page",
+    "isma.watch.replays",
 )
 _WRITTEN_WITH = ("pandas", "pyarrow", "matplotlib", "jinja2")
 

@@ -78,7 +78,7 @@ def write(run_folder: Path, command: str = "") -> Path:
 def render(run: Run, drawn: list[figures.Figure], replay: str | None = None) -> str:
     """The page as text; the same tables give the same page. It links to a `replay` beside it."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("isma.evaluation.report"),
+        loader=jinja2.PackageLoader("isma.evaluation.report", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
