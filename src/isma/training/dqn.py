@@ -54,7 +54,7 @@ class DqnState(eqx.Module):
     """All that the next round depends on."""
 
     network: Mlp
-    """At the beginning of a round also the target network of its updates."""
+    """The network; at the beginning of a round it is also the target network of its updates."""
     optimiser: Any
     kept: Replay
     test_key: TestKey

@@ -1,4 +1,4 @@
-"""Training of the recurrent actor-critic: PPO on users' own delay and what they cost others."""
+"""Training of the recurrent actor-critic: PPO on users' own delay and the delay that they cause to others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class DracOptions(PolicyGradientOptions):
     """The network's width, and the amounts of experience and learning."""
 
     burden_weight: Weight = 1.0
-    """Weight of the delay that a user causes to others beside its own."""
+    """Weight of the delay that a user causes to others, relative to its own."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class DracLearner(PolicyGradientLearner):
         return collect_users(self.scenarios, policy, self.options.worlds, self.options.periods, key)
 
     def sequences(self, experience: UserExperience) -> Sequences:
-        """Each user's decisions, rewarded by its own delay and what it caused."""
+        """Each user's decisions, rewarded by minus its own delay and the delay that it caused."""
         cost_s = experience.own_s + self.options.burden_weight * experience.burden_s
         return Sequences(experience.turns, -cost_s / self.unit_s, experience.known)
 

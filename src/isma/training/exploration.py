@@ -52,7 +52,7 @@ class Scattered(Policy):
     """Every user for itself: it stays or goes anywhere, mostly offloads all, and asks for some share.
 
     At each decision a server draws how many of its users leave, mostly few, and how much they ask
-    for: what others do at random hides what one's own action brings.
+    for: the random actions of others hide the effect of one's own.
     """
 
     whole: float = eqx.field(static=True, default=0.75)

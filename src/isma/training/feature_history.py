@@ -78,7 +78,7 @@ _POLICY = Price(valuation=_Observing())
 def observe_features(
     scenarios: Sequence[Scenario], num_worlds: int, num_periods: int, key: PRNGKeyArray
 ) -> FeatureHistory:
-    """So many periods of worlds that take the scenarios in turn. Raises ScenarioError."""
+    """History of `num_periods` periods of worlds that take the scenarios in turn. Raises ScenarioError."""
     worlds, scenario = spread(scenarios, num_worlds), scenarios[0]
     period, shape = round(period_s(scenario) / scenario.time.tick_s), worlds.shape
     each = []

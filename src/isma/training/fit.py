@@ -39,7 +39,7 @@ class Experience(eqx.Module):
     """Part of a batch that is planned, once there is any."""
 
     def sample(self, key: PRNGKeyArray, number: int, steps: int) -> Sequences:
-        """So many sequences of every server."""
+        """A batch of `number` sequences of every server."""
         explored_key, planned_key = jax.random.split(key)
         explored = self.explored.sequences(explored_key, number, steps)
         planned = self.planned.sequences(planned_key, number, steps)
@@ -161,9 +161,9 @@ class Fitting(eqx.Module):
         return *self.descent.update(arrays, optimiser, gradient), terms
 
 
-def _r2(found: Array, true: Array, where: Array) -> Float[Array, ""]:
+def _r2(predicted: Array, true: Array, where: Array) -> Float[Array, ""]:
     variance = jnp.var(true, where=where)
-    return 1 - jnp.mean((found - true) ** 2, where=where) / variance
+    return 1 - jnp.mean((predicted - true) ** 2, where=where) / variance
 
 
 def _correlation(one: Array, other: Array, where: Array) -> Float[Array, ""]:

@@ -29,7 +29,7 @@ from isma.world.scenario import Scenario
 from isma.world.switches import Migrating
 
 _WEIGHTS = {"way": 3.0}
-"""Weights in the loss beside 1: changes of hops to servers are what `isma2` plans with most."""
+"""Weights in the loss, relative to 1: `isma2` plans mostly with changes of hops to servers."""
 _TESTS = 8
 """Windows in a test of each kind of world."""
 
@@ -73,7 +73,7 @@ class ForecastState(eqx.Module):
 
     @property
     def network(self) -> ForecastModel:
-        """The model, which is what a checkpoint holds."""
+        """The model: the content of a checkpoint."""
         return self.model
 
 
@@ -125,7 +125,7 @@ class ForecastLearner(Learner):
         return ForecastState(model, optimiser, state.test_key), metrics
 
     def histories(self, worlds: int, key: PRNGKeyArray) -> list[History]:
-        """Records of so many worlds of each kind: of each some scenarios, in random order."""
+        """Records of a number of worlds of each kind: of each some scenarios, in random order."""
         return [
             self._history(kind, worlds, one)
             for kind, one in zip(self.kinds, jax.random.split(key, len(self.kinds)), strict=True)

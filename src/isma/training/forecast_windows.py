@@ -94,7 +94,7 @@ class History:
     def window(
         self, observations: int, anchors: int, rows: int, rng: np.random.Generator
     ) -> Window:
-        """Observations of about so many users, of random worlds and from a random period on."""
+        """Observations of about `rows` users, of random worlds and from a random period on."""
         worlds, periods, users = self.features.present.shape
         chosen = rng.choice(worlds, min(worlds, max(1, rows // users)), replace=False)
         first = rng.integers(0, max(1, periods - observations))

@@ -79,16 +79,16 @@ class LatentOptions(LearnerOptions):
     """Decisions in a sequence."""
     learning_rate: Rate = 2.5e-3
     reward_weight: Rate = 250.0
-    """Inverse variance of a user's reward, beside 1 of each observed number."""
+    """Inverse variance of a user's reward, relative to 1 for each observed number."""
     mean_weight: Weight = 1.0
-    """Weight of the error of a server's mean reward beside that of each user's."""
+    """Weight of the error of a server's mean reward, relative to that of each user's."""
     kl_weight: Weight = 0.0005
     """Weight of the divergence in the bound."""
     free_nats: Weight = 0.0
     """Divergence that costs nothing, in nats a step."""
 
     def __post_init__(self) -> None:
-        """Refuse sequences that are longer than what is collected."""
+        """Refuse sequences that are longer than the collected ones."""
         if self.length > self.periods:
             raise ValueError(f"length must be at most periods ({self.periods}), got {self.length}")
 
@@ -103,7 +103,7 @@ class LatentState(eqx.Module):
 
     @property
     def network(self) -> LatentModel:
-        """The model, which is what a checkpoint holds."""
+        """The model: the content of a checkpoint."""
         return self.model
 
 
@@ -129,7 +129,7 @@ class LatentLearner(Learner):
         return cls(frame, tuple(scenarios), options, vectors.scales(scenarios))
 
     def for_steps(self, steps: int) -> Learner:
-        """Learner with so many updates in all, in whole rounds; fewer than a round make a shorter one."""
+        """Learner with `steps` updates in all, in whole rounds; fewer than a round make a shorter one."""
         updates = min(self.options.updates, max(steps, 1))
         options = replace(self.options, updates=updates)
         return Learner.for_steps(replace(self, options=options), steps)
@@ -156,9 +156,9 @@ class LatentLearner(Learner):
         explored = Replay.of(self._explored(explore_key))
         metrics: dict[str, Array] = {}
         if number > 0:
-            found = self._planned(state.model, number, plan_key)
-            planned = planned.add(found)
-            metrics["planned_reward"] = jnp.mean(found.mean_reward, where=found.known)
+            plans = self._planned(state.model, number, plan_key)
+            planned = planned.add(plans)
+            metrics["planned_reward"] = jnp.mean(plans.mean_reward, where=plans.known)
         experience = Experience(explored, planned, plan.planned_part)
         model, optimiser, terms = state.model, state.optimiser, None
         for keys in in_blocks(jax.random.split(fit_key, plan.updates), _BLOCK, on_steps):
@@ -170,7 +170,7 @@ class LatentLearner(Learner):
         return state, metrics
 
     def tested(self, state: LatentState) -> dict[str, Array]:
-        """Skill of the model's forecasts in worlds that it is never trained on, by whose actions.
+        """Skill of the model's forecasts in held-out worlds, by the policy that acts.
 
         `random_*`: random codes; `plan_*`: its own plans, with more search than when collecting,
         no noise and no price.
@@ -182,8 +182,8 @@ class LatentLearner(Learner):
         metrics: dict[str, Array] = {}
         for (name, policy), one in zip(policies.items(), keys, strict=False):
             worlds = self._collect(policy, test, one)
-            found = self._fitting.skill(state.model, worlds, self.frame.largest, keys[2])
-            metrics |= {f"{name}_{measure}": value for measure, value in found.items()}
+            skill = self._fitting.skill(state.model, worlds, self.frame.largest, keys[2])
+            metrics |= {f"{name}_{measure}": value for measure, value in skill.items()}
         return metrics
 
     def _explored(self, key: PRNGKeyArray) -> Sequences:
@@ -204,19 +204,19 @@ class LatentLearner(Learner):
     def _several(
         self, policies: Sequence[tuple[Policy, Sequence[Scenario]]], key: PRNGKeyArray
     ) -> Sequences:
-        """Worlds of several policies, one policy's after another's."""
+        """Sequences of several policies' worlds, one policy's after another's."""
         keys = jax.random.split(key, len(policies))
-        found = [
+        sequences = [
             self._collect(policy, scenarios, one).sequences
             for (policy, scenarios), one in zip(policies, keys, strict=True)
         ]
-        return jax.tree.map(lambda *parts: jnp.concatenate(parts), *found)
+        return jax.tree.map(lambda *parts: jnp.concatenate(parts), *sequences)
 
     def _planner(self, model: LatentModel, search: Search) -> LatentPlanner:
         return LatentPlanner(search, self.frame, model, self.scales)
 
     def _scenarios(self, worlds: int, turn: int = 0) -> list[Scenario]:
-        """One for each world, from one turn to the next: all in turn, and each few spread over all."""
+        """One scenario for each world, in a fixed shuffled order that goes on from turn to turn."""
         known = self.scenarios
         order = np.random.default_rng(_ORDER_SEED).permutation(len(known))
         return [known[order[(turn * worlds + world) % len(known)]] for world in range(worlds)]

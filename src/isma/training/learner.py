@@ -17,14 +17,14 @@ from isma.world.scenario import Scenario
 
 Metrics = Mapping[str, float | Float[Array, ""]]
 OnSteps = Callable[[int], None]
-"""Hears how many updates of a round are done, and may raise to stop."""
+"""Callback with the updates of a round that are done; it may raise to stop."""
 
 
 @dataclass(frozen=True)
 class Learner(ABC):
     """Training of a network in worlds of the scenarios: a state, advanced round by round.
 
-    A state is a pytree whose `network` is what is trained.
+    A state is a pytree whose `network` is trained.
     """
 
     frame: NetworkFrame
@@ -32,10 +32,10 @@ class Learner(ABC):
     options: Any
     """Options of the training, LearnerOptions or more."""
     scales: Scales | None
-    """Units of what the network reads, where a checkpoint has to know them."""
+    """Units of the network's inputs, where a checkpoint has to know them."""
 
     def for_steps(self, steps: int) -> "Learner":
-        """Learner with so many updates in all, in whole rounds. Raises RunError."""
+        """Learner with `steps` updates in all, in whole rounds. Raises RunError."""
         if steps < 1:
             raise RunError(f"steps must be at least 1, got {steps}")
         rounds = -(-steps // self.steps_per_round)

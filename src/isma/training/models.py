@@ -26,7 +26,7 @@ from isma.world.scenario import Scenario
 
 class _Model(NamedTuple):
     options: type
-    """Dataclass of what can be chosen."""
+    """Dataclass of the options."""
     make: Callable[[Sequence[Scenario], Any], Any]
     """The learner for these scenarios, with such options."""
     layers: Callable[[Any], str]
@@ -99,7 +99,7 @@ def _worlds(texts: Any, path: Path) -> list[Scenario]:
 
 
 def description(name: str, scenario: Scenario, options: Mapping[str, Any]) -> str:
-    """The model's layers beside the paper's. Raises RunError, ScenarioError."""
+    """The model's layers with the paper's. Raises RunError, ScenarioError."""
     model = model_of(name)
     return model.layers(model.make([scenario], options_of(name, options)).frame)
 
@@ -124,10 +124,10 @@ _WORDS = (
 def options_of(name: str, given: Mapping[str, Any]) -> Any:
     """Validated options of a model. Raises RunError."""
     kind = model_of(name).options
-    known = [field.name for field in dataclasses.fields(kind)]
+    names = [field.name for field in dataclasses.fields(kind)]
     for key in given:
-        if key not in known:
-            raise RunError(f"model {name}: {unknown('option', key, known)}")
+        if key not in names:
+            raise RunError(f"model {name}: {unknown('option', key, names)}")
     try:
         return kind(**given)
     except ValidationError as error:
@@ -136,5 +136,5 @@ def options_of(name: str, given: Mapping[str, Any]) -> Any:
         for theirs, ours in _WORDS:
             rule = rule.replace(theirs, ours)
         field = ".".join(map(str, first["loc"]))
-        told = f"{field} {rule}, got {given_as(first['input'])}" if field else rule
-        raise RunError(f"model {name}: {told}") from None
+        message = f"{field} {rule}, got {given_as(first['input'])}" if field else rule
+        raise RunError(f"model {name}: {message}") from None

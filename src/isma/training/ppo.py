@@ -18,20 +18,20 @@ class Sequences(eqx.Module):
     """Training data: rows of users, the first decisions of each."""
 
     decisions: PyTree
-    """What was seen and chosen, as the network's evaluation reads it."""
+    """Inputs and actions, in the form of the network's evaluation."""
     reward: Float[Array, "rows steps"]
     known: Bool[Array, "rows steps"]
 
 
 class Evaluated(NamedTuple):
-    """A network's word on decisions."""
+    """A network's evaluation of decisions."""
 
     log_odds: Float[Array, "rows steps"]
-    """Of what was chosen."""
+    """Log-probability of the chosen action."""
     entropy: Float[Array, "rows steps"]
     """Of all choices of the decision together, in nats."""
     value: Float[Array, "rows steps"]
-    """What is to be expected."""
+    """Expected return."""
 
 
 Evaluate = Callable[[Any, PyTree], Evaluated]
@@ -52,7 +52,7 @@ class Terms(NamedTuple):
 
 
 class _Fixed(eqx.Module):
-    """Constants of an update: the acting policy's odds, and what they turned out to be worth."""
+    """Constants of an update: log-probabilities under the acting policy, advantages and returns."""
 
     log_odds: Float[Array, "rows steps"]
     advantage: Float[Array, "rows steps"]
@@ -61,14 +61,14 @@ class _Fixed(eqx.Module):
 
 @dataclass(frozen=True)
 class PpoOptions:
-    """How a policy is improved."""
+    """Options of PPO."""
 
     epochs: Positive = 4
     """Times that each decision is learned from."""
     minibatches: Positive = 8
     """Updates in an epoch."""
     clip_ratio: Part = 0.2
-    """How far the odds of an action may move in a round."""
+    """Range of the probability ratio of an action in a round: 1 ± this."""
     value_weight: Weight = 0.5
     """Weight of the critic's error in the loss."""
     discount: Part = 0.0
@@ -78,7 +78,7 @@ class PpoOptions:
 
 
 class Ppo(eqx.Module):
-    """How a policy is improved; everything in it is static."""
+    """PPO's update of a policy; every field but the descent is static."""
 
     descent: Descent
     options: PpoOptions = eqx.field(static=True)
@@ -117,12 +117,12 @@ class Ppo(eqx.Module):
         return eqx.combine(arrays, rest), optimiser, last
 
     def _fixed(self, network: PyTree, batch: Sequences) -> _Fixed:
-        found = self.evaluate(network, batch.decisions)
+        evaluated = self.evaluate(network, batch.decisions)
         advantage = advantages(
-            batch.reward, found.value, batch.known, self.options.discount, self.options.trace
+            batch.reward, evaluated.value, batch.known, self.options.discount, self.options.trace
         )
         standard = _standardised(advantage, batch.known)
-        return _Fixed(found.log_odds, standard, advantage + found.value)
+        return _Fixed(evaluated.log_odds, standard, advantage + evaluated.value)
 
     def _terms(
         self,
@@ -131,15 +131,15 @@ class Ppo(eqx.Module):
         fixed: _Fixed,
         entropy_weight: Float[Array, ""],
     ) -> Terms:
-        found = self.evaluate(network, batch.decisions)
-        change = found.log_odds - fixed.log_odds
+        evaluated = self.evaluate(network, batch.decisions)
+        change = evaluated.log_odds - fixed.log_odds
         ratio = jnp.exp(change)
         kept = jnp.clip(ratio, 1 - self.options.clip_ratio, 1 + self.options.clip_ratio)
         gain = jnp.minimum(ratio * fixed.advantage, kept * fixed.advantage)
         mean = lambda each: mean_of(each, batch.known)  # noqa: E731
-        policy, value = -mean(gain), 0.5 * mean((found.value - fixed.worth) ** 2)
-        loss = policy + self.options.value_weight * value - entropy_weight * mean(found.entropy)
-        return Terms(loss, policy, value, mean(found.entropy), mean(ratio - 1 - change))
+        policy, value = -mean(gain), 0.5 * mean((evaluated.value - fixed.worth) ** 2)
+        loss = policy + self.options.value_weight * value - entropy_weight * mean(evaluated.entropy)
+        return Terms(loss, policy, value, mean(evaluated.entropy), mean(ratio - 1 - change))
 
 
 def advantages(
@@ -149,7 +149,7 @@ def advantages(
     discount: float,
     trace: float,
 ) -> Float[Array, "rows steps"]:
-    """Generalised advantages (arXiv 1506.02438); a step of which nothing is known ends the trace.
+    """Generalised advantages (arXiv 1506.02438); an unknown step ends the trace.
 
     The last step has no next value and gets none.
     """
@@ -162,8 +162,8 @@ def advantages(
 
     steps = (reward[:, :-1].T, value[:, :-1].T, value[:, 1:].T, known[:, :-1].T)
     none = jnp.zeros(reward.shape[0])
-    _, found = jax.lax.scan(one, none, steps, reverse=True)
-    return jnp.concatenate([found.T, none[:, None]], axis=1)
+    _, evaluated = jax.lax.scan(one, none, steps, reverse=True)
+    return jnp.concatenate([evaluated.T, none[:, None]], axis=1)
 
 
 def _standardised(

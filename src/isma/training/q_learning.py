@@ -40,9 +40,9 @@ class QLearning(eqx.Module):
         return eqx.combine(arrays, rest), optimiser, jnp.mean(loss)
 
     def loss(self, network: Mlp, target: Mlp, batch: Transitions) -> Float[Array, ""]:
-        """Huber loss of the values of what was done.
+        """Huber loss of the Q-values of the actions taken.
 
-        The network says what is best next, the target network what that is worth.
+        Double Q-learning: the network chooses the best next action, the target network evaluates it.
         """
         best = jnp.argmax(network(batch.following), axis=1)
         worth = batch.reward + self.discount * _at(target(batch.following), best)

@@ -1,7 +1,7 @@
 """The one place where experience is collected: worlds run under a policy, and a probe reads each tick.
 
 A probe is a pure function of a tick that gives a row for each server, for each user or for the world: how
-many entries the row has by now, what a new entry holds, and quantities that add up between entries.
+many entries the row has so far, the content of a new entry, and quantities that are summed between entries.
 Everything else, as rewards and masks, is computed from the recording afterwards.
 """
 
@@ -59,7 +59,7 @@ class InitialWorld(NamedTuple):
     state: State
     memory: Memory
     key: PRNGKeyArray
-    """Decides all that is random from then on."""
+    """Key of all later randomness."""
 
 
 def record(
@@ -140,16 +140,16 @@ def spread(scenarios: Sequence[Scenario], num_worlds: int) -> Params:
 
 
 def kinds(scenarios: Sequence[Scenario]) -> list[list[Scenario]]:
-    """The scenarios by what can be one batch of worlds that decide equally often. Raises ScenarioError."""
-    found: dict[str, list[Scenario]] = {}
+    """The scenarios grouped into batches of equal form and decision periods. Raises ScenarioError."""
+    batches: dict[str, list[Scenario]] = {}
     for scenario in scenarios:
         form = f"{_form(build(scenario))} {scenario.servers.decision_period_s}"
-        found.setdefault(form, []).append(scenario)
-    return list(found.values())
+        batches.setdefault(form, []).append(scenario)
+    return list(batches.values())
 
 
 def _form(params: Params) -> tuple[object, list[tuple[int, ...]]]:
-    """Common form of the worlds of one batch: sizes, and what is switched on."""
+    """Common form of the worlds of one batch: sizes and switches."""
     leaves, structure = jax.tree.flatten(params)
     return structure, [leaf.shape for leaf in leaves]
 

@@ -49,7 +49,7 @@ class Replay(eqx.Module):
         return Replay(jax.tree.map(put, self.kept, items), self.written + number)
 
     def sequences(self, key: PRNGKeyArray, number: int, steps: int) -> Sequences:
-        """So many sequences of every server, of `steps` decisions from anywhere; rows of servers."""
+        """`number` random sequences of every server, of `steps` decisions each; rows of servers."""
         _, servers, length, _ = self.kept.counted.shape
         world_key, start_key = jax.random.split(key)
         rows = (servers, number)
@@ -60,7 +60,7 @@ class Replay(eqx.Module):
         return jax.tree.map(lambda leaf: leaf[world[..., None], server, index], self.kept)
 
     def transitions(self, key: PRNGKeyArray, number: int) -> "Transitions":
-        """So many transitions from anywhere; those of which nothing is known are marked."""
+        """`number` random transitions; those without a known outcome are marked."""
         _, rows, steps = self.kept.reward.shape
         keys = jax.random.split(key, 3)
         most = (jnp.maximum(self.filled, 1), rows, steps - 1)

@@ -1,4 +1,4 @@
-"""Experience of servers: sequences of what each observed, did and brought about, for the latent models."""
+"""Experience of servers: sequences of observations, actions and rewards, for the latent models."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -40,7 +40,7 @@ class ServerExperience(eqx.Module):
     local_s: Float[Array, "*rows steps users"]
     """Completion times on the users' own CPUs."""
     known_s: Float[Array, "*rows steps users"]
-    """Completion times by equations (1) to (6) with other servers' load as last heard."""
+    """Completion times by equations (1) to (6) with other servers' load as last broadcast."""
 
 
 def collect_servers(

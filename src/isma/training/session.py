@@ -1,7 +1,7 @@
-"""A training as a sequence of rounds: progress, metrics, and a state from which it goes on exactly.
+"""A training as a sequence of rounds: progress, metrics, and a state from which it resumes exactly.
 
 After each round everything that the next ones depend on is in `state.safetensors`, in place at once:
-a training killed at any moment goes on from its last round and ends with the same bytes.
+a training killed at any moment resumes from its last round and ends with the same bytes.
 """
 
 import json
@@ -86,8 +86,8 @@ def _train(
 
         on_steps(0)
         round_key = jax.random.fold_in(rounds_key, number)
-        state, found = learner.advance(state, number, round_key, on_steps)
-        metrics = {name: float(value) for name, value in found.items()}
+        state, new_metrics = learner.advance(state, number, round_key, on_steps)
+        metrics = {name: float(value) for name, value in new_metrics.items()}
         steps = done + learner.steps_per_round
         _finite(metrics, steps)
         history.append({"step": steps, **metrics})
@@ -95,13 +95,13 @@ def _train(
         _log_time(out, steps, time.perf_counter() - began)
         _write_metrics(out, history)
     _write_metrics(out, history)
-    told = {
+    description = {
         "isma": version("isma"),
         "seed": seed,
         "metrics": history[-1],
         "config": config,
     }
-    return learner.finish(state, out, told)
+    return learner.finish(state, out, description)
 
 
 def _finite(metrics: Mapping[str, float], steps: int) -> None:
@@ -118,15 +118,15 @@ def _resume(out: Path, blank: PyTree, named: str) -> tuple[PyTree, list[dict[str
     """The last state that is there; of two, the one before counts only if the last is gone."""
     path = out / _STATE
     before = checkpoint.state_before(path)
-    found = next((one for one in (path, before) if one.exists()), None)
-    if found is None:
+    latest = next((one for one in (path, before) if one.exists()), None)
+    if latest is None:
         return blank, []
     try:
-        return checkpoint.load_state(found, blank, named)
+        return checkpoint.load_state(latest, blank, named)
     except CheckpointError as error:
-        earlier = found == path and before.exists()
+        earlier = latest == path and before.exists()
         way_out = "go on from the round before" if earlier else "begin again"
-        raise CheckpointError(f"{error}; remove {found} to {way_out}") from None
+        raise CheckpointError(f"{error}; remove {latest} to {way_out}") from None
 
 
 def _log_time(out: Path, steps: int, wall_s: float) -> None:

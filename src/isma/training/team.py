@@ -39,7 +39,7 @@ class TeamDecisions(eqx.Module):
 
     turns: Turns
     central: Float[Array, "rows steps servers columns"] | None
-    """For a critic that sees all; None for one that sees what its server does."""
+    """Global view for a central critic; None for a critic that sees its server's view."""
 
 
 @dataclass(frozen=True)

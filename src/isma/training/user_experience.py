@@ -29,7 +29,7 @@ from isma.training.record import (
 from isma.world.scenario import Scenario, Visibility
 
 View = Callable[[Params, State], PyTree]
-"""Sight of a whole world before a tick; a pytree itself (`jax.tree_util.Partial`)."""
+"""Global view of a world before a tick; a pytree itself (`jax.tree_util.Partial`)."""
 
 
 class UserExperience(eqx.Module):
@@ -52,7 +52,7 @@ class UserExperience(eqx.Module):
     def mean_of_round(
         self, each: Float[Array, "rows steps"], num_worlds: int
     ) -> Float[Array, "rows steps"]:
-        """Mean over the known decisions of a round; rows are of so many worlds, one after another."""
+        """Mean over the known decisions of a round; rows are of `num_worlds` worlds, one after another."""
         rows = self.round.shape[0]
         world = jnp.arange(rows)[:, None] * num_worlds // rows
         number = world * (1 + jnp.max(self.round)) + self.round
@@ -65,16 +65,16 @@ class UserExperience(eqx.Module):
 
 
 class Everybody(eqx.Module):
-    """Meaning of each decision for the whole world."""
+    """Effect of each decision on the whole world."""
 
     view: PyTree
-    """The world at the decision, as who sees everything does."""
+    """Global view of the world at the decision."""
     mean_s: Float[Array, "*rows steps"]
     """Mean completion time of all users' tasks until the user's next decision."""
 
 
 def mean_of(each: Float[Array, "rows steps"], known: Bool[Array, "rows steps"]) -> Float[Array, ""]:
-    """Mean over the decisions of which something is known."""
+    """Mean over the known decisions."""
     return jnp.sum(jnp.where(known, each, 0)) / jnp.maximum(jnp.sum(known), 1)
 
 
@@ -88,13 +88,13 @@ def collect_users(
 ) -> UserExperience:
     """The first decisions about every user of worlds spread over the scenarios; rows of users.
 
-    With a view of the whole world, what everybody's tasks took besides. Raises ScenarioError.
+    With a view of the whole world, also the mean completion time of all. Raises ScenarioError.
     """
     # A user that is not migrated decides every period, and the last decision earns no reward.
     ticks = jnp.max(ticks_for(scenarios, num_steps - 1))
     worlds, keys = spread(scenarios, num_worlds), jax.random.split(key, num_worlds)
-    found = _collect(worlds, policy, scenarios[0], keys, num_steps, ticks, view)
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found)
+    experience = _collect(worlds, policy, scenarios[0], keys, num_steps, ticks, view)
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), experience)
 
 
 @eqx.filter_jit
