@@ -1,4 +1,4 @@
-"""A function of the flat observation as a policy: whatever library has trained it."""
+"""A function of the flat observation as a policy, trained by any library."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -20,14 +20,14 @@ from isma.policies import registry
 from isma.world.scenario import Scenario
 
 Answer = Callable[[np.ndarray], Any]
-"""What to do in a batch of observations (agents, numbers): a server for each row (agents, rows), or the
+"""Decisions for a batch of observations (agents, numbers): a server for each row (agents, rows), or the
 log-odds of the servers (agents, rows, servers)."""
 
 
 class FlatAgent(Policy):
     """Each server decides by a function of its flat observation, which is asked outside the compiled program.
 
-    What it sees and how its answer is carried out are those of the environment with `flat=True`:
+    Its observations and the effect of its decisions are those of the environment with `flat=True`:
     ratios, shares and prices follow by formulas, own users beyond the rows stay where they are.
     """
 
@@ -76,17 +76,17 @@ class FlatAgent(Policy):
     ) -> Memory:
         """The others' memory; the agent itself remembers nothing."""
         coding = self.coding
-        found = lay_out(scenario, None, True, min(coding.rows, num_users)).coding
-        assert isinstance(found, Flat)
+        own_coding = lay_out(scenario, None, True, min(coding.rows, num_users)).coding
+        assert isinstance(own_coding, Flat)
         sizes = coding.num_users, coding.num_servers, coding.numbers
-        given_sizes = found.num_users, found.num_servers, found.numbers
+        given_sizes = own_coding.num_users, own_coding.num_servers, own_coding.numbers
         if sizes != given_sizes:
-            told = [
+            shapes = [
                 f"{users} users, {servers} servers and {numbers} numbers"
                 for users, servers, numbers in (sizes, given_sizes)
             ]
             raise PolicyError(
-                f"the agent was made for {told[0]}, and this scenario has {told[1]}: name the "
+                f"the agent was made for {shapes[0]}, and this scenario has {shapes[1]}: name the "
                 "scenario that it was trained in"
             )
         if self.others is None:
@@ -96,7 +96,7 @@ class FlatAgent(Policy):
     def act(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Action, Memory]:
-        """Ask the function for all servers at once, and carry out what those that act were told."""
+        """Call the function for all servers at once, and carry out the decisions of those that act."""
         own_key, others_key = jax.random.split(key)
         chosen = self.coding.decode_all(self._choices(observation, own_key), observation)
         if self.others is None or self.server is None:
@@ -120,25 +120,25 @@ class FlatAgent(Policy):
         return jnp.argmax(odds, axis=-1).astype(jnp.int32)
 
     def _tried(self) -> bool:
-        """Whether the function gives odds; it is asked once, with zeros. Raises PolicyError."""
+        """Whether the function gives log-odds; it is called once, with zeros. Raises PolicyError."""
         blank = np.zeros((2, self.coding.numbers), np.float32)
-        found = self.answer(blank)
-        return _array(found, len(blank), self.coding.rows, self.coding.num_servers).ndim == 3
+        odds = self.answer(blank)
+        return _array(odds, len(blank), self.coding.rows, self.coding.num_servers).ndim == 3
 
 
 def _asked(answer: Answer, rows: int, servers: int, vectors: Any) -> np.ndarray:
     """Answers for observations with any leading axes. Raises PolicyError."""
     vectors = np.array(vectors)
     flat = vectors.reshape(-1, vectors.shape[-1])
-    found = _array(answer(flat), len(flat), rows, servers)
-    kind = np.float32 if found.ndim == 3 else np.int32
-    return found.astype(kind).reshape(*vectors.shape[:-1], *found.shape[1:])
+    array = _array(answer(flat), len(flat), rows, servers)
+    kind = np.float32 if array.ndim == 3 else np.int32
+    return array.astype(kind).reshape(*vectors.shape[:-1], *array.shape[1:])
 
 
-def _array(found: Any, agents: int, rows: int, servers: int) -> np.ndarray:
-    """An answer to so many observations as an array. Raises PolicyError."""
+def _array(answer: Any, agents: int, rows: int, servers: int) -> np.ndarray:
+    """An answer to `agents` observations as an array. Raises PolicyError."""
     try:
-        array = np.asarray(found)
+        array = np.asarray(answer)
     except (ValueError, TypeError):
         array = np.empty(0, object)
     if array.dtype.kind == "f" and array.shape == (agents, rows * servers):
@@ -146,7 +146,7 @@ def _array(found: Any, agents: int, rows: int, servers: int) -> np.ndarray:
     chosen = array.shape == (agents, rows) and array.dtype.kind in "iu"
     odds = array.shape == (agents, rows, servers) and array.dtype.kind == "f"
     if not (chosen or odds):
-        got = f"{array.dtype}{list(array.shape)}" if array.dtype != object else given(found)
+        got = f"{array.dtype}{list(array.shape)}" if array.dtype != object else given(answer)
         raise PolicyError(
             f"the agent must answer {agents} observations with whole numbers [{agents}, {rows}], a "
             f"server for each row, or with their log-odds [{agents}, {rows}, {servers}], got {got}"

@@ -12,7 +12,7 @@ from isma.errors import OptionError
 
 
 class Sb3Worlds(VecEnv):
-    """Many worlds for a learner of Stable-Baselines3; they begin anew at once, in worlds for training."""
+    """Many worlds for a learner of Stable-Baselines3; they are reset at once, to worlds for training."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Sb3Worlds(VecEnv):
         return self.worlds.reset(seed=seed)[0]
 
     def step_async(self, actions: np.ndarray) -> None:
-        """Keep what was decided."""
+        """Keep the actions."""
         self._actions = actions
 
     def step_wait(self) -> Any:

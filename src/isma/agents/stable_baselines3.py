@@ -84,9 +84,9 @@ def _load(model: Path, algorithm: str) -> Any:
         raise PolicyError(f"model must be a file that {algorithm}.save wrote, got {path}")
     try:
         return made.load(path, device="cpu")
-    except Exception as error:  # Whatever a damaged file raises there.
-        told = " ".join(f"{type(error).__name__}: {error}".split())
-        raise PolicyError(f"{path}: cannot be read as a model of {algorithm}: {told}") from None
+    except Exception as error:  # A damaged file may raise anything there.
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        raise PolicyError(f"{path}: cannot be read as a model of {algorithm}: {message}") from None
 
 
 def _rows(model: Any) -> int:
@@ -118,7 +118,7 @@ def _answer(model: Any) -> Answer:
         if not hasattr(policy, "get_distribution"):
             return np.asarray(model.predict(vectors, deterministic=True)[0])
         with torch.no_grad():
-            found = policy.get_distribution(policy.obs_to_tensor(vectors)[0]).distribution
-        return np.stack([part.logits.cpu().numpy() for part in found], axis=1)
+            distribution = policy.get_distribution(policy.obs_to_tensor(vectors)[0]).distribution
+        return np.stack([part.logits.cpu().numpy() for part in distribution], axis=1)
 
     return answer

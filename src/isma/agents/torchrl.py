@@ -36,24 +36,24 @@ def _answer(module: Any) -> Answer:
         module.eval()
         seen = torch.as_tensor(vectors)
         with torch.no_grad():
-            return _numbers(module(seen) if reads is None else _told(module, seen))
+            return _numbers(module(seen) if reads is None else _called(module, seen))
 
     return answer
 
 
-def _told(module: Any, seen: Any) -> Any:
+def _called(module: Any, seen: Any) -> Any:
     from tensordict import TensorDict  # pyright: ignore[reportMissingImports]
 
-    found = module(TensorDict({_OBSERVATION: seen}, batch_size=seen.shape[:1]))
-    written = set(found.keys())
+    outputs = module(TensorDict({_OBSERVATION: seen}, batch_size=seen.shape[:1]))
+    written = set(outputs.keys())
     for name in (_ODDS, _ACTION):
         if name in written:
-            return found[name]
+            return outputs[name]
     raise PolicyError(
         f"the module must write {_ODDS!r} or {_ACTION!r}, it writes {sorted(map(str, written))}"
     )
 
 
-def _numbers(found: Any) -> np.ndarray:
-    array = found.detach().cpu().numpy()
+def _numbers(tensor: Any) -> np.ndarray:
+    array = tensor.detach().cpu().numpy()
     return array.astype(np.float32) if array.dtype.kind == "f" else array

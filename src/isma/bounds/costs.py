@@ -12,20 +12,20 @@ from isma.planning.allocation import RATIOS, Offer, completion_s, latency_s, lea
 _LEAST_SHARE = 1e-6
 _STEEPEST = 1e9
 _TOO_DEAR_S = 1e9
-"""A price at which nobody offloads."""
+"""A price at which no user offloads."""
 
 
 class Costs(NamedTuple):
-    """Of a user's tasks in a step, at each place."""
+    """Costs of a user's tasks in a step, at each place."""
 
     cost_s: Float[Array, "stages steps users places"]
     """The least t + λ φ while the service runs, times the step's weight."""
     cpu_share: Float[Array, "stages steps users places"]
     """The share that is taken at that cost."""
     server: Int[Array, "stages steps users places"]
-    """Whose share it is; elsewhere, that of the server with the least cost there."""
+    """Server of that share; for the place elsewhere, the server with the least cost there."""
     steepness: Float[Array, "stages steps users"]
-    """Waiting for w costs at least the part min(1, steepness · w) of what offloading gains, wherever."""
+    """A wait of w costs at least the part min(1, steepness · w) of the gain of offloading, at any place."""
 
 
 class Cheapest(NamedTuple):
@@ -46,7 +46,7 @@ class _Choices(NamedTuple):
 
 
 class _Far(NamedTuple):
-    """The least price at each number of hops from a station, and the server that asks it."""
+    """The least price at each number of hops from a station, and the server that has it."""
 
     price_s: Float[Array, "blocks stations distances"]
     server: Int[Array, "blocks stations distances"]
@@ -75,15 +75,15 @@ def step_costs(future: Future, price_s: Float[Array, "blocks servers"]) -> Costs
         )
         used = weight > 0
         per_task = (length[:, None] / jnp.where(used, weight, 1))[..., None]
-        found = cheapest(offer, per_task * choices.price_s)
-        cost_s, share, server = found.cost_s, found.cpu_share, choices.server
+        choice = cheapest(offer, per_task * choices.price_s)
+        cost_s, share, server = choice.cost_s, choice.cpu_share, choices.server
         if far is not None:
             cost_s, share, server = _folded(count, cost_s, share, server)
         return Costs(
             jnp.where(used, weight, 0)[..., None] * cost_s,
             jnp.where(used[..., None], share, 0),
             server,
-            jnp.min(found.steepness, axis=-1),
+            jnp.min(choice.steepness, axis=-1),
         )
 
     parts = (future.weight, future.length, future.block, future.uplink_s, future.hops, named)

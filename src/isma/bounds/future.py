@@ -1,4 +1,4 @@
-"""A run whose future is known, as far as no decision can change it: tasks, links, ways, stops.
+"""The known future of a run, as far as no decision can change it: tasks, links, hops, stops.
 
 Time is cut into *steps*, between whose beginnings no placement can change, and steps into *stages*,
 for each of which a user has a list of places: servers and, where they are many, one more that
@@ -16,7 +16,7 @@ class Remap(eqx.Module):
     """Successors of a user's places when a stage ends."""
 
     position: Int[Array, "stages users places"]
-    """Where each place is found in the next stage's list; the last one, elsewhere, if it is not."""
+    """Index of each place in the next stage's list; the last one, elsewhere, if it is missing there."""
     fresh: Bool[Array, "stages users places"]
     """Which of the next stage's places this stage counts as elsewhere."""
 
@@ -26,7 +26,7 @@ class FarServers(eqx.Module):
 
     station: Int[Array, "stages steps users"]
     hops: Int[Array, "stations servers"]
-    """No more than `most_hops`: what is farther counts as no farther."""
+    """Clipped at `most_hops`."""
     remap: Remap
     most_hops: int = eqx.field(static=True)
 
@@ -39,7 +39,7 @@ class Stops(eqx.Module):
     whole: Int[Array, "stages steps users classes"]
     """Steps that are over when the service runs again, at least 1."""
     touched: Int[Array, "stages steps users classes"]
-    """Steps in which it has not run from the beginning; 0 where a move takes no time."""
+    """Steps at whose beginning it does not run yet; 0 where a move takes no time."""
     of_pair: Int[Array, "stages users places places"]
     """Class of a move from one place (row) to another."""
     start_slot: Int[Array, "stages steps"]

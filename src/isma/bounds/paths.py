@@ -19,7 +19,7 @@ _NEVER_S = 1e9
 """Costs more than anything."""
 
 Ahead = tuple[Float[Array, "ahead users places"], Float[Array, "ahead users places"]]
-"""Cost from each of the coming steps to the end, for those at a place, and for those who leave it now."""
+"""Cost from each of the coming steps to the end, for users at a place, and for users that leave it now."""
 
 
 class _Step(NamedTuple):

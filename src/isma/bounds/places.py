@@ -39,9 +39,9 @@ def nearest_servers(
     count: int,
     most_hops: int,
 ) -> Listed:
-    """For each stage and user the servers that would be best on average if nobody else were there.
+    """For each stage and user the servers that would be best on average without other users.
 
-    All others are elsewhere: to move, as near as the nearest of them, wherever one comes from.
+    All others are elsewhere, which is as near to any place as the nearest of them.
     """
     hops, apart = infrastructure.hops, infrastructure.between
     servers = infrastructure.server_hz.shape[0]
@@ -50,16 +50,16 @@ def nearest_servers(
     latency = infrastructure.latency
 
     def stage(station: Int[Array, "steps users"]) -> tuple[Array, Array, Array]:
-        way = hops[station]
-        mean_hops = jnp.mean(way, axis=0)
+        hops_by_step = hops[station]
+        mean_hops = jnp.mean(hops_by_step, axis=0)
         cost_s = hop_s[:, None] * mean_hops + work_s
         if latency is not None:
             cost_s = cost_s + latency_s(latency, mean_hops)
         near = jax.lax.top_k(-cost_s, count)[1].astype(jnp.int32)
         other = jnp.ones(cost_s.shape, bool).at[users, near].set(False)
         fewest = lambda value: jnp.min(jnp.where(other, value, jnp.inf), axis=-1)  # noqa: E731
-        to_places = jnp.take_along_axis(way, near[None], axis=2)
-        to_places = jnp.concatenate([to_places, fewest(way)[..., None]], axis=2)
+        to_places = jnp.take_along_axis(hops_by_step, near[None], axis=2)
+        to_places = jnp.concatenate([to_places, fewest(hops_by_step)[..., None]], axis=2)
         away = jnp.min(jnp.where(other[:, None], apart[near], jnp.inf), axis=-1)
         back = jnp.min(jnp.where(other[:, None], apart.T[near], jnp.inf), axis=-1)
         among = apart[near[:, :, None], near[:, None, :]]

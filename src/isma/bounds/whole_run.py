@@ -19,7 +19,7 @@ from isma.bounds.paths import path_costs, visits
 _FIRST_BLUR, _LAST_BLUR = 0.1, 1e-3
 _FINE_BLUR = 0.01
 _COARSE = 10
-"""Every so manyth step is looked at first, where there is a coarse search."""
+"""Stride of the steps of the coarse search, where there is one."""
 _GAIN = 0.3
 _FIRST_SIZE, _LONGER, _SHORTER, _MIXED = 0.01, 1.2, 0.7, 0.3
 """Steps of the volume algorithm in log price: the first one, and how they grow and shrink."""
@@ -28,14 +28,14 @@ _ROUNDING = 1e-5
 
 
 class Effort(NamedTuple):
-    """How many times prices are improved."""
+    """Numbers of iterations that improve prices."""
 
     coarse: int
-    """On some steps alone, with free moves; 0: the next search begins without."""
+    """On a subset of the steps, with free moves; 0 for none."""
     free: int
-    """On all, with free moves."""
+    """On all steps, with free moves."""
     paths: int
-    """With those that cost."""
+    """On all steps, with costly moves."""
 
 
 class RunBound(NamedTuple):
@@ -62,8 +62,8 @@ def run_bound(future: Future, effort: Effort) -> RunBound:
     """Lower bound of the mean completion time.
 
     Prices first follow the demand as if moves were free, while choices are blurred by a softmin whose
-    temperature falls; then that of whole paths. What counts is the exact dual of the prices at the end:
-    stopping early costs tightness, never validity. Where moves are free both are the same.
+    temperature falls; then that of whole paths. The bound is the exact dual of the final prices:
+    to stop early costs tightness, never validity. Where moves are free both are the same.
     """
     free = replace(future, stops=None)
     if effort.coarse:
@@ -76,8 +76,8 @@ def run_bound(future: Future, effort: Effort) -> RunBound:
     if future.stops is None or effort.paths == 0:
         return RunBound(bound, price_s)
     later = _follow(future, price_s, effort.paths)
-    found = dual_s(future, later)
-    return RunBound(jnp.maximum(bound, found), jnp.where(found > bound, later, price_s))
+    candidate = dual_s(future, later)
+    return RunBound(jnp.maximum(bound, candidate), jnp.where(candidate > bound, later, price_s))
 
 
 def _thinned(future: Future) -> tuple[Future, Int[Array, "blocks"]]:
@@ -106,7 +106,7 @@ def _thinned(future: Future) -> tuple[Future, Int[Array, "blocks"]]:
 
 
 def dual_s(future: Future, price_s: Float[Array, "blocks servers"]) -> Float[Array, ""]:
-    """The bound that prices prove, whatever they are; in seconds, less what rounding may add."""
+    """The bound that any prices prove, in seconds, less the greatest error of rounding."""
     costs = step_costs(future, price_s)
     reached = jnp.sum(path_costs(future, costs.cost_s, costs.steepness, None))
     paid = jnp.sum(price_s * block_lengths(future)[:, None])
@@ -116,7 +116,7 @@ def dual_s(future: Future, price_s: Float[Array, "blocks servers"]) -> Float[Arr
 def _ascend(
     future: Future, price_s: Float[Array, "blocks servers"], steps: int, first_blur: float
 ) -> Float[Array, "blocks servers"]:
-    """Prices after so many steps towards those at which no server is asked for more than it has."""
+    """Prices after `steps` steps towards those at which no server is overloaded."""
 
     def improve(step: Array, log_price: Array) -> Array:
         blur = first_blur * (_LAST_BLUR / first_blur) ** (step / steps)
@@ -128,7 +128,7 @@ def _ascend(
 
 
 class _Best(NamedTuple):
-    """Where the volume algorithm stands."""
+    """State of the volume algorithm."""
 
     price_s: Float[Array, "blocks servers"]
     value_s: Float[Array, ""]
@@ -142,19 +142,20 @@ def _follow(
 ) -> Float[Array, "blocks servers"]:
     """Better prices by the volume algorithm (Barahona and Anbil, Math. Programming 87, 2000).
 
-    A user's whole path flips from one server to another, so that one demand says little; their mean
-    does. Every step goes from the best prices so far, and a step that gains nothing shortens the next.
+    A user's whole path flips from one server to another, so that a single demand says little; the mean
+    over steps is used. Every step starts from the best prices so far, and a step that gains nothing
+    shortens the next.
     """
     start = _asked(future, price_s, _LAST_BLUR)
 
     def improve(_: Array, best: _Best) -> _Best:
         price = best.price_s * jnp.exp(best.size * jnp.clip(best.asked - 1, -1, 1))
-        found = _asked(future, price, _LAST_BLUR)
-        better = found.value_s > best.value_s
+        candidate = _asked(future, price, _LAST_BLUR)
+        better = candidate.value_s > best.value_s
         return _Best(
             jnp.where(better, price, best.price_s),
-            jnp.maximum(best.value_s, found.value_s),
-            (1 - _MIXED) * best.asked + _MIXED * found.asked,
+            jnp.maximum(best.value_s, candidate.value_s),
+            (1 - _MIXED) * best.asked + _MIXED * candidate.asked,
             best.size * jnp.where(better, _LONGER, _SHORTER),
         )
 

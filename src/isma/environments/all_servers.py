@@ -43,7 +43,7 @@ class TickReport(NamedTuple):
 
 
 class ActsAsTold(Policy):
-    """Decides what it has been told."""
+    """Returns a given action."""
 
     action: Action
 
@@ -55,16 +55,16 @@ class ActsAsTold(Policy):
 
 
 def begin(params: Params, seed: UInt[Array, ""], number: Int[Array, ""]) -> NetworkMoment:
-    """The world of that seed, or the one that comes so many after it."""
+    """The world of that seed, or the one that comes `number` after it."""
     world = world_of(seed, number)
     key, _ = jax.random.split(jax.random.key(world))
-    return _look(params, seed, number, world, key, reset(params, key))
+    return _observed(params, seed, number, world, key, reset(params, key))
 
 
 def advance(
     params: Params, coding: Coding, moment: NetworkMoment, actions: Any
 ) -> tuple[NetworkMoment, TickReport]:
-    """Carry out what those that act have decided, and let a tick pass."""
+    """Carry out the decisions of the acting servers, and advance a tick."""
     state, key, seen = moment.state, moment.key, moment.seen
     action = coding.decode_all(actions, seen)
     draws = draw(params, key, state.tick)
@@ -73,11 +73,11 @@ def advance(
     mean_s, world_mean_s, tasks = jax.vmap(means_s, in_axes=(None, 0))(
         outcome.completion_time_s, theirs
     )
-    after = _look(params, moment.seed, moment.number, moment.world, key, state)
+    after = _observed(params, moment.seed, moment.number, moment.world, key, state)
     return after, TickReport(mean_s, tasks, world_mean_s[0], outcome.migrations)
 
 
-def _look(
+def _observed(
     params: Params,
     seed: UInt[Array, ""],
     number: Int[Array, ""],
@@ -85,7 +85,7 @@ def _look(
     key: PRNGKeyArray,
     state: State,
 ) -> NetworkMoment:
-    """Sight of all servers in the coming tick."""
+    """Observation of all servers in the coming tick."""
     begun, deciding, _ = before_decisions(params, state, draw(params, key, state.tick))
     everyone = jnp.ones_like(deciding.acting)
     all_see = Deciding(everyone, deciding.due, deciding.newcomer, deciding.decides)

@@ -22,7 +22,7 @@ _WAY_OUT = (
 
 
 def check_action(space: spaces.Space, action: Any, name: str = "action") -> None:
-    """Refuse what is not in a space: names, shapes, types, numbers. Raises OptionError."""
+    """Refuse an action that is not in a space: names, shapes, types, numbers. Raises OptionError."""
     if isinstance(space, spaces.Dict):
         if not isinstance(action, Mapping):
             raise OptionError(
@@ -43,7 +43,7 @@ def check_action(space: spaces.Space, action: Any, name: str = "action") -> None
     words = "whole numbers" if whole else "numbers"
     try:
         numbers = np.asarray(action)
-    except (ValueError, TypeError):  # Rows of different lengths, or what is no array at all.
+    except (ValueError, TypeError):  # Rows of different lengths, or no array at all.
         raise OptionError(f"{name} must be {words}, got {given(action)}") from None
     if numbers.dtype.kind not in ("iu" if whole else "iuf"):
         got = f"an array of {numbers.dtype}" if numbers.ndim else given(action)
@@ -83,7 +83,7 @@ def check_seed(seed: object) -> int:
 
 
 def refuse_forks() -> None:
-    """Refuse to be made in a fork, or for forks to come: JAX would wait there for ever.
+    """Refuse an environment in a forked process, or before a fork: JAX would deadlock there.
 
     Gymnasium's asynchronous worlds make one environment in the process that is going to be forked.
     Raises OptionError.

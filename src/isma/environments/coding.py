@@ -1,4 +1,4 @@
-"""How what a server sees is written as an observation, and what it decides as an action."""
+"""Coding: encodes a server's view as an observation, and decodes actions as its decisions."""
 
 from abc import abstractmethod
 from dataclasses import replace
@@ -15,7 +15,7 @@ from isma.world.scenario import Visibility
 
 
 class Coding(eqx.Module):
-    """One way of writing observations and actions; arrays of the spaces, traced or not."""
+    """Encoding of observations and decoding of actions; arrays of the spaces, traced or not."""
 
     @abstractmethod
     def observation_space(self) -> spaces.Space:
@@ -23,7 +23,7 @@ class Coding(eqx.Module):
 
     @abstractmethod
     def action_space(self) -> spaces.Space:
-        """The space of what `decode` reads."""
+        """Action space: the inputs of `decode`."""
 
     @abstractmethod
     def encode(self, seen: Observation, server: Int[Array, ""]) -> Any:
@@ -41,9 +41,9 @@ class Coding(eqx.Module):
     def decode_all(self, actions: Any, seen: Observation) -> Action:
         """Decisions of all servers as one: each user's row is that of the server that hosts it."""
         servers = _servers(seen)
-        each = jax.vmap(lambda told, server: self.decode(told, part_of(seen, server), server))(
-            actions, servers
-        )
+        each = jax.vmap(
+            lambda numbers, server: self.decode(numbers, part_of(seen, server), server)
+        )(actions, servers)
         row = jnp.arange(seen.host.shape[0])
         return Action(
             each.server[seen.host, row],

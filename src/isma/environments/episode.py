@@ -45,7 +45,7 @@ class Episode(eqx.Module):
     memory: Memory
     """Of the others."""
     seen: Observation
-    """What the server decides from."""
+    """The server's view."""
 
 
 class Report(NamedTuple):
@@ -81,17 +81,17 @@ class Led(Policy):
     def act(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Action, Memory]:
-        """Decide for the others; its own users are told what has been chosen."""
+        """Decide by the others' policy, and replace the learning server's decisions by the chosen ones."""
         action, memory = self.others.act(memory, observation, key)
         due = observation.due & (jnp.arange(observation.due.shape[0]) == self.server)
         led, chosen = due[observation.host], self.chosen
-        told = Action(
+        combined = Action(
             server=jnp.where(led, chosen.server, action.server),
             offload_ratio=jnp.where(led, chosen.offload_ratio, action.offload_ratio),
             cpu_share=jnp.where(led, chosen.cpu_share, action.cpu_share),
             price_s=jnp.where(due, chosen.price_s, action.price_s),
         )
-        return told, memory
+        return combined, memory
 
 
 def begin(
@@ -120,12 +120,12 @@ def begin(
     state, memory = jax.lax.while_loop(
         lambda carry: carry[0].tick < first, one_tick, (state, memory)
     )
-    seen = look(params, state, key, server)
+    seen = observe_server(params, state, key, server)
     return Episode(seed, number, world, server, key, state, memory, seen)
 
 
 def advance(setting: EpisodeSetting, episode: Episode, action: Any) -> tuple[Episode, Report]:
-    """Carry out a decision, run one decision period, and look again."""
+    """Carry out a decision, run one decision period, and observe."""
     params, server = setting.params, episode.server
     seen, key = episode.seen, episode.key
     chosen = setting.coding.decode(action, seen, server)
@@ -157,7 +157,7 @@ def advance(setting: EpisodeSetting, episode: Episode, action: Any) -> tuple[Epi
         key,
         state,
         memory,
-        look(params, state, key, server),
+        observe_server(params, state, key, server),
     )
     return after, report
 
@@ -167,8 +167,10 @@ def shown(setting: EpisodeSetting, episode: Episode) -> Any:
     return setting.coding.encode(episode.seen, episode.server)
 
 
-def look(params: Params, state: State, key: PRNGKeyArray, server: Int[Array, ""]) -> Observation:
-    """View of a server in the coming tick, when the broadcasts have come in."""
+def observe_server(
+    params: Params, state: State, key: PRNGKeyArray, server: Int[Array, ""]
+) -> Observation:
+    """View of a server in the coming tick, after the broadcasts of that tick."""
     state, deciding, _ = before_decisions(params, state, draw(params, key, state.tick))
     return view(params, state, deciding, server)
 
@@ -186,12 +188,12 @@ def means_s(
 ) -> tuple[Float[Array, ""], Float[Array, ""], Int[Array, ""]]:
     """Mean completion time of own users' tasks, and of all; and the number of own tasks.
 
-    Who has none gets the mean of all: to have sent everybody away is no merit.
+    A server without own tasks gets the mean of all: to send every user away earns nothing.
     """
     emitted = ~jnp.isnan(time_s)
     spent_s = jnp.sum(jnp.where(emitted, time_s, 0), axis=1)
     tasks = jnp.sum(emitted, axis=1, dtype=jnp.int32)
-    mean = lambda who: jnp.sum(spent_s * who) / jnp.maximum(jnp.sum(tasks * who), 1)  # noqa: E731
+    mean = lambda users: jnp.sum(spent_s * users) / jnp.maximum(jnp.sum(tasks * users), 1)  # noqa: E731
     number, world_mean_s = jnp.sum(tasks * own), mean(jnp.ones_like(own))
     return jnp.where(number > 0, mean(own), world_mean_s), world_mean_s, number
 

@@ -52,7 +52,7 @@ class Flat(Coding):
 
     @classmethod
     def of(cls, scenario: Scenario, params: Params, rows: int | None) -> "Flat":
-        """Coding of this scenario for so many users; None: for twice an even part of them."""
+        """Coding of this scenario for `rows` users; None: for twice an even part of them."""
         users, servers = params.shape.num_users, params.shape.num_servers
         scales = vectors.scales([scenario])
         interval = [q for q in requested(scenario, scales) if q.name == "interval_s"]
@@ -95,7 +95,7 @@ class Flat(Coding):
         return replace(action, price_s=stays.price_s)
 
     def encode_all(self, seen: Observation) -> Float[Array, "servers numbers"]:
-        """Everything in a row for each server; what they have in common is computed once."""
+        """Vectors of all servers, a row each; their common part is computed once."""
         if self.shows_host:  # Then servers see the same users, each in an order of its own.
             return super().encode_all(seen)
         row, filled, number = self._rows_of_all(seen)

@@ -25,7 +25,7 @@ from isma.simulator.params import Params
 class NetworkEnv(ParallelEnv[str, Any, Any]):
     """Every server is an agent, `server_0` and so on; a step is a tick.
 
-    In a tick only some of them decide: what the others say is ignored. Who decides is in
+    In a tick only some of them decide: actions of the others are ignored. Which decide is in
     `infos[agent]["acts"]`, and for which users in the observation's `decides`. Spaces are those of
     `ServerEnv`. An agent's reward is minus the mean completion time of the tasks that the users it
     hosts at the tick's beginning emit in it, in `reward_unit_s`. All agents are truncated together,
@@ -62,11 +62,11 @@ class NetworkEnv(ParallelEnv[str, Any, Any]):
         self._random = np.random.default_rng()
 
     def observation_space(self, agent: str) -> spaces.Space:
-        """The space of what that agent sees."""
+        """Observation space of an agent."""
         return self.observation_spaces[agent]
 
     def action_space(self, agent: str) -> spaces.Space:
-        """The space of what that agent decides."""
+        """Action space of an agent."""
         return self.action_spaces[agent]
 
     def reset(
@@ -92,7 +92,7 @@ class NetworkEnv(ParallelEnv[str, Any, Any]):
         dict[str, bool],
         dict[str, dict[str, Any]],
     ]:
-        """Let those that act decide, and a tick pass.
+        """Carry out the actions of the acting agents, and advance a tick.
 
         Raises OptionError for an action that is not in its space, PolicyError where a task never ends.
         """
@@ -112,14 +112,14 @@ class NetworkEnv(ParallelEnv[str, Any, Any]):
                 raise OptionError(unknown("agent", str(name), self.possible_agents))
         for agent in self.possible_agents:
             check_action(self.action_spaces[agent], actions[agent], f"{agent}'s action")
-        told = [actions[agent] for agent in self.possible_agents]
-        stacked = jax.tree.map(lambda *rows: np.stack(rows), *told)
+        ordered = [actions[agent] for agent in self.possible_agents]
+        stacked = jax.tree.map(lambda *rows: np.stack(rows), *ordered)
         moment, observation, mean_s = _advance(self._params, self._coding, self._moment, stacked)
         self._moment = moment
         rewards = -np.asarray(mean_s, float) / self.reward_unit_s
         check_finite(rewards)
         over = int(moment.state.tick) >= self.scenario.time.num_ticks
-        found = (
+        result = (
             self._each(observation),
             dict(zip(self.agents, rewards.tolist(), strict=True)),
             dict.fromkeys(self.agents, False),
@@ -128,7 +128,7 @@ class NetworkEnv(ParallelEnv[str, Any, Any]):
         )
         if over:
             self.agents = []
-        return found
+        return result
 
     def render(self) -> Any:
         """A picture of the world as it is, with `render_mode="rgb_array"`; None without."""
@@ -148,9 +148,9 @@ class NetworkEnv(ParallelEnv[str, Any, Any]):
     def _infos(self) -> dict[str, dict[str, Any]]:
         assert self._moment is not None
         time_s = int(self._moment.state.tick) * self.scenario.time.tick_s
-        known = {"time_s": time_s, "world": int(self._moment.world)}
+        common = {"time_s": time_s, "world": int(self._moment.world)}
         return {
-            agent: {"acts": one, **known}
+            agent: {"acts": one, **common}
             for agent, one in zip(
                 self.possible_agents, np.asarray(self._moment.acts).tolist(), strict=True
             )

@@ -65,12 +65,12 @@ class NetworkWorlds(eqx.Module):
 
     @property
     def observation_space(self) -> spaces.Box:
-        """The space of what one agent sees."""
+        """Observation space of one agent."""
         return self.coding.observation_space()
 
     @property
     def action_space(self) -> spaces.MultiDiscrete:
-        """The space of what one agent decides: a server for each of its rows."""
+        """Action space of one agent: a server for each of its rows."""
         return self.coding.action_space()
 
     def seeds(self, first: int, num_worlds: int) -> UInt[np.ndarray, "worlds"]:
@@ -84,7 +84,7 @@ class NetworkWorlds(eqx.Module):
     def reset(
         self, seeds: UInt[Array, "worlds"] | Sequence[int] | np.ndarray
     ) -> tuple[NetworkMoment, Float[Array, "worlds agents numbers"], Bool[Array, "worlds agents"]]:
-        """The worlds of those seeds, as in `isma compare`: their state, what is seen, and who decides."""
+        """The worlds of those seeds, as in `isma compare`: state, observations, and which agents decide."""
         return _reset(self, jnp.asarray(seeds, jnp.uint32))
 
     def step(

@@ -60,8 +60,8 @@ def picture(params: Params, state: State) -> UInt8[np.ndarray, "height width 3"]
     if len(site_m) <= _FEW_STATIONS:
         _label(axes, site_m[home], np.bincount(host[there], minlength=len(home)), state)
     time_s = float(state.tick * params.tick_s)
-    told = f"{time_s:.1f} s   {there.sum()} users, {away.sum()} not served by the nearest server"
-    figure.text(0.03, 0.95, told, color=_INK, fontsize=9)
+    caption = f"{time_s:.1f} s   {there.sum()} users, {away.sum()} not served by the nearest server"
+    figure.text(0.03, 0.95, caption, color=_INK, fontsize=9)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 

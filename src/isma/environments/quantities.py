@@ -1,6 +1,6 @@
 """Quantities that an environment shows of users and servers: names, units, bounds, scales.
 
-What a scenario switches off is not shown.
+Quantities that a scenario switches off are left out.
 """
 
 from collections.abc import Callable
@@ -19,12 +19,12 @@ _FAR_M = 1e7
 
 
 class Quantity(NamedTuple):
-    """One number of each user, or of each server; its name says its unit."""
+    """One number of each user, or of each server; its name ends with its unit."""
 
     name: str
     high: float
     one: float
-    """What counts as 1 in a flat observation."""
+    """Unit in a flat observation."""
     low: float = 0.0
 
 
@@ -65,50 +65,50 @@ def requested(scenario: Scenario, scales: Scales) -> tuple[Quantity, ...]:
     """The fixed part of a user's tasks, and its channel gain."""
     interval_s = max(asked.interval_s[1] for asked in scenario.asked)
     same = {"data_bits": scales.data_bits, "cycles": scales.cycles, "local_hz": scales.local_hz}
-    found = [Quantity(name, float(most), float(most)) for name, most in same.items()]
-    return (*found, Quantity("gain", 1.0, 1.0), Quantity("interval_s", interval_s, interval_s))
+    quantities = [Quantity(name, float(most), float(most)) for name, most in same.items()]
+    return (*quantities, Quantity("gain", 1.0, 1.0), Quantity("interval_s", interval_s, interval_s))
 
 
 def beyond_the_paper(scenario: Scenario, params: Params, scales: Scales) -> tuple[Quantity, ...]:
     """Further quantities of a user, where a switch is on."""
-    found: list[Quantity] = []
+    quantities: list[Quantity] = []
     migrates, migration = params.infrastructure.migration is not None, scenario.migration
     if migrates:
         state_bits, hop_s = (
             max(ends[1], 1e-3) for ends in (migration.state_bits, migration.downtime_per_hop_s)
         )
-        found.append(Quantity("state_bits", state_bits, state_bits))
-        found.append(Quantity("downtime_per_hop_s", hop_s, hop_s))
+        quantities.append(Quantity("state_bits", state_bits, state_bits))
+        quantities.append(Quantity("downtime_per_hop_s", hop_s, hop_s))
     if migrates or params.faults is not None:
-        found.append(Quantity("wait_s", scenario.time.duration_s, _longest_period_s(params)))
+        quantities.append(Quantity("wait_s", scenario.time.duration_s, _longest_period_s(params)))
     if params.shape.queued:
         cycles = float(scales.cycles)
-        found.append(Quantity("backlog_local_cycles", _MOST, cycles))
-        found.append(Quantity("backlog_edge_cycles", _MOST, cycles))
+        quantities.append(Quantity("backlog_local_cycles", _MOST, cycles))
+        quantities.append(Quantity("backlog_edge_cycles", _MOST, cycles))
     if params.shape.shared_band:
         band_hz = scenario.radio.bandwidth_hz
-        found.append(Quantity("bandwidth_hz", band_hz, band_hz))
+        quantities.append(Quantity("bandwidth_hz", band_hz, band_hz))
     if params.shape.observe_position:
         radius_m = scenario.sites.coverage_radius_m
-        found.append(Quantity("east_m", _FAR_M, radius_m, -_FAR_M))
-        found.append(Quantity("north_m", _FAR_M, radius_m, -_FAR_M))
-    return tuple(found)
+        quantities.append(Quantity("east_m", _FAR_M, radius_m, -_FAR_M))
+        quantities.append(Quantity("north_m", _FAR_M, radius_m, -_FAR_M))
+    return tuple(quantities)
 
 
 def announced(scenario: Scenario, params: Params, scales: Scales) -> tuple[Quantity, ...]:
-    """Quantities that a server has last heard from each other one."""
+    """Quantities in the last broadcast of each other server."""
     hz = float(scales.server_hz)
     slowest_hz = float(np.min(scenario.servers.clock_range_hz or scenario.servers.clock_hz))
     # The price of a server of which every user wants the most, (Σ √a)².
     dearest_s = params.shape.num_users**2 * float(scales.cycles) / slowest_hz
-    found = [
+    quantities = [
         Quantity("remaining_hz", hz, hz),
         Quantity("price_s", dearest_s, reward_unit_s(scenario)),
         Quantity("age_s", scenario.time.duration_s, _longest_period_s(params)),
     ]
     if params.clock_range_hz is not None:
-        found.append(Quantity("server_hz", hz, hz))
-    return tuple(found)
+        quantities.append(Quantity("server_hz", hz, hz))
+    return tuple(quantities)
 
 
 def reward_unit_s(scenario: Scenario) -> float:

@@ -100,9 +100,9 @@ class ServerEnv(gymnasium.Env[Any, Any]):
         check_action(self.action_space, action)
         self._episode, observation, report = _advance(self._setting, self._episode, action)
         one = Report(*(value.item() for value in jax.device_get(report)))
-        reward, over, known = told(one, self.scenario.time.tick_s)
+        reward, over, info = step_result(one, self.scenario.time.tick_s)
         check_finite(reward)
-        return own_arrays(observation), reward, False, over, known
+        return own_arrays(observation), reward, False, over, info
 
     def render(self) -> Any:
         """A picture of the world as it is, with `render_mode="rgb_array"`; None without."""
@@ -124,20 +124,20 @@ def _advance(setting: EpisodeSetting, episode: Episode, action: Any) -> tuple[Ep
 
 
 def first_seed(random: np.random.Generator) -> int:
-    """A world for training, where nobody names one."""
+    """A random world for training, where no seed is given."""
     return int(random.integers(TRAINING_WORLDS.start, TRAINING_WORLDS.stop))
 
 
 def own_arrays(observation: Any) -> Any:
-    """NumPy arrays that nobody else holds."""
+    """Copies as NumPy arrays, which nothing else refers to."""
     return jax.tree.map(np.array, observation)
 
 
-def told(report: Any, tick_s: float) -> tuple[Any, Any, dict[str, Any]]:
+def step_result(report: Any, tick_s: float) -> tuple[Any, Any, dict[str, Any]]:
     """Reward, whether it is over, and the rest by name; the same for one world and for many."""
-    known = report._asdict()
-    reward, over = known.pop("reward"), known.pop("over")
-    return reward, over, {"time_s": known.pop("tick") * tick_s, **known}
+    info = report._asdict()
+    reward, over = info.pop("reward"), info.pop("over")
+    return reward, over, {"time_s": info.pop("tick") * tick_s, **info}
 
 
 def check_finite(reward: float | np.ndarray) -> None:

@@ -15,7 +15,7 @@ from isma.world.scenario import Scenario, Visibility
 from isma.world.splits import Purpose, split
 
 TRAINING_WORLDS = split(Purpose.TRAIN).seeds
-"""Where worlds are drawn from when nobody names a seed."""
+"""Seeds from which worlds are drawn when none is given."""
 
 Source = Scenario | str | Path
 

@@ -25,7 +25,7 @@ from isma.simulator.params import Params
 from isma.world.scenario import Scenario, Visibility
 
 LEAST_SHARE = 0.001
-"""What an offloading user is asked for at least: without any share its tasks would never end."""
+"""Least share requested for an offloading user: without any its tasks would never end."""
 
 
 class Structured(Coding):
@@ -60,20 +60,22 @@ class Structured(Coding):
     def observation_space(self) -> spaces.Space:
         """Names, shapes and bounds."""
         one_of = lambda count: spaces.MultiDiscrete([count] * self.num_users, dtype=np.int32)  # noqa: E731
-        found: dict[str, spaces.Space] = {
+        columns: dict[str, spaces.Space] = {
             "own": spaces.MultiBinary(self.num_users),
             "decides": spaces.MultiBinary(self.num_users),
             "station": one_of(self.num_stations),
         }
         if self.shows_host:
-            found["host"] = one_of(self.num_servers)
+            columns["host"] = one_of(self.num_servers)
         for quantities, count in ((self.users, self.num_users), (self.servers, self.num_servers)):
             for quantity in quantities:
-                found[quantity.name] = spaces.Box(quantity.low, quantity.high, (count,), np.float32)
-        return spaces.Dict(found)
+                columns[quantity.name] = spaces.Box(
+                    quantity.low, quantity.high, (count,), np.float32
+                )
+        return spaces.Dict(columns)
 
     def action_space(self) -> spaces.Space:
-        """Where each user is to be served, tenths of each task to offload, part of the CPU asked for."""
+        """Server of each user, tenths of each task to offload, requested part of the CPU."""
         return spaces.Dict(
             {
                 "server": spaces.MultiDiscrete([self.num_servers] * self.num_users),
@@ -84,22 +86,22 @@ class Structured(Coding):
 
     def encode(self, seen: Observation, server: Int[Array, ""]) -> dict[str, Array]:
         """Columns by name."""
-        found = {
+        columns = {
             "own": own(seen, server).astype(jnp.int8),
             "decides": seen.decides.astype(jnp.int8),
             "station": seen.station,
         }
         if self.shows_host:
-            found["host"] = seen.host
+            columns["host"] = seen.host
         for quantity in self.users:
-            found[quantity.name] = bounded(of_users(quantity, seen), quantity.low, quantity.high)
+            columns[quantity.name] = bounded(of_users(quantity, seen), quantity.low, quantity.high)
         for quantity in self.servers:
             column = of_servers(quantity, seen, server)
-            found[quantity.name] = bounded(column, quantity.low, quantity.high)
-        return found
+            columns[quantity.name] = bounded(column, quantity.low, quantity.high)
+        return columns
 
     def decode(self, action: Any, seen: Observation, server: Int[Array, ""]) -> Action:
-        """Action of the contract, with the price that goes with who stays."""
+        """Action of the contract, with the price of the users that stay."""
         chosen = jnp.clip(action["server"], 0, self.num_servers - 1).astype(seen.host.dtype)
         target = jnp.where(seen.decides, chosen, seen.host)
         tenths = jnp.clip(action["offload_tenths"], 0, len(RATIOS) - 1)

@@ -15,21 +15,21 @@ from jaxtyping import Array, Bool, Int, UInt
 from isma.environments.checks import check_action, check_seed, check_whole
 from isma.environments.episode import Episode, EpisodeSetting, Report, advance, begin, shown
 from isma.environments.picture import FRAMES_PER_S, RENDER_MODES, check_render_mode, picture
-from isma.environments.server_env import check_finite, first_seed, own_arrays, setting, told
+from isma.environments.server_env import check_finite, first_seed, own_arrays, setting, step_result
 from isma.environments.setting import Source
 from isma.errors import OptionError
 
 _NEXT = -1
 """In place of a seed: go on to the next world."""
 _BLOCKS = 8
-"""Worlds begin in so many blocks, if all begin at once."""
+"""Number of blocks in which worlds begin, if all begin at once."""
 
 
 class VectorServerEnv(VectorEnv[Any, Any, np.ndarray]):
     """`ServerEnv` in `num_envs` worlds, with the same options; each world goes as it would alone.
 
     With `server=None` the servers take turns: each world has another learner. Worlds that are over
-    begin anew as `autoreset_mode` says: `NextStep`, `SameStep` or `Disabled`, as Gymnasium defines
+    are reset as `autoreset_mode` says: `NextStep`, `SameStep` or `Disabled`, as Gymnasium defines
     them.
     """
 
@@ -105,23 +105,23 @@ class VectorServerEnv(VectorEnv[Any, Any, np.ndarray]):
         check_action(self.action_space, actions, "actions")
         skipped = self._over
         self._episodes, observation, report = _advance(self._setting, self._episodes, actions)
-        rewards, over, known = told(own_arrays(report), self.scenario.time.tick_s)
+        rewards, over, report_info = step_result(own_arrays(report), self.scenario.time.tick_s)
         rewards, over = np.where(skipped, 0.0, rewards), over & ~skipped
         check_finite(rewards)
         at_once = self._mode is AutoresetMode.SAME_STEP
         renewed = over if at_once else skipped
-        found = own_arrays(observation)
+        seen = own_arrays(observation)
         final: dict[str, Any] = {}
         if at_once and over.any():
-            last = _of_those(over, found, self.observation_space)
-            final = {"final_obs": last, "final_info": _infos(known, over)}
+            last = _of_those(over, seen, self.observation_space)
+            final = {"final_obs": last, "final_info": _infos(report_info, over)}
         if renewed.any():
             self._renew(renewed, *self._next(_seeds(None, self.num_envs)))
-            found = self._shown()
+            seen = self._shown()
         self._over = over & ~renewed
-        infos = _infos(known, ~renewed) | _infos(self._where(), np.ones_like(over))
+        infos = _infos(report_info, ~renewed) | _infos(self._where(), np.ones_like(over))
         infos |= _infos(final, over)
-        return found, rewards, np.zeros_like(over), over.copy(), infos
+        return seen, rewards, np.zeros_like(over), over.copy(), infos
 
     def render(self) -> tuple[Any, ...] | None:
         """A picture of each world as it is, with `render_mode="rgb_array"`; None without."""
@@ -139,7 +139,7 @@ class VectorServerEnv(VectorEnv[Any, Any, np.ndarray]):
         seed: UInt[np.ndarray, "worlds"],
         number: Int[np.ndarray, "worlds"],
     ) -> None:
-        """Begin episodes in the worlds of the mask, in blocks of one size: what begins is compiled once."""
+        """Begin episodes in the worlds of the mask, in blocks of one size: one program."""
         size = max(1, self.num_envs // _BLOCKS)
         begins = np.flatnonzero(mask)
         for start in range(0, len(begins), size):
@@ -229,14 +229,14 @@ def _mask(options: Mapping[str, Any] | None, worlds: int) -> Bool[np.ndarray, "w
 
 
 def _infos(values: Mapping[str, np.ndarray], mask: Bool[np.ndarray, "worlds"]) -> dict[str, Any]:
-    """Each value beside the mask of the worlds that have it, as Gymnasium writes it."""
+    """Each value with the mask of the worlds that have it, as Gymnasium defines."""
     return {**values, **{f"_{name}": mask.copy() for name in values}}
 
 
 def _of_those(over: Bool[np.ndarray, "worlds"], last: Any, space: gymnasium.Space) -> np.ndarray:
     """The last observations of the worlds that are over, as objects; None for others."""
-    found = np.full(len(over), None, object)
+    rows = np.full(len(over), None, object)
     for world, observation in enumerate(iterate(space, own_arrays(last))):
         if over[world]:
-            found[world] = observation
-    return found
+            rows[world] = observation
+    return rows
