@@ -28,7 +28,7 @@ REACHED = {
     "agent/test_news.py": {"_session"},  # Bulletins that are forged.
     # A call that no client makes; a decision without waiting for its period; silence without waiting.
     "agent/test_pushes.py": {"_agents", "_decide_by_policy", "_session"},
-    "agent/test_transfer.py": {"_heard_s", "_wake"},
+    "agent/test_transfer.py": {"_last_bytes_s", "_wake"},
     "agent/test_spool.py": {"_ask"},  # A connection that breaks off.
     # What the adapters hand to simulators of others.
     "benchmarks/test_peers.py": {

@@ -46,7 +46,7 @@ async def ages_ms(folder: Path, loss: float, seconds: float, first: int) -> list
 
     (a, _), (b, heard) = made("a"), made("b")
     await asyncio.gather(a.open(), b.open())
-    telling = asyncio.create_task(a.tell_for_ever(PERIOD_S, lambda: (2e10, 1e10, 0.5)))
+    telling = asyncio.create_task(a.broadcast_for_ever(PERIOD_S, lambda: (2e10, 1e10, 0.5)))
     found: list[float] = []
     began_s = time.monotonic()
     while heard.of("a") is None and time.monotonic() - began_s < _MOST_WAIT_S:

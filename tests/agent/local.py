@@ -13,7 +13,7 @@ from isma.agent.agent import Agent
 from isma.agent.authority import TestAuthority
 from isma.agent.config import Config, Limits, Listen, Server, Service, Tls
 from isma.agent.decisions import TaskRequest
-from isma.agent.doors import app
+from isma.agent.http_api import app
 from isma.agent.identity import Identity, Kind
 from isma.agent.journal import Journal
 from isma.client import Client

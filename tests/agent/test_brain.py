@@ -9,13 +9,13 @@ import msgspec
 import numpy as np
 import pytest
 
+from isma.agent.agent_view import situation
 from isma.agent.brain import Brain, observation
 from isma.agent.config import BroadcastTable, Config, Listen, Server, Service, Tls
 from isma.agent.decisions import TaskRequest, nearest, proposed
 from isma.agent.news import Bulletins
 from isma.agent.planner import PlannerProcess, is_sound
 from isma.agent.replay import replay
-from isma.agent.seeing import situation
 from isma.agent.situation import AgentView, Proposal, ProposedAction, Recorded, UserView
 from isma.agent.worker import proposed as proposed_by
 from isma.errors import PolicyError

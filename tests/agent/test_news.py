@@ -96,7 +96,7 @@ def test_nobody_speaks_for_another(tmp_path: Path) -> None:
         ours = broadcast.Broadcaster(*config("a"), heard)
         theirs = broadcast.Broadcaster(*config("b"), news())
         await asyncio.gather(ours.open(), theirs.open())
-        telling = asyncio.create_task(theirs.tell_for_ever(0.1, lambda: (2e10, 1e10, 0.5)))
+        telling = asyncio.create_task(theirs.broadcast_for_ever(0.1, lambda: (2e10, 1e10, 0.5)))
         forged = broadcast.settings(*config("c", Kind.USER))
         intruder = await asyncio.to_thread(zenoh.open, zenoh.Config.from_json5(json.dumps(forged)))
         session = theirs._session

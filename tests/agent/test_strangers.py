@@ -16,7 +16,7 @@ from agent.local import Local, local, wanted
 from isma.agent import identity
 from isma.agent.authority import TestAuthority
 from isma.agent.config import Tls
-from isma.agent.doors import app
+from isma.agent.http_api import app
 from isma.agent.identity import Identity, Kind
 from isma.client import Client
 

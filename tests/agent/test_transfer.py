@@ -139,7 +139,7 @@ def test_a_lease_runs_from_the_last_bytes(tmp_path: Path, silent_s: float) -> No
             runtime.handle("a-1", Received("a", Reserve(1, 1, 0)))
             assert runtime.take("a-1", 1, 1, 0, b"some")
             assert not runtime.take("a-1", 1, 1, 0, b"again")
-            runtime._heard_s["a-1"] -= silent_s
+            runtime._last_bytes_s["a-1"] -= silent_s
             runtime._wake("a-1", Woken(runtime.ledger.contexts["a-1"], 0))
             assert cluster.state("b", "a-1") == ("Moved" if silent_s else "Reserved")
 

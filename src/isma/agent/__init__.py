@@ -1,1 +1,1 @@
-"""The edge agent: one process beside each edge server, which owns, moves and serves users' services."""
+"""The edge agent: one process at each edge server, which owns, migrates and serves users' services."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from isma.agent import tracing
+from isma.agent.agent_view import situation
 from isma.agent.budget import Budget
 from isma.agent.config import Config
 from isma.agent.cpu import enforcer
@@ -19,19 +20,18 @@ from isma.agent.ownership.ledger import granted_ppm, share_ppm
 from isma.agent.ownership.vocabulary import (
     WHOLE_PPM,
     Asking,
+    AttemptEnded,
     Close,
     Create,
     Grant,
     Move,
     Outcome,
     Serving,
-    Told,
 )
 from isma.agent.peers import Peers
 from isma.agent.planner import PlannerProcess
 from isma.agent.pushes import Pushes
 from isma.agent.runtime import Runtime, note
-from isma.agent.seeing import situation
 
 
 class NoRoomError(Exception):
@@ -61,7 +61,7 @@ class Agent:
             journal=journal,
             migrator=self.migrator,
             peers=self._peers,
-            told=self._told,
+            on_ended=self._on_ended,
             enforcer=enforcer(config.cpu.enforce, config.cpu.folder, config.cpu.cores),
         )
         policy = config.policy
@@ -70,7 +70,7 @@ class Agent:
             PlannerProcess(policy.names, policy.scenario, record, policy.signer) if policy else None
         )
         self.price_s = 0.0
-        """What is broadcast as the price, as the last decision left it."""
+        """Price to broadcast, as of the last decision."""
         self.pushes = Pushes()
         self._about: dict[str, About] = {}
         self._decided: dict[str, Decision] = {}
@@ -80,16 +80,16 @@ class Agent:
         )
 
     def start(self) -> None:
-        """Go on from the journal."""
+        """Recover the state in the journal."""
         self.runtime.recover()
 
     def refused_for_many(self) -> None:
-        """Count and tell a connection above the most there may be."""
+        """Count and log a connection above the limit."""
         self.meters.refused.labels("too many connections").inc()
         note("refused", why="too many connections")
 
     def refused(self) -> None:
-        """Count and tell a connection without a certificate of the authority."""
+        """Count and log a connection without a certificate of the authority."""
         self.meters.refused.labels("no certificate of the authority").inc()
         note("refused", why="no certificate of the authority")
 
@@ -99,7 +99,7 @@ class Agent:
         self.pushes.tell(context)
 
     async def close(self) -> None:
-        """Leave what is under way."""
+        """Cancel work under way, and close connections."""
         await self.runtime.close()
         await self.migrator.close()
         await self._peers.close()
@@ -114,7 +114,7 @@ class Agent:
             except JournalFullError as error:
                 note("journal full", reason=str(error))
 
-    # What users ask.
+    # Requests of users.
 
     def create(self, context: str, user: str, wanted: TaskRequest) -> None:
         """Serve a new context, or the one that the same request has created. Raises NoRoomError."""
@@ -140,8 +140,8 @@ class Agent:
         return None if about is None else about.user
 
     def _about_of(self, context: str) -> About | None:
-        if context not in self._about and (told := self.runtime.about.get(context)):
-            self._about[context] = msgspec.json.decode(told, type=About)
+        if context not in self._about and (stored := self.runtime.about.get(context)):
+            self._about[context] = msgspec.json.decode(stored, type=About)
         return self._about.get(context)
 
     def answer(self, context: str, epoch: int) -> dict[str, object]:
@@ -168,7 +168,7 @@ class Agent:
             return f"https://{listen.address}:{listen.port}"
         return self.config.peers.get(name)
 
-    # What it decides.
+    # Decisions.
 
     def decide(self, only: str | None = None) -> None:
         """Decide at once, by the nearest server, for all users here or for a newcomer alone."""
@@ -195,15 +195,15 @@ class Agent:
         stale = [] if self.config.broadcast is None else self.news.stale(began_s)
         decided = proposed(proposals[-1], asked, stale)
         if policy.shadow:
-            self._tell_shadow(proposals[-1].policy, decided)
+            self._log_shadow(proposals[-1].policy, decided)
             return False
         self.price_s = proposals[-1].price_s
         still = self._requests()
         self._carry_all_out({name: decided[name] for name in decided if name in still})
         return True
 
-    def _tell_shadow(self, policy: str, decided: dict[str, Decision]) -> None:
-        """Log what a policy would move, and leave all as it is."""
+    def _log_shadow(self, policy: str, decided: dict[str, Decision]) -> None:
+        """Log the moves of a policy in shadow mode, without carrying them out."""
         moves = {
             name: decision.server
             for name, decision in decided.items()
@@ -214,7 +214,7 @@ class Agent:
         note("shadow", policy=policy, users=len(decided), moves=moves)
 
     def _requests(self) -> dict[str, TaskRequest]:
-        """Users served here who can be decided for, with their last task requests."""
+        """Users served here that can be decided for, with their last task requests."""
         states = self.runtime.ledger.contexts
         served = [name for name, state in states.items() if isinstance(state, Serving)]
         return {
@@ -222,7 +222,7 @@ class Agent:
         }
 
     def _carry_all_out(self, decided: dict[str, Decision]) -> None:
-        """Carry decisions out, those first that leave more to others."""
+        """Carry decisions out, those that free CPU first."""
         states = self.runtime.ledger.contexts
 
         def more_ppm(name: str) -> int:
@@ -244,12 +244,12 @@ class Agent:
                 self.runtime.handle(context, Move(decision.server, decision.share_ppm))
         self.pushes.tell(context)
 
-    def _told(self, context: str, told: Told) -> None:
-        self.meters.endings.labels(told.outcome.value).inc()
+    def _on_ended(self, context: str, ending: AttemptEnded) -> None:
+        self.meters.endings.labels(ending.outcome.value).inc()
         self._decided.pop(context, None)
         self._about.pop(context, None)
         self.pushes.tell(context)
-        if told.outcome is Outcome.ARRIVED:
+        if ending.outcome is Outcome.ARRIVED:
             self._welcome(context)
 
     def _welcome(self, context: str) -> None:
@@ -258,16 +258,16 @@ class Agent:
         except JournalFullError as error:
             note("journal full", context=context, reason=str(error))
 
-    # What operators ask.
+    # Requests of operators.
 
     def missing(self) -> list[str]:
-        """Peers of whom nothing fresh has been heard, where broadcasts are switched on."""
+        """Peers without a fresh broadcast, where broadcasts are switched on."""
         if self.config.broadcast is None:
             return []
         return self.news.stale(time.monotonic())
 
     def bulletin(self) -> tuple[float, float, float]:
-        """CPU clock, what is left of it, and the price: what the others are told."""
+        """Content of this agent's broadcast: CPU clock, remaining computing resources F, price."""
         granted = granted_ppm(self.runtime.ledger.contexts.values()) / WHOLE_PPM
         server_hz = self.config.server.cpu_hz
         # F in the reading of docs/method/readings.md.

@@ -16,7 +16,7 @@ _GOOD_FOR = datetime.timedelta(days=7)
 
 
 class TestAuthority:
-    """Signs for whoever asks; its key is kept in memory alone, so it cannot sign later."""
+    """Certificate authority whose key is kept in memory alone, so that it cannot sign later."""
 
     __test__ = False
 
@@ -37,7 +37,7 @@ class TestAuthority:
         (folder / "authority.pem").write_bytes(_pem(self._own))
 
     def issue(self, identity: Identity, good_for: datetime.timedelta = _GOOD_FOR) -> Tls:
-        """A certificate and its key, as files named for whom they are."""
+        """Write a certificate and its key, as files named by identity."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, identity.host)])
         both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]

@@ -1,8 +1,8 @@
-"""A policy of the simulator beside a real server: situations in, its own actions out.
+"""A policy of the simulator at a real server: agent views in, actions out.
 
-The same object that is compared in the simulator decides; here its Observation is built from what an
-agent knows. Everything depends on the situations alone, in their order, so that recorded ones give the
-same actions again, bit for bit.
+The same object that is compared in the simulator decides; here its Observation is built from an agent's
+view. Actions depend on the views alone, in their order, so that recorded views give the same actions
+again, bit for bit.
 """
 
 import json
@@ -57,10 +57,10 @@ class Brain:
         key = jax.random.key(situation.number)
         action, new = self._act(self._policy, self._memory, seen, key)
         self._memory = self._memory.renewed(new, seen)
-        return self._told(situation, action)
+        return self._proposal(situation, action)
 
     def _seat(self, contexts: Sequence[str], servers: int) -> None:
-        """Give each context a row of memory, a fresh one to those that have come."""
+        """Give each context a row of memory, an initial one to new contexts."""
         self._rows = {name: row for name, row in self._rows.items() if name in set(contexts)}
         while len(contexts) > self._capacity:
             self._grow(max(2 * self._capacity, _LEAST_ROWS), servers)
@@ -82,16 +82,16 @@ class Brain:
 
     def _grow(self, capacity: int, servers: int) -> None:
         fresh = self._policy.init(self._scenario, capacity, servers, jax.random.key(0))
-        old, held = self._memory, self._capacity
+        old, used = self._memory, self._capacity
         per_user = fresh.per_user
-        if held:
+        if used:
             per_user = jax.tree.map(
-                lambda new, kept: new.at[:held].set(kept), fresh.per_user, old.per_user
+                lambda new, kept: new.at[:used].set(kept), fresh.per_user, old.per_user
             )
-        self._memory = Memory(old.per_server if held else fresh.per_server, per_user)
+        self._memory = Memory(old.per_server if used else fresh.per_server, per_user)
         self._fresh, self._capacity = fresh, capacity
 
-    def _told(self, situation: AgentView, action: Action) -> Proposal:
+    def _proposal(self, situation: AgentView, action: Action) -> Proposal:
         server, ratio, share = (
             np.asarray(part) for part in (action.server, action.offload_ratio, action.cpu_share)
         )
@@ -162,7 +162,7 @@ def observation(
 
 
 def _of_me(row: Sequence[float], me: int) -> jax.Array:
-    """A table with the row that this server has heard; of what others have heard it knows nothing."""
+    """A table of news with this server's row alone: the news of other servers is unknown."""
     table = np.zeros((len(row), len(row)))
     table[me] = row
     return jnp.asarray(table)

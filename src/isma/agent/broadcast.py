@@ -32,10 +32,10 @@ class Broadcaster:
         self._publisher: zenoh.Publisher | None = None
 
     async def open(self) -> None:
-        """Join the others; those that are not there yet are tried again."""
+        """Connect to the other agents, and retry those that are not up yet."""
         loop = asyncio.get_running_loop()
 
-        def heard(sample: zenoh.Sample) -> None:  # In a thread of zenoh's.
+        def receive(sample: zenoh.Sample) -> None:  # In one of zenoh's threads.
             name = str(sample.key_expr).rpartition("/")[2]
             payload = bytes(sample.payload)
             loop.call_soon_threadsafe(self._news.take, name, payload, time.monotonic())
@@ -43,25 +43,27 @@ class Broadcaster:
         self._session = await asyncio.to_thread(
             zenoh.open, zenoh.Config.from_json5(json.dumps(self._settings))
         )
-        self._session.declare_subscriber(f"{_KEYS}/*", heard)
+        self._session.declare_subscriber(f"{_KEYS}/*", receive)
         self._publisher = self._session.declare_publisher(
             f"{_KEYS}/{self._name}",
             congestion_control=zenoh.CongestionControl.DROP,
             reliability=zenoh.Reliability.BEST_EFFORT,
         )
 
-    async def tell_for_ever(self, period_s: float, told: Callable[[], tuple[float, ...]]) -> None:
-        """BroadcastTable (server_hz, remaining_hz, price_s) in every period."""
+    async def broadcast_for_ever(
+        self, period_s: float, values: Callable[[], tuple[float, ...]]
+    ) -> None:
+        """Publish (server_hz, remaining_hz, price_s) in every period."""
         while self._publisher is None:
             await asyncio.sleep(0.05)
         while True:
             self._number += 1
-            bulletin = Bulletin(self._boot, self._number, *told())
+            bulletin = Bulletin(self._boot, self._number, *values())
             self._publisher.put(msgspec.json.encode(bulletin))
             await asyncio.sleep(period_s)
 
     async def close(self) -> None:
-        """Leave the others."""
+        """Close the session."""
         if self._session is None:
             return
         with suppress(zenoh.ZError):  # It waits for peers that are gone, and gives up.

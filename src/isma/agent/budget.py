@@ -1,4 +1,4 @@
-"""How often a user may come: a bucket of tokens for each, and a bounded number of buckets."""
+"""Rate limit of users' requests: a token bucket for each user, in a bounded number of buckets."""
 
 import time
 from collections import OrderedDict
@@ -7,14 +7,14 @@ _MOST_NAMES = 10_000
 
 
 class Budget:
-    """A second's requests at once, and then so many a second."""
+    """Token buckets of `per_s` tokens, refilled within a second."""
 
     def __init__(self, per_s: float) -> None:
         self._per_s = per_s
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def takes(self, name: str) -> bool:
-        """Whether one more is within the budget."""
+        """Take a token of that user; False if there is none."""
         now_s = time.monotonic()
         most = max(self._per_s, 1.0)
         left, then_s = self._left.pop(name, (most, now_s))

@@ -15,18 +15,18 @@ Count = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A table of the file; a field that it does not have is a mistake."""
+    """A table of the file; an unknown field is an error."""
 
 
 class Listen(_Table, frozen=True):
-    """Where requests are taken: HTTP over mutual TLS 1.3."""
+    """Address for requests: HTTP over mutual TLS 1.3."""
 
     port: Port
     address: str = "127.0.0.1"
 
 
 class Tls(_Table, frozen=True):
-    """PEM files. The certificate's DNS name says who somebody is: NAME.agent.isma or NAME.user.isma."""
+    """PEM files. The certificate's DNS name is the identity: NAME.agent.isma or NAME.user.isma."""
 
     certificate: str
     key: str
@@ -34,7 +34,7 @@ class Tls(_Table, frozen=True):
 
 
 class Service(_Table, frozen=True):
-    """The service beside the agent, which answers on a Unix socket (docs/agent/service.md)."""
+    """The service of this server, which answers on a Unix socket (docs/agent/service.md)."""
 
     socket: str
 
@@ -49,19 +49,19 @@ class Server(_Table, frozen=True):
 
 
 class BroadcastTable(_Table, frozen=True):
-    """Telling the others what is left of the CPU, over QUIC with mutual TLS."""
+    """Broadcast of remaining computing resources to the other agents, over QUIC with mutual TLS."""
 
     listen: str
     """HOST:PORT, UDP."""
     peers: dict[Name, str] = {}
-    """Where the other agents listen, by their names: HOST:PORT."""
+    """Addresses of the other agents by their names: HOST:PORT."""
     period_s: Positive = 0.5
     stale_s: Positive = 2.0
-    """Age from which news counts as stale; decisions that use it say so."""
+    """Age from which news counts as stale; reasons of decisions name it."""
 
 
 class Cpu(_Table, frozen=True):
-    """How granted shares of the CPU are made true."""
+    """Enforcement of granted shares of the CPU."""
 
     enforce: Literal["none", "cgroup1", "cgroup2"] = "none"
     """Control groups of version 1 or 2, or promised only."""
@@ -72,7 +72,7 @@ class Cpu(_Table, frozen=True):
 
 
 class Policies(_Table, frozen=True):
-    """Policies of the simulator beside this server, in a process of their own.
+    """Policies of the simulator for this server, in a process of their own.
 
     The last that answers in time decides; without any, users are served at the nearest server.
     """
@@ -80,29 +80,29 @@ class Policies(_Table, frozen=True):
     names: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=4)] = ("price",)
     """The cheapest first: ["price", "isma2"]."""
     scenario: str = "paper"
-    """A preset or a scenario file: radio, backhaul, what a migration costs."""
+    """A preset or a scenario file: radio, backhaul, costs of migration."""
     deadline_s: Positive = 0.5
     record: bool = False
-    """Write situations and proposals to decisions.jsonl in the folder, to be asked again."""
+    """Record views and proposals in decisions.jsonl in the folder, for a replay."""
     signer: str = ""
-    """Public key (Ed25519, PEM) of whoever signs checkpoints; if given, no other weights are loaded."""
+    """Public key (Ed25519, PEM) of the signer of checkpoints; if given, no other weights are loaded."""
     shadow: bool = False
-    """Ask the policies, log what they would do, and serve users as without them."""
+    """Shadow mode: log the policies' decisions, and serve users as without them."""
 
 
 class Limits(_Table, frozen=True):
-    """The most of everything, so that nobody can use up the process."""
+    """Limits, so that no client can exhaust the process."""
 
     contexts: Count = 1_000
-    """Contexts that are here or may come."""
+    """Most contexts, served here or reserved."""
     body_bytes: Count = 65_536
     snapshot_bytes: Count = 64 * 2**20
     requests_per_s: Positive = 200.0
-    """Of one user."""
+    """Most requests a second of one user."""
     request_s: Positive = 10.0
-    """Time in which a certificate must be shown, and a request have come and be answered."""
+    """Timeout of a TLS handshake, and of a request with its answer."""
     connections: Count = 1_000
-    """Connections at a time, of all users and agents."""
+    """Most concurrent connections, of all users and agents."""
 
 
 class Config(_Table, frozen=True):
@@ -110,7 +110,7 @@ class Config(_Table, frozen=True):
 
     name: Name
     folder: str
-    """Journal and snapshots that are on their way."""
+    """Folder of the journal and of incoming snapshots."""
     listen: Listen
     tls: Tls
     service: Service
@@ -118,19 +118,19 @@ class Config(_Table, frozen=True):
     peers: dict[Name, str] = {}
     """Other agents' addresses by their names: https://HOST:PORT."""
     broadcast: BroadcastTable | None = None
-    """None: nothing is broadcast and nothing heard."""
+    """None: nothing is broadcast or received."""
     cpu: Cpu = Cpu()
     policy: Policies | None = None
     """None: users are served at the nearest server."""
     limits: Limits = Limits()
     lease_s: Positive = 2.0
-    """Time for which a share is kept for a service that is on its way."""
+    """Lease of a share that is reserved for an incoming service."""
     resend_s: Positive = 0.25
-    """Time after which a message is said again."""
+    """Time after which a message is resent."""
 
 
 def read(path: Path) -> Config:
-    """The file's config, with its paths taken from where it lies. Raises RunError."""
+    """Read a file's config; paths are relative to its folder. Raises RunError."""
     try:
         tree = tomllib.loads(path.read_text())
     except OSError as error:

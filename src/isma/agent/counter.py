@@ -1,10 +1,10 @@
-"""A stateful service that shows what a migration must not break: a counter that adds what it is sent.
+"""A stateful example service, for tests of migration: a counter that adds the numbers that it is sent.
 
     python -m isma.agent.counter --socket counter.sock --folder state/counter
 
-It keeps to docs/agent/service.md. Every change is on the disk before it is answered. With --state-bytes
-each new context has so many random bytes beside its count, which travel with it: a state to measure with.
-They do not change, and are offered as a baseline, so that a snapshot is the count alone.
+It implements docs/agent/service.md. Every change is on the disk before it is answered. With --state-bytes
+each new context has that many random bytes in addition to its count, which travel with it: a state to
+measure with. They do not change, and are offered as a baseline, so that a snapshot is the count alone.
 """
 
 import argparse
@@ -33,7 +33,7 @@ class Counter(msgspec.Struct, frozen=True):
     count: int = 0
     outcomes: dict[str, int] = {}
     ballast: str = ""
-    """Digest of the random bytes that it has beside its count, if it has any."""
+    """Digest of its random bytes, if it has any."""
 
 
 def added(counter: Counter, key: str, by: int) -> tuple[Counter, int]:
@@ -50,7 +50,7 @@ _COPY = fence.Copy[Counter]
 
 
 class Store:
-    """Copies of contexts on the disk, and in files of their own the random bytes that they have."""
+    """Copies of contexts on the disk, with their random bytes in files of their own."""
 
     def __init__(self, folder: Path, state_bytes: int = 0) -> None:
         self._ballast, self._state_bytes = folder / "ballast", state_bytes
@@ -61,7 +61,7 @@ class Store:
         self._base.execute("CREATE TABLE IF NOT EXISTS copies (name TEXT PRIMARY KEY, copy BLOB)")
         rows = self._base.execute("SELECT name, copy FROM copies")
         self._baselines: dict[str, str] = {}
-        """Ballast that has come ahead of each context's snapshot."""
+        """Random bytes that have arrived before each context's snapshot."""
         self._copies = {name: msgspec.json.decode(copy, type=_COPY) for name, copy in rows}
 
     def get(self, context: str) -> fence.Copy[Counter]:
@@ -84,13 +84,13 @@ class Store:
                 (self._ballast / name).unlink(missing_ok=True)
 
     def set_baseline(self, context: str, name: str) -> None:
-        """Heed ballast that has come ahead of a snapshot, in place of what came ahead before."""
+        """Accept random bytes before their snapshot, in place of earlier ones."""
         old = self._baselines.get(context)
         self._baselines[context] = name
         self._forget({old} - {name, None})  # pyright: ignore[reportArgumentType]
 
     def has(self, name: str) -> bool:
-        """Whether ballast is there."""
+        """Whether random bytes of that digest are on the disk."""
         return not name or (self._ballast / name).exists()
 
     def new(self) -> Counter:
@@ -98,7 +98,7 @@ class Store:
         return Counter(ballast=self.keep(os.urandom(self._state_bytes)))
 
     def keep(self, content: bytes) -> str:
-        """Have random bytes on the disk; their digest."""
+        """Write random bytes to the disk; their digest."""
         if not content:
             return ""
         name = digest(content)

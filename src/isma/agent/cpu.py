@@ -1,8 +1,8 @@
 """CPU shares that the kernel enforces: a control group for each context, under one that caps them all.
 
 A service puts a context's processes into the context's group. The group above has all of the server's
-cores, so that what is granted never exceeds the server in the kernel either. The least that a group can
-have is a thousandth of a core.
+cores, so that granted shares never exceed the server in the kernel either. The least quota of a group is a
+thousandth of a core.
 """
 
 from abc import ABC, abstractmethod
@@ -16,7 +16,7 @@ _PERIOD_US, _LEAST_US = 1_000_000, 1_000
 
 
 class Enforcer(ABC):
-    """Makes a share true."""
+    """Enforces shares."""
 
     @abstractmethod
     def grant(self, context: str, share_ppm: int) -> None:

@@ -13,7 +13,7 @@ class TaskRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fi
     """The paper's task request T_i."""
 
     station: str
-    """The agent beside the base station to which the user is attached."""
+    """The agent at the base station to which the user is attached."""
     data_bits: float
     """Data size c."""
     cycles: float
@@ -37,13 +37,13 @@ class Decision(NamedTuple):
     reason: str
     policy: str = "nearest"
     digest: str = ""
-    """Of the policy's code, options and weights; empty for this module's."""
+    """Digest of the policy's code, options and weights; empty for the rule of this module."""
 
 
 def nearest(
     me: str, users: Mapping[str, TaskRequest], known: Iterable[str], room_ppm: int
 ) -> dict[str, Decision]:
-    """Serve each user at its base station's server; those who stay here share what is there evenly.
+    """Serve each user at its base station's server; users that stay share the CPU evenly.
 
     A user whose station has no known server stays.
     """
@@ -61,10 +61,10 @@ def nearest(
 
 
 def proposed(proposal: Proposal, situation: AgentView, stale: Sequence[str]) -> dict[str, Decision]:
-    """A policy's proposal as decisions; the reason says whose news was stale."""
-    heard = f"; news of {', '.join(stale)} is stale" if stale else ""
+    """A policy's proposal as decisions; the reason names agents with stale news."""
+    stale_text = f"; news of {', '.join(stale)} is stale" if stale else ""
     oldest_s = max(situation.age_s)
-    reason = f"{proposal.policy} with news up to {oldest_s:.2f} s old{heard}"
+    reason = f"{proposal.policy} with news up to {oldest_s:.2f} s old{stale_text}"
     return {
         choice.context: Decision(
             situation.servers[choice.server],

@@ -60,13 +60,13 @@ def context(tls: Tls, *, server: bool) -> ssl.SSLContext:
 
 
 def counted(tls: ssl.SSLContext, refused: Callable[[], None]) -> ssl.SSLContext:
-    """Have a context tell of each connection that it refuses."""
+    """Make a TLS context report each connection that it refuses."""
 
     class _Counted(ssl.SSLObject):
         """A connection."""
 
         def do_handshake(self) -> None:
-            """Agree on keys, or tell."""
+            """Handshake; a failure is reported."""
             try:
                 super().do_handshake()
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):

@@ -68,7 +68,7 @@ listen = "127.0.0.1:{port}"
 def write(
     folder: Path, agents: list[str], first_port: int, users: list[str], authority: bool
 ) -> list[str]:
-    """Write a new folder; lines say what is in it. Raises RunError."""
+    """Write a new folder; the files written, as lines of text. Raises RunError."""
     _check(folder, agents, first_port, users, authority)
     ports = {name: first_port + number for number, name in enumerate(agents)}
     try:
@@ -84,8 +84,8 @@ def write(
             )
             text = _TEMPLATE.format(name=name, port=ports[name], peers=peers, radios=radios)
             (folder / f"{name}.toml").write_text(text)
-        told = [f"{folder / name}.toml" for name in agents]
-        return told + (_certificates(folder, agents, users) if authority else [])
+        written = [f"{folder / name}.toml" for name in agents]
+        return written + (_certificates(folder, agents, users) if authority else [])
     except OSError as error:
         raise RunError(f"{folder}: cannot be written: {error.strerror or error}") from None
 

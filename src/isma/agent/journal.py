@@ -1,9 +1,9 @@
-"""The agent's own state on its disk: one record a context, there before anything is said of it.
+"""Journal: the agent's state on its disk, one record a context, written before any effect of a change.
 
 A record carries its digest, the table the sum of all digests and the number of its last change. That
-number is also in a file beside it, written after the table: a table that is behind that file has lost
-changes that others may know of, and is refused. Nothing waits for that file's disk: it finds what a table
-has lost, and the table alone is what an agent goes on from.
+number is also in a second file, written after the table: a table that is behind that file has lost
+changes that others may know of, and is refused. That file is not synced: it only detects a loss, and
+recovery reads the table alone.
 """
 
 import os
@@ -36,11 +36,11 @@ class Record(NamedTuple):
 
     state: State
     about: bytes
-    """What travels with the context and is no matter of ownership."""
+    """Data that travels with the context, apart from its ownership."""
 
 
 class JournalFullError(Exception):
-    """Nothing was written: the disk is full or fails; what was asked for has not happened."""
+    """Nothing was written, since the disk is full or fails; the request had no effect."""
 
 
 class Journal:
@@ -89,15 +89,15 @@ class Journal:
         _sync_folder(self._path.parent)
 
     def _checked(self) -> tuple[dict[str, bytes], int, int]:
-        found = self._base.execute("SELECT number, sum FROM changes").fetchone()
-        number, told = (0, bytes(_SIZE)) if found is None else found
+        row = self._base.execute("SELECT number, sum FROM changes").fetchone()
+        number, seal = (0, bytes(_SIZE)) if row is None else row
         digests, total = {}, 0
         for name, state, about, digest in self._base.execute("SELECT * FROM contexts"):
             if _digest(name, state, about) != digest:
                 raise RunError(f"{self._path}: the record of {name!r} is damaged: {_WAY_OUT}")
             digests[name] = digest
             total ^= int.from_bytes(digest)
-        if told != _sealed(number, total):
+        if seal != _sealed(number, total):
             raise RunError(f"{self._path}: records are missing or not its own: {_WAY_OUT}")
         return digests, number, total
 
@@ -130,8 +130,8 @@ class Journal:
     def write(self, context: str, state: State, about: bytes) -> None:
         """Put a context's record on the disk.
 
-        Raises JournalFullError, and then nothing has changed. What fails after the record is on the disk
-        is raised as it is: the process has to be started again.
+        Raises JournalFullError, and then nothing has changed. An error after the record is on the disk
+        is raised unchanged: the process has to be restarted.
         """
         encoded = msgspec.json.encode(state)
         digest = _digest(context, encoded, about)
@@ -152,7 +152,7 @@ class Journal:
         self._write_head()
 
     def close(self) -> None:
-        """Let another process have it."""
+        """Release the folder for another process."""
         self._base.close()
         self._syncer.shutdown()
         os.close(self._head_file)
@@ -173,7 +173,7 @@ def _sealed(number: int, total: int) -> bytes:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make new names in a folder last."""
+    """Sync a folder, so that new names in it are durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
-"""Where an agent listens: TLS, and an end for whoever takes too long or comes too often.
+"""Listening socket of an agent: TLS, timeouts, and a limit on connections.
 
-A connection must show its certificate, and then each request's headers, within the time of a request.
-aiohttp counts that from the connection's begin or the last request's end, whatever trickles in.
+A connection must show its certificate, and then send each request's headers, within the time of a request.
+aiohttp counts that from the connection's begin or the last request's end, however slowly bytes arrive.
 """
 
 import asyncio
@@ -17,16 +17,16 @@ _LINGER_S, _TLS_END_S = 1.0, 1.0
 
 
 class _Refused(asyncio.Protocol):
-    """A connection that is one too many."""
+    """A connection above the limit."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """End it."""
+        """Close it."""
         assert isinstance(transport, asyncio.Transport)
         transport.abort()
 
 
 def runner(application: web.Application, limits: Limits) -> web.AppRunner:
-    """Server of an application, with the limits of what a connection may send."""
+    """Server of an application, with limits on a connection's requests."""
     return web.AppRunner(
         application,
         max_line_size=_MOST_HEADER_BYTES,
@@ -44,7 +44,7 @@ async def listen(
     limits: Limits,
     refused: Callable[[], None],
 ) -> asyncio.Server:
-    """Take connections, as many as there may be. Raises OSError."""
+    """Accept connections up to the limit. Raises OSError."""
     server = running.server
     assert server is not None
 

@@ -1,4 +1,4 @@
-"""How a service's state leaves a host and comes to another: the interface, and the default."""
+"""Transfer of a service's state from host to host: the interface, and the default."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple
@@ -18,7 +18,7 @@ BASELINE = "x-isma-baseline"
 
 
 class ServiceError(Exception):
-    """The service did not answer, or not as it must."""
+    """The service did not answer, or violated its interface."""
 
 
 class BaselineGoneError(ServiceError):
@@ -26,48 +26,48 @@ class BaselineGoneError(ServiceError):
 
 
 class Capture(NamedTuple):
-    """Snapshot of a service that stands still: all of it, or a delta to a baseline."""
+    """Snapshot of a stopped service: the whole state, or a delta to a baseline."""
 
     body: bytes
     baseline: str = ""
-    """SHA-256 of the baseline; empty for all of it."""
+    """SHA-256 of the baseline; empty for the whole state."""
 
 
 class Migrator(ABC):
-    """Calls of the agent to a service; each may come twice and late (isma.agent.ownership.fence).
+    """Calls of the agent to a service; each may be late or duplicated (isma.agent.ownership.fence).
 
-    All raise ServiceError where there is no answer; what is answered is on the service's disk.
+    All raise ServiceError where there is no answer; an acknowledged change is on the service's disk.
     """
 
     @abstractmethod
     async def call(self, context: str, call: Call) -> None:
-        """Begin, run, go on or retire, as the fence allows."""
+        """Begin, run, thaw or retire, as the fence allows."""
 
     async def baseline(self, context: str) -> bytes | None:
         """A copy made while the service runs, to which a snapshot may be a delta; None: there is none."""
         return None
 
     async def keep(self, context: str, name: str, baseline: bytes) -> None:
-        """Have another host's baseline on the disk, under its SHA-256."""
+        """Store another host's baseline on the disk, under its SHA-256."""
         raise ServiceError("baselines are not kept")
 
     @abstractmethod
     async def freeze(
         self, context: str, epoch: int, attempt: int, baseline: str = ""
     ) -> Capture | None:
-        """Stop and give the snapshot; None if that attempt is over. The target has the baseline, if named."""
+        """Stop, and return the snapshot, a delta to the target's `baseline`; None if that attempt is over."""
 
     @abstractmethod
     async def park(self, context: str, epoch: int, attempt: int, snapshot: Capture) -> bool:
-        """Keep a snapshot beside what runs; False if a later one is there. Raises BaselineGoneError."""
+        """Stage a snapshot; False if a later one is staged. Raises BaselineGoneError."""
 
     @abstractmethod
     async def task(self, context: str, epoch: int, key: str, body: bytes) -> tuple[int, bytes]:
-        """Carry a request out once for its key: HTTP status and body; 409 if the epoch is not its own."""
+        """Carry a request out once for its idempotency key: HTTP status and body; 409 for another epoch."""
 
 
 class _Answer(NamedTuple):
-    """_Answer of a service."""
+    """Answer of a service."""
 
     status: int
     body: bytes
@@ -75,12 +75,12 @@ class _Answer(NamedTuple):
 
 
 class SnapshotMigrator(Migrator):
-    """The service hands over a snapshot at its own endpoint, on a Unix socket (docs/agent/service.md)."""
+    """Migrator for a service with snapshot endpoints on a Unix socket (docs/agent/service.md)."""
 
     def __init__(self, socket: str, most_bytes: int, timeout_s: float) -> None:
         self._most_bytes = most_bytes
         self._offers_baselines = True
-        """Until it says that it does not know the place."""
+        """Whether baselines are used: until the service answers that it has no such endpoint."""
         self._session = aiohttp.ClientSession(
             "http://service",
             connector=aiohttp.UnixConnector(socket, limit=256),
@@ -112,7 +112,7 @@ class SnapshotMigrator(Migrator):
             raise ServiceError(f"the service does not answer: {error}") from error
 
     async def call(self, context: str, call: Call) -> None:
-        """Begin, run, go on or retire."""
+        """Begin, run, thaw or retire."""
         answer = await self._ask("POST", f"/contexts/{context}/calls", msgspec.json.encode(call))
         if answer.status != 204:
             raise ServiceError(f"the service must answer a call with 204, got {answer.status}")
@@ -126,7 +126,7 @@ class SnapshotMigrator(Migrator):
         return content if status == 200 else None
 
     async def keep(self, context: str, name: str, baseline: bytes) -> None:
-        """Have a baseline on the disk."""
+        """Store a baseline on the disk."""
         status, _, _ = await self._ask("PUT", f"/contexts/{context}/baselines/{name}", baseline)
         if status != 204:
             raise ServiceError(f"the service must answer a baseline with 204, got {status}")
@@ -134,7 +134,7 @@ class SnapshotMigrator(Migrator):
     async def freeze(
         self, context: str, epoch: int, attempt: int, baseline: str = ""
     ) -> Capture | None:
-        """Stop and give the snapshot."""
+        """Stop, and return the snapshot."""
         path = f"/contexts/{context}/snapshots/{epoch}/{attempt}"
         answer = await self._ask("POST", path, b"", {BASELINE: baseline} if baseline else {})
         if answer.status not in (200, 409):
@@ -146,7 +146,7 @@ class SnapshotMigrator(Migrator):
         return Capture(answer.body, answer.baseline) if answer.status == 200 else None
 
     async def park(self, context: str, epoch: int, attempt: int, snapshot: Capture) -> bool:
-        """Keep a snapshot beside what runs."""
+        """Stage a snapshot."""
         path = f"/contexts/{context}/snapshots/{epoch}/{attempt}"
         headers = {BASELINE: snapshot.baseline} if snapshot.baseline else {}
         status, _, _ = await self._ask("PUT", path, snapshot.body, headers)

@@ -1,4 +1,4 @@
-"""The CPU that the other agents have left, as each has broadcast it last, and how old that is."""
+"""Last broadcasts of the other agents: remaining computing resources, price and age."""
 
 import math
 
@@ -11,7 +11,7 @@ class Bulletin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One broadcast of an agent."""
 
     boot: int
-    """Start of its process: nanoseconds since 1970, so that the numbers of a later start count anew."""
+    """Start of its process in nanoseconds since 1970; numbers restart with it."""
     number: int
     """Rises by one with each broadcast of a start."""
     server_hz: float
@@ -22,29 +22,29 @@ class Bulletin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds of delay that one more unit of its CPU share would save."""
 
 
-class HeardBulletin(msgspec.Struct, frozen=True):
-    """A bulletin, and when it came by this process's monotonic clock."""
+class ReceivedBulletin(msgspec.Struct, frozen=True):
+    """A bulletin, and the time of its arrival by this process's monotonic clock."""
 
     bulletin: Bulletin
     at_s: float
 
 
 class Bulletins:
-    """The newest bulletin of each expected agent: nothing older, twice, or absurd is taken."""
+    """The newest bulletin of each expected agent; older, duplicate and implausible ones are refused."""
 
     def __init__(self, expected: frozenset[str], stale_s: float) -> None:
         self.expected, self.stale_s = expected, stale_s
         self.refused = 0
-        self._heard: dict[str, HeardBulletin] = {}
+        self._newest: dict[str, ReceivedBulletin] = {}
 
     def take(self, name: str, payload: bytes, now_s: float) -> bool:
-        """Take a bulletin; False if it says nothing new or nothing possible."""
+        """Take a bulletin; False if it is refused."""
         try:
             bulletin = msgspec.json.decode(payload, type=Bulletin)
         except msgspec.DecodeError:
             self.refused += 1
             return False
-        before = self._heard.get(name)
+        before = self._newest.get(name)
         is_old = before is not None and (bulletin.boot, bulletin.number) <= (
             before.bulletin.boot,
             before.bulletin.number,
@@ -52,19 +52,19 @@ class Bulletins:
         if name not in self.expected or is_old or not _is_possible(bulletin):
             self.refused += 1
             return False
-        self._heard[name] = HeardBulletin(bulletin, now_s)
+        self._newest[name] = ReceivedBulletin(bulletin, now_s)
         return True
 
-    def of(self, name: str) -> HeardBulletin | None:
+    def of(self, name: str) -> ReceivedBulletin | None:
         """The newest of an agent."""
-        return self._heard.get(name)
+        return self._newest.get(name)
 
     def stale(self, now_s: float) -> list[str]:
-        """Agents of whom nothing is known, or nothing fresh."""
+        """Agents without a fresh bulletin."""
         return sorted(
             name
             for name in self.expected
-            if (heard := self._heard.get(name)) is None or now_s - heard.at_s > self.stale_s
+            if (newest := self._newest.get(name)) is None or now_s - newest.at_s > self.stale_s
         )
 
 

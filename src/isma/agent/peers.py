@@ -19,7 +19,7 @@ ContextName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,80}(?!\n)$")]
 
 
 class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A message on the wire; its sender is whom the certificate names."""
+    """A message on the wire; its sender is the identity of the certificate."""
 
     context: ContextName
     message: Message
@@ -50,7 +50,7 @@ class Peers:
         return self._addresses.get(name)
 
     async def send(self, to: str, about: str, message: Message, payload: bytes | None) -> None:
-        """Say something, once; what a snapshot holds goes before. Raises PeerError."""
+        """Send a message once; a snapshot's bytes are sent before it. Raises PeerError."""
         if isinstance(message, Snapshot):
             if payload is None:
                 raise PeerError("the snapshot is no longer there")
@@ -68,12 +68,12 @@ class Peers:
         await self._ask(to, "PUT", place, _pieces(memoryview(baseline)), size)
 
     async def _upload(self, to: str, place: str, payload: memoryview) -> None:
-        """Go on from where it was broken off.
+        """Resume an upload.
 
-        A target that takes no bytes is told of the snapshot nevertheless: it answers why.
+        A target that takes no bytes is sent the message nevertheless: it answers why.
         """
-        _, told = await self._ask(to, "GET", place, b"")
-        offset = int(told or 0)
+        _, received = await self._ask(to, "GET", place, b"")
+        offset = int(received or 0)
         if offset < len(payload):
             rest = payload[offset:]
             size = {"Content-Length": str(len(rest))}

@@ -1,6 +1,6 @@
-"""The planner beside the event loop: a process of its own, a deadline, and what has come by then.
+"""The planner of an agent, outside its event loop: a process of its own, and a deadline for proposals.
 
-Late proposals are dropped. A process that ends is started again, a while later each time.
+Late proposals are dropped. A process that ends is restarted, after a longer delay each time.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class PlannerProcess:
         self._number = 0
 
     def next_number(self) -> int:
-        """The number of the next situation; each is asked once."""
+        """The number of the next view; each is used once."""
         self._number += 1
         return self._number
 
@@ -108,14 +108,14 @@ class PlannerProcess:
     async def _finish(
         self, situation: AgentView, came: list[Proposal], process: asyncio.subprocess.Process
     ) -> None:
-        """Let a late answer come to its end before the next question; it is recorded, and not used."""
+        """Wait for a late answer before the next question; it is recorded, and not used."""
         while len(came) < len(self._policies) and process.returncode is None:
             await asyncio.sleep(0.05)
         self._waiting.pop(situation.number, None)
         self._keep(Recorded(situation, tuple(came)))
 
     def _begin_record(self) -> None:
-        """Begin a record with a process: its policies' memories begin empty."""
+        """Start a new record with a process, since its policies' memories start empty."""
         if self._record is not None and self._record.exists():
             self._record.replace(self._record.with_name(f"{self._record.name}.before"))
 

@@ -1,19 +1,19 @@
-"""Users who listen for decisions: each is woken when there is something new for its context."""
+"""Listeners for decisions: each is woken when its context has a new one."""
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 MOST_LISTENERS = 4
-"""Of one context."""
+"""Most listeners of one context."""
 
 
 class TooManyListenersError(Exception):
-    """The context has as many listeners as it may."""
+    """The context has the greatest number of listeners."""
 
 
 class Pushes:
-    """Wakes listeners. What is new they read themselves, so that a slow one skips what is over."""
+    """Wakes listeners. They read the present decision themselves, so that a slow one skips old ones."""
 
     def __init__(self) -> None:
         self.ended = False
@@ -36,12 +36,12 @@ class Pushes:
                 self._listening.pop(context, None)
 
     def tell(self, context: str) -> None:
-        """Wake those who listen for a context."""
+        """Wake the listeners of a context."""
         for event in self._listening.get(context, ()):
             event.set()
 
     def end(self) -> None:
-        """Have all listening end."""
+        """End all listening."""
         self.ended = True
         for context in self._listening:
             self.tell(context)

@@ -1,4 +1,4 @@
-"""Ask the policies again what an agent asked them, and compare: the same actions, bit for bit.
+"""Replay of recorded decisions: the policies decide again, and their actions must be equal bit for bit.
 
 python -m isma.agent.replay state/a/decisions.jsonl --scenario paper
 """
@@ -16,7 +16,7 @@ from isma.errors import IsmaError, RunError
 
 
 def main() -> int:
-    """Say how many decisions differ; the status is 1 if any does."""
+    """Print the number of decisions that differ; the status is 1 if any does."""
     parser = argparse.ArgumentParser(prog="python -m isma.agent.replay", description=__doc__)
     parser.add_argument("record", type=Path)
     parser.add_argument("--scenario", default="paper")
@@ -31,9 +31,9 @@ def main() -> int:
 
 
 def replay(record: Path, scenario: str) -> tuple[int, int]:
-    """Proposals in a record, and how many are another now. Raises RunError, PolicyError.
+    """Number of proposals in a record, and of those that differ now. Raises RunError, PolicyError.
 
-    The record is one process's, from its start: memories begin empty.
+    The record is one process's, from its start: memories start empty.
     """
     recorded = list(_lines(record))
     names = [proposal.policy for proposal in recorded[0].proposals] if recorded else []

@@ -1,4 +1,4 @@
-"""The ownership core among real journals, sockets and services: it carries out what the rules say."""
+"""Runtime of the ownership rules: carries out their effects with a real journal, sockets and services."""
 
 import asyncio
 import json
@@ -18,6 +18,7 @@ from isma.agent.migrator import BaselineGoneError, Migrator, ServiceError
 from isma.agent.ownership.ledger import Ledger
 from isma.agent.ownership.vocabulary import (
     Asking,
+    AttemptEnded,
     Begin,
     Delay,
     Effect,
@@ -41,7 +42,6 @@ from isma.agent.ownership.vocabulary import (
     State,
     Step,
     Thaw,
-    Told,
     Wake,
     Woken,
 )
@@ -57,10 +57,10 @@ _REPEAT_S = 0.05
 
 def note(event: str, **fields: object) -> None:
     """Write a line of the log: JSON, without secrets, with the trace to which it belongs."""
-    told: dict[str, object] = {"event": event, "monotonic_s": time.monotonic(), **fields}
-    if (found := tracing.current()) is not None:
-        told |= {"trace": found.trace, "span": found.span}
-    log.info("%s", json.dumps(told))
+    record: dict[str, object] = {"event": event, "monotonic_s": time.monotonic(), **fields}
+    if (span := tracing.current()) is not None:
+        record |= {"trace": span.trace, "span": span.span}
+    log.info("%s", json.dumps(record))
 
 
 class Runtime:
@@ -72,7 +72,7 @@ class Runtime:
         journal: Journal,
         migrator: Migrator,
         peers: Peers,
-        told: Callable[[str, Told], None],
+        on_ended: Callable[[str, AttemptEnded], None],
         enforcer: Enforcer,
     ) -> None:
         records = journal.records()
@@ -80,9 +80,14 @@ class Runtime:
             {name: record.state for name, record in records.items()}, config.limits.contexts
         )
         self.about = {name: record.about for name, record in records.items() if record.about}
-        """What travels with each context: its user and last request, as JSON."""
+        """Data that travels with each context: its user and last request, as JSON."""
         self.spool = Spool(Path(config.folder) / "spool", config.limits.snapshot_bytes)
-        self._journal, self._migrator, self._peers, self._told = journal, migrator, peers, told
+        self._journal, self._migrator, self._peers, self._on_ended = (
+            journal,
+            migrator,
+            peers,
+            on_ended,
+        )
         self._enforcer = enforcer
         self._delays_s = {
             Delay.RESEND: config.resend_s,
@@ -90,31 +95,31 @@ class Runtime:
             Delay.ASK: _ASK_S,
         }
         self._payloads: dict[str, tuple[str, bytes]] = {}
-        """Snapshots on their way out, with their digests."""
+        """Outgoing snapshots, with their digests."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._baselines: dict[str, tuple[int, int, str]] = {}
         """Of each context the attempt whose target has a baseline, and that one's digest."""
-        self._arrived: dict[str, Told] = {}
-        """Arrivals whose service has not said yet that it runs."""
-        self._under_way: set[tuple[str, str]] = set()
-        """Work for a snapshot that has not come to its end, and is not begun a second time."""
-        self._heard_s: dict[str, float] = {}
-        """Time of the last bytes of each snapshot on its way in."""
+        self._arrived: dict[str, AttemptEnded] = {}
+        """Arrivals whose service has not confirmed yet that it runs."""
+        self._running: set[tuple[str, str]] = set()
+        """Running work on a snapshot, which is not started a second time."""
+        self._last_bytes_s: dict[str, float] = {}
+        """Time of the last bytes of each incoming snapshot."""
 
     def recover(self) -> None:
-        """Go on from the journal."""
+        """Recover the state in the journal."""
         for context, state in list(self.ledger.contexts.items()):
             self._enforce(context, state)
             self.handle(context, Recovered())
 
     async def close(self) -> None:
-        """Leave what is under way; the journal has all that matters."""
+        """Cancel work under way; the journal has all that matters."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def handle(self, context: str, event: Event, about: bytes | None = None) -> Step:
-        """Journal what follows from an event, then do it. Raises JournalFullError: nothing has happened."""
+        """Journal an event's next state, then carry out its effects. Raises JournalFullError before these."""
         step = self.ledger.step(context, event)
         if step.state is not None and step.state != self.ledger.contexts.get(context):
             self._change(context, step.state, about)
@@ -125,7 +130,7 @@ class Runtime:
     def receive(self, context: str, sender: str, message: Message) -> None:
         """Take a message of another agent. Raises JournalFullError.
 
-        That a share is kept is heard once the target has the service's baseline: the service stops then.
+        A kept share is handled once the target has the service's baseline, since the service stops then.
         """
         state = self.ledger.contexts.get(context)
         if isinstance(message, Kept) and isinstance(state, Asking) and state.target == sender:
@@ -135,7 +140,7 @@ class Runtime:
         self.handle(context, Received(sender, message))
 
     async def _copy_ahead(self, context: str, target: str, kept: Kept) -> None:
-        """Send what the service offers while it runs; without that all is sent when it stands still."""
+        """Send the service's baseline while it runs; without one the whole state is sent during the stop."""
         try:
             baseline = await self._migrator.baseline(context)
             if baseline is not None:
@@ -157,7 +162,7 @@ class Runtime:
         except ServiceError as error:
             note("service", context=context, reason=str(error))
             return False
-        self.hear(context)
+        self.renew_lease(context)
         return True
 
     def _change(self, context: str, state: State, about: bytes | None) -> None:
@@ -165,14 +170,14 @@ class Runtime:
         self._journal.write(context, state, kept)
         self.ledger.apply(context, state)
         if not isinstance(state, Reserved):
-            self._heard_s.pop(context, None)
+            self._last_bytes_s.pop(context, None)
         self._enforce(context, state)
         if kept:
             self.about[context] = kept
         note("state", context=context, state=type(state).__name__, epoch=state.epoch)
 
     def _enforce(self, context: str, state: State) -> None:
-        """Make the kernel's share the ledger's; a failure is told, and the share is promised only."""
+        """Enforce the ledger's share in the kernel; a failure is logged, and the share is promised only."""
         try:
             if isinstance(state, Serving | Asking | Frozen):
                 self._enforcer.grant(context, state.share_ppm)
@@ -197,15 +202,13 @@ class Runtime:
                 self._start_once(context, effect, self._stage(context, effect))
             case Begin() | Run() | Thaw() | Retire():
                 self._start(self._call(context, effect))
-            case Told():
+            case AttemptEnded():
                 note("told", context=context, outcome=effect.outcome.value, peer=effect.peer)
-                if (
-                    effect.outcome is Outcome.ARRIVED
-                ):  # Told on when the service runs: that comes first.
+                if effect.outcome is Outcome.ARRIVED:  # Reported once the service runs.
                     self._arrived[context] = effect
                     return
                 self._payloads.pop(context, None)
-                self._told(context, effect)
+                self._on_ended(context, effect)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
@@ -214,17 +217,19 @@ class Runtime:
         return task
 
     def _start_once(self, context: str, effect: object, work: Coroutine[Any, Any, None]) -> None:
-        """Begin work with a snapshot, unless it is under way: twice at a time it only takes longer."""
+        """Start work on a snapshot, unless it is running already."""
         what = context, repr(effect)
-        if what in self._under_way:
+        if what in self._running:
             work.close()
             return
-        self._under_way.add(what)
-        self._start(work).add_done_callback(lambda _: self._under_way.discard(what))
+        self._running.add(what)
+        self._start(work).add_done_callback(lambda _: self._running.discard(what))
 
     def _wake(self, context: str, woken: Woken) -> None:
         if isinstance(woken.state, Reserved) and woken.state == self.ledger.contexts.get(context):
-            left_s = self._heard_s.get(context, 0) + self._delays_s[Delay.LEASE] - time.monotonic()
+            left_s = (
+                self._last_bytes_s.get(context, 0) + self._delays_s[Delay.LEASE] - time.monotonic()
+            )
             if left_s > 0:  # The lease runs from the last bytes.
                 asyncio.get_running_loop().call_later(left_s, self._wake, context, woken)
                 return
@@ -237,7 +242,7 @@ class Runtime:
     def _answer(self, context: str, event: Event, about: bytes | None = None) -> None:
         try:
             self.handle(context, event, about)
-        except JournalFullError as error:  # It is asked again when the time has passed.
+        except JournalFullError as error:  # Repeated when the timer expires.
             note("journal full", reason=str(error))
 
     async def _send(self, context: str, to: str, message: Any) -> None:
@@ -251,7 +256,7 @@ class Runtime:
             note("lost", context=context, message=type(message).__name__, reason=str(error))
 
     async def _call(self, context: str, call: Begin | Run | Thaw | Retire) -> None:
-        """Say it until the service answers."""
+        """Call a service until it answers."""
         after_s = _REPEAT_S
         while True:
             try:
@@ -263,13 +268,13 @@ class Runtime:
                 continue
             note("called", context=context, call=type(call).__name__, epoch=call.epoch)
             if isinstance(call, Run) and (arrived := self._arrived.pop(context, None)):
-                self._told(context, arrived)
+                self._on_ended(context, arrived)
             return
 
     async def _freeze(self, context: str, epoch: int, attempt: int) -> None:
         note("freeze", context=context, epoch=epoch)
-        *known, baseline = self._baselines.get(context, (0, 0, ""))
-        if known != [epoch, attempt]:
+        *attempt_known, baseline = self._baselines.get(context, (0, 0, ""))
+        if attempt_known != [epoch, attempt]:
             baseline = ""
         try:
             snapshot = await self._migrator.freeze(context, epoch, attempt, baseline)
@@ -305,7 +310,7 @@ class Runtime:
             self.spool.forget(context)
 
     def _let_go(self, context: str, stage: Stage) -> None:
-        """End a reservation's lease, so that its source hears that it must begin again."""
+        """End a reservation's lease, so that its source is refused and starts again."""
         state = self.ledger.contexts.get(context)
         if isinstance(state, Reserved) and (state.epoch, state.attempt) == (
             stage.epoch,
@@ -322,9 +327,9 @@ class Runtime:
 
     def take(self, context: str, epoch: int, attempt: int, offset: int, chunk: bytes) -> bool:
         """Take bytes of a snapshot; False if they do not come next. Raises OSError."""
-        self.hear(context)
+        self.renew_lease(context)
         return self.spool.add(context, epoch, attempt, offset, chunk)
 
-    def hear(self, context: str) -> None:
-        """Begin a reservation's lease anew: bytes have come."""
-        self._heard_s[context] = time.monotonic()
+    def renew_lease(self, context: str) -> None:
+        """Renew a reservation's lease, since bytes have arrived."""
+        self._last_bytes_s[context] = time.monotonic()

@@ -9,7 +9,7 @@ from pathlib import Path
 from isma.agent import listening
 from isma.agent.agent import Agent
 from isma.agent.config import Config
-from isma.agent.doors import app
+from isma.agent.http_api import app
 from isma.agent.identity import Identity, Kind, context, counted, of_certificate
 from isma.agent.journal import Journal
 from isma.agent.runtime import note
@@ -20,7 +20,7 @@ def serve(config: Config) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises RunError."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
-    # It logs the bytes of what is no HTTP, as much as a stranger cares to send.
+    # It logs the bytes of malformed requests, of any length.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     check_certificate(config)
     journal = Journal(Path(config.folder))
@@ -80,7 +80,7 @@ async def _work_until_ended(config: Config, agent: Agent) -> None:
         radio = Broadcaster(config, config.broadcast, agent.news)
         period_s = config.broadcast.period_s
         work.append(asyncio.create_task(radio.open()))
-        work.append(asyncio.create_task(radio.tell_for_ever(period_s, agent.bulletin)))
+        work.append(asyncio.create_task(radio.broadcast_for_ever(period_s, agent.bulletin)))
     for task in work:
         task.add_done_callback(_tell_failure)
     await _ended()

@@ -1,7 +1,6 @@
-"""Signatures of checkpoints: Ed25519, beside the weights in NAME.safetensors.sig.
+"""Signatures of checkpoints: Ed25519, in NAME.safetensors.sig next to the weights.
 
-What is signed are the SHA-256 of the weights and of their sidecar, together, so that neither can be
-another's.
+The SHA-256 of the weights and of their sidecar are signed together, so that neither can be another's.
 """
 
 import base64
@@ -37,7 +36,7 @@ def make_keys(stem: Path) -> tuple[Path, Path]:
 
 
 def signature_path(checkpoint: Path) -> Path:
-    """Where a checkpoint's signature lies."""
+    """Path of a checkpoint's signature."""
     return checkpoint.with_name(f"{checkpoint.name}.sig")
 
 

@@ -1,4 +1,4 @@
-"""An agent's knowledge when it decides, as plain numbers: sent to the planner, and recorded."""
+"""An agent's view at a decision, as plain numbers: sent to the planner, and recorded."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ class UserView(msgspec.Struct, frozen=True):
 
     context: str
     station: int
-    """Index of the server beside its base station."""
+    """Index of the server at its base station."""
     data_bits: float
     cycles: float
     local_hz: float
@@ -26,7 +26,7 @@ class AgentView(msgspec.Struct, frozen=True):
     me: int
     server_hz: tuple[float, ...]
     remaining_hz: tuple[float, ...]
-    """F of each, as last heard; of this one as it is."""
+    """F of each, by its last broadcast; the present one of this server."""
     price_s: tuple[float, ...]
     age_s: tuple[float, ...]
     decision_period_s: float
@@ -51,14 +51,14 @@ class Proposal(msgspec.Struct, frozen=True):
     number: int
     policy: str
     digest: str
-    """Of all that decides what the policy does: code, options, trained weights."""
+    """Digest of all that a policy's decisions depend on: code, options, trained weights."""
     choices: tuple[ProposedAction, ...] = ()
     price_s: float = 0.0
     error: str = ""
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """A line of `decisions.jsonl`: a situation, and all that was proposed for it."""
+    """A line of `decisions.jsonl`: a view, and all proposals for it."""
 
     situation: AgentView
     proposals: tuple[Proposal, ...]

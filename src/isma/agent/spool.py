@@ -1,4 +1,4 @@
-"""Snapshots that are on their way in: bytes that come in pieces, and are whole or nothing."""
+"""Incoming snapshots: bytes that arrive in pieces, and count only once they are whole."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def packed(about: bytes, snapshot: Capture) -> bytes:
 
 
 def unpacked(payload: bytes) -> tuple[bytes, Capture]:
-    """Parts of a snapshot that has come. Raises msgspec.DecodeError."""
+    """Parts of a received snapshot. Raises msgspec.DecodeError."""
     ends = _SIZE_BYTES + int.from_bytes(payload[:_SIZE_BYTES])
     head = msgspec.json.decode(payload[_SIZE_BYTES:ends], type=_Head)
     about = bytes(head.about)
@@ -40,7 +40,7 @@ class Spool:
         return self._folder / f"{context}.{epoch}.{attempt}"
 
     def size(self, context: str, epoch: int, attempt: int) -> int:
-        """Bytes that have come."""
+        """Number of bytes that have arrived."""
         path = self._path(context, epoch, attempt)
         return path.stat().st_size if path.exists() else 0
 
@@ -54,7 +54,7 @@ class Spool:
         return True
 
     def whole(self, context: str, epoch: int, attempt: int, wanted: str) -> bytes | None:
-        """All of it, if it has the digest; what has another goes, to come again."""
+        """The whole snapshot, if it has the digest; else it is removed, to be sent again."""
         path = self._path(context, epoch, attempt)
         if not path.exists():
             return None
@@ -65,6 +65,6 @@ class Spool:
         return None
 
     def forget(self, context: str) -> None:
-        """Remove what has come of a context."""
+        """Remove a context's bytes."""
         for path in self._folder.glob(f"{context}.*"):
             path.unlink(missing_ok=True)

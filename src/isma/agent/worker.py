@@ -2,7 +2,7 @@
 
     python -m isma.agent.worker --scenario paper price isma2
 
-The policies are asked in order, the cheapest first; what one cannot do is told and does not stop the others.
+The policies decide in order, the cheapest first; an error of one is reported and does not stop the others.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("policies", nargs="+")
     asked = parser.parse_args()
     out = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)  # What a policy prints is no proposal.
+    os.dup2(2, 1)  # Prints of a policy are no proposals.
     try:
         brains = brains_of(asked.policies, asked.scenario, asked.signer)
     except IsmaError as error:
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def brains_of(policies: list[str], scenario: str, signer: Path | None = None) -> list[Brain]:
-    """A brain for each policy; weights are looked at once their signature is right. Raises IsmaError."""
+    """A brain for each policy; weights are read only after their signature is verified. Raises IsmaError."""
     registry.refuse_outside(policies, "the agent's config", "install it as a policy of isma")
     for policy in policies if signer is not None else []:
         _check_signatures(policy, signer)
@@ -51,7 +51,7 @@ def brains_of(policies: list[str], scenario: str, signer: Path | None = None) ->
 
 
 def _check_signatures(policy: str, signer: Path | None) -> None:
-    """Refuse weights that have come from elsewhere without the signer's name. Raises IsmaError."""
+    """Refuse unsigned weights that isma does not ship. Raises IsmaError."""
     from isma.agent import signatures
 
     for checkpoint in registry.checkpoints(policy):
@@ -60,12 +60,12 @@ def _check_signatures(policy: str, signer: Path | None) -> None:
 
 
 def proposed(brain: Brain, situation: AgentView) -> Proposal:
-    """A policy's proposal, or an account of what went wrong."""
+    """A policy's proposal, or its error."""
     try:
         return brain.propose(situation)
-    except Exception as error:  # Whatever a policy does: the next rung answers.
-        told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        return Proposal(situation.number, brain.name, brain.digest, error=told)
+    except Exception as error:  # A policy may raise anything: the next one answers.
+        message = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        return Proposal(situation.number, brain.name, brain.digest, error=message)
 
 
 if __name__ == "__main__":

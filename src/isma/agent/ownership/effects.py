@@ -4,6 +4,7 @@ from isma.agent.ownership.vocabulary import (
     Abort,
     Activate,
     Asking,
+    AttemptEnded,
     Begin,
     Delay,
     Freeze,
@@ -19,7 +20,6 @@ from isma.agent.ownership.vocabulary import (
     Step,
     Stored,
     Thaw,
-    Told,
     Wake,
 )
 
@@ -29,7 +29,7 @@ def end_attempt(state: Asking | Frozen, outcome: Outcome, reason: str) -> Step:
     serving = Serving(state.epoch, state.share_ppm, state.attempt)
     thaw = Thaw(state.epoch, state.attempt)
     abort = Send(state.target, Abort(state.epoch, state.attempt))
-    return Step(serving, (thaw, abort, Told(outcome, state.target, reason)))
+    return Step(serving, (thaw, abort, AttemptEnded(outcome, state.target, reason)))
 
 
 def run(epoch: int) -> Begin | Run:

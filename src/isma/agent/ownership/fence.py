@@ -1,8 +1,8 @@
-"""The fence at a service: one host's copy of a context, and which calls it heeds.
+"""The fence at a service: one host's copy of a context, and the calls that it accepts.
 
 Calls of the agent may come late, twice or in another order, and a request may have been let through by
-an agent that has lost the context since. So the last word is the copy's, and it is of the service's own
-disk: every change here is to be durable before it is answered.
+an agent that has lost the context since. So the copy itself decides, from the service's own disk: every
+change here is to be durable before it is acknowledged.
 """
 
 from enum import Enum
@@ -22,7 +22,7 @@ class Phase(Enum):
 
 
 class Parked(msgspec.Struct, Generic[Body], frozen=True):
-    """A snapshot beside what runs: offered by the owner of `epoch`, to run in the next one."""
+    """A staged snapshot: offered by the owner of `epoch`, to run in the next one."""
 
     epoch: int
     attempt: int
@@ -30,13 +30,13 @@ class Parked(msgspec.Struct, Generic[Body], frozen=True):
 
 
 class Copy(msgspec.Struct, Generic[Body], frozen=True):
-    """All that a host's service remembers of a context."""
+    """State of a context at a host's service."""
 
     epoch: int = 0
-    """The only epoch whose calls are heeded; it never falls."""
+    """The only epoch whose calls are accepted; it never falls."""
     phase: Phase = Phase.ABSENT
     frozen: int = 0
-    """The attempt for which it stands still."""
+    """The attempt for which it is frozen."""
     over: tuple[int, int] = (0, 0)
     """Epoch and attempt up to which all attempts are over: they freeze nothing any more."""
     body: Body | None = None
@@ -56,7 +56,7 @@ def begin(copy: Copy[Body], epoch: int, body: Body) -> Copy[Body]:
 
 
 def freeze(copy: Copy[Body], epoch: int, attempt: int) -> Copy[Body]:
-    """Stand still for an attempt, unless that is over."""
+    """Freeze for an attempt, unless that is over."""
     is_late = (epoch, attempt) <= copy.over or attempt <= copy.frozen
     if copy.phase is Phase.ABSENT or epoch != copy.epoch or is_late:
         return copy
@@ -64,14 +64,14 @@ def freeze(copy: Copy[Body], epoch: int, attempt: int) -> Copy[Body]:
 
 
 def is_frozen(copy: Copy[Body], epoch: int, attempt: int) -> bool:
-    """Whether the copy stands still for this attempt, so that its body is the snapshot."""
+    """Whether the copy is frozen for this attempt, so that its body is the snapshot."""
     return copy.phase is Phase.FROZEN and (copy.epoch, copy.frozen) == (epoch, attempt)
 
 
 def thaw(copy: Copy[Body], epoch: int, attempt: int) -> Copy[Body]:
-    """Go on, and never again stand still for attempts up to this one.
+    """Thaw, and never again freeze for attempts up to this one.
 
-    It may come before the call to run in that epoch.
+    The call may come before the call to run in that epoch.
     """
     if (epoch, attempt) <= copy.over:
         return copy
@@ -81,10 +81,10 @@ def thaw(copy: Copy[Body], epoch: int, attempt: int) -> Copy[Body]:
 
 
 def park(copy: Copy[Body], epoch: int, attempt: int, body: Body) -> Copy[Body]:
-    """Keep a snapshot beside what runs, the latest attempt's.
+    """Stage a snapshot, the latest attempt's.
 
-    Nothing takes it away but a later one, `run` or `retire`: a call that did could come late, after the
-    same attempt was offered again and its snapshot promised.
+    Only a later one, `run` or `retire` removes it: another call could come late, after the same attempt
+    was offered again and its snapshot promised.
     """
     is_late = copy.parked is not None and (copy.parked.epoch, copy.parked.attempt) >= (
         epoch,
@@ -96,13 +96,13 @@ def park(copy: Copy[Body], epoch: int, attempt: int, body: Body) -> Copy[Body]:
 
 
 def is_parked(copy: Copy[Body], epoch: int, attempt: int) -> bool:
-    """Whether this attempt's snapshot is kept."""
+    """Whether this attempt's snapshot is staged."""
     held = copy.parked
     return held is not None and (held.epoch, held.attempt) == (epoch, attempt)
 
 
 def run(copy: Copy[Body], epoch: int) -> Copy[Body]:
-    """Run from the snapshot that was kept for this epoch."""
+    """Run from the snapshot that was staged for this epoch."""
     held = copy.parked
     if held is None or held.epoch + 1 != epoch or epoch <= copy.epoch:
         return copy
@@ -110,7 +110,7 @@ def run(copy: Copy[Body], epoch: int) -> Copy[Body]:
 
 
 def retire(copy: Copy[Body], epoch: int) -> Copy[Body]:
-    """Heed nothing below this epoch, and forget what ran in one."""
+    """Refuse calls below this epoch, and delete the copy that ran in one."""
     if epoch <= copy.epoch:
         return copy
     kept = copy.parked if copy.parked is not None and copy.parked.epoch >= epoch else None

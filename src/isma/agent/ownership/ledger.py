@@ -20,7 +20,7 @@ class Ledger:
     def __init__(self, contexts: Mapping[str, State], most_contexts: int) -> None:
         self.contexts: dict[str, State] = dict(contexts)
         self.most_contexts = most_contexts
-        """Contexts that may have or be kept a share at a time."""
+        """Most contexts that have a share, granted or reserved."""
         self._taken_ppm = granted_ppm(self.contexts.values())
         self._held = sum(map(holds, self.contexts.values()))
 
@@ -43,15 +43,15 @@ class Ledger:
 
 
 def holds(state: State | None) -> bool:
-    """Whether a state takes room: the context is here, or may come."""
+    """Whether a state takes room: the context is served here, or reserved."""
     return not isinstance(state, Moved | Closed | None)
 
 
 def share_ppm(state: State | None) -> int:
-    """Share of the server that is granted or kept in a state."""
+    """Share of the server that is granted or reserved in a state."""
     return getattr(state, "share_ppm", 0)
 
 
 def granted_ppm(states: Iterable[State]) -> int:
-    """Share of the server that is granted or kept in all of them."""
+    """Share of the server that is granted or reserved in all of them."""
     return sum(map(share_ppm, states))

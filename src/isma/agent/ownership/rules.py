@@ -1,6 +1,6 @@
 """Every rule of the ownership protocol, one for each state and event (docs/agent/ownership.md).
 
-A rule is a pure function. What it returns is carried out in this order: the new state goes to the
+A rule is a pure function. Its result is carried out in this order: the new state is written to the
 journal, then the effects happen. An event without a rule changes nothing.
 
                       Reserve            Snapshot           Activate
@@ -26,6 +26,7 @@ from isma.agent.ownership.vocabulary import (
     Active,
     Ask,
     Asking,
+    AttemptEnded,
     Begin,
     Close,
     Closed,
@@ -63,13 +64,12 @@ from isma.agent.ownership.vocabulary import (
     Step,
     Stored,
     Thaw,
-    Told,
     Wake,
     Woken,
 )
 
 MOST_TURNS = 5
-"""Times that a source says the same before it gives up what it has not released."""
+"""Times that a source resends a message before it gives up an attempt that it has not released."""
 
 _FULL = "no room for one more context"
 
@@ -79,13 +79,13 @@ Rule = Callable[[Any, Any, str, Room], Step]
 
 def step(state: State | None, event: Event, room: Room) -> Step:
     """Consequences of an event: the table's rule, or nothing."""
-    told, sender = event, ""
+    trigger, sender = event, ""
     if type(event) is Received:
-        told, sender = event.message, event.sender
+        trigger, sender = event.message, event.sender
     elif type(event) is Woken and event.state != state:
         return Step(state)
-    rule = RULES.get((type(state), type(told)))
-    return Step(state) if rule is None else rule(state, told, sender, room)
+    rule = RULES.get((type(state), type(trigger)))
+    return Step(state) if rule is None else rule(state, trigger, sender, room)
 
 
 def route(state: State | None) -> Route:
@@ -111,12 +111,12 @@ def route(state: State | None) -> Route:
 def create(state: None, event: Create, _: str, room: Room) -> Step:
     """Serve a new context in epoch 1."""
     if not room.admits:
-        return Step(state, (Told(Outcome.REFUSED, "", _FULL),))
+        return Step(state, (AttemptEnded(Outcome.REFUSED, "", _FULL),))
     return Step(Serving(1, min(event.share_ppm, room.free_ppm)), (Begin(1),))
 
 
 def grant(state: Serving, event: Grant, _: str, room: Room) -> Step:
-    """Grant what is asked for, as far as it is there."""
+    """Grant the requested share, at most the free one."""
     return Step(Serving(state.epoch, min(event.share_ppm, room.free_ppm), state.attempt))
 
 
@@ -126,7 +126,7 @@ def close(state: Serving, event: Close, _: str, room: Room) -> Step:
 
 
 def reassure(state: Serving, event: Recovered, _: str, room: Room) -> Step:
-    """Say to the service again what it should know; it may have missed it in a crash."""
+    """Repeat the calls to the service, which may have missed them in a crash."""
     return Step(state, (run(state.epoch), Thaw(state.epoch, state.attempt)))
 
 
@@ -154,7 +154,7 @@ def refused(state: Asking | Frozen, message: Refused, sender: str, room: Room) -
 
 
 def freeze(state: Asking, message: Kept, sender: str, room: Room) -> Step:
-    """2. Stop the service; nobody serves from here to 5."""
+    """2. Stop the service; no host serves from here to 5."""
     if not _is_answer(state, message, sender):
         return Step(state)
     frozen = Frozen(state.epoch, state.share_ppm, state.attempt, state.target)
@@ -181,8 +181,8 @@ def release(state: Frozen, message: Stored, sender: str, room: Room) -> Step:
     if not _is_answer(state, message, sender) or message.digest != state.digest:
         return Step(state)
     released = Released(state.epoch + 1, state.attempt, state.target)
-    told = Told(Outcome.MOVED, state.target)
-    return Step(released, (*say_activate(released, 0), Retire(released.epoch), told))
+    ending = AttemptEnded(Outcome.MOVED, state.target)
+    return Step(released, (*say_activate(released, 0), Retire(released.epoch), ending))
 
 
 def say_released(state: Released, event: Woken | Recovered, _: str, room: Room) -> Step:
@@ -193,7 +193,7 @@ def say_released(state: Released, event: Woken | Recovered, _: str, room: Room) 
 
 
 def bury(state: Released, message: Active, sender: str, room: Room) -> Step:
-    """7. Keep a tombstone that shows the way."""
+    """7. Keep a tombstone that names the new owner."""
     if (message.epoch + 1, message.attempt, sender) != (state.epoch, state.attempt, state.target):
         return Step(state)
     return Step(Moved(state.epoch, state.target))
@@ -213,7 +213,7 @@ def tell_ending(state: State, message: Ask, sender: str, room: Room) -> Step:
         case Asking() | Frozen() if _is_of(state.epoch, state.attempt, message):
             ending = None if sender == state.target else Abort(message.epoch, message.attempt)
         case _ if (state.epoch, getattr(state, "attempt", 0)) < (message.epoch, message.attempt):
-            ending = None  # Of what this agent has not begun.
+            ending = None  # This agent has not begun that attempt.
         case _:
             ending = Abort(message.epoch, message.attempt)
     return Step(state, () if ending is None else (Send(sender, ending),))
@@ -223,7 +223,7 @@ def tell_ending(state: State, message: Ask, sender: str, room: Room) -> Step:
 
 
 def keep(state: State | None, message: Reserve, sender: str, room: Room) -> Step:
-    """1. Keep what is left of a share for what the sender owns, if that is news.
+    """1. Reserve a share, at most the free one, for a context that the sender owns, if the offer is new.
 
     None may be left: the host scales all requests in its next decision.
     """
@@ -241,13 +241,13 @@ def keep(state: State | None, message: Reserve, sender: str, room: Room) -> Step
 
 
 def keep_on(state: Reserved, event: Recovered, _: str, room: Room) -> Step:
-    """After a crash, begin the lease anew."""
+    """Renew the lease after a crash."""
     return Step(state, (Wake(Delay.LEASE, 0),))
 
 
 def let_go(state: Reserved, event: Woken, _: str, room: Room) -> Step:
     """Forget a reservation whose lease has ended."""
-    gone = Told(Outcome.ABORTED, state.source, "the lease has ended")
+    gone = AttemptEnded(Outcome.ABORTED, state.source, "the lease has ended")
     return Step(Moved(state.epoch, state.source), (gone,))
 
 
@@ -293,8 +293,8 @@ def activate(state: Ready, message: Activate, sender: str, room: Room) -> Step:
     if not _is_of(state.epoch, state.attempt, message) or sender != state.source:
         return Step(state)
     active = Send(sender, Active(message.epoch, message.attempt))
-    told = Told(Outcome.ARRIVED, sender)
-    return Step(Serving(state.epoch + 1, state.share_ppm), (Run(state.epoch + 1), active, told))
+    ending = AttemptEnded(Outcome.ARRIVED, sender)
+    return Step(Serving(state.epoch + 1, state.share_ppm), (Run(state.epoch + 1), active, ending))
 
 
 def say_active(state: State, message: Activate, sender: str, room: Room) -> Step:
@@ -309,11 +309,11 @@ def forget(state: Reserved | Ready, message: Abort, sender: str, room: Room) -> 
     is_ours = sender == state.source and message.epoch == state.epoch
     if not is_ours or message.attempt < state.attempt:
         return Step(state)
-    told = Told(Outcome.ABORTED, sender, "the source has taken it back")
-    return Step(Moved(state.epoch, state.source), (told,))
+    ending = AttemptEnded(Outcome.ABORTED, sender, "the source has taken it back")
+    return Step(Moved(state.epoch, state.source), (ending,))
 
 
-# What rules share.
+# Helpers of several rules.
 
 
 def _is_of(epoch: int, attempt: int, message: Any) -> bool:
@@ -337,7 +337,7 @@ def _is_news(state: State | None, message: Reserve, sender: str) -> bool:
             known = (state.epoch, state.attempt, state.source)
         case Ready():
             known = (state.epoch, state.attempt + 1, state.source)
-        case _:  # This agent is the owner, or nobody is.
+        case _:  # This agent is the owner, or there is none.
             return False
     epoch, attempt, owner = known
     is_in_order = message.epoch == epoch and message.attempt >= attempt and sender == owner

@@ -13,7 +13,7 @@ WHOLE_PPM = 1_000_000
 """All of a server's CPU."""
 
 Share = Annotated[int, msgspec.Meta(ge=0, le=WHOLE_PPM)]
-"""A share as another agent may say it."""
+"""A share in a message of another agent."""
 
 
 class _Value(msgspec.Struct, frozen=True, tag=True, rename="camel", forbid_unknown_fields=True):
@@ -33,7 +33,7 @@ class Serving(_Value, frozen=True):
 
 
 class Asking(_Value, frozen=True):
-    """Owner that has asked a target for a share, and goes on serving."""
+    """Owner that has asked a target for a share, and still serves."""
 
     epoch: int
     share_ppm: int
@@ -50,7 +50,7 @@ class Frozen(_Value, frozen=True):
     attempt: int
     target: str
     digest: str = ""
-    """Of the snapshot, once there is one."""
+    """Digest of the snapshot, once there is one."""
 
 
 class Released(_Value, frozen=True):
@@ -78,7 +78,7 @@ class Reserved(_Value, frozen=True):
 
 
 class Ready(_Value, frozen=True):
-    """Target that holds the snapshot durably and may not forget it before the source says how it ended."""
+    """Target that has the snapshot durably, and keeps it until the source says how the attempt ended."""
 
     epoch: int
     attempt: int
@@ -89,7 +89,7 @@ class Ready(_Value, frozen=True):
 
 
 class Closed(_Value, frozen=True):
-    """Nobody's any more: the user has ended the service, which was in `epoch`."""
+    """Context without an owner: the user has ended the service, which was in `epoch`."""
 
     epoch: int
 
@@ -125,7 +125,7 @@ class Refused(_Value, frozen=True):
 
 
 class Snapshot(_Value, frozen=True):
-    """Source to target: the frozen service; its bytes go before it, and are known by their digest."""
+    """Source to target: the frozen service; its bytes precede the message, identified by their digest."""
 
     epoch: int
     attempt: int
@@ -205,7 +205,7 @@ class Move(_Value, frozen=True):
 
 
 class Froze(_Value, frozen=True):
-    """The service has stopped and told the digest of its snapshot."""
+    """The service has stopped; its snapshot has that digest."""
 
     epoch: int
     attempt: int
@@ -213,7 +213,7 @@ class Froze(_Value, frozen=True):
 
 
 class Staged(_Value, frozen=True):
-    """The service has put a snapshot on the disk, beside what it runs."""
+    """The service has staged a snapshot on the disk."""
 
     epoch: int
     attempt: int
@@ -221,7 +221,7 @@ class Staged(_Value, frozen=True):
 
 
 class Woken(_Value, frozen=True):
-    """A time that was asked for in this state has passed."""
+    """A timer that was set in this state has expired."""
 
     state: State
     turn: int
@@ -235,7 +235,7 @@ Event = Received | Create | Close | Grant | Move | Froze | Staged | Woken | Reco
 
 
 class Delay(Enum):
-    """Times that an agent waits for; none has to be kept for the protocol to be safe."""
+    """Timers of an agent; the protocol's safety depends on none."""
 
     RESEND = "resend"
     LEASE = "lease"
@@ -243,22 +243,22 @@ class Delay(Enum):
 
 
 class Outcome(Enum):
-    """Ways in which a move or a creation ends."""
+    """Outcomes of a move or a creation."""
 
     MOVED = "moved"
-    """Seen by the source: the target owns the context."""
+    """At the source: the target owns the context."""
     ARRIVED = "arrived"
-    """Seen by the target."""
+    """At the target: it owns the context."""
     REFUSED = "refused"
-    """Nothing was kept; the source goes on."""
+    """Nothing was reserved; the source still serves."""
     GIVEN_UP = "given up"
-    """The target did not answer in time; the source goes on."""
+    """The target did not answer in time; the source still serves."""
     ABORTED = "aborted"
-    """Seen by the target, or by a source that was started again."""
+    """At the target, or at a source that was restarted."""
 
 
-# Effects, which are carried out after the new state is in the journal, in order. What is sent may be
-# lost; what is said to the service is repeated until it answers, or the process ends.
+# Effects, which are carried out after the new state is in the journal, in order. Messages may be lost;
+# calls to the service are repeated until it answers, or the process ends.
 
 
 class Send(_Value, frozen=True):
@@ -269,34 +269,34 @@ class Send(_Value, frozen=True):
 
 
 class Wake(_Value, frozen=True):
-    """Come back after a while with `Woken`, by this agent's own measure of time."""
+    """Set a timer that ends with `Woken`, by this agent's own clock."""
 
     delay: Delay
     turn: int
 
 
 class Begin(_Value, frozen=True):
-    """To the service: run with nothing remembered, in epoch 1."""
+    """To the service: run with an empty state, in epoch 1."""
 
     epoch: int
 
 
 class Freeze(_Value, frozen=True):
-    """To the service: stop, and tell the digest of what is there."""
+    """To the service: stop, and answer the digest of the snapshot."""
 
     epoch: int
     attempt: int
 
 
 class Thaw(_Value, frozen=True):
-    """To the service: go on; attempts up to this one are over."""
+    """To the service: resume; attempts up to this one are over."""
 
     epoch: int
     attempt: int
 
 
 class Stage(_Value, frozen=True):
-    """To the service: put a snapshot on the disk."""
+    """To the service: stage a snapshot on the disk."""
 
     epoch: int
     attempt: int
@@ -304,18 +304,18 @@ class Stage(_Value, frozen=True):
 
 
 class Run(_Value, frozen=True):
-    """To the service: run in this epoch, from what was staged for it."""
+    """To the service: run in this epoch, from the snapshot staged for it."""
 
     epoch: int
 
 
 class Retire(_Value, frozen=True):
-    """To the service: heed nothing below this epoch, and forget what is older."""
+    """To the service: refuse calls below this epoch, and delete older copies."""
 
     epoch: int
 
 
-class Told(_Value, frozen=True):
+class AttemptEnded(_Value, frozen=True):
     """For users, logs and counters: an attempt has ended."""
 
     outcome: Outcome
@@ -323,11 +323,11 @@ class Told(_Value, frozen=True):
     reason: str = ""
 
 
-Effect = Send | Wake | Begin | Freeze | Thaw | Stage | Run | Retire | Told
+Effect = Send | Wake | Begin | Freeze | Thaw | Stage | Run | Retire | AttemptEnded
 
 
 class Step(msgspec.Struct, frozen=True):
-    """The state that follows, to be journaled if it differs, and what is to be done then."""
+    """The next state, to be journaled if it differs, and the effects that follow."""
 
     state: State | None
     effects: tuple[Effect, ...] = ()
@@ -337,16 +337,16 @@ class Room(msgspec.Struct, frozen=True):
     """Room that an agent has left for one context."""
 
     free_ppm: int
-    """Share of this server that no other context has or is kept."""
+    """Share of this server that is neither granted nor reserved for another context."""
     admits: bool = True
     """Whether one more context may be taken on."""
 
 
-# Where a user's request goes.
+# Routes of a user's request.
 
 
 class Here(msgspec.Struct, frozen=True):
-    """To the service, in this epoch; its fence has the last word."""
+    """To the service, in this epoch; its fence may still refuse."""
 
     epoch: int
 
@@ -359,13 +359,13 @@ class Elsewhere(msgspec.Struct, frozen=True):
 
 
 class Later(msgspec.Struct, frozen=True):
-    """To this agent again: the service is being handed over."""
+    """To this agent again, later: the service is being handed over."""
 
     epoch: int
 
 
 class Nowhere(msgspec.Struct, frozen=True):
-    """Nowhere: this agent has never heard of the context, or its user has ended it."""
+    """Nowhere: the context is unknown to this agent, or its user has ended it."""
 
     ended: bool
 

@@ -1,4 +1,4 @@
-"""From what an agent has to what a policy is asked."""
+"""View of an agent for its policies, from its users and its news."""
 
 from collections.abc import Mapping
 
@@ -20,22 +20,23 @@ def situation(
     news: Bulletins,
     now_s: float,
 ) -> AgentView:
-    """This server's view now; one that has never been heard of counts as full.
+    """This server's present view; a server without news counts as full.
 
-    `own` is this server's clock, what is left of it, and its price; `now_s` is monotonic.
+    `own` is this server's clock, remaining computing resources and price; `now_s` is monotonic.
     """
     names = tuple(sorted({config.name, *config.peers}))
     index = {name: place for place, name in enumerate(names)}
     columns: list[tuple[float, float, float, float]] = []
     for name in names:
-        heard = news.of(name)
+        received = news.of(name)
         if name == config.name:
             columns.append((*own, 0.0))
-        elif heard is None:
+        elif received is None:
             columns.append((own[0], _FULL * own[0], 0.0, _NEVER_S))
         else:
-            told = heard.bulletin
-            columns.append((told.server_hz, told.remaining_hz, told.price_s, now_s - heard.at_s))
+            bulletin = received.bulletin
+            numbers = bulletin.server_hz, bulletin.remaining_hz, bulletin.price_s
+            columns.append((*numbers, now_s - received.at_s))
     server_hz, remaining_hz, price_s, age_s = zip(*columns, strict=True)
     me = index[config.name]
     period_s = config.server.decision_period_s

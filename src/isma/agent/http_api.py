@@ -1,4 +1,4 @@
-"""The agent's HTTP: users' task requests and tasks, hand-over between agents, and what operators read."""
+"""HTTP interface of an agent: task requests and tasks of users, hand-over between agents, and status."""
 
 import asyncio
 import hashlib
@@ -25,18 +25,18 @@ from isma.agent.pushes import TooManyListenersError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 AGENT = web.AppKey("agent", Agent)
-WHO = web.RequestKey("who", Identity)
+IDENTITY = web.RequestKey("identity", Identity)
 _CONTEXT = "{context:[a-z0-9-]{1,80}}"
 _NUMBERS = "{epoch:[0-9]{1,15}}/{attempt:[0-9]{1,15}}"
 _DIGEST = "{digest:[0-9a-f]{64}}"
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 _MOVING_S = 0.02
 _ALIVE_S = 15.0
-"""Longest silence of a stream: its user can tell a quiet agent from a dead one."""
+"""Longest silence of a stream, so that its user can tell a live agent from a dead one."""
 
 
 def app(agent: Agent) -> web.Application:
-    """All places of an agent."""
+    """Web application with all routes of an agent."""
     made = web.Application(middlewares=[_guarded], client_max_size=agent.config.limits.body_bytes)
     made[AGENT] = agent
     made.add_routes(
@@ -67,19 +67,19 @@ async def _end_pushes(application: web.Application) -> None:
 
 @web.middleware
 async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let in who is known, as often as it may come, and answer every error with a problem document."""
+    """Authenticate, limit the rate of requests, and answer every error with a problem document."""
     agent = request.app[AGENT]
     transport = request.transport
-    who = of_certificate(transport.get_extra_info("peercert") if transport else None)
-    if who is None:
+    identity = of_certificate(transport.get_extra_info("peercert") if transport else None)
+    if identity is None:
         agent.meters.refused.labels("no name").inc()
         return problem(
             "forbidden", "a certificate must have one DNS name, NAME.user.isma or NAME.agent.isma"
         )
-    request[WHO] = who
+    request[IDENTITY] = identity
     tracing.enter(tracing.received(request.headers.get(tracing.HEADER)))
     limit_s = agent.config.limits.request_s
-    if who.kind is Kind.USER and not agent.budget.takes(who.name):
+    if identity.kind is Kind.USER and not agent.budget.takes(identity.name):
         agent.meters.refused.labels("too many").inc()
         return problem("too-many", after_s=1)
     try:
@@ -128,7 +128,7 @@ async def _openapi(request: web.Request) -> web.Response:
 
 
 async def _status(request: web.Request) -> web.Response:
-    if request[WHO].kind is not Kind.AGENT:
+    if request[IDENTITY].kind is not Kind.AGENT:
         return _forbidden(request, "the status is for agents' certificates")
     return web.json_response(request.app[AGENT].status())
 
@@ -159,13 +159,13 @@ def _elsewhere(agent: Agent, context: str) -> web.Response | int:
 
 
 async def _create(request: web.Request) -> web.Response:
-    agent, who = request.app[AGENT], request[WHO]
-    if who.kind is not Kind.USER:
+    agent, identity = request.app[AGENT], request[IDENTITY]
+    if identity.kind is not Kind.USER:
         return _forbidden(request, "contexts are for users' certificates")
     wanted = msgspec.json.decode(await request.read(), type=TaskRequest)
-    told = f"{who.name}\n{_key(request)}".encode()
-    context = f"{agent.config.name}-{hashlib.sha256(told).hexdigest()[:20]}"
-    agent.create(context, who.name, wanted)
+    unique = f"{identity.name}\n{_key(request)}".encode()
+    context = f"{agent.config.name}-{hashlib.sha256(unique).hexdigest()[:20]}"
+    agent.create(context, identity.name, wanted)
     place = _elsewhere(agent, context)
     if isinstance(place, web.Response):
         return place
@@ -191,13 +191,13 @@ def _mine(request: web.Request) -> web.Response | int:
     """Variant of `_elsewhere` that lets only a context's own user in."""
     agent, context = request.app[AGENT], request.match_info["context"]
     place = _elsewhere(agent, context)
-    if isinstance(place, int) and agent.user(context) != request[WHO].name:
+    if isinstance(place, int) and agent.user(context) != request[IDENTITY].name:
         return _forbidden(request, "the context is another user's")
     return place
 
 
 async def _decisions(request: web.Request) -> web.StreamResponse:
-    """Push the decision that holds, each new one, and where the service has gone (server-sent events)."""
+    """Push the present decision, each new one, and the service's new host (server-sent events)."""
     agent, context = request.app[AGENT], request.match_info["context"]
     place = _mine(request)
     if isinstance(place, web.Response):
@@ -221,7 +221,7 @@ async def _pushed(
         while not agent.pushes.ended:
             news.clear()
             kind, frame = _frame(agent, context)
-            async with asyncio.timeout(limit_s):  # Of a user that does not read.
+            async with asyncio.timeout(limit_s):  # The user may not read.
                 await answer.write(frame)
             if kind in ("moved", "ended"):
                 break
@@ -233,7 +233,7 @@ async def _pushed(
 
 
 def _frame(agent: Agent, context: str) -> tuple[str, bytes]:
-    """An event with what holds for a context now; a comment while its service is being handed over."""
+    """Event with a context's present decision; a comment while its service is being handed over."""
     place = _elsewhere(agent, context)
     if not isinstance(place, int):
         assert isinstance(place.body, bytes)
@@ -241,8 +241,8 @@ def _frame(agent: Agent, context: str) -> tuple[str, bytes]:
         if kind == "moving":
             return kind, b": moving\n\n"
         return kind, f"event: {kind}\ndata: {place.body.decode()}\n\n".encode()
-    told = json.dumps(agent.answer(context, place))
-    return "decision", f"event: decision\ndata: {told}\n\n".encode()
+    payload = json.dumps(agent.answer(context, place))
+    return "decision", f"event: decision\ndata: {payload}\n\n".encode()
 
 
 async def _task(request: web.Request) -> web.Response:
@@ -255,7 +255,7 @@ async def _task(request: web.Request) -> web.Response:
         status, answer = await agent.migrator.task(context, place, key, body)
     except ServiceError as error:
         return problem("unavailable", str(error), after_s=0.2)
-    if status == 409:  # The fence has the last word; by now this agent knows more, or soon does.
+    if status == 409:  # The fence refused: the context has moved, as this agent knows or will soon.
         again = _mine(request)
         return again if isinstance(again, web.Response) else problem("moving", after_s=_MOVING_S)
     headers = {"x-isma-epoch": str(place)}
@@ -277,19 +277,19 @@ async def _close(request: web.Request) -> web.Response:
 # Agents.
 
 
-def _stranger(request: web.Request) -> web.Response | None:
-    who, peers = request[WHO], request.app[AGENT].config.peers
-    if who.kind is Kind.AGENT and who.name in peers:
+def _refuse_outsider(request: web.Request) -> web.Response | None:
+    identity, peers = request[IDENTITY], request.app[AGENT].config.peers
+    if identity.kind is Kind.AGENT and identity.name in peers:
         return None
     return _forbidden(request, "hand-over is for the agents in this one's config")
 
 
 async def _message(request: web.Request) -> web.Response:
     agent = request.app[AGENT]
-    if (refusal := _stranger(request)) is not None:
+    if (refusal := _refuse_outsider(request)) is not None:
         return refusal
-    said = msgspec.json.decode(await request.read(), type=Envelope)
-    agent.runtime.receive(said.context, request[WHO].name, said.message)
+    envelope = msgspec.json.decode(await request.read(), type=Envelope)
+    agent.runtime.receive(envelope.context, request[IDENTITY].name, envelope.message)
     return web.Response(status=204)
 
 
@@ -299,16 +299,16 @@ def _attempt(request: web.Request) -> tuple[str, int, int]:
 
 
 async def _size(request: web.Request) -> web.Response:
-    if (refusal := _stranger(request)) is not None:
+    if (refusal := _refuse_outsider(request)) is not None:
         return refusal
     return web.Response(text=str(request.app[AGENT].runtime.spool.size(*_attempt(request))))
 
 
 async def _piece(request: web.Request) -> web.Response:
     agent, (context, epoch, attempt) = request.app[AGENT], _attempt(request)
-    if (refusal := _stranger(request)) is not None:
+    if (refusal := _refuse_outsider(request)) is not None:
         return refusal
-    if not agent.runtime.expects(context, request[WHO].name, epoch, attempt):
+    if not agent.runtime.expects(context, request[IDENTITY].name, epoch, attempt):
         return problem("out-of-order", "nothing is kept for this attempt")
     offset, taken = int(request.query.get("offset", "0")), True
     try:
@@ -324,15 +324,15 @@ async def _piece(request: web.Request) -> web.Response:
 
 async def _baseline(request: web.Request) -> web.Response:
     agent, (context, epoch, attempt) = request.app[AGENT], _attempt(request)
-    if (refusal := _stranger(request)) is not None:
+    if (refusal := _refuse_outsider(request)) is not None:
         return refusal
-    if not agent.runtime.expects(context, request[WHO].name, epoch, attempt):
+    if not agent.runtime.expects(context, request[IDENTITY].name, epoch, attempt):
         return problem("out-of-order", "nothing is kept for this attempt")
     pieces, size = list[bytes](), 0
     async for chunk in request.content.iter_any():
         pieces.append(chunk)
         size += len(chunk)
-        agent.runtime.hear(context)
+        agent.runtime.renew_lease(context)
         if size > agent.config.limits.snapshot_bytes:
             return problem("too-large")
     kept = await agent.runtime.keep_baseline(
