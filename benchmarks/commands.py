@@ -1,4 +1,4 @@
-"""Commands of `python -m benchmarks`: speed, with a peer beside it in the same run."""
+"""Commands of `python -m benchmarks`: speed, with a peer beside it, and published results run again."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,15 +16,17 @@ from benchmarks import (
     rules,
     simulator,
 )
+from benchmarks.published.commands import app as published
 from isma.cli.progress import bar
 from isma.errors import RunError
 from isma.policies.learned.checkpoints import ISMA2, forecast_model_of
 
 app = typer.Typer(
-    help="Speed, with a peer beside it in the same run.",
+    help="Speed, with a peer beside it in the same run; published results, run again.",
     no_args_is_help=True,
     add_completion=False,
 )
+app.add_typer(published, name="published")
 JsonOption = Annotated[bool, typer.Option("--json", help="figures as JSON")]
 
 
