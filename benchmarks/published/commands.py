@@ -17,9 +17,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 JsonOption = Annotated[bool, typer.Option("--json", help="figures as JSON")]
-SourceOption = Annotated[
-    Path, typer.Option(help="checkout of the repository", exists=True, file_okay=False)
-]
+SourceOption = Annotated[Path, typer.Option(metavar="DIR", help="checkout of the repository")]
 PoliciesOption = Annotated[str, typer.Option(metavar="NAME,...", help="policies of ours")]
 
 
