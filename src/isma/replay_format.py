@@ -41,7 +41,7 @@ class ReplayColumn:
     """A quantity of each user, server or migration, as it is stored."""
 
     rows: str
-    """Of what there is a row: users, servers, migrations."""
+    """Kind of its rows: users, servers, migrations."""
     scale: ColumnScale = ColumnScale.LINEAR
     step: float = 1.0
 
@@ -59,8 +59,8 @@ class ReplayColumn:
             return whole * self.step
         return np.where(whole > 0, LEAST * 10.0 ** (whole / PER_DECADE), 0.0)
 
-    def told(self) -> dict[str, Any]:
-        """Column as the header tells it."""
+    def header_entry(self) -> dict[str, Any]:
+        """Description of the column in the header."""
         return {"rows": self.rows, "scale": self.scale.value, "step": self.step}
 
 
@@ -191,7 +191,7 @@ class ReplayFile:
 
 
 def refuse_header(header: Any, path: Path) -> None:
-    """Refuse what is no header of a replay of this version. Raises RunError."""
+    """Refuse a header of another format or version. Raises RunError."""
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise RunError(f"{path}: must be a replay, whose first line says so, got something else")
     if header.get("version") != VERSION:
@@ -201,14 +201,14 @@ def refuse_header(header: Any, path: Path) -> None:
         )
 
 
-def header_line(told: Mapping[str, Any], columns: Sequence[str]) -> str:
-    """First line of a file: what it is, what the run was, and its columns."""
+def header_line(fields: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """First line of a file: format, version, the run's description, and its columns."""
     return _json(
         {
             "format": FORMAT,
             "version": VERSION,
-            **told,
-            "columns": {name: COLUMNS[name].told() for name in columns},
+            **fields,
+            "columns": {name: COLUMNS[name].header_entry() for name in columns},
         }
     )
 
@@ -240,4 +240,4 @@ def frame_ticks(num_ticks: int, chunk_ticks: int, users: int) -> int:
 MOST_FRAMES, MOST_PLACES = 720, 2_000_000
 """Frames of a replay, and users times frames."""
 MOST_USERS = 10_000
-"""Users that a replay has rows for; of more, so many are drawn."""
+"""Most users that a replay has rows for; of more, a random sample of that size."""

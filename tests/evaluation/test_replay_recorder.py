@@ -28,7 +28,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def replays(run: Path) -> dict[str, ReplayFile]:
-    return {replay.header["policy"]: replay for replay in run_replays.held(run)}
+    return {replay.header["policy"]: replay for replay in run_replays.recorded(run)}
 
 
 def timeline(run: Path, policy: str) -> pd.DataFrame:
@@ -100,7 +100,7 @@ def test_what_is_missing_is_run_again_to_the_byte(run: Path) -> None:
     path = replay_recorder.replay_path(run, "random", 0)
     before = path.read_bytes()
     path.unlink()
-    assert len(run_replays.held(run)) == 1
+    assert len(run_replays.recorded(run)) == 1
     assert len(run_replays.all_of(run)) == 2
     assert path.read_bytes() == before
 

@@ -190,7 +190,7 @@ def test_hostile_names_are_shown_and_do_nothing(browser: Browser, tmp_path: Path
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plan = Plan(tiny(), ("nearest", "random"), (0,), {})
-    return compare(plan, tmp_path_factory.mktemp("runs") / "tiny", then=replays.write_beside)
+    return compare(plan, tmp_path_factory.mktemp("runs") / "tiny", then=replays.write_page)
 
 
 def test_numbers_are_those_of_the_tables(run: Path, browser: Browser, tmp_path: Path) -> None:

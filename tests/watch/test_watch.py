@@ -125,8 +125,8 @@ def test_a_run_under_way_shows_what_it_has(tmp_path: Path) -> None:
     folder = claimed_run(tmp_path / "run")
     path = replay_path(folder, "price", 0)
     path.rename(path.with_name(f".{path.name}.partial"))
-    assert [r.header["policy"] for r in run_replays.held(folder)] == ["nearest", "price"]
-    assert [r.header["policy"] for r in run_replays.held(folder, ["price"])] == ["price"]
+    assert [r.header["policy"] for r in run_replays.recorded(folder)] == ["nearest", "price"]
+    assert [r.header["policy"] for r in run_replays.recorded(folder, ["price"])] == ["price"]
 
 
 def test_a_damaged_replay_is_told(tmp_path: Path) -> None:
@@ -135,11 +135,11 @@ def test_a_damaged_replay_is_told(tmp_path: Path) -> None:
     text = path.read_text()
     path.write_text(text[: len(text) // 2] + "\n")
     with pytest.raises(RunError, match="line 2 is damaged: remove the file, and it is made again"):
-        run_replays.held(folder)
+        run_replays.recorded(folder)
     with pytest.raises(RunError, match="policy of this run"):
-        run_replays.held(folder, ["greedy"])
+        run_replays.recorded(folder, ["greedy"])
     with pytest.raises(RunError, match="must be a run's folder"):
-        run_replays.held(tmp_path)
+        run_replays.recorded(tmp_path)
 
 
 def test_streets_are_lines_in_metres(tmp_path: Path) -> None:

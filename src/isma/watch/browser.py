@@ -58,9 +58,9 @@ class Browser:
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self._number = 0
         self._session: str | None = None
-        self._held = b""
+        self._buffer = b""
         self.complaints: list[str] = []
-        """Errors and warnings of the page's console, and exceptions that nobody caught."""
+        """Errors and warnings of the page's console, and uncaught exceptions."""
 
     def __enter__(self) -> Self:
         """Start it with an empty page."""
@@ -83,7 +83,7 @@ class Browser:
         os.close(theirs_in)
         os.close(theirs_out)
         self._out, self._in = ours_out, ours_in
-        # The page that it opens with is seen; one that is made beside it draws a frame a second.
+        # The first page is visible; any other one would draw a single frame a second.
         attached = self.send("Target.attachToTarget", targetId=self._page(), flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
@@ -108,14 +108,14 @@ class Browser:
 
     def _page(self) -> str:
         while True:
-            found = self.send("Target.getTargets")["targetInfos"]
-            for target in found:
+            targets = self.send("Target.getTargets")["targetInfos"]
+            for target in targets:
                 if target["type"] == "page":
                     return target["targetId"]
             time.sleep(0.02)
 
     def send(self, method: str, **parameters: Any) -> Mapping[str, Any]:
-        """Ask the browser for something, and give its answer. Raises RunError."""
+        """Call a method of the browser; returns its result. Raises RunError."""
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
         if self._session is not None:
@@ -123,12 +123,12 @@ class Browser:
         with suppress(BrokenPipeError):
             os.write(self._out, json.dumps(message).encode() + b"\0")
         while True:
-            heard = self._receive()
-            if heard.get("id") == self._number:
-                if "error" in heard:
-                    raise RunError(f"Chromium refused {method}: {heard['error'].get('message')}")
-                return heard["result"]
-            self._note(heard)
+            response = self._receive()
+            if response.get("id") == self._number:
+                if "error" in response:
+                    raise RunError(f"Chromium refused {method}: {response['error'].get('message')}")
+                return response["result"]
+            self._note(response)
 
     def open(self, address: str) -> None:
         """Open a page, and wait until it is loaded."""
@@ -141,9 +141,9 @@ class Browser:
             "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
         )
         if "exceptionDetails" in answer:
-            told = answer["exceptionDetails"]
+            details = answer["exceptionDetails"]
             raise RunError(
-                f"the page raised {told.get('exception', told).get('description', told)}"
+                f"the page raised {details.get('exception', details).get('description', details)}"
             )
         return answer["result"].get("value")
 
@@ -207,27 +207,27 @@ class Browser:
         path.write_bytes(self.picture())
 
     def _receive(self) -> dict[str, Any]:
-        while b"\0" not in self._held:
+        while b"\0" not in self._buffer:
             part = os.read(self._in, 1 << 20)
             if not part:
                 raise RunError(
                     f"{self._program} ended before it had drawn the page (status {self._process.poll()})"
                 )
-            self._held += part
-        message, _, self._held = self._held.partition(b"\0")
+            self._buffer += part
+        message, _, self._buffer = self._buffer.partition(b"\0")
         return json.loads(message)
 
-    def _note(self, heard: Mapping[str, Any]) -> None:
-        told = heard.get("params", {})
-        match heard.get("method"):
+    def _note(self, event: Mapping[str, Any]) -> None:
+        parameters = event.get("params", {})
+        match event.get("method"):
             case "Runtime.exceptionThrown":
-                details = told["exceptionDetails"]
+                details = parameters["exceptionDetails"]
                 self.complaints.append(
                     details.get("exception", details).get("description", "error")
                 )
-            case "Runtime.consoleAPICalled" if told["type"] in ("error", "warning", "assert"):
+            case "Runtime.consoleAPICalled" if parameters["type"] in ("error", "warning", "assert"):
                 self.complaints.append(
-                    " ".join(str(a.get("value", a.get("description"))) for a in told["args"])
+                    " ".join(str(a.get("value", a.get("description"))) for a in parameters["args"])
                 )
-            case "Log.entryAdded" if told["entry"]["level"] in ("error", "warning"):
-                self.complaints.append(told["entry"]["text"])
+            case "Log.entryAdded" if parameters["entry"]["level"] in ("error", "warning"):
+                self.complaints.append(parameters["entry"]["text"])

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from isma.replay_format import ReplayFile
 from isma.storage import digest
 
-_FIRST, _BESIDE = ("price", "nearest"), ("isma2", "isma", "price", "nearest")
+_FIRST, _COMPARED = ("price", "nearest"), ("isma2", "isma", "price", "nearest")
 """Policies that a page opens with, the first that the run has."""
 _SCRIPTS = ("course.js", "colours.js", "city.js", "chart.js", "stories.js", "app.js", "controls.js")
 _KEYS = (
@@ -40,7 +40,7 @@ class PageOptions:
     """How a page is made."""
 
     live: bool = False
-    """Whether it comes from a server, which explains decisions and sends what a running run adds."""
+    """Whether it is served, with explanations of decisions and updates of a running run."""
     streets: Sequence[Sequence[tuple[float, float]]] | None = None
     """Lines of a background, in the scenario's metres."""
 
@@ -75,7 +75,7 @@ def _data(replays: Sequence[ReplayFile], options: PageOptions) -> dict[str, Any]
     policies = [replay.header["policy"] for replay in replays]
     first = next((policies.index(name) for name in _FIRST if name in policies), 0)
     others = [
-        name for name in (*_BESIDE, *policies) if name in policies and name != policies[first]
+        name for name in (*_COMPARED, *policies) if name in policies and name != policies[first]
     ]
     return {
         "run": digest(json.dumps([dict(r.header) for r in replays], sort_keys=True).encode())[:10],
@@ -84,24 +84,24 @@ def _data(replays: Sequence[ReplayFile], options: PageOptions) -> dict[str, Any]
         "first": first,
         **({"beside": policies.index(others[0])} if others else {}),
         "streets": options.streets,
-        "replays": told(replays),
+        "replays": payload(replays),
     }
 
 
-def told(replays: Sequence[ReplayFile]) -> list[dict[str, Any]]:
-    """Replays as the page reads them: a column that is the first replay's stands as `=`."""
+def payload(replays: Sequence[ReplayFile]) -> list[dict[str, Any]]:
+    """Replays in the page's form: a column equal to the first replay's is `=`."""
     first = [json.loads(line) for line in replays[0].lines]
-    found = [{"header": dict(replays[0].header), "blocks": first}]
+    trees = [{"header": dict(replays[0].header), "blocks": first}]
     for replay in replays[1:]:
         blocks = [json.loads(line) for line in replay.lines]
-        for block, known in zip(blocks, first, strict=False):
-            shared = known["columns"]
+        for block, reference in zip(blocks, first, strict=False):
+            shared = reference["columns"]
             block["columns"] = {
                 name: "=" if shared.get(name) == text else text
                 for name, text in block["columns"].items()
             }
-        found.append({"header": dict(replay.header), "blocks": blocks})
-    return found
+        trees.append({"header": dict(replay.header), "blocks": blocks})
+    return trees
 
 
 def _about(header: Mapping[str, Any]) -> str:
@@ -113,16 +113,16 @@ def _about(header: Mapping[str, Any]) -> str:
 
 def _sampled(header: Mapping[str, Any]) -> str:
     shown, users = len(header["user_id"]), header["users"]
-    who = "All users are drawn" if shown == users else f"{shown:,} of {users:,} users are drawn"
+    drawn = "All users are drawn" if shown == users else f"{shown:,} of {users:,} users are drawn"
     return (
-        f"A frame every {header['frame_s']:g} s; between frames users move in straight lines. {who}. "
+        f"A frame every {header['frame_s']:g} s; between frames users move in straight lines. {drawn}. "
         "Mean delays and counts of migrations are of all users and all tasks, from the first tick on, "
         "the warm-up included; a single user's delay is kept to 0.12 %, places to 5 cm."
     )
 
 
 def _json(tree: Mapping[str, Any]) -> str:
-    """JSON that no name in it can end: nothing in it opens or closes a tag."""
+    """JSON that is safe inside a script: nothing in it opens or closes a tag."""
     text = json.dumps(tree, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 

@@ -50,7 +50,7 @@ def film(
     frames_per_s: int,
     on_share: Callable[[float], None] = lambda share: None,
 ) -> None:
-    """Write a film of the whole run, so many seconds long. Raises RunError."""
+    """Write a film of the whole run, of a length in seconds. Raises RunError."""
     encode = _encoder(path)
     count = max(2, round(seconds * frames_per_s))
     frames: list[bytes] = []
@@ -108,9 +108,9 @@ class _Opened:
         self._browser.__exit__(None, None, None)
 
 
-def link_of(**told: str | float) -> str:
+def link_of(**view: str | float) -> str:
     """Link of a view: the names that the page's own link uses."""
-    return "#" + urlencode(told)
+    return "#" + urlencode(view)
 
 
 def _encoder(path: Path) -> Callable[[list[bytes], int], bytes]:
@@ -134,9 +134,9 @@ def _gif(frames: list[bytes], frames_per_s: int) -> bytes:
     # One palette for all, so that nothing flickers.
     palette = images[len(images) // 2].quantize(256, method=Image.Quantize.MEDIANCUT)
     flat = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
-    held = io.BytesIO()
+    content = io.BytesIO()
     flat[0].save(
-        held,
+        content,
         "GIF",
         save_all=True,
         append_images=flat[1:],
@@ -144,7 +144,7 @@ def _gif(frames: list[bytes], frames_per_s: int) -> bytes:
         loop=0,
         optimize=True,
     )
-    return held.getvalue()
+    return content.getvalue()
 
 
 def _mp4(program: str, frames: list[bytes], frames_per_s: int) -> bytes:
@@ -162,8 +162,8 @@ def _mp4(program: str, frames: list[bytes], frames_per_s: int) -> bytes:
             check=False,
         )
         if done.returncode:
-            told = done.stderr.decode(errors="replace").strip().splitlines()
+            errors = done.stderr.decode(errors="replace").strip().splitlines()
             raise RunError(
-                f"ffmpeg could not write the film: {told[-1] if told else 'no reason given'}"
+                f"ffmpeg could not write the film: {errors[-1] if errors else 'no reason given'}"
             )
         return out.read_bytes()

@@ -22,7 +22,7 @@ class RunReplay:
     def html(self) -> str:
         """The page as one file. Raises RunError."""
         return page.render(
-            run_replays.held(self.folder, self.policies), replace(self.options, live=False)
+            run_replays.recorded(self.folder, self.policies), replace(self.options, live=False)
         )
 
     def export(self, path: Path) -> None:
@@ -59,14 +59,14 @@ def made(
     return RunReplay(folder, policies, page.PageOptions(live, lines))
 
 
-def write_beside(folder: Path) -> None:
-    """Write the page of what a run has recorded into its folder; none where it has recorded nothing.
+def write_page(folder: Path) -> None:
+    """Write the page of a run's recordings into its folder; none without recordings.
 
     Raises RunError.
     """
     path = folder / REPLAY_PAGE
-    found = run_replays.held(folder)
-    if found:
-        write_atomically(path, page.render(found).encode())
+    recorded = run_replays.recorded(folder)
+    if recorded:
+        write_atomically(path, page.render(recorded).encode())
     else:
         path.unlink(missing_ok=True)

@@ -15,19 +15,19 @@ from isma.replay_format import ReplayFile
 from isma.simulator.params import build
 
 OnShare = Callable[[str, float], None]
-"""Hears which policy is run again, and how much of that is done."""
+"""Callback with the policy that is run again, and the part of it that is done."""
 
 
-def held(folder: Path, policies: Sequence[str] | None = None) -> list[ReplayFile]:
-    """Replays that a folder holds, in the order of its policies; those under way as far as they are.
+def recorded(folder: Path, policies: Sequence[str] | None = None) -> list[ReplayFile]:
+    """Replays in a folder, in the order of its policies; running ones as far as they are.
 
     Raises RunError.
     """
     plan = plan_of(folder)
     names = _chosen(plan, folder, policies)
     paths = [replay_recorder.replay_path(folder, name, plan.seeds[0]) for name in names]
-    found = [_first_there(path) for path in paths]
-    return [replay for replay in found if replay is not None]
+    replays = [_first_there(path) for path in paths]
+    return [replay for replay in replays if replay is not None]
 
 
 def all_of(
@@ -37,7 +37,7 @@ def all_of(
 ) -> list[ReplayFile]:
     """Replays of a run's policies in its first world; those that it lacks are run again and kept.
 
-    A run that another process is writing gives what it has. Raises IsmaError.
+    Of a run that another process is writing those so far. Raises IsmaError.
     """
     plan = plan_of(folder)
     names = _chosen(plan, folder, policies)
@@ -52,12 +52,12 @@ def all_of(
         ) if policies is None else None
         for name in lacking:
             _run_again(folder, plan, name, on_share)
-    found = held(folder, policies)
-    if not found:
+    replays = recorded(folder, policies)
+    if not replays:
         raise RunError(
             f"{folder}: must hold a replay, and its run has not begun one: wait a little"
         )
-    return found
+    return replays
 
 
 def is_running(folder: Path) -> bool:

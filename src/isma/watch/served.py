@@ -1,4 +1,4 @@
-"""Replay's page from this machine: explains decisions, and follows a run that is under way."""
+"""Local server of a replay's page: explains decisions, and follows a run that is under way."""
 
 import json
 import math
@@ -24,7 +24,7 @@ def serve(
     port: int,
     on_open: Callable[[str], None],
 ) -> None:
-    """Serve a run's replay until interrupted; `on_open` hears its address. Raises RunError."""
+    """Serve a run's replay until interrupted; `on_open` is called with its address. Raises RunError."""
     server = made(folder, options, policies, port)
     with server:
         on_open(f"http://{HOST}:{server.server_port}/")
@@ -40,17 +40,17 @@ def made(
         def do_GET(self) -> None:
             asked = urlsplit(self.path)
             query = parse_qs(asked.query)
-            # Another site's page that resolves to this machine is told nothing.
+            # Refused: pages of other sites whose name resolves to this machine (DNS rebinding).
             name = (self.headers.get("Host") or "").rpartition(":")[0]
             if name not in (HOST, "localhost"):
                 return self._answer(403, "text/plain", b"this page is for this machine alone")
             try:
                 match asked.path:
                     case "/":
-                        found = page.render(run_replays.held(folder, policies), options)
-                        self._answer(200, "text/html; charset=utf-8", found.encode())
+                        text = page.render(run_replays.recorded(folder, policies), options)
+                        self._answer(200, "text/html; charset=utf-8", text.encode())
                     case "/blocks":
-                        self._json(_since(run_replays.held(folder, policies), query))
+                        self._json(_since(run_replays.recorded(folder, policies), query))
                     case "/explain":
                         self._json(_explained(folder, query))
                     case _:
@@ -84,15 +84,15 @@ def made(
 
 
 def _since(replays: Sequence[Any], query: Mapping[str, list[str]]) -> dict[str, Any]:
-    """Blocks that the page does not have yet: it says how many of each policy it has."""
-    found = []
-    for told in page.told(replays):
+    """Blocks that the page does not have yet: its query has the number for each policy."""
+    trees = []
+    for tree in page.payload(replays):
         try:
-            known = max(0, int(query.get(told["header"]["policy"], ["0"])[0]))
+            has = max(0, int(query.get(tree["header"]["policy"], ["0"])[0]))
         except ValueError:
-            known = 0
-        found.append({"blocks": told["blocks"][known:]})
-    return {"policies": [r.header["policy"] for r in replays], "replays": found}
+            has = 0
+        trees.append({"blocks": tree["blocks"][has:]})
+    return {"policies": [r.header["policy"] for r in replays], "replays": trees}
 
 
 def _explained(folder: Path, query: Mapping[str, list[str]]) -> dict[str, Any]:
@@ -107,23 +107,23 @@ def _explained(folder: Path, query: Mapping[str, list[str]]) -> dict[str, Any]:
     return answer_of(decision.explain(folder, user, time_s, policy))
 
 
-def answer_of(found: Explanation) -> dict[str, Any]:
-    """Explanation as the page shows it."""
-    marks = {found.host: " (host)", found.target: " (chosen)"}
-    if found.host == found.target:
-        marks = {found.host: " (host, chosen)"}
-    kept = [*found.choices[:_MOST_CHOICES]]
-    kept += [c for c in found.choices[_MOST_CHOICES:] if c.server in marks]
+def answer_of(explanation: Explanation) -> dict[str, Any]:
+    """Explanation in the page's form."""
+    marks = {explanation.host: " (host)", explanation.target: " (chosen)"}
+    if explanation.host == explanation.target:
+        marks = {explanation.host: " (host, chosen)"}
+    kept = [*explanation.choices[:_MOST_CHOICES]]
+    kept += [c for c in explanation.choices[_MOST_CHOICES:] if c.server in marks]
     fields = ("own_s", "others_s", "later_s", "cost_s")
     return {
-        "why": found.why,
+        "why": explanation.why,
         "choices": [
             {
                 "server": choice.server,
                 "mark": marks.get(choice.server, ""),
                 "hops": choice.hops,
                 "load": choice.load,
-                # JSON has no infinity: what was not thought about is none.
+                # JSON has no infinity: a server that was not planned with has null.
                 **{f: v if math.isfinite(v := getattr(choice, f)) else None for f in fields},
             }
             for choice in kept

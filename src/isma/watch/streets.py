@@ -13,8 +13,8 @@ from isma.world.scenario import Scenario
 
 _MOST_POINTS = 200_000
 _STEP_M = 1.0
-_BESIDE = 0.15
-"""Part of the stations' extent around them that is drawn too."""
+_MARGIN = 0.15
+"""Margin around the stations that is drawn too, as a part of their extent."""
 
 
 def lines_of(path: Path, scenario: Scenario) -> list[list[tuple[float, float]]]:
@@ -30,24 +30,24 @@ def lines_of(path: Path, scenario: Scenario) -> list[list[tuple[float, float]]]:
     except (ValueError, RecursionError):
         raise DataError(f"{path}: must be GeoJSON, got something else") from None
     low, high = layout.position_m.min(0), layout.position_m.max(0)
-    margin = _BESIDE * float((high - low).max())
-    found: list[list[tuple[float, float]]] = []
+    margin = _MARGIN * float((high - low).max())
+    near_lines: list[list[tuple[float, float]]] = []
     for line in _lines(tree, path):
         at = np.asarray(line, float)
         if layout.projection is not None:
             at = layout.projection.to_metres(at[:, 1], at[:, 0])
         near = np.all((at > low - margin) & (at < high + margin), axis=1)
         if near.any():
-            found.append([(float(x), float(y)) for x, y in np.round(at / _STEP_M) * _STEP_M])
-    points = sum(map(len, found))
+            near_lines.append([(float(x), float(y)) for x, y in np.round(at / _STEP_M) * _STEP_M])
+    points = sum(map(len, near_lines))
     if points > _MOST_POINTS:
         raise DataError(
             f"{path}: must hold at most {_MOST_POINTS:,} points near the stations, got {points:,}: "
             "leave small streets out"
         )
-    if not found:
+    if not near_lines:
         raise DataError(f"{path}: must hold lines near the scenario's stations, got none")
-    return found
+    return near_lines
 
 
 def _lines(tree: Any, path: Path) -> Iterator[list[tuple[float, float]]]:
@@ -72,9 +72,9 @@ def _lines(tree: Any, path: Path) -> Iterator[list[tuple[float, float]]]:
 
 def _checked(line: Any, path: Path) -> list[tuple[float, float]]:
     try:
-        found = [(float(place[0]), float(place[1])) for place in line]
-        if np.isfinite(found).all():
-            return found
+        points = [(float(place[0]), float(place[1])) for place in line]
+        if np.isfinite(points).all():
+            return points
     except (TypeError, ValueError, IndexError, KeyError):
         pass
     raise DataError(f"{path}: a line must be pairs of numbers, got {str(line)[:60]}")
