@@ -1,4 +1,4 @@
-"""Run the demonstration and write what it has shown: python -m isma.demo --out runs/demo-edge."""
+"""Run the demonstration and write its results: python -m isma.demo --out runs/demo-edge."""
 
 import argparse
 import asyncio

@@ -34,7 +34,7 @@ class Hosts:
         return f"https://{listen.address}:{listen.port}"
 
     def tls(self, identity: Identity) -> Tls:
-        """The test authority's files for somebody."""
+        """Certificate files of the test authority for an identity."""
         stem = str(self._folder / "certificates" / identity.host)
         return Tls(f"{stem}.pem", f"{stem}.key", str(self._folder / "certificates/authority.pem"))
 
@@ -78,7 +78,7 @@ class Hosts:
         )
 
     async def kill_now_and_then(self, kills: int, seconds: float) -> None:
-        """Kill an agent (-9) so many times, and start it again."""
+        """Kill an agent (-9) and restart it, a number of times."""
         drawn = random.Random(1)
         agents = sorted(name for name in self._processes if not name.endswith("-counter"))
         for _ in range(kills):
@@ -103,7 +103,7 @@ class Hosts:
 
 
 def free_ports() -> int:
-    """The first of some ports in a row that nobody listens at."""
+    """The first of some consecutive free ports."""
     for first in range(20_000 + os.getpid() % 10_000, 60_000, PORTS):
         with suppress(OSError):
             for port in range(first, first + PORTS):

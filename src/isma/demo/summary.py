@@ -17,12 +17,12 @@ def downtimes_ms(logs: Iterable[Path]) -> list[float]:
         for line in log.read_text().splitlines():
             if not line.startswith("{"):
                 continue
-            told = json.loads(line)
-            if told["event"] == "freeze":
-                place = told["context"], told["epoch"] + 1
-                stopped_s[place] = max(told["monotonic_s"], stopped_s.get(place, 0.0))
-            elif told["event"] == "called" and told["call"] == "Run":
-                runs_s.setdefault((told["context"], told["epoch"]), told["monotonic_s"])
+            record = json.loads(line)
+            if record["event"] == "freeze":
+                place = record["context"], record["epoch"] + 1
+                stopped_s[place] = max(record["monotonic_s"], stopped_s.get(place, 0.0))
+            elif record["event"] == "called" and record["call"] == "Run":
+                runs_s.setdefault((record["context"], record["epoch"]), record["monotonic_s"])
     return sorted(
         1_000 * (runs_s[place] - stopped_s[place]) for place in runs_s if place in stopped_s
     )

@@ -1,4 +1,4 @@
-"""Users who drive along recorded ways, ask their service to count, and check what it says."""
+"""Users on recorded trajectories, which make their service count and check its answers."""
 
 import asyncio
 import csv
@@ -12,11 +12,11 @@ from isma.agent.decisions import TaskRequest
 from isma.client import Client
 
 SITES_M = {"a": (-78.0, -45.0), "b": (78.0, -45.0), "c": (0.0, 90.0)}
-"""Base stations, an agent beside each."""
-Way = list[tuple[float, float]]
+"""Base stations, with an agent at each."""
+Trajectory = list[tuple[float, float]]
 _INTERVAL_S = 0.25
 _AGAIN_EVERY = 20
-"""One request in so many is sent a second time, and must be answered the same."""
+"""Every n-th request is sent a second time, and must have the same answer."""
 _PATIENCE_S = 60.0
 
 
@@ -28,13 +28,13 @@ class Count(NamedTuple):
     doubled: int
 
 
-def trajectories() -> dict[str, Way]:
+def trajectories() -> dict[str, Trajectory]:
     """Positions of each user, a second apart."""
-    ways: dict[str, Way] = {}
+    recorded: dict[str, Trajectory] = {}
     text = (resources.files("isma.demo") / "trajectories.csv").read_text()
     for row in csv.DictReader(text.splitlines()):
-        ways.setdefault(row["user"], []).append((float(row["x_m"]), float(row["y_m"])))
-    return ways
+        recorded.setdefault(row["user"], []).append((float(row["x_m"]), float(row["y_m"])))
+    return recorded
 
 
 def station(position_m: tuple[float, float]) -> str:
@@ -52,7 +52,7 @@ class User:
         self.wrong_again = 0
 
     async def count(self, number: int) -> None:
-        """Have the service count one more, now and then twice with the same key."""
+        """Make the service count one more, now and then twice with the same key."""
         key = f"{self.name}-{number}"
         outcome = (await self.client.task(b'{"add": 1}', key))["count"]
         self.outcomes.append(outcome)
@@ -61,14 +61,14 @@ class User:
             self.wrong_again += again != outcome
 
     async def judge(self) -> Count:
-        """Compare what was acknowledged with what the service remembers."""
+        """Compare acknowledged counts with the service's state."""
         final = (await self.client.task(b'{"add": 0}', f"{self.name}-final"))["count"]
         await self.client.__aexit__()
         return account(self.outcomes, final, self.wrong_again)
 
 
 def account(outcomes: list[int], final: int, wrong_again: int) -> Count:
-    """Every acknowledged request is worth one: a gap is one done twice, a repetition one lost."""
+    """Every acknowledged request counts one: a gap is a request done twice, a repetition one lost."""
     lost, doubled, before = 0, wrong_again, 0
     for outcome in [*outcomes, final + 1]:
         lost += max(before + 1 - outcome, 0)
@@ -77,13 +77,13 @@ def account(outcomes: list[int], final: int, wrong_again: int) -> Count:
     return Count(len(outcomes), lost, doubled)
 
 
-async def drive(user: User, way: Way, began_s: float, seconds: float) -> None:
+async def drive(user: User, trajectory: Trajectory, began_s: float, seconds: float) -> None:
     """Drive and count until the time has passed."""
     asked_at = -1
     number = 0
     while (elapsed_s := time.monotonic() - began_s) < seconds:
-        second = min(int(elapsed_s), len(way) - 1)
-        request = TaskRequest(station(way[second]), 4e6, 1e9, 1e9, 1.0)
+        second = min(int(elapsed_s), len(trajectory) - 1)
+        request = TaskRequest(station(trajectory[second]), 4e6, 1e9, 1e9, 1.0)
         if not user.client.context:
             await user.client.begin(request.station, request, f"{user.name}-begin")
         elif second != asked_at:

@@ -1,1 +1,1 @@
-"""The paper's figures and claims, run again: a verdict on each, and strong rules beside them."""
+"""Reproduction of the paper's figures and claims: a verdict on each, with strong rules for comparison."""

@@ -1,7 +1,7 @@
-"""How much search a decision needs: the planner's budgets, and rules, by what each brings in the world.
+"""Study of the search that a decision needs: the planner's budgets, and rules, by the delay that follows.
 
-In each of some states one server decides for its users with a budget, and then nobody decides for K
-periods: what those users' tasks took meanwhile is what that one decision was worth. All budgets and
+In each of some states one server decides for its users with a budget, and then no server decides for K
+periods: the delay of those users' tasks meanwhile is the worth of that one decision. All budgets and
 rules meet the same states, and the same world after them.
 """
 
@@ -37,24 +37,24 @@ from isma.world import files
 from isma.world.scenario import Scenario, Visibility
 
 _BEFORE_S = 30.0
-"""What is lived before the decision: a server has some history then."""
-_LIVING = Budget(candidates=16, iterations=1, horizon=10, elites=4)
-"""The budget until then: small, since only what comes after it is measured."""
+"""Time simulated before the decision, so that a server has some history."""
+_EARLIER = Budget(candidates=16, iterations=1, horizon=10, elites=4)
+"""The budget until then: small, since only the time after the decision is measured."""
 _NEVER = 10**9
 _IN_DETAIL = 4
-"""States whose search is looked at pass by pass."""
+"""States whose search is recorded pass by pass."""
 _STATES = "states"
 _SEED = 2000
 """Apart from the seeds of trainings and of comparisons."""
 
 
 class Moment(eqx.Module):
-    """A state in which one server is due, and what it remembers."""
+    """A state in which one server is due, with its memory."""
 
     state: State
     memory: Memory
     key: PRNGKeyArray
-    """That of its own world: what is drawn after it, the search's noise too."""
+    """Key of its world, for all later draws, the search's noise included."""
     server: Array
 
 
@@ -70,7 +70,7 @@ class Worth:
 
 
 def moments(scenario: Scenario, planner: LatentPlanner, number: int) -> tuple[Params, list[Moment]]:
-    """So many states, each of a world of its own that this planner has decided in so far."""
+    """`number` states, each of a world of its own in which this planner has decided so far."""
     params = build(scenario)
     key = jax.random.key(_SEED)
     keys = jax.random.split(key, number)
@@ -78,14 +78,14 @@ def moments(scenario: Scenario, planner: LatentPlanner, number: int) -> tuple[Pa
     start = jax.vmap(reset, in_axes=(None, 0))(params, keys)
     first = planner.init(scenario, params.shape.num_users, params.shape.num_servers, key)
     memory = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (number, *leaf.shape)), first)
-    lived = run_chunk_of_worlds(params, planner, start, memory, keys, ticks)[:2]
-    found = [
-        _one_due(jax.tree.map(lambda leaf, w=world: leaf[w], (*lived, keys)), params, world)
+    after = run_chunk_of_worlds(params, planner, start, memory, keys, ticks)[:2]
+    due = [
+        _one_due(jax.tree.map(lambda leaf, w=world: leaf[w], (*after, keys)), params, world)
         for world in range(number)
     ]
-    # Nobody is due again.
+    # No server is due again.
     held = eqx.tree_at(lambda p: p.period_ticks, params, jnp.full_like(params.period_ticks, _NEVER))
-    return held, found
+    return held, due
 
 
 def worth_s(params: Params, policy: Policy, moment: Moment, ticks: int) -> float:
@@ -97,7 +97,7 @@ def worth_s(params: Params, policy: Policy, moment: Moment, ticks: int) -> float
 
 
 def searched(params: Params, planner: LatentPlanner, moment: Moment) -> tuple[Searched, np.ndarray]:
-    """How the search goes, pass by pass, in one state; and whose numbers it is about."""
+    """Search in one state, pass by pass, and the mask of the rows that are own users."""
     observation = observe(params, moment.state, everyone(params, moment.state), Visibility.SERVER)
     seen = vectors.see(observation, planner.scales)
     row = lambda tree: jax.tree.map(lambda leaf: leaf[moment.server], tree)  # noqa: E731
@@ -108,10 +108,10 @@ def searched(params: Params, planner: LatentPlanner, moment: Moment) -> tuple[Se
     )
     own = seen.own[moment.server]
     local_s = observation.requests.deadline_s[seen.user[moment.server]]
-    found = eqx.filter_jit(plan)(
+    result = eqx.filter_jit(plan)(
         planner.search, planner.frame, planner.model, carry, own, local_s, plan_key
     )
-    return found, np.asarray(own)
+    return result, np.asarray(own)
 
 
 def study(
@@ -122,16 +122,16 @@ def study(
     out: Path,
     on_progress: Callable[[str, int, int], None] = lambda label, done, total: None,
 ) -> tuple[pd.DataFrame, Figure]:
-    """Run every budget in so many states, the last one in detail; the table and the picture.
+    """Run every budget in its number of states, the last one in detail; the table and the picture.
 
     The rules decide in the states of the last budget, as if they had seen nothing before.
-    Keeps what each state brought, from which the same study goes on after an interruption; then writes
+    Keeps the result of each state, from which the same study resumes after an interruption; then writes
     budgets.csv, search.csv, budgets.svg and budgets.png. Raises RunError.
     """
     weights = b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(planner.model))
     asked = {name: number for name, (_, number) in budgets.items()}
-    told = {"weights": digest(weights), "budgets": asked, "scenario": files.dumps(scenario)}
-    text = json.dumps(told, indent=2) + "\n"
+    description = {"weights": digest(weights), "budgets": asked, "scenario": files.dumps(scenario)}
+    text = json.dumps(description, indent=2) + "\n"
     with claimed(out, "study.json", text, "study"):
         return _study(scenario, planner, budgets, rules, out, text, on_progress)
 
@@ -149,15 +149,15 @@ def _study(
     last = list(budgets)[-1]
     full, most = budgets[last]
     total = sum(number for _, number in budgets.values()) + len(rules) * most
-    on_progress("living up to the decisions", done, total)
-    lives = _with_budget(planner, _LIVING)
+    on_progress("simulating up to the decisions", done, total)
+    lives = _with_budget(planner, _EARLIER)
     params, states = moments(scenario, lives, max(number for _, number in budgets.values()))
     period_s = float(np.max(scenario.servers.decision_period_s))
 
     def worth(label: str, policy: Policy, budget: Budget, number: int, recall: bool) -> Worth:
         ticks = round(period_s / scenario.time.tick_s)
         nonlocal done
-        code, found_s = sources.of_policy(type(policy)), []
+        code, values_s = sources.of_policy(type(policy)), []
         for at in range(number):
             on_progress(label, done, total)
             named = key(__name__, study=text, policy=code, decides=label, state=at)
@@ -167,11 +167,11 @@ def _study(
                 moment = states[at] if recall else _anew(scenario, params, policy, states[at])
                 value = worth_s(params, policy, moment, ticks)
                 stored_results.save_value(path, named, value)
-            found_s.append(value)
+            values_s.append(value)
             done += 1
-        return Worth(label, budget.latent_steps if recall else 0, np.array(found_s))
+        return Worth(label, budget.latent_steps if recall else 0, np.array(values_s))
 
-    found = [
+    measured = [
         worth(name, _with_budget(planner, budget), budget, number, recall=True)
         for name, (budget, number) in budgets.items()
     ]
@@ -179,10 +179,10 @@ def _study(
     on_progress(f"passes of budget {last}", total, total)
     spent = _with_budget(planner, full)
     history = [searched(params, spent, state) for state in states[:_IN_DETAIL]]
-    table, passes = _table([*found, *ruled], found[-1]), _passes(history)
+    table, passes = _table([*measured, *ruled], measured[-1]), _passes(history)
     write_atomically(out / "budgets.csv", _csv(table))
     write_atomically(out / "search.csv", _csv(passes))
-    return table, _draw(found, ruled, passes, last, out)
+    return table, _draw(measured, ruled, passes, last, out)
 
 
 def _with_budget(planner: LatentPlanner, budget: Budget) -> LatentPlanner:
@@ -190,15 +190,15 @@ def _with_budget(planner: LatentPlanner, budget: Budget) -> LatentPlanner:
 
 
 def _anew(scenario: Scenario, params: Params, policy: Policy, moment: Moment) -> Moment:
-    """State for a policy that remembers nothing of what was before."""
+    """State for a policy with an initial memory."""
     shape = params.shape
     memory = policy.init(scenario, shape.num_users, shape.num_servers, moment.key)
     return eqx.tree_at(lambda m: m.memory, moment, memory)
 
 
-def _one_due(lived: tuple[State, Memory, PRNGKeyArray], params: Params, number: int) -> Moment:
-    """One server is made due now, in turn among those with users; the others are not."""
-    state, memory, key = lived
+def _one_due(world: tuple[State, Memory, PRNGKeyArray], params: Params, number: int) -> Moment:
+    """State with one server due now, in turn among those with users."""
+    state, memory, key = world
     users = np.bincount(np.asarray(state.placement.host), minlength=params.shape.num_servers)
     busy = np.flatnonzero(users)
     server = busy[number % len(busy)]

@@ -1,4 +1,4 @@
-"""Claims about delays, and verdicts on them from what was measured, paired over seeds.
+"""Claims about delays, and verdicts on them by measurements, paired over seeds.
 
 A number is *reproduced* if the paper's lies in our 95 % interval or within 20 % of ours; it is of
 the *same order* if the sign is the paper's and the interval excludes 0; else it is *not reproduced*.
@@ -50,7 +50,7 @@ class Delays:
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim and what was measured: a row of `claims.csv`."""
+    """A claim and its measurement: a row of `claims.csv`."""
 
     claim: str
     paper: str
@@ -70,7 +70,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Claim:
-    """Something that the paper says of a figure."""
+    """Statement of the paper about a figure."""
 
     @property
     @abstractmethod
@@ -84,7 +84,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Reduction(Claim):
-    """iSMA's delay is so much below another's, as a mean over x."""
+    """Reduction of iSMA's delay against another's, as a mean over x."""
 
     other: str
     paper: float

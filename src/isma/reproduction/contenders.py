@@ -22,7 +22,7 @@ class ModelTraining:
     model: str
     """As `isma train` knows it."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Options beside those of the scale."""
+    """Options in addition to those of the scale."""
 
 
 @dataclass(frozen=True)

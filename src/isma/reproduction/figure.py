@@ -1,4 +1,4 @@
-"""A figure of the paper as data: what is varied, what is fixed, what it is said to show."""
+"""A figure of the paper as data: varied fields, fixed fields, and the paper's claims."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,5 +29,5 @@ class PaperFigure:
     """The scenario that is varied: a preset or a TOML file."""
 
     def scenario(self, reduced: Mapping[str, Any]) -> Scenario:
-        """The base scenario with what the figure fixes, and what a scale reduces."""
+        """The base scenario with the figure's fixed fields and the scale's reductions."""
         return files.load(self.base, {**self.fixed, **reduced})

@@ -16,12 +16,12 @@ from isma.reproduction.plot import reductions
 from isma.reproduction.result import Result
 
 _RULE = "nearest"
-"""One line of common sense: a learned policy that loses to it is said to lose."""
+"""Baseline rule: a learned policy that loses to it is reported as losing."""
 
 
 @dataclass(frozen=True)
 class Against:
-    """A learned policy beside a rule, at every x."""
+    """A learned policy against a rule, at every x."""
 
     policy: str
     cells: tuple[str, ...]
@@ -35,25 +35,25 @@ def claims_csv(results: Sequence[Result]) -> str:
     rows = [
         {
             "figure": result.figure.name,
-            "claim": found.claim,
-            "dqn": found.dqn,
-            "remote_price_s": found.remote_price_s,
-            "paper": found.paper,
-            "measured": found.measured,
-            "low": found.low,
-            "high": found.high,
-            "verdict": str(found.verdict),
-            "best_x": found.best_x,
-            "best": found.best,
+            "claim": finding.claim,
+            "dqn": finding.dqn,
+            "remote_price_s": finding.remote_price_s,
+            "paper": finding.paper,
+            "measured": finding.measured,
+            "low": finding.low,
+            "high": finding.high,
+            "verdict": str(finding.verdict),
+            "best_x": finding.best_x,
+            "best": finding.best,
         }
         for result in results
-        for found in result.findings
+        for finding in result.findings
     ]
     return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n", float_format="%.6g")
 
 
 def render(results: Sequence[Result]) -> str:
-    """The page as text: every figure, what it reduced, the verdicts, and who loses to what rule."""
+    """The page as text: every figure, its reductions, the verdicts, and policies that lose to the rule."""
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader(
             [
@@ -67,7 +67,7 @@ def render(results: Sequence[Result]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "span": percent_span, "number": number}
-    verdicts = [found.verdict for result in results for found in result.findings]
+    verdicts = [finding.verdict for result in results for finding in result.findings]
     return environment.get_template("reproduction.html.j2").render(
         results=[(result, inline(result.picture), against(result)) for result in results],
         counts=[(str(verdict), verdicts.count(verdict)) for verdict in Verdict],
@@ -79,14 +79,14 @@ def render(results: Sequence[Result]) -> str:
     )
 
 
-def measured_as(found: Finding) -> str:
+def measured_as(finding: Finding) -> str:
     """Policies that stood for the paper's, where there is a choice."""
-    price = f"price {found.remote_price_s:g} s" if found.remote_price_s else ""
-    return ", ".join(part for part in (found.dqn, price) if part)
+    price = f"price {finding.remote_price_s:g} s" if finding.remote_price_s else ""
+    return ", ".join(part for part in (finding.dqn, price) if part)
 
 
 def against(result: Result) -> list[Against]:
-    """Every learned policy beside the rule, worst first."""
+    """Every learned policy against the rule, worst first."""
     rows = []
     base = result.delays.mean_s[_RULE]
     for policy in (one.name for one in CONTENDERS):

@@ -1,8 +1,8 @@
-"""The planner with a learned model beside the same search with known equations, by budget.
+"""The planner with a learned model against the same search with known equations, by budget.
 
 In closed loop: every policy decides throughout in the same worlds. The difference between the two
-curves is the model's; the rest of the way to the rules is the search's, or that of servers which
-plan at once, each for its own users, on what they have heard.
+curves is the model's; the remaining gap to the rules is the search's, or that of servers which plan
+at once, each for its own users, with the last broadcasts.
 """
 
 from collections.abc import Callable, Mapping
@@ -81,12 +81,12 @@ def _row(
 
 
 def _draw(table: pd.DataFrame, scale: Scale, out: Path) -> Figure:
-    looks = {LEARNED: style.PURPLE, KNOWN: style.ORANGE}
+    colours = {LEARNED: style.PURPLE, KNOWN: style.ORANGE}
     with style.theme():
         canvas = blank(4.0)
         panels = canvas.subplots(1, len(_PRICES_S), sharey=True)
         for axes, price in zip(panels, _PRICES_S, strict=True):
-            for policy, colour in looks.items():
+            for policy, colour in colours.items():
                 of = table[(table["policy"] == policy) & (table["remote_price_s"] == price)]
                 half = (of["high_s"] - of["low_s"]) / 2
                 axes.errorbar(
@@ -99,8 +99,10 @@ def _draw(table: pd.DataFrame, scale: Scale, out: Path) -> Figure:
             axes.xaxis.set_major_formatter(lambda steps, _: f"{steps:,.0f}")
             axes.xaxis.set_minor_formatter(NullFormatter())
             axes.set_xlabel("latent steps a decision")
-            told = f"price on remote shares {price:g} s" if price else "no price, as in the paper"
-            style.title(axes, told, "mean completion time (s); bars: 95 %")
+            subtitle = (
+                f"price on remote shares {price:g} s" if price else "no price, as in the paper"
+            )
+            style.title(axes, subtitle, "mean completion time (s); bars: 95 %")
         panels[0].legend(frameon=False, fontsize=8.5)
         caption = (
             f"preset paper, {scale.seeds} worlds of {scale.duration_s:g} s "

@@ -22,9 +22,9 @@ _LINE = 150
 _MOST = 1.5
 """How far above the greatest mean intervals are shown, at most."""
 _BASE = "price"
-"""What the right panel measures against."""
+"""Reference of the right panel."""
 _NOT_DRAWN = (priced("slsm"), priced("dlsm"), "full-information")
-"""Policies that stand in the tables only, so that the lines can be told apart."""
+"""Policies in the tables only, so that the lines can be distinguished."""
 
 
 def draw(figure: PaperFigure, scale: Scale, delays: Delays, folder: Path) -> Figure:
@@ -75,14 +75,20 @@ def _lines(
     ends, tops = [], [0.0]
     means = [factor * float(value) for table in tables.values() for value in table.mean(axis=1)]
     for name, table in tables.items():
-        look = style.look(name)
+        pen_style = style.look(name)
         middle = factor * table.mean(axis=1)
         half = factor * np.array([(high - low) / 2 for low, high in map(interval, table)])
-        pen: Any = {"color": look.colour, "linewidth": look.width, "linestyle": look.dashes}
+        pen: Any = {
+            "color": pen_style.colour,
+            "linewidth": pen_style.width,
+            "linestyle": pen_style.dashes,
+        }
         tops.extend((middle + np.where(np.isfinite(half), half, 0)).tolist())
-        axes.errorbar(along, middle, half, marker=look.marker, markersize=5, elinewidth=1.0, **pen)
-        ends.append((float(middle[-1]), name, look))
-    # Intervals of two worlds may reach far past everything: then the means come first.
+        axes.errorbar(
+            along, middle, half, marker=pen_style.marker, markersize=5, elinewidth=1.0, **pen
+        )
+        ends.append((float(middle[-1]), name, pen_style))
+    # Intervals of two worlds may be very wide: then the axis follows the means.
     low, high = min(0.0, *means), min(max(tops), _MOST * max(means))
     axes.set_ylim(low - 0.05 * (high - low), high + 0.08 * (high - low))
     return ends

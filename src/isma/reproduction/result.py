@@ -10,7 +10,7 @@ from isma.reproduction.scale import Scale
 
 @dataclass(frozen=True)
 class Result:
-    """Measurements, what they say of the paper's claims, and the picture."""
+    """Measurements, verdicts on the paper's claims, and the picture."""
 
     figure: PaperFigure
     scale: Scale

@@ -33,7 +33,7 @@ from isma.world.vary import points
 FIGURES = {one.FIGURE.name: one.FIGURE for one in (fig3, fig4, fig5, fig6)}
 TRAININGS = {one.training.name: one.training for one in CONTENDERS}
 STRONG = ("nearest", "price", "full-information")
-"""What the paper did not compare with, either."""
+"""References that the paper did not compare with either."""
 _TRAINED, _COMPARED = "models", "compare"
 """Folders of trainings and of a figure's comparison."""
 TRAINING_SEED = 1000

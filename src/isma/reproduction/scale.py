@@ -27,7 +27,7 @@ class Scale:
     budgets: Mapping[str, int]
     """Budgets of the planner that are set against each other, and the states that each meets."""
     note: str
-    """What it is for."""
+    """Purpose of the scale."""
 
     @property
     def world(self) -> dict[str, Any]:
