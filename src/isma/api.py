@@ -77,7 +77,7 @@ def compare(
     plan = _plan(scenario, policies, seeds, vary, p95_limit_s)
     folder = _folder_of(plan, out)
     finish = lambda out: _write_page(out, command)  # noqa: E731
-    with notebook.told(on_progress, comparison.told) as report:
+    with notebook.reported(on_progress, comparison.told) as report:
         if until is None:
             comparison.compare(plan, folder, report, finish, workers)
         else:
@@ -102,7 +102,7 @@ def compare_shard(
     """
     whole = _plan(scenario, policies, seeds, vary, p95_limit_s)
     plan = replace(whole, shard=Shard.parse(shard))
-    with notebook.told(on_progress, comparison.told) as report:
+    with notebook.reported(on_progress, comparison.told) as report:
         return comparison.compare(plan, _folder_of(plan, out), report, workers=workers)
 
 
@@ -121,7 +121,7 @@ def merge(
     named = None if policies is None else given.named(policies)
     held = merging.held_in([Path(folder) for folder in folders], named)
     target = _folder_of(replace(held[0][1], shard=None), out)
-    with notebook.told(on_progress, comparison.told) as report:
+    with notebook.reported(on_progress, comparison.told) as report:
         merging.merge(held, target, report, lambda out: _write_page(out, command))
     return Run.load(target)
 
@@ -148,14 +148,14 @@ def _write_page(folder: Path, command: str) -> None:
     from isma.evaluation.report import page
     from isma.watch import replays
 
-    replays.write_beside(folder)  # The report links to it.
+    replays.write_page(folder)  # The report links to it.
     page.write(folder, command)
 
 
 def bound(
     scenario: World,
     seeds: int | Iterable[int] = 1,
-    policies: str | Sequence[str] = defaults.BESIDE_BOUND,
+    policies: str | Sequence[str] = defaults.BOUND_POLICIES,
     vary: Mapping[str, Sequence[Any]] | None = None,
     foresight_s: Sequence[float] = (),
     out: str | Path | None = None,
@@ -285,7 +285,9 @@ def train(
     config = models.config(model, scenarios, learner, seed, options or {})
     digest = hashlib.sha256(json.dumps(config).encode()).hexdigest()[:6]
     folder = Path(out) if out is not None else Path("runs") / f"{model}-{digest}"
-    with notebook.told(on_progress, lambda at: (at.label, at.done_steps, at.total_steps)) as report:
+    with notebook.reported(
+        on_progress, lambda at: (at.label, at.done_steps, at.total_steps)
+    ) as report:
         path = session.run(learner, config, seed, folder, report)
     history = session.history(folder)
     return Training(path, history[-1], learning.draw(model, history, folder).png_path)
@@ -310,7 +312,7 @@ def reproduce(
 
     names = list(reproduction.FIGURES) if figure == "all" else [figure]
     folder = Path(out) if out is not None else Path("runs") / _folder(scale, scenario)
-    with notebook.told(on_progress, lambda at: (at.label, at.done, at.total)) as report:
+    with notebook.reported(on_progress, lambda at: (at.label, at.done, at.total)) as report:
         given = None if models is None else Path(models)
         return folder, reproduction.reproduce(names, scale, folder, report, scenario, given)
 

@@ -73,13 +73,13 @@ class Client:
         return self._assigned(answer)
 
     async def request(self, request: TaskRequest) -> Assignment:
-        """Send a task request T_i, and hear the decision that holds. Raises Refused, TimeoutError."""
+        """Send a task request T_i; returns the present decision. Raises Refused, TimeoutError."""
         place = f"{_CONTEXTS}/{self.context}/task-requests"
         body = msgspec.json.encode(request)
         return self._assigned(await self._until_answered(place, body, uuid.uuid4().hex))
 
     async def task(self, body: bytes, key: str | None = None) -> Any:
-        """Have a task done exactly once, wherever the service is. Raises Refused, TimeoutError.
+        """Execute a task exactly once, at the service's present host. Raises Refused, TimeoutError.
 
         After a TimeoutError the same key may be given again.
         """
@@ -87,31 +87,31 @@ class Client:
         return await self._until_answered(place, body, key or uuid.uuid4().hex)
 
     async def decisions(self) -> AsyncIterator[Assignment]:
-        """Decisions as they are taken, wherever the service goes, until it is ended. Raises Refused.
+        """Decisions as they are taken, across migrations, until the service is ended. Raises Refused.
 
-        `task` and `request` go where the last one has shown.
+        `task` and `request` go to the host of the last one.
         """
         wait_s = _FIRST_WAIT_S
         while True:
             try:
                 async with aclosing(self._pushed()) as pushed:
-                    async for kind, told in pushed:
+                    async for kind, payload in pushed:
                         if kind == "decision":
                             wait_s = _FIRST_WAIT_S
-                            yield self._assigned(told)
+                            yield self._assigned(payload)
                         elif kind == "moved":
-                            self._follow(told)
+                            self._follow(payload)
                         elif kind == "ended":
                             return
                         elif kind not in _AGAIN:
-                            raise Refused(f"{told.get('title')}: {told.get('detail', '')}")
+                            raise Refused(f"{payload.get('title')}: {payload.get('detail', '')}")
             except (aiohttp.ClientError, TimeoutError, OSError):
                 pass
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, _MOST_WAIT_S)
 
     async def _pushed(self) -> AsyncGenerator[tuple[str, Any], None]:
-        """Events of one stream, or the one problem that there is instead."""
+        """Events of one stream, or the problem that the server answers instead."""
         agent = self.agent
         async with self._session.get(
             f"{self._agents[agent]}{_CONTEXTS}/{self.context}/decisions",
@@ -120,8 +120,8 @@ class Client:
             server_hostname=Identity(Kind.AGENT, agent).host,
         ) as answer:
             if answer.status != 200:
-                told = await answer.json(content_type=None)
-                yield str(told.get("type", "")).removeprefix(_PROBLEM), told
+                problem = await answer.json(content_type=None)
+                yield str(problem.get("type", "")).removeprefix(_PROBLEM), problem
                 return
             kind = ""
             async for line in answer.content:

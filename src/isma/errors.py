@@ -54,7 +54,7 @@ class RunError(IsmaError):
 
 
 def unknown(kind: str, name: str, known: Iterable[str], besides: str = "") -> str:
-    """Say that `name` is no known `kind`, with the nearest that is, or all and what is one `besides`."""
+    """Message that `name` is no known `kind`, with the nearest one, or all and the form `besides`."""
     names, shown = sorted(known), repr(short(name))
     near = get_close_matches(name[:200], names, n=1, cutoff=0.5)
     if near:
@@ -65,20 +65,20 @@ def unknown(kind: str, name: str, known: Iterable[str], besides: str = "") -> st
 
 
 def clipped(message: str) -> str:
-    """A message without the middle of what is too long: the rule stands before it, the way out behind."""
+    """A message cut in the middle if it is too long: it begins with the rule and ends with the way out."""
     if len(message) <= MOST:
         return message
     return f"{message[: MOST - 103]} … {message[-100:]}"
 
 
 def short(text: object, most: int = 60) -> str:
-    """A value that somebody gave, cut to what a message has room for, on one line."""
+    """An input, shortened for a message, on one line."""
     shown = " ".join(str(text).encode("utf-8", "backslashreplace").decode().split())
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
 
 def given(value: object, most: int = 80) -> str:
-    """A value that somebody gave, as it would be written, cut to what a message has room for."""
+    """An input's repr, shortened for a message."""
     try:
         return short(repr(value), most)
     except (ValueError, RecursionError):  # Too many digits or levels to be written at all.

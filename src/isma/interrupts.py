@@ -35,34 +35,34 @@ class Interrupt:
 
     def __init__(self) -> None:
         self.raises = False
-        """Whether somebody is there who catches it and ends what is under way."""
-        self.heard = False
+        """Whether a handler of KeyboardInterrupt is in place, which ends the work under way."""
+        self.received = False
         self._said = _thread.allocate_lock()
 
     def __call__(self, number: int, frame: "FrameType | None") -> None:
         """Answer the signal."""
-        self.heard = True
+        self.received = True
         if self.raises and not _is_importing(frame):
             self.raises = False  # A second one ends the process at once.
             raise KeyboardInterrupt
         self.leave()
 
     def say(self) -> None:
-        """Say so on stderr, once."""
+        """Report the interrupt on stderr, once."""
         if self._said.acquire(blocking=False):
             cursor = _SHOW_CURSOR if os.isatty(2) else ""
             try:
                 os.write(2, (cursor + LINE).encode())
-            except OSError:  # There is nobody to tell.
+            except OSError:  # stderr is closed.
                 return
 
     def leave(self) -> None:
-        """End the process; files are whole or absent, whatever was being written (isma.storage)."""
+        """End the process; files being written are whole or absent (isma.storage)."""
         self.say()
         os._exit(STATUS)
 
     def watch(self, pipe: int) -> None:
-        """End the process a while after SIGINT, whatever it is doing."""
+        """End the process a while after SIGINT, even in the middle of a compilation."""
         while number := os.read(pipe, 1):
             if number[0] == signal.SIGINT:
                 time.sleep(_GRACE_S)

@@ -12,14 +12,14 @@ _Standing = TypeVar("_Standing")
 Words = tuple[str, float, float]
 """Label of the work, how much of it is done, and how much there is."""
 _EVERY_S = 0.25
-"""Between two changes of what is shown: each of them is kept in the notebook's file for a moment."""
+"""Least time between two updates, each of which the notebook keeps for a moment."""
 
 
 @contextmanager
-def told(
+def reported(
     on_progress: Callable[[_Standing], None] | None, words: Callable[[_Standing], Words]
 ) -> Iterator[Callable[[_Standing], None]]:
-    """Yield where long work reports to: the function given, or in a notebook its cell, or nowhere."""
+    """Yield the progress callback of long work: the one given, or in a notebook a bar, or none."""
     display = _display()
     if on_progress is not None or display is None:
         yield on_progress or (lambda standing: None)

@@ -1,6 +1,6 @@
 """The user's cache folder: where compiled programs are kept from one process to the next, and how many.
 
-`ISMA_CACHE` names another folder, or is `off`. What is in it is code for this machine: a folder that others
+`ISMA_CACHE` names another folder, or is `off`. The files are code for this machine: a folder that other users
 may write to is not used, nor a program of theirs (`is_own`).
 """
 
@@ -15,15 +15,14 @@ VARIABLE = "ISMA_CACHE"
 MOST_BYTES = 1_000_000_000
 """Files beyond this go, those that were used least recently first."""
 PROGRAMS, XLA, SOURCES = "programs", "xla", "sources"
-"""Folders of the programs of simulations, of everything else that XLA compiles, and of what is known of files
-of Python."""
+"""Folders of the programs of simulations, of all other compilations, and of parsed Python files."""
 _OFF = ("", "0", "off", "no", "none", "false")
 _KEPT_PART = 0.9
-"""Part of the bound that is left once it was passed, so that not every program after it clears up."""
+"""Part of the bound that is left after pruning, so that not every later program prunes again."""
 
 
 class CacheContents(NamedTuple):
-    """Number and size of what a cache folder holds."""
+    """Number and size of the files of a cache folder."""
 
     files: int
     bytes: int
@@ -31,13 +30,13 @@ class CacheContents(NamedTuple):
 
 def cache_folder() -> Path | None:
     """Where programs are kept: `ISMA_CACHE`, else `isma` in the user's cache folder; None where it is off."""
-    told = os.environ.get(VARIABLE)
-    if told is not None:
-        return None if told.strip().lower() in _OFF else Path(told).expanduser().absolute()
+    setting = os.environ.get(VARIABLE)
+    if setting is not None:
+        return None if setting.strip().lower() in _OFF else Path(setting).expanduser().absolute()
     base = os.environ.get("XDG_CACHE_HOME", "")
     try:
         return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "isma"
-    except RuntimeError:  # Nobody's home.
+    except RuntimeError:  # The user has no home folder.
         return None
 
 
@@ -58,7 +57,7 @@ def unusable(folder: Path) -> str | None:
 
 
 def is_own(status: os.stat_result) -> bool:
-    """Whether a file or folder is the user's, and nobody else may write to it."""
+    """Whether a file or folder is the user's, and no other user may write to it."""
     own = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
     return own and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
@@ -70,12 +69,12 @@ def contents(folder: Path) -> CacheContents:
 
 
 def clear(folder: Path) -> CacheContents:
-    """Remove what a cache folder holds, and tell how much that was; other files in it stay."""
+    """Remove the files of a cache folder, and count them; other files in it stay."""
     return _remove([(size, path) for _, size, path in _files(folder)])
 
 
 def prune(folder: Path, most_bytes: int = MOST_BYTES) -> CacheContents:
-    """Remove what was used least recently where a folder holds more than the bound, and tell how much."""
+    """Remove the least recently used files of a folder beyond the bound, and count them."""
     files = sorted(_files(folder))
     total = sum(size for _, size, _ in files)
     gone, left = [], int(_KEPT_PART * most_bytes)
@@ -99,7 +98,7 @@ def _remove(files: list[tuple[int, Path]]) -> CacheContents:
 
 
 def _files(folder: Path) -> Iterator[tuple[float, int, Path]]:
-    """When each file was last used, its size and its path; of isma's own parts of the folder alone."""
+    """Time of last use, size and path of each file, in isma's own parts of the folder alone."""
     for part in (PROGRAMS, XLA, SOURCES):
         try:
             entries = list(os.scandir(folder / part))
@@ -108,7 +107,7 @@ def _files(folder: Path) -> Iterator[tuple[float, int, Path]]:
         for entry in entries:
             try:
                 if entry.is_file(follow_symlinks=False):
-                    told = entry.stat(follow_symlinks=False)
-                    yield told.st_mtime, told.st_size, Path(entry.path)
+                    status = entry.stat(follow_symlinks=False)
+                    yield status.st_mtime, status.st_size, Path(entry.path)
             except OSError:  # It has just gone.
                 continue

@@ -1,9 +1,9 @@
 """Compiled programs: each compiled once in a process, and kept for the next one in the user's cache folder.
 
-Nearly all of a first comparison is XLA compiling. A program is named by a key of all that decides it: the
-function, the code and options that it is made of, the types of its arrays and everything else that it is
-given, versions, settings and the machine. So a program that is kept needs not even be traced. Its file is
-sealed, and one that is damaged is compiled anew (docs/decisions/0037-compiled-programs.md).
+Nearly all of a first comparison is compilation by XLA. A program is named by a key of all that it depends
+on: the function, its code and options, the types of its arrays and all other arguments, versions, settings
+and the machine. So a stored program need not even be traced. Its file is sealed, and a damaged one is
+compiled again (docs/decisions/0037-compiled-programs.md).
 """
 
 import json
@@ -30,17 +30,17 @@ from isma.errors import RunError
 from isma.storage import BLANK, digest, is_intact, sealed, write_atomically
 
 _LOG = logging.getLogger(__name__)
-_RECKONS = ("isma", "jax", "jaxlib", "equinox")
+_VERSIONED = ("isma", "jax", "jaxlib", "equinox")
 _CHANGE_NO_PROGRAM = ("cache", "log", "dump", "debug_info")
 """Parts of the names of such settings of JAX."""
 _NAME = 40
 """Characters of a key that a file's name has."""
 _ADDRESS, _INNER, _CALLBACK = " at 0x", "<locals>", "callback"
-"""Text of what is another in each process, of functions with variables of others, and of calls of Python."""
-_FOUND = "/jax/compilation_cache/cache_hits"
+"""Marks of addresses, which differ between processes, of closures, and of callbacks to Python."""
+_CACHE_HIT = "/jax/compilation_cache/cache_hits"
 
-MadeOf = Mapping[str, Any] | None
-"""Code and options that decide a function, as JSON holds them; None where they are not known."""
+ProgramIdentity = Mapping[str, Any] | None
+"""Code and options that a function depends on, as JSON; None where they are not known."""
 Call = Callable[..., Any]
 
 
@@ -49,22 +49,22 @@ class _Signature(NamedTuple):
 
     function: Call
     tree: Any
-    """Structure of the arguments, with what is static in them."""
+    """Structure of the arguments, with their static parts."""
     leaves: tuple[Any, ...]
     """Types of arrays; other leaves as they are."""
 
 
 class Programs:
-    """Programs of a process: whoever asks for one that is being compiled waits for it."""
+    """Programs of a process: a thread that needs one that is being compiled waits for it."""
 
     def __init__(self) -> None:
         self._made: dict[_Signature, Future[Call]] = {}
         self._lock = threading.Lock()
 
-    def get(self, function: Call, made_of: MadeOf, *args: Any) -> Call:
+    def get(self, function: Call, identity: ProgramIdentity, *args: Any) -> Call:
         """Compiled `function`, to be called with arguments like these.
 
-        Taken from the user's cache folder, or compiled and put there. Raises what tracing raises.
+        Loaded from the user's cache folder, or compiled and stored there. Raises the errors of tracing.
         """
         leaves, tree = jax.tree.flatten(args)
         signature = _Signature(function, tree, tuple(map(_kind, leaves)))
@@ -73,7 +73,7 @@ class Programs:
             future = self._made.setdefault(signature, Future())
         if mine:
             try:
-                future.set_result(_program(signature, made_of, leaves))
+                future.set_result(_program(signature, identity, leaves))
             except BaseException as error:
                 future.set_exception(error)
                 with self._lock:
@@ -82,9 +82,9 @@ class Programs:
         return future.result()
 
 
-def _program(signature: _Signature, made_of: MadeOf, leaves: list[Any]) -> Call:
+def _program(signature: _Signature, identity: ProgramIdentity, leaves: list[Any]) -> Call:
     """Program of a signature, from the cache folder or compiled."""
-    folder, key = program_cache.cache_folder(), _key(signature, made_of)
+    folder, key = program_cache.cache_folder(), _key(signature, identity)
     if folder is None or key is None:
         return _compiled(signature, leaves)[0]
     path = folder / program_cache.PROGRAMS / f"{key[:_NAME]}.bin"
@@ -93,7 +93,7 @@ def _program(signature: _Signature, made_of: MadeOf, leaves: list[Any]) -> Call:
         try:
             form, serialized = pickle.loads(content)
             return _calling(serialize_executable.deserialize_and_load(*serialized), form)
-        except Exception as error:  # Whatever another version of JAX makes of it.
+        except Exception as error:  # Another version of JAX may raise anything.
             _LOG.info("%s cannot be loaded, and is compiled anew: %s", path, error)
     call, keeps = _compiled(signature, leaves)
     if keeps is not None:
@@ -109,7 +109,7 @@ def _compiled(signature: _Signature, leaves: list[Any]) -> tuple[Call, bytes | N
     before = _taken_from_jax()
     compiled, form = lowered.compile(), forms[-1]
     call = _calling(compiled, form)
-    # What JAX's own cache had loses its functions where it is written again.
+    # A program from JAX's own cache loses its functions where it is serialized again.
     if _taken_from_jax() > before or _CALLBACK in lowered.as_text():
         return call, None
     try:
@@ -122,7 +122,7 @@ def _compiled(signature: _Signature, leaves: list[Any]) -> tuple[Call, bytes | N
 def _of_arrays(signature: _Signature, leaves: list[Any], forms: list[Any]) -> Call:
     """The function from a list of arrays to another.
 
-    `forms` hears of the result when it is traced: its structure, with the kind of each random key in it.
+    Tracing appends the result's structure to `forms`, with the kind of each random key in it.
     """
     kinds = [_key_kind(leaf) for leaf in leaves]
     fixed = [None if eqx.is_array(leaf) else leaf for leaf in leaves]
@@ -134,11 +134,11 @@ def _of_arrays(signature: _Signature, leaves: list[Any], forms: list[Any]) -> Ca
             _dressed(next(given), kind) if is_array else leaf
             for is_array, kind, leaf in zip(varies, kinds, fixed, strict=True)
         ]
-        found, tree = jax.tree.flatten(
+        result, tree = jax.tree.flatten(
             signature.function(*jax.tree.unflatten(signature.tree, whole))
         )
-        forms.append(jax.tree.unflatten(tree, [_key_kind(leaf) for leaf in found]))
-        return [_bare(leaf) for leaf in found]
+        forms.append(jax.tree.unflatten(tree, [_key_kind(leaf) for leaf in result]))
+        return [_bare(leaf) for leaf in result]
 
     return run
 
@@ -148,8 +148,8 @@ def _calling(compiled: Call, form: Any) -> Call:
     kinds, tree = jax.tree.flatten(form)
 
     def call(*args: Any) -> Any:
-        found = compiled(_bare_arrays(jax.tree.leaves(args)))
-        return jax.tree.unflatten(tree, map(_dressed, found, kinds))
+        arrays = compiled(_bare_arrays(jax.tree.leaves(args)))
+        return jax.tree.unflatten(tree, map(_dressed, arrays, kinds))
 
     return call
 
@@ -179,15 +179,15 @@ def _kind(leaf: Any) -> Any:
     return jax.typeof(leaf) if eqx.is_array(leaf) else (type(leaf), leaf)
 
 
-def _key(signature: _Signature, made_of: MadeOf) -> str | None:
-    """Digest of all that decides a program; None where that is not known."""
+def _key(signature: _Signature, identity: ProgramIdentity) -> str | None:
+    """Digest of all that a program depends on; None where that is not known."""
     function = f"{signature.function.__module__}:{signature.function.__qualname__}"
-    if made_of is None or _INNER in function:
+    if identity is None or _INNER in function:
         return None
-    told = json.dumps(
+    description = json.dumps(
         {
             "function": function,
-            "made of": made_of,
+            "made of": identity,
             "arguments": str(signature.tree),
             "leaves": [repr(leaf) for leaf in signature.leaves],
             "machine": _machine(),
@@ -200,24 +200,24 @@ def _key(signature: _Signature, made_of: MadeOf) -> str | None:
         },
         default=str,
     )
-    return None if _ADDRESS in told else digest(told.encode())
+    return None if _ADDRESS in description else digest(description.encode())
 
 
 def _taken_from_jax() -> int:
     """Programs that JAX's own cache has given this thread."""
-    return vars(_heard()).get("number", 0)
+    return vars(_cache_hits()).get("number", 0)
 
 
 @cache
-def _heard() -> threading.local:
-    heard = threading.local()
+def _cache_hits() -> threading.local:
+    counts = threading.local()
 
     def listen(event: str, **_: Any) -> None:
-        if event == _FOUND:
-            vars(heard)["number"] = vars(heard).get("number", 0) + 1
+        if event == _CACHE_HIT:
+            vars(counts)["number"] = vars(counts).get("number", 0) + 1
 
     jax.monitoring.register_event_listener(listen)
-    return heard
+    return counts
 
 
 @cache
@@ -227,7 +227,7 @@ def _machine() -> dict[str, Any]:
     lines = described.read_text().splitlines() if described.exists() else []
     wanted = [line for line in lines if line.startswith(("model name", "flags", "Features"))]
     return {
-        "versions": {name: version(name) for name in _RECKONS},
+        "versions": {name: version(name) for name in _VERSIONED},
         "processor": wanted[:2] or platform.processor(),
         "machine": platform.machine(),
         "devices": [(device.platform, device.device_kind) for device in jax.devices()],
@@ -235,7 +235,7 @@ def _machine() -> dict[str, Any]:
 
 
 def _read(path: Path, key: str) -> bytes | None:
-    """Content of a file, if nobody else can have written it and it is the one of that key and whole."""
+    """Content of a file, if no other user can have written it, and it is whole and of that key."""
     try:
         with path.open("rb") as file:
             own, content = program_cache.is_own(os.fstat(file.fileno())), file.read()

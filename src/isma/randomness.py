@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from isma.errors import RunError, given
 
 LARGEST_SEED = 2**32 - 1
-"""Above it JAX draws what a smaller seed has drawn, and below 0 as well."""
+"""Largest seed: beyond it, and below 0, JAX repeats the draws of a seed in range."""
 
 
 def check_seeds(seeds: Iterable[object]) -> tuple[int, ...]:

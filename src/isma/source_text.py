@@ -1,7 +1,7 @@
-"""Imports of Python files, and the texts between their quotes: read without running them, and kept.
+"""Imports and string literals of Python files: parsed without running them, and cached.
 
-Parsing all of isma takes longer than importing it. What was found is kept in the user's cache folder, under
-the digest of each file's content.
+Parsing all of isma takes longer than importing it. Results are kept in the user's cache folder, under the
+digest of each file's content.
 """
 
 import ast
@@ -28,37 +28,35 @@ _OF_INTEREST = ast.Import | ast.ImportFrom | ast.Call | ast.Constant | ast.Joine
 
 @dataclass(frozen=True)
 class SourceText:
-    """Names in a module's text, as far as they can be read in it."""
+    """Names in a module's source, as far as they can be read without running it."""
 
     imports: tuple[str, ...]
     """Modules that may be imported, and their names' parts: `a.b` may be a module or a class. Relative
     ones begin with dots."""
     paths: tuple[str, ...]
-    """Texts that may be a file's path, sorted, `*` for what is computed in them."""
+    """Literals that may be a file's path, sorted, `*` for computed parts."""
 
 
 def read(path: Path, content_digest: str) -> SourceText:
     """Imports and texts of a file with that content; one that is no Python has none."""
-    found = _kept().get(content_digest)
-    if found is None:
+    text = _kept().get(content_digest)
+    if text is None:
         try:
             nodes = [node for node in ast.walk(ast.parse(path.read_bytes())) if _is_read(node)]
         except (SyntaxError, ValueError, RecursionError):
             nodes = []
-        found = SourceText(
-            tuple(_imports(nodes)), tuple(sorted({*filter(_is_path, _texts(nodes))}))
-        )
-        _kept()[content_digest] = found
+        text = SourceText(tuple(_imports(nodes)), tuple(sorted({*filter(_is_path, _texts(nodes))})))
+        _kept()[content_digest] = text
         _NEW.add(content_digest)
-    return found
+    return text
 
 
 def keep() -> None:
-    """Put what was found since then into the user's cache folder, if it takes any."""
+    """Write new results into the user's cache folder, if it is usable."""
     path = _file()
     if not _NEW or path is None or program_cache.unusable(path.parent.parent):
         return
-    files = {name: asdict(found) for name, found in list(_kept().items())[-_MOST_KEPT:]}
+    files = {name: asdict(text) for name, text in list(_kept().items())[-_MOST_KEPT:]}
     content = json.dumps({"files": files, "seal": BLANK.decode()}).encode()
     with suppress(RunError):  # Then the next process reads them again.
         write_atomically(path, sealed(content))
@@ -66,7 +64,7 @@ def keep() -> None:
 
 
 def forget() -> None:
-    """Forget what this process has read; the cache folder still has it."""
+    """Drop this process's results; the cache folder still has them."""
     _kept.cache_clear()
     _NEW.clear()
 
@@ -95,7 +93,7 @@ def _imports(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 def _texts(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    """Texts between quotes, and paths that are joined of them."""
+    """String literals, and paths that are joined from them."""
     for node in nodes:
         match node:
             case ast.Constant(str(text)):
@@ -109,7 +107,7 @@ def _texts(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 def _pattern(node: ast.AST) -> str:
-    """Text of an expression, with `*` for what is computed in it."""
+    """Text of an expression, with `*` for computed parts."""
     match node:
         case ast.Constant(str(text)):
             return text
@@ -134,7 +132,7 @@ def _joined(parts: Iterable[ast.AST]) -> str:
 
 
 def _file() -> Path | None:
-    """File of what is kept by this version of Python and of this module; None where nothing is."""
+    """Cache file of this version of Python and of this module; None where the cache is off."""
     folder = program_cache.cache_folder()
     if folder is None:
         return None
@@ -144,18 +142,18 @@ def _file() -> Path | None:
 
 @cache
 def _kept() -> dict[str, SourceText]:
-    """Everything that was found earlier, by the digests of files' contents."""
+    """Cached results by the digests of files' contents."""
     path = _file()
     try:
         if path is None or not program_cache.is_own(path.stat()):
             return {}
         content = path.read_bytes()
-        held = json.loads(content)
-        if not is_intact(content, held["seal"]):
+        tree = json.loads(content)
+        if not is_intact(content, tree["seal"]):
             return {}
         return {
             name: SourceText(tuple(one["imports"]), tuple(one["paths"]))
-            for name, one in held["files"].items()
+            for name, one in tree["files"].items()
         }
     except (OSError, ValueError, KeyError, TypeError):
         return {}

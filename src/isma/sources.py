@@ -1,7 +1,7 @@
-"""Code as data: the modules that a module is made of, found in their text, and a digest of them.
+"""Digests of code: the modules that a module depends on, read from their source.
 
-Own code is what may change from one run to the next: isma's, and that of people's policies. What is
-installed counts by its version, Python's library by the version of Python.
+Own code may change from one run to the next: isma's, and that of users' policies. Installed packages count
+by their version, Python's library by the version of Python.
 """
 
 import os
@@ -36,7 +36,7 @@ _RUN = {".lock"}
 def of_isma(*names: str) -> Mapping[str, str]:
     """Digests of isma's modules of these names and of all that they import, by name.
 
-    Raises ModuleNotFoundError for a name of no module: a digest without it would be of less than is said.
+    Raises ModuleNotFoundError for a name of no module, which a digest would silently leave out.
     """
     for name in names:
         if _spec(name) is None:
@@ -47,18 +47,18 @@ def of_isma(*names: str) -> Mapping[str, str]:
 
 
 def of_policy(made: Callable[..., object]) -> Mapping[str, str]:
-    """Digests of all that decides what a policy's class or function does, by name.
+    """Digests of all code that a policy's class or function depends on, by name.
 
-    Its module and those of its base classes, what they import or hold, however deep; the files whose
-    names stand in people's code; the versions of what else is installed. Raises PolicyError for a
-    module whose file has changed since it was imported.
+    Its module and those of its base classes, with their imports and references, transitively; data files
+    named in users' code; versions of installed packages. Raises PolicyError for a module whose file has
+    changed since it was imported.
     """
     return _digests({one.__module__ for one in getattr(made, "__mro__", (made,))})
 
 
 def of_module(name: str) -> Mapping[str, str]:
-    """Digests of a module and of what it imports; of one that is installed its version."""
-    if name == _ROOT:  # Whoever has got hold of the package may use all of it.
+    """Digests of a module and of its imports; of an installed one its version."""
+    if name == _ROOT:  # A reference to the package may use all of it.
         return {str(file): digest(file.read_bytes()) for file in sorted(_PACKAGE.rglob("*.py"))}
     top = name.partition(".")[0]
     return {**_digests([name]), f"version of {top}": _version(top)}
@@ -70,48 +70,48 @@ def has_source(name: str) -> bool:
 
 
 def is_own(name: str) -> bool:
-    """Whether a module is isma's or of people's own code, and no part of what is installed."""
+    """Whether a module is isma's or a user's own, and not installed."""
     spec = _spec(name)
     return spec is not None and bool(spec.origin) and _is_own(Path(str(spec.origin)))
 
 
 def _digests(names: Iterable[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for name, spec in _closure(names).items():
         path = Path(str(spec.origin))
-        found[name] = _as_imported(name, path, spec)
-        text = source_text.read(path, found[name])
+        digests[name] = _as_imported(name, path, spec)
+        text = source_text.read(path, digests[name])
         for named, file in _named_files(text, path):
-            found[f"{name}: {named}"] = digest(file.read_bytes())
+            digests[f"{name}: {named}"] = digest(file.read_bytes())
         if not _is_isma(path):
             tops = {one.partition(".")[0] for one in _imports(text, name, spec)}
-            found |= {f"version of {top}": _version(top) for top in tops}
+            digests |= {f"version of {top}": _version(top) for top in tops}
     source_text.keep()
-    return found
+    return digests
 
 
 def _closure(names: Iterable[str]) -> dict[str, ModuleSpec]:
-    """Own modules of these names and what they import, however deep; packages on the way too."""
-    found: dict[str, ModuleSpec] = {}
+    """Own modules of these names and their imports, transitively, with the packages in between."""
+    specs: dict[str, ModuleSpec] = {}
     waiting = list(names)
     while waiting:
         name = waiting.pop()
-        spec = None if name in found or name == _ROOT else _spec(name)
+        spec = None if name in specs or name == _ROOT else _spec(name)
         if spec is None or not spec.origin or not _is_own(Path(spec.origin)):
             continue
-        found[name] = spec
+        specs[name] = spec
         path = Path(spec.origin)
         waiting += _imports(source_text.read(path, _first_seen(path, spec)), name, spec)
-        if not _is_isma(path):  # Packages of isma hand names on and do nothing else.
-            waiting += [name.rpartition(".")[0] or name, *_held(sys.modules.get(name))]
-    return found
+        if not _is_isma(path):  # Packages of isma only re-export names.
+            waiting += [name.rpartition(".")[0] or name, *_referenced(sys.modules.get(name))]
+    return specs
 
 
 def _spec(name: str) -> ModuleSpec | None:
     """Where a module is, without running any code to find out."""
-    known = getattr(sys.modules.get(name), "__spec__", None)
-    if known is not None:
-        return known
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    if spec is not None:
+        return spec
     parent = name.rpartition(".")[0]
     try:
         if not parent:
@@ -123,8 +123,8 @@ def _spec(name: str) -> ModuleSpec | None:
         return None
 
 
-def _held(module: ModuleType | None) -> Iterator[str]:
-    """Modules that a loaded module has got hold of, by whatever way."""
+def _referenced(module: ModuleType | None) -> Iterator[str]:
+    """Modules that a loaded module refers to by its attributes."""
     for value in list(vars(module).values()) if module else ():
         if isinstance(value, ModuleType):
             yield value.__name__
@@ -158,7 +158,7 @@ def _resolved(name: str, package: str) -> str:
 
 
 def _as_imported(name: str, path: Path, spec: ModuleSpec) -> str:
-    """A module's digest. Raises PolicyError if people's own code was another when it was imported."""
+    """A module's digest. Raises PolicyError if a user's own code has changed since its import."""
     then = _first_seen(path, spec)
     if not _is_isma(path) and name in sys.modules and digest(path.read_bytes()) != then:
         raise PolicyError(
@@ -169,7 +169,7 @@ def _as_imported(name: str, path: Path, spec: ModuleSpec) -> str:
 
 
 def _first_seen(path: Path, spec: ModuleSpec) -> str:
-    """Digest of a file when first asked for, kept with the import that it was asked for."""
+    """Digest of a file at its first use, kept with the import's spec."""
     seen: dict[Path, str] = vars(spec).setdefault("_isma_first_seen", {})
     if path not in seen:
         seen[path] = digest(path.read_bytes())
@@ -177,9 +177,9 @@ def _first_seen(path: Path, spec: ModuleSpec) -> str:
 
 
 def _named_files(text: SourceText, path: Path) -> Iterator[tuple[str, Path]]:
-    """Files that a module's text names: beside it, or in the folder where isma was started.
+    """Files that a module's source names: in its folder, or in the working directory.
 
-    A folder beside it stands for the files in it, and in people's code a name with `*` for those like it.
+    The name of a folder stands for the files in it, and in users' code a name with `*` for matching ones.
     """
     if _is_isma(path):
         yield from _data_of_isma(text, path.parent)
@@ -193,7 +193,7 @@ def _named_files(text: SourceText, path: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _data_of_isma(text: SourceText, place: Path) -> Iterator[tuple[str, Path]]:
-    """Data files of isma that a module's text names: beside it, or in a folder of data beside it."""
+    """Data files of isma that a module's source names: in its folder, or in a data folder in it."""
     there = _entries(place)
     for name in text.paths:
         if name.partition("/")[0] not in there:  # Most texts are no names of files.
@@ -212,21 +212,21 @@ def _entries(folder: Path) -> frozenset[str]:
 
 
 def _is_of_machine(path: Path) -> bool:
-    """Whether a file tells of the machine at this moment, and says nothing of the policy."""
+    """Whether a file describes the machine's present state, and so no policy."""
     return any(path.resolve().is_relative_to(place) for place in _OF_MACHINE)
 
 
 def _files_like(place: Path, name: str) -> Iterator[Path]:
     """Files below a place in the folder of that name, or like the name's pattern."""
-    way = Path(name)
-    if way.is_absolute() or ".." in way.parts or not way.parts:
+    pattern = Path(name)
+    if pattern.is_absolute() or ".." in pattern.parts or not pattern.parts:
         return
     try:
-        if "*" in name and way.suffix not in ("", ".*"):
+        if "*" in name and pattern.suffix not in ("", ".*"):
             yield from (one for one in sorted(place.glob(name)) if one.is_file())
-        elif (place / way).is_dir():
-            for folder, below, files in os.walk(place / way):
-                # What Python and runs of isma write there says nothing of the policy.
+        elif (place / pattern).is_dir():
+            for folder, below, files in os.walk(place / pattern):
+                # Bytecode and runs of isma are no part of the policy.
                 if _RUN & set(files):
                     below.clear()
                     continue
@@ -244,11 +244,11 @@ def _is_file(path: Path) -> bool:
 
 
 def _version(name: str) -> str:
-    """The version of what is installed by that name; empty if there is none."""
+    """Version of the installed package of that name; empty if there is none."""
     top = name.partition(".")[0]
-    known = getattr(sys.modules.get(top), "__version__", None)
-    if known is not None:
-        return str(known)
+    version = getattr(sys.modules.get(top), "__version__", None)
+    if version is not None:
+        return str(version)
     try:
         return metadata.version(top)
     except (metadata.PackageNotFoundError, ValueError):

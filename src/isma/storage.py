@@ -1,4 +1,4 @@
-"""Files that are whole or absent whatever happens, that say what they are, and folders with one writer.
+"""Atomic and sealed files, and folders with one writer.
 
 A sealed file holds its own digest: that of itself with zeros in the digest's place. So no byte of it
 changes unnoticed, and none is taken for another's.
@@ -21,14 +21,14 @@ from filelock import FileLock, Timeout
 from isma.errors import RunError
 
 BLANK = b"0" * 64
-"""What stands in a file where its digest will."""
+"""Placeholder of a file's digest."""
 _PARTIAL, _LOCK = ".partial", ".lock"
 _WAY_OUT = "give another folder with --out"
 _MOST_DIFFERENCES = 3
 
 
 def digest(content: bytes) -> str:
-    """How files and their contents are named: SHA-256 in hexadecimal."""
+    """SHA-256 in hexadecimal, by which files and their contents are named."""
     return hashlib.sha256(content).hexdigest()
 
 
@@ -36,12 +36,12 @@ def digest(content: bytes) -> str:
 def claimed(
     folder: Path, name: str, text: str, what: str, free: str | None = None
 ) -> Iterator[None]:
-    """Hold a new folder, or one that holds the same thing, for this process alone.
+    """Lock a new folder, or one of the same run, for this process alone.
 
-    Its file `name` says what is in it: that becomes `text`. Where the folder has it already, all must
-    agree but the table `free`. Raises RunError for a folder that holds anything else, or that another
-    process holds; `what` is the word for it: run, training. The file is TOML or JSON, as its name says.
-    What killed processes have left half-written goes.
+    Its file `name` describes its content: that becomes `text`. Where the folder has it already, all must
+    agree but the table `free`. Raises RunError for a folder with other content, or that another process
+    has locked; `what` is the word for the content: run, training. The file is TOML or JSON by its suffix.
+    Half-written files of killed processes are removed.
     """
     refuse_taken(folder, name, text, what, free)
     try:
@@ -68,9 +68,9 @@ def claimed(
 def refuse_taken(
     folder: Path, name: str, text: str | None, what: str, free: str | None = None
 ) -> None:
-    """Refuse a folder that holds anything else, as `claimed` does, before work is spent. Raises RunError.
+    """Refuse a folder with other content, as `claimed` does, before any work. Raises RunError.
 
-    Where it is not yet known what `name` is to say (no `text`), whatever has that file will do.
+    While the content of `name` is not yet known (no `text`), any folder with that file will do.
     """
     path = folder / name
     try:
@@ -83,7 +83,7 @@ def refuse_taken(
                     f"{folder} holds another {what}{differs and f' ({differs})'}; {_WAY_OUT}, or "
                     "remove that one"
                 )
-        elif folder.is_dir() and _holds_something(folder):
+        elif folder.is_dir() and _has_content(folder):
             raise RunError(f"{folder} is not empty and holds no {what}; {_WAY_OUT}")
         else:
             _refuse_unwritable(folder)
@@ -92,7 +92,7 @@ def refuse_taken(
 
 
 def _refuse_unwritable(folder: Path) -> None:
-    """Refuse what is a file, and a folder that could not be made: one under a file, or in a closed place."""
+    """Refuse a file, and a folder that cannot be made: one under a file, or without permission."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir():
         raise RunError(f"{there} is a file and no folder; {_WAY_OUT}")
@@ -107,13 +107,13 @@ def sealed(content: bytes) -> bytes:
 
 
 def is_intact(content: bytes, seal: str) -> bool:
-    """Whether sealed content that holds this digest is what was written, to the last bit."""
-    before, found, after = content.rpartition(seal.encode())
-    return len(found) == len(BLANK) and seal == digest(before + BLANK + after)
+    """Whether sealed content with this digest is unchanged to the last bit."""
+    before, seal_text, after = content.rpartition(seal.encode())
+    return len(seal_text) == len(BLANK) and seal == digest(before + BLANK + after)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Put a file in place at once; a failure leaves what was there. Raises RunError."""
+    """Replace a file atomically; a failure leaves the old one. Raises RunError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(
@@ -135,16 +135,16 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
-def differences(held: bytes, wanted: bytes, suffix: str, free: str | None) -> str | None:
-    """In what two files differ, the first few fields in words; empty where one cannot be read.
+def differences(present: bytes, wanted: bytes, suffix: str, free: str | None) -> str | None:
+    """First few fields in which two files differ, in words; empty where one cannot be read.
 
-    None where they agree, apart from the table `free`; `held` is there, `wanted` is here.
+    None where they agree, apart from the table `free`; `present` is there, `wanted` is here.
     """
-    if held == wanted:
+    if present == wanted:
         return None
     parse = tomllib.loads if suffix == ".toml" else json.loads
     try:
-        trees = [parse(text.decode()) for text in (held, wanted)]
+        trees = [parse(text.decode()) for text in (present, wanted)]
         there, here = (
             dict(_leaves({name: part for name, part in tree.items() if name != free}))
             for tree in trees
@@ -154,12 +154,12 @@ def differences(held: bytes, wanted: bytes, suffix: str, free: str | None) -> st
     names = [name for name in here | there if here.get(name) != there.get(name)]
     if not names:
         return None if free is not None else ""
-    told = [
+    shown = [
         f"{name} is {_shown(there, name)} there and {_shown(here, name)} here"
         for name in names[:_MOST_DIFFERENCES]
     ]
-    more = len(names) - len(told)
-    return "; ".join([*told, *([f"more that differ: {more}"] if more else [])])
+    more = len(names) - len(shown)
+    return "; ".join([*shown, *([f"more that differ: {more}"] if more else [])])
 
 
 def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -174,6 +174,6 @@ def _shown(fields: dict[str, Any], name: str) -> str:
     return reprlib.repr(fields[name]) if name in fields else "absent"
 
 
-def _holds_something(folder: Path) -> bool:
-    """Whether a folder has anything in it but what a killed process has left."""
+def _has_content(folder: Path) -> bool:
+    """Whether a folder has any content but leftovers of killed processes."""
     return any(path.suffix != _PARTIAL and path.name != _LOCK for path in folder.iterdir())

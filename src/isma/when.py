@@ -1,7 +1,7 @@
 """Conditional updates: rows that are renewed, and a branch that is skipped, also in a batch.
 
 Under `jax.vmap` a `lax.cond` computes both branches for every row. Decisions are due in few worlds
-at a time, so here a batch runs the branch for those worlds alone, in blocks.
+at once, so here a batch runs the branch for those worlds alone, in blocks.
 """
 
 from collections.abc import Callable

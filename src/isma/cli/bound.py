@@ -24,7 +24,7 @@ from isma.cli.progress import bar
 from isma.cli.terminal import ScenarioArgument, SetOption, named, overrides_of, seeds_of
 from isma.errors import RunError
 from isma.evaluation.bounding.run_bound import Reach, at_points, best_of, closed
-from isma.policies.defaults import BESIDE_BOUND
+from isma.policies.defaults import BOUND_POLICIES
 from isma.world import files
 from isma.world.vary import vary_from
 
@@ -39,7 +39,7 @@ PoliciesOption = Annotated[
         "-p",
         autocompletion=complete_policies,
         help="what to compare with, names separated by commas",
-        show_default=", ".join(BESIDE_BOUND),
+        show_default=", ".join(BOUND_POLICIES),
     ),
 ]
 ForesightOption = Annotated[
@@ -74,7 +74,7 @@ def bound(
     again = files.run_table(scenario) or {}
     varied = vary_from(vary) if vary else again.get("vary", {})
     loaded = files.load(scenario, overrides_of(set_), varied)
-    names = named(policies, again, scenario) or list(BESIDE_BOUND)
+    names = named(policies, again, scenario) or list(BOUND_POLICIES)
     worlds = seeds_of(seeds) or again.get("seeds", [0])
     levels = _seconds(foresight)
     with bar(Console(stderr=True, quiet=quiet)) as shown:

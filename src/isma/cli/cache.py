@@ -25,17 +25,17 @@ _MEGABYTE = 1e6
 
 
 def keep_programs() -> None:
-    """Keep what commands compile, or say in one line on stderr why not; before JAX is imported."""
+    """Set up the caches of compiled programs, or print one line on stderr why not; before JAX is imported."""
     folder = program_cache.cache_folder()
     if folder is None:
         return
     reason = program_cache.unusable(folder)
     if reason is not None:
         program_cache.turn_off()
-        told = f"{folder}: {reason}; {program_cache.VARIABLE} names another folder, or is off"
-        print(f"isma: compiled programs are not kept: {told}", file=sys.stderr)
+        problem = f"{folder}: {reason}; {program_cache.VARIABLE} names another folder, or is off"
+        print(f"isma: compiled programs are not kept: {problem}", file=sys.stderr)
         return
-    # JAX says so of each damaged file, and compiles anew.
+    # JAX warns of each damaged file, and compiles again.
     warnings.filterwarnings("ignore", message=".*persistent compilation cache.*")
     for name, value in _OF_JAX.items():
         os.environ.setdefault(name, str(folder / value) if value == program_cache.XLA else value)
@@ -51,7 +51,7 @@ def show(context: typer.Context) -> None:
             typer.echo(f"no programs are kept: {program_cache.VARIABLE} is off")
             return
         most = f"{program_cache.MOST_BYTES / _MEGABYTE:.0f} MB at most"
-        typer.echo(f"{folder}\n{_told(program_cache.contents(folder))}; {most}")
+        typer.echo(f"{folder}\n{_size(program_cache.contents(folder))}; {most}")
 
 
 @app.command()
@@ -60,8 +60,8 @@ def clear() -> None:
     folder = program_cache.cache_folder()
     if folder is None:
         raise RunError(f"there is no cache to clear: {program_cache.VARIABLE} is off")
-    typer.echo(f"removed {_told(program_cache.clear(folder))}")
+    typer.echo(f"removed {_size(program_cache.clear(folder))}")
 
 
-def _told(contents: CacheContents) -> str:
+def _size(contents: CacheContents) -> str:
     return f"{contents.files} programs, {contents.bytes / _MEGABYTE:.1f} MB"

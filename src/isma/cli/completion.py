@@ -1,4 +1,4 @@
-"""Offers of a shell when Tab is pressed: names, without importing what they stand for."""
+"""Shell completion: names, without importing the policies or scenarios themselves."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ def complete_scenario(incomplete: str) -> list[str]:
     """Presets, and TOML files and folders that begin so."""
     typed = Path(incomplete)
     folder = typed if incomplete.endswith("/") else typed.parent
-    found = [name for name in files.preset_names() if name.startswith(incomplete)]
+    presets = [name for name in files.preset_names() if name.startswith(incomplete)]
     try:
-        beside = sorted(folder.iterdir())
+        entries = sorted(folder.iterdir())
     except OSError:
-        return found
-    named = [(one, str(one) + ("/" if one.is_dir() else "")) for one in beside]
-    return found + [
+        return presets
+    named = [(one, str(one) + ("/" if one.is_dir() else "")) for one in entries]
+    return presets + [
         name
         for one, name in named
         if name.startswith(incomplete)
@@ -28,9 +28,9 @@ def complete_scenario(incomplete: str) -> list[str]:
 def complete_policies(incomplete: str) -> list[str]:
     """Policies that go on with the last of those typed, separated by commas."""
     before, comma, last = incomplete.rpartition(",")
-    known = before.split(",")
+    typed_before = before.split(",")
     return [
         f"{before}{comma}{name}"
         for name in (*DEFAULT, "isma2")
-        if name.startswith(last) and name not in known
+        if name.startswith(last) and name not in typed_before
     ]

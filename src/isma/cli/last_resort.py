@@ -1,4 +1,4 @@
-"""Last resort of a command: whatever it raises is one line on stderr and a status that is not 0."""
+"""Last resort of a command: any exception becomes one line on stderr and a status that is not 0."""
 
 import errno
 import os
@@ -15,13 +15,13 @@ from isma import interrupts
 from isma.errors import IsmaError, ScenarioWarning, clipped
 
 MISTAKE, MISUSE, UNFORESEEN = 1, 2, 70
-"""Exit statuses: what a person can mend, a command that is no command, and a fault of isma's."""
+"""Exit statuses: errors of the input, of the command line, and of isma itself."""
 
 _SMALLER = "lower users.count, sites.count, time.duration_s or raise tasks.interval_s"
 
 
 def guarded(command: Callable[[], int | None], with_traceback: bool) -> int:
-    """Run a command to its status; whatever it raises is one line, after its traceback if wanted."""
+    """Run a command to its status; an exception becomes one line, after its traceback if wanted."""
     interrupt = interrupts.installed()
     _open_streams()
     try:
@@ -30,7 +30,7 @@ def guarded(command: Callable[[], int | None], with_traceback: bool) -> int:
         with _warnings_in_a_line():
             status = command() or 0
             sys.stdout.flush()
-        if status == interrupts.STATUS:  # What typer makes of Ctrl-C, without a word.
+        if status == interrupts.STATUS:  # Typer turns Ctrl-C into a status silently.
             raise KeyboardInterrupt
         return status
     except BaseException as error:
@@ -42,31 +42,31 @@ def guarded(command: Callable[[], int | None], with_traceback: bool) -> int:
             traceback.print_exception(error)
         if isinstance(error, OSError):
             _give_up_stdout()
-        if interrupt is not None and interrupt.heard:
+        if interrupt is not None and interrupt.received:
             error = KeyboardInterrupt()
-        status, told = _told(error)
+        status, line = _status_and_line(error)
         if interrupt is not None and status == interrupts.STATUS:
             interrupt.leave()  # Python's own end waits for compilers, and takes seconds.
-        if told:
-            say(told)
+        if line:
+            say(line)
         return status
 
 
 def say(message: str) -> None:
-    """Write one line to stderr, wherever that leads."""
+    """Write one line to stderr, even if that is closed or full."""
     line = f"isma: {clipped(' '.join(message.split()))}"
     with suppress(OSError, ValueError):
         sys.stderr.write(line.encode(errors="backslashreplace").decode() + "\n")
         sys.stderr.flush()
 
 
-def _told(error: BaseException) -> tuple[int, str]:
-    """The status, and the line; empty where nobody would read it."""
+def _status_and_line(error: BaseException) -> tuple[int, str]:
+    """Status and message; empty for a broken pipe."""
     match error:
         case typer.TyperException():
-            told = getattr(error, "format_message", error.__str__)()
+            message = getattr(error, "format_message", error.__str__)()
             # Without arguments there is nothing to say but the help, which has been shown.
-            return MISUSE, told and f"{told} (isma --help tells more)"
+            return MISUSE, message and f"{message} (isma --help tells more)"
         case IsmaError():
             return MISTAKE, str(error)
         case KeyboardInterrupt() | typer.Abort():
@@ -84,7 +84,7 @@ def _told(error: BaseException) -> tuple[int, str]:
             where = f"{error.filename}: " if error.filename else "output or input "
             reason = error.strerror or os.strerror(error.errno or errno.EIO)
             return MISTAKE, f"{where}cannot be written or read: {reason}"
-        # By name: who asks for help or the version need not wait for jax.
+        # By name, so that help and version need not import jax.
         case RuntimeError() if type(
             error
         ).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" in str(error):
@@ -103,20 +103,20 @@ def _told(error: BaseException) -> tuple[int, str]:
 def _warnings_in_a_line() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("always", ScenarioWarning)
-        usual = warnings.showwarning
+        default = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *rest: object) -> None:
             if issubclass(category, ScenarioWarning):
                 say(f"warning: {message}")
             else:
-                usual(message, category, *rest)  # pyright: ignore[reportArgumentType]
+                default(message, category, *rest)  # pyright: ignore[reportArgumentType]
 
         warnings.showwarning = show
         yield
 
 
 def _open_streams() -> None:
-    """Write to nowhere what is meant for a standard file that is closed."""
+    """Replace closed standard streams by the null device."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for the process's life
     if sys.stderr is None:
@@ -124,7 +124,7 @@ def _open_streams() -> None:
 
 
 def _give_up_stdout() -> None:
-    """Let what is still to be written go nowhere: else it is tried again when the process ends."""
+    """Discard unwritten output, which would otherwise be flushed again when the process ends."""
     with suppress(OSError, ValueError):
         sys.stdout.flush()
         return

@@ -98,7 +98,7 @@ INTERRUPTED = interrupts.STATUS
 _COMPILES = ("compare", "merge", "bound", "explain", "train", "reproduce", "check-policy")
 TRACEBACK = "--traceback"
 _LOGS, _FATAL_ALONE = "TF_CPP_MIN_LOG_LEVEL", "3"
-"""What XLA is to log: it calls a program that takes minutes to compile an error, and it is none."""
+"""XLA's log level: it logs a compilation of minutes as an error, which it is not."""
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ BROAD = 120
 """Columns of text where it goes to a file or another program."""
 _NO_BREAK = "\u00a0"
 _TOGETHER = re.compile(r"`[^`]+`|\d (?:%|[mµ]?s\b)")
-"""What is not to be torn apart at the end of a line: commands, and numbers with their units."""
+"""Texts that are not broken at the end of a line: commands, and numbers with their units."""
 _BETWEEN, _EDGES = 3, 2
 """Blanks between two columns of a table, and those at its sides."""
 _SHORTEST = 12
@@ -47,20 +47,20 @@ class Column:
 
 
 def out_console() -> Console:
-    """The terminal's width, or that of COLUMNS; where nobody looks, a width for files."""
+    """Console of the terminal's width, or that of COLUMNS; else of a width for files."""
     known = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
     return Console(width=None if known else BROAD)
 
 
 def print_table(title: str, columns: Sequence[Column], where: str = "") -> None:
-    """Print as many columns as there is room for, and which were left out, and `where` they are."""
+    """Print as many columns as there is room for, and the names of the others with their place (`where`)."""
     console = out_console()
     shown, left_out = fitting(columns, console.width)
     console.print(_table(title, shown))
     if left_out:
         rest = ", ".join(column.head for column in reversed(left_out))
-        told = f"not shown at {console.width} columns: {rest}" + (where and f" (in {where})")
-        console.print(told, style="dim", markup=False, highlight=False)
+        note = f"not shown at {console.width} columns: {rest}" + (where and f" (in {where})")
+        console.print(note, style="dim", markup=False, highlight=False)
 
 
 def fitting(columns: Sequence[Column], width: int) -> tuple[list[Column], list[Column]]:
@@ -77,9 +77,9 @@ def print_lines(lines: Sequence[str]) -> None:
     """Print sentences as a list."""
     width = max(out_console().width, _SHORTEST)
     for line in lines:
-        held = _TOGETHER.sub(lambda found: found.group().replace(" ", _NO_BREAK), line)
-        told = textwrap.fill(held, width, initial_indent="- ", subsequent_indent="  ")
-        typer.echo(told.replace(_NO_BREAK, " "))
+        unbroken = _TOGETHER.sub(lambda match: match.group().replace(" ", _NO_BREAK), line)
+        wrapped = textwrap.fill(unbroken, width, initial_indent="- ", subsequent_indent="  ")
+        typer.echo(wrapped.replace(_NO_BREAK, " "))
 
 
 def print_path(path: Path) -> None:

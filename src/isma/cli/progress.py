@@ -16,10 +16,10 @@ from rich.progress import (
 from rich.text import Text
 
 LINE_EVERY_S = 10.0
-"""How often a log hears how far the work is."""
+"""Interval between lines of progress in a log."""
 _SOON_S = 0.5
 _NARROW = 70
-"""Columns below which a terminal gets no bar beside the words."""
+"""Width below which a terminal gets no bar, only words."""
 
 
 class TimeLeft(ProgressColumn):
@@ -34,10 +34,10 @@ class TimeLeft(ProgressColumn):
         elapsed_s, done = task.elapsed or 0.0, task.completed
         if not task.total or not done:
             return None
-        known = self._known.get(task.id)
-        if known is None or known[0] != done:
-            known = self._known[task.id] = (done, elapsed_s)
-        return max(0.0, known[1] * task.total / done - elapsed_s)
+        estimate = self._known.get(task.id)
+        if estimate is None or estimate[0] != done:
+            estimate = self._known[task.id] = (done, elapsed_s)
+        return max(0.0, estimate[1] * task.total / done - elapsed_s)
 
     def render(self, task: Task) -> Text:
         """The time as a column."""
@@ -58,7 +58,7 @@ def clock(seconds: float) -> str:
 
 @contextmanager
 def bar(console: Console) -> Iterator[Progress]:
-    """A bar that says what is being done, how much is, and how long it will take; in a log, lines."""
+    """A bar with the present work, the part that is done and the time left; lines in a log."""
     watched, left = console.is_terminal, TimeLeft()
     wide = console.width >= _NARROW
     columns = (
@@ -75,7 +75,7 @@ def bar(console: Console) -> Iterator[Progress]:
 
 @contextmanager
 def _lines(shown: Progress, console: Console, left: TimeLeft) -> Iterator[None]:
-    """From a thread of their own: work that says nothing for minutes is under way too."""
+    """Print lines from a thread of their own, also while the work reports nothing for minutes."""
     ended = threading.Event()
 
     def tell() -> None:

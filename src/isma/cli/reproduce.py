@@ -18,7 +18,7 @@ from isma.reproduction.run import FIGURES, Progress
 from isma.reproduction.scale import SCALES
 
 _STUDIES = {"budgets": api.budgets, "planner": api.planner}
-"""Studies of the planner's search beside the paper's figures."""
+"""Studies of the planner's search, in addition to the paper's figures."""
 
 
 def reproduce(
@@ -62,8 +62,8 @@ def reproduce(
             if json:
                 print_json({"study": figure, "rows": found.to_dict("records")})
                 return
-            told = "" if quiet else f"{found.to_string(index=False)}\n"
-            typer.echo(f"{told}{folder / figure}.png")
+            table_text = "" if quiet else f"{found.to_string(index=False)}\n"
+            typer.echo(f"{table_text}{folder / figure}.png")
             return
         folder, results = api.reproduce(figure, scale, out, show, scenario, models)
     if json:

@@ -27,12 +27,12 @@ app = typer.Typer(help="Look at scenarios, check them, make them from data.", no
 @app.command("list")
 def list_scenarios(quiet: QuietOption = False, json: JsonOption = False) -> None:
     """The presets, and those that are made from data that you bring."""
-    told = {name: files.load(name).description for name in files.preset_names()}
+    presets = {name: files.load(name).description for name in files.preset_names()}
     made = {name: f"made by: {command}" for name, command in files.IMPORTED.items()}
     if json:
-        print_json({"presets": told, "imported": files.IMPORTED})
+        print_json({"presets": presets, "imported": files.IMPORTED})
         return
-    for name, description in {**told, **made}.items():
+    for name, description in {**presets, **made}.items():
         typer.echo(name if quiet else f"{name:16} {description}")
 
 
@@ -62,14 +62,14 @@ def check(
     loaded = files.load(file, overrides_of(set_))
     shape = fit(loaded)
     bare = shape.num_stations - shape.num_servers
-    beside = f" at {shape.num_stations} stations" if bare else ""
+    at_stations = f" at {shape.num_stations} stations" if bare else ""
     if json:
         sizes = {name: getattr(shape, f"num_{name}") for name in ("servers", "stations", "users")}
         print_json({"scenario": loaded.name, **sizes, **loaded.time.model_dump(mode="json")})
     if quiet or json:
         return
     typer.echo(
-        f"{loaded.name}: {shape.num_servers} servers{beside}, {shape.num_users} users, "
+        f"{loaded.name}: {shape.num_servers} servers{at_stations}, {shape.num_users} users, "
         f"{loaded.time.duration_s:g} s in ticks of {loaded.time.tick_s:g} s: fit to run"
     )
 

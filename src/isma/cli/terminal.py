@@ -56,8 +56,8 @@ def _pairs(texts: list[str] | None, written: str, known: Callable[[str], str]) -
 def policy_names(text: str) -> list[str]:
     """Policies as typed, separated by commas. A class of one's own is then looked up in this folder too.
 
-    Only what is typed here opens the folder to imports, and what is installed comes first: nothing
-    that merely lies in a folder runs.
+    Only a typed name opens the folder to imports, and installed packages take precedence: no other file
+    of the folder runs.
     """
     from isma.policies import (  # Not before a command runs: they import every policy.
         given,
@@ -79,14 +79,14 @@ def named(typed: str | None, again: Mapping[str, Any], source: str) -> list[str]
         return policy_names(typed)
     from isma.policies import registry
 
-    held = list(again.get("policies", []))
-    for name in [one for one in held if one in again.get("given", {})]:
+    kept = list(again.get("policies", []))
+    for name in [one for one in kept if one in again.get("given", {})]:
         raise PolicyError(
             f"{source}: {name!r} was given from Python ({again['given'][name]}): go on from there, or "
             "type --policies"
         )
-    registry.refuse_outside(held, source, f"if you trust it, type --policies {','.join(held)}")
-    return held
+    registry.refuse_outside(kept, source, f"if you trust it, type --policies {','.join(kept)}")
+    return kept
 
 
 def seeds_of(text: str | None) -> list[int] | None:

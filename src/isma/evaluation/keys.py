@@ -26,21 +26,21 @@ from isma.world.scenario import Scenario
 
 _ROLLOUT, _STATE = "isma.simulator.rollout", "isma.simulator.state"
 """Modules of which programs are made that run a world, and that draw it."""
-_RECKONS = ("jax", "jaxlib", "numpy", "scipy")
+_VERSIONED = ("jax", "jaxlib", "numpy", "scipy")
 _WORDS = ("name", "description")
 """Fields of a scenario that change no number."""
 
 
 def key(*modules: str, **decides: Any) -> str:
     """The key of what these modules of isma make of that."""
-    told = {
+    identity = {
         "code": sources.of_isma(*modules),
-        "versions": {name: version(name) for name in _RECKONS},
+        "versions": {name: version(name) for name in _VERSIONED},
         "device": jax.devices()[0].device_kind,
         "precision": str(jnp.zeros(()).dtype),
         **decides,
     }
-    return digest(json.dumps(told, sort_keys=True, default=str).encode())
+    return digest(json.dumps(identity, sort_keys=True, default=str).encode())
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,13 @@ class Keys:
 
         Those of an object are not: what it holds need not be the same in another process.
         """
-        drawn_of = {"code": sources.of_isma(_STATE)}
+        draw_identity = {"code": sources.of_isma(_STATE)}
         if policy is not None and not isinstance(self.given.get(policy, policy), str):
-            return Runner(programs, None, drawn_of)
-        made_of: dict[str, Any] = {"code": sources.of_isma(_ROLLOUT, *modules)}
+            return Runner(programs, None, draw_identity)
+        run_identity: dict[str, Any] = {"code": sources.of_isma(_ROLLOUT, *modules)}
         if policy is not None:
-            made_of["policy"] = self._policy(policy)
-        return Runner(programs, made_of, drawn_of)
+            run_identity["policy"] = self._policy(policy)
+        return Runner(programs, run_identity, draw_identity)
 
     def _policy(self, name: str) -> Mapping[str, Any]:
         if name not in self._policies:

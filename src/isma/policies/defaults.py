@@ -10,7 +10,7 @@ DEFAULT = (
 )
 """Names that `isma compare` runs where migrations are free: all rules but those that are `nearest` there."""
 
-BESIDE_BOUND = ("price", "full-information")
+BOUND_POLICIES = ("price", "full-information")
 """Policies that `isma bound` runs for comparison with its bound: they show what can be reached."""
 
 

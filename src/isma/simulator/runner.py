@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from isma.contract import Memory, Policy
-from isma.programs import MadeOf, Programs
+from isma.programs import ProgramIdentity, Programs
 from isma.simulator.params import Params
 from isma.simulator.rollout import rollout_up_to, run_ticks
 from isma.simulator.state import State, reset
@@ -27,9 +27,9 @@ class Runner(NamedTuple):
     """Runner of worlds, with programs that are kept if any are given."""
 
     programs: Programs | None = None
-    made_of: MadeOf = None
+    run_identity: ProgramIdentity = None
     """Identity of the program that runs a world, its policy included."""
-    drawn_of: MadeOf = None
+    draw_identity: ProgramIdentity = None
     """Identity of the program that draws a world."""
 
     def start(self, scenario: Scenario, params: Params, policy: Policy, seed: int) -> Moment:
@@ -43,20 +43,20 @@ class Runner(NamedTuple):
         """Draw a world's state."""
         if self.programs is None:
             return _reset(params, key)
-        return self.programs.get(reset, self.drawn_of, params, key)(params, key)
+        return self.programs.get(reset, self.draw_identity, params, key)(params, key)
 
     def kept(self, function: Callable[..., Any], params: Params, *args: Any) -> Any:
         """Result of another function, whose program is kept too; its code must be among `made_of`."""
         if self.programs is None:
             return jax.jit(function)(params, *args)
-        return self.programs.get(function, self.made_of, params, *args)(params, *args)
+        return self.programs.get(function, self.run_identity, params, *args)(params, *args)
 
     def program(self, params: Params, policy: Policy, moment: Moment) -> Ticks:
         """The program of such worlds; compiled, if programs are kept, when it is asked for."""
         if self.programs is None:
             return run_ticks
         args = params, policy, *moment, np.int32(0), most_ticks(params)
-        return self.programs.get(rollout_up_to, self.made_of, *args)
+        return self.programs.get(rollout_up_to, self.run_identity, *args)
 
     def run(
         self, params: Params, policy: Policy, moment: Moment, num_ticks: int
