@@ -243,4 +243,8 @@ def _parameters(named: Mapping[str, Any]) -> Parameters:
     others = span("server_task_data_lower_bound", "server_task_data_higher_bound")
     if others != test.data_bits or len(test.server_tasks) != test.columns * test.rows:
         raise ValueError("one range of data for all tasks, and a rate for each server,")
+    counts = test.num_traces, test.slots, test.stride, test.columns, test.rows
+    rates = *test.radio_mbps, test.server_rate, test.fibre_mbps, test.width_m, test.height_m
+    if min(counts) < 1 or test.first_trace < 0 or not min(rates) > 0:
+        raise ValueError("at least one of each, and rates above 0,")
     return test

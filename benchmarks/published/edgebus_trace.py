@@ -80,7 +80,7 @@ def cabs_of(source: Path, trace: int = 0) -> Cabs:
     """Trace and network of the committed run in a checkout. Raises DataError."""
     config = _unpickled(source, f"{_NETWORK}/edge_simulator_config.pickle")
     fixes = _unpickled(source, f"{_NETWORK}/traces/{trace}/trace.pickle")
-    info = json.loads(file_of(source, f"{_DATASET}/info.json", REPOSITORY).read_bytes())
+    info = _json(source, f"{_DATASET}/info.json")
     try:
         graph, users = config["network"], range(len(config["users_services"]))
         number = int(config["num_stations"])
@@ -103,9 +103,9 @@ def published(source: Path) -> list[Outcome]:
     """Outcomes of the schedulers whose runs are committed. Raises DataError."""
     found = []
     for folder in _RUNS:
-        info = json.loads(file_of(source, f"{folder}/info.json", REPOSITORY).read_bytes())
-        with file_of(source, f"{folder}/states.csv", REPOSITORY).open(newline="") as file:
-            rows = list(csv.DictReader(file))
+        info = _json(source, f"{folder}/info.json")
+        states = file_of(source, f"{folder}/states.csv", REPOSITORY)
+        rows = list(csv.DictReader(states.read_text(errors="replace").splitlines()))
         try:
             moves, distance = (
                 float(np.mean([float(row[name]) for row in rows]))
@@ -151,6 +151,13 @@ def _room(servers: list[list[float]], services: list[list[float]]) -> int:
     if len({*map(tuple, servers)}) != 1 or len({*map(tuple, services)}) != 1:
         raise ValueError("one size of all servers and one of all services")
     return int(min(has // wants for has, wants in zip(servers[0], services[0], strict=True)))
+
+
+def _json(source: Path, name: str) -> Any:
+    try:
+        return json.loads(file_of(source, name, REPOSITORY).read_bytes())
+    except ValueError as error:
+        raise DataError(f"{name} must be JSON: {short(error)}") from None
 
 
 def _unpickled(source: Path, name: str) -> Any:

@@ -71,6 +71,9 @@ def test_what_is_not_the_test_is_told_in_one_line(source: Path, tmp_path: Path) 
     script.write_text(SCRIPT.replace("trace_length=4", "trace_length=400"))
     with pytest.raises(DataError, match="2 traces of 400 slots"):
         dracm_instance.positions_of(source, dracm_instance.parameters_of(source))
+    script.write_text(SCRIPT.replace("num_traces=2", "num_traces=0"))
+    with pytest.raises(DataError, match="at least one of each"):
+        dracm_instance.parameters_of(source)
     script.write_text("nothing(")
     with pytest.raises(DataError, match="must be Python"):
         dracm_instance.parameters_of(source)

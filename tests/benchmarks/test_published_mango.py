@@ -90,6 +90,9 @@ def test_no_pickle_runs_code(source: Path) -> None:
     config.write_bytes(pickle.dumps({"network": 3}))
     with pytest.raises(DataError, match="must be as in the commit"):
         edgebus_trace.cabs_of(source)
+    (source / "data/datasets/6/info.json").write_bytes(b"\xff{")
+    with pytest.raises(DataError, match="must be JSON"):
+        edgebus_trace.cabs_of(source)
     with pytest.raises(DataError, match="must be a checkout of BabarAli93/EdgeBus"):
         edgebus_trace.cabs_of(source / "elsewhere")
 

@@ -50,6 +50,8 @@ THOROUGH = (
     "benchmarks/test_peers.py",
     "benchmarks/test_rule_timings.py",
     "benchmarks/test_operations.py",
+    "benchmarks/test_published_dracm.py",
+    "benchmarks/test_published_mango.py",
     "planning/test_assignment.py",
     "planning/test_migration_path.py",
     "model/test_forecast_model.py",
