@@ -112,7 +112,7 @@ def test_the_same_tables_give_the_same_bytes_whatever_a_persons_settings(
 
 
 def test_a_policy_has_one_look_in_every_run_and_references_are_grey(runs: dict[str, Run]) -> None:
-    paper, town = style.looks(runs["paper"]), style.looks(runs["city"])
+    paper, town = style.of_policies(runs["paper"]), style.of_policies(runs["city"])
     for policy in set(paper) & set(town):
         assert paper[policy] == town[policy]
     assert paper["full-information"].colour == style.MUTED

@@ -47,11 +47,11 @@ class Cell:
     handovers: Int[np.ndarray, ""]
     overloaded: Int[np.ndarray, ""]
     down_slots: Int[np.ndarray, ""]
-    """Slots in which services stood still, all users together; 0 where they cannot."""
+    """Slots of downtime, all users together; 0 where moves are free."""
     unfinished: Int[np.ndarray, ""]
     """Tasks not done by the run's end, or when their user left; counted where tasks queue, else 0."""
     energy_j: Float[np.ndarray, ""]
-    """What all tasks took from their users' batteries; 0 where that is not counted."""
+    """Energy that all tasks took from their users' batteries; 0 where that is not computed."""
     forecast_weight: Float[np.ndarray, ""]
     """Weight of the policy's mobility forecast at the run's end, 0 to 1, averaged over users by their
     hosts; NaN for a policy without one."""
@@ -62,7 +62,7 @@ class Cell:
     server_requested: Float[np.ndarray, "servers"]
     server_granted: Float[np.ndarray, "servers"]
     shown: Int[np.ndarray, "shown"]
-    """Users of whom positions and tasks are kept: all, or in a large city some (`course_sample`)."""
+    """Users whose positions and tasks are kept: all, or in a large city a sample (`course_sample`)."""
     moment_s: Float[np.ndarray, "moments"]
     position_m: Float[np.ndarray, "moments shown 2"]
     """Where they are at moments evenly over the run, the last of which is its end; NaN for one that is
@@ -93,13 +93,13 @@ class Cell:
 
 @runtime_checkable
 class Recorder(Protocol):
-    """Listener to everything that happens in a run."""
+    """Recorder of all ticks of a run."""
 
     def begin(self, state: State) -> None:
-        """Hear the world before its first tick."""
+        """Record the world before its first tick."""
 
     def add(self, first: int, outcome: TickOutcome) -> None:
-        """Hear the ticks from `first` on."""
+        """Record the ticks from `first` on."""
 
 
 def run(
@@ -111,7 +111,7 @@ def run(
     runner: Runner = PLAIN,
     recorder: Recorder | None = None,
 ) -> Cell:
-    """Run one world to its end. `on_ticks` hears how many ticks each chunk did, and may raise to stop.
+    """Run one world to its end. `on_ticks` is called with the ticks of each chunk, and may raise to stop.
 
     Raises PolicyError where the policy's own code raises.
     """
@@ -228,7 +228,7 @@ class _Tally:
         self._last = state
 
     def _there(self, state: State) -> Bool[np.ndarray, "users"]:
-        """Users that have come and not left; all, where nobody comes or goes."""
+        """Users that have arrived and not left; all, where users do not come and go."""
         emission = state.emission
         if emission.leave_slot is None:
             return np.ones(len(self._time), bool)

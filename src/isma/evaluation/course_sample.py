@@ -1,4 +1,4 @@
-"""Sample of a run's course: bounded, however long the run is and however many its users are."""
+"""Sample of a run's course, of bounded size for any duration and number of users."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 MOST_SHOWN = 2000
-"""Users whose places and tasks are kept; of more, so many are drawn."""
+"""Most users whose positions and tasks are kept; of more, a random sample of that size."""
 _MOST_MOMENTS = 256
 _MOST_INTERVALS = 4096
 _SEED = 0
@@ -18,7 +18,7 @@ def shown_users(num_users: int) -> Int[np.ndarray, "shown"]:
 
 
 def drawn_users(num_users: int, most: int) -> Int[np.ndarray, "shown"]:
-    """All users, or of more than `most` so many, rising, by a draw that is always the same."""
+    """All users, or a sample of `most`, rising; the draw is always the same."""
     if num_users <= most:
         return np.arange(num_users)
     return np.sort(np.random.default_rng(_SEED).choice(num_users, most, replace=False))
@@ -42,13 +42,13 @@ class CourseSample:
         self._last: SampledMoment | None = None
 
     def add(self, moment: SampledMoment) -> None:
-        """Keep a moment, or let it go."""
+        """Keep a moment, or drop it."""
         self._last, self._seen = moment, self._seen + 1
         if self._seen % self._every:
             return
         self._kept.append(moment)
         if len(self._kept) >= _MOST_MOMENTS:
-            # The last of each pair stays, so that what is kept still ends every so many moments.
+            # The last of each pair stays, so that the kept moments remain evenly spaced.
             self._kept, self._every = self._kept[1::2], 2 * self._every
 
     def all(self) -> list[SampledMoment]:

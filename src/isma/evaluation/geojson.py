@@ -21,7 +21,7 @@ from isma.world.sites import Layout, Projection
 _DIGITS = 7
 """Of a degree: a centimetre."""
 _MOST_MOMENTS = 500
-"""Points of a user's way."""
+"""Points of a user's trajectory."""
 _RUN_TABLES = ("trail.parquet", "tasks.parquet")
 
 Feature = dict[str, Any]
@@ -59,7 +59,7 @@ def export(source: Path | str, folder: Path) -> tuple[list[str], list[Path]]:
             "migrations are those that show between sampled moments of the run; summary.csv counts all"
         )
     elif isinstance(scenario.mobility, Trace):
-        layers["users"] = list(_ways(scenario, scenario.mobility, projection))
+        layers["users"] = list(_trajectories(scenario, scenario.mobility, projection))
     else:
         said.append("users move by rule, and are somewhere only in a run: export its folder")
     if not folder.is_dir():
@@ -105,11 +105,11 @@ def _links(scenario: Scenario, layout: Layout, projection: Projection) -> list[F
     ]
 
 
-def _ways(scenario: Scenario, trace: Trace, projection: Projection) -> Iterator[Feature]:
-    """Ways of a trace's users while they are there."""
+def _trajectories(scenario: Scenario, trace: Trace, projection: Projection) -> Iterator[Feature]:
+    """Trajectories of a trace's users while they are present."""
     duration_s = scenario.time.duration_s
     every_s = max(scenario.time.tick_s, duration_s / _MOST_MOMENTS)
-    found = traces.trajectories(
+    recorded = traces.trajectories(
         trace,
         projection,
         duration_s,
@@ -117,13 +117,13 @@ def _ways(scenario: Scenario, trace: Trace, projection: Projection) -> Iterator[
         scenario.users.count,
         throughout=not scenario.presence.by_trace,
     )
-    time_s = np.arange(len(found.position_m)) * every_s
+    time_s = np.arange(len(recorded.position_m)) * every_s
     start = trace.start
-    for row, user in enumerate(found.user_ids):
-        come_s, leave_s = np.clip(found.there_s[row], 0, duration_s)
+    for row, user in enumerate(recorded.user_ids):
+        come_s, leave_s = np.clip(recorded.there_s[row], 0, duration_s)
         there = (time_s > come_s) & (time_s < leave_s)
         # Before it comes and after it has left a user is held where it does.
-        place_m = found.position_m[np.concatenate([[True], there[1:-1], [True]]), row]
+        place_m = recorded.position_m[np.concatenate([[True], there[1:-1], [True]]), row]
         about: dict[str, Any] = {"user": user, "from_s": float(come_s), "to_s": float(leave_s)}
         if start is not None:
             about["from"], about["to"] = (_moment(start, end) for end in (come_s, leave_s))

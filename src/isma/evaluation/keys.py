@@ -1,9 +1,9 @@
-"""Keys of results: digests of all that decides a number, and of nothing else.
+"""Keys of results: digests of all that a number depends on, and of nothing else.
 
-What counts: the world of that very point, with the bytes of its data files; the seed; the policy, with
-its options, its code and its files; the modules of isma that it depends on, found in their imports; and
-the versions and precision of what computes. What does not: the other points, seeds and policies of the
-run, a scenario's name, and what draws, tells and prints.
+Included: the world of that very point, with the bytes of its data files; the seed; the policy, with its
+options, its code and its files; the modules of isma that it depends on, by their imports; and versions and
+precision of the numerical libraries. Not included: the other points, seeds and policies of the run, a
+scenario's name, and code that draws and prints.
 """
 
 import json
@@ -25,14 +25,14 @@ from isma.storage import digest
 from isma.world.scenario import Scenario
 
 _ROLLOUT, _STATE = "isma.simulator.rollout", "isma.simulator.state"
-"""Modules of which programs are made that run a world, and that draw it."""
+"""Modules of the programs that run a world, and that draw it."""
 _VERSIONED = ("jax", "jaxlib", "numpy", "scipy")
 _WORDS = ("name", "description")
 """Fields of a scenario that change no number."""
 
 
 def key(*modules: str, **decides: Any) -> str:
-    """The key of what these modules of isma make of that."""
+    """Key of a result that these modules of isma compute from `decides`."""
     identity = {
         "code": sources.of_isma(*modules),
         "versions": {name: version(name) for name in _VERSIONED},
@@ -48,7 +48,7 @@ class Keys:
     """Keys of a run's results. Files are read once, when they are first asked for."""
 
     given: Mapping[str, str | Policy] = field(default_factory=dict)
-    """Policies that go by a name of a person's own: objects, or registered names."""
+    """Policies under a user's own names: objects, or registered names."""
     _policies: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     _data: dict[str, str] = field(default_factory=dict)
 
@@ -62,7 +62,7 @@ class Keys:
         )
 
     def world(self, scenario: Scenario, seed: int, *modules: str, **more: Any) -> str:
-        """The key of what these modules make of a world, whatever policies are run in it."""
+        """Key of a result that these modules compute from a world, independent of policies."""
         return key(*modules, world=self._world(scenario), seed=seed, **more)
 
     def decision_time(self, scenario: Scenario, policy: str) -> str:
@@ -72,9 +72,9 @@ class Keys:
         )
 
     def runner(self, programs: Programs, policy: str | None, *modules: str) -> Runner:
-        """Runner of a policy's worlds, or of what these modules run, with programs that are kept.
+        """Runner of a policy's worlds, or of these modules' programs, with programs that are stored.
 
-        Those of an object are not: what it holds need not be the same in another process.
+        Programs of an object are not stored: its state may differ in another process.
         """
         draw_identity = {"code": sources.of_isma(_STATE)}
         if policy is not None and not isinstance(self.given.get(policy, policy), str):
@@ -101,6 +101,6 @@ class Keys:
         if file not in self._data:
             try:
                 self._data[file] = digest(Path(file).read_bytes())
-            except OSError:  # One that cannot be read is told where it is used.
+            except OSError:  # An unreadable file is reported where it is used.
                 return file
         return self._data[file]

@@ -23,7 +23,7 @@ from isma.world.vary import Point, points
 MOST_VARIED = 2
 _LONGEST_NAME = 60
 _CONFIG, _WORD = "config.toml", "run"
-"""File of a run that says what it is, and the word for what it holds."""
+"""File of a run that describes it, and the word for its content."""
 SERVERS = "servers.count"
 """The varied field whose smallest value is sought that keeps a limit."""
 
@@ -48,12 +48,12 @@ class Plan:
     p95_limit_s: float | None = None
     """Time within which 95 % of tasks are to be done: how many servers does that take?"""
     given: Mapping[str, str | Policy] = field(default_factory=dict)
-    """Policies that go by a name of a person's own: objects, or registered names."""
+    """Policies under a user's own names: objects, or registered names."""
     shard: Shard | None = None
     """Part that is computed; None for the whole."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be compared, before anything runs."""
+        """Refuse a plan that cannot be run."""
         if not self.policies:
             raise PolicyError("policies must name at least one, got none")
         if len(set(self.policies)) < len(self.policies):
@@ -119,13 +119,13 @@ class Plan:
         return claimed(out, _CONFIG, self.dumps(), _WORD, files.RUN)
 
     def folder_name(self) -> str:
-        """Where the run goes unless told: one folder for a scenario and what is varied in it.
+        """Default name of the run's folder: one for a scenario and its varied fields.
 
-        There more policies, seeds and values go on with what has been computed. A shard has its own.
+        Further policies, seeds and values reuse its results. A shard has a folder of its own.
         """
-        told = "\n".join([files.dumps(self.scenario), *sorted(self.vary)])
+        described = "\n".join([files.dumps(self.scenario), *sorted(self.vary)])
         part = "" if self.shard is None else f"-{self.shard.number}-of-{self.shard.of}"
-        return f"{_plain(self.scenario.name)}-{digest(told.encode())[:6]}{part}"
+        return f"{_plain(self.scenario.name)}-{digest(described.encode())[:6]}{part}"
 
     def _limit_fits(self, limit_s: float) -> None:
         if not (math.isfinite(limit_s) and limit_s > 0):
@@ -158,6 +158,6 @@ def plan_of(folder: Path) -> Plan:
 
 
 def _plain(name: str) -> str:
-    """A scenario's name as part of a folder's: whatever it is called, the folder stays in its place."""
+    """A scenario's name as part of a folder's name, without separators or dots at its ends."""
     kept = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip(".-")
     return kept[:_LONGEST_NAME] or "run"

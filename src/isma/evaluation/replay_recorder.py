@@ -46,7 +46,7 @@ def recorder(
 
 
 def partial_path(path: Path) -> Path:
-    """Where a replay grows while its run is under way."""
+    """Path of a replay while its run is under way."""
     return path.with_name(f".{path.name}.partial")
 
 
@@ -153,7 +153,7 @@ class ReplayRecorder:
         self._try(lambda: partial.replace(self._path))
 
     def begin(self, state: State) -> None:
-        """Write what the world was before its first tick."""
+        """Write the header, with the world before its first tick."""
         self._host = np.asarray(state.placement.host)
         names = [name for name in form.COLUMNS if self._has(name)]
         deadline_s = np.asarray(state.requests.deadline_s, float)
@@ -185,8 +185,8 @@ class ReplayRecorder:
         tick, row = np.nonzero(moves)
         times = moves[tick, row]
         user = self._shown[row]
-        found = np.stack([tick + first, row, before[tick, user], host[tick, user]])
-        self._open.migrations.append(np.repeat(found, times, axis=1))
+        migrations = np.stack([tick + first, row, before[tick, user], host[tick, user]])
+        self._open.migrations.append(np.repeat(migrations, times, axis=1))
         self._host = host[-1]
 
     def _gather(self, outcome: TickOutcome, part: slice) -> None:
@@ -229,23 +229,23 @@ class ReplayRecorder:
             "tasks": int(self._tasks.sum()),
             **{name: int(count) for name, count in zip(names, self._counts, strict=True)},
         }
-        self._open.add({name: held for name, held in columns.items() if self._has(name)}, sums)
+        self._open.add({name: rows for name, rows in columns.items() if self._has(name)}, sums)
         self._time_s[:], self._tasks[:], self._counts[:] = 0, 0, 0
         if self._open.frames >= _BLOCK_FRAMES:
             self._flush()
 
     def _flush(self) -> None:
-        """Write what is held as a block."""
-        held, frames = self._open, self._open.frames
+        """Write the buffered frames as a block."""
+        open_block, frames = self._open, self._open.frames
         if not frames:
             return
-        columns = {name: np.stack(rows) for name, rows in held.columns.items()}
-        moved = np.concatenate(held.migrations, axis=1)
+        columns = {name: np.stack(rows) for name, rows in open_block.columns.items()}
+        moved = np.concatenate(open_block.migrations, axis=1)
         # Those of a frame that is still open come with it.
         now = moved[0] < (self._written + frames) * self._every
         for name, values in zip(("tick", "user", "source", "target"), moved[:, now], strict=True):
             columns[name] = values[None]
-        block = form.ReplayBlock(self._written, frames, columns, held.sums)
+        block = form.ReplayBlock(self._written, frames, columns, open_block.sums)
         self._append(block.line())
         self._written += frames
         self._open = _Open(migrations=[moved[:, ~now]])

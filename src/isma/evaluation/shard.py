@@ -35,8 +35,8 @@ class Shard:
 
 def owners(weights: Sequence[int], of: int) -> list[int]:
     """Number of the shard, from 1, that has each result: stretches of about equal weight."""
-    total, before, found = sum(weights), 0, []
+    total, before, shards = sum(weights), 0, []
     for weight in weights:
-        found.append(of * (2 * before + weight) // (2 * total) + 1)
+        shards.append(of * (2 * before + weight) // (2 * total) + 1)
         before += weight
-    return found
+    return shards

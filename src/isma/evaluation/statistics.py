@@ -1,4 +1,4 @@
-"""Intervals: Student's t, paired wherever two policies met the same worlds."""
+"""Confidence intervals: Student's t, paired wherever two policies met the same worlds."""
 
 import numpy as np
 from jaxtyping import Float, Int

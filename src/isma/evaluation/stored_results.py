@@ -1,4 +1,4 @@
-"""Results that a run's folder keeps: each says what it is the result of, and is taken for nothing else.
+"""Stored results of a run's folder: each carries its key, and is used for no other.
 
 A result is named by its key, a digest of all that decides it (`isma.evaluation.keys`). The key stands
 in the file too, which is sealed. A file that is damaged, or another's, is told and made again.
@@ -54,7 +54,7 @@ def load_cell(path: Path, key: str) -> Cell | None:
 
 
 def save_value(path: Path, key: str, value: Any) -> None:
-    """Write a number, or what JSON can hold. Raises RunError."""
+    """Write a number, or a JSON value. Raises RunError."""
     text = json.dumps({"key": key, "value": value, "sha256": BLANK.decode()}) + "\n"
     write_atomically(path, sealed(text.encode()))
 
@@ -65,9 +65,9 @@ def load_value(path: Path, key: str) -> Any | None:
     if content is None:
         return None
     try:
-        held = json.loads(content)
-        if held["key"] == key and is_intact(content, held["sha256"]):
-            return held["value"]
+        tree = json.loads(content)
+        if tree["key"] == key and is_intact(content, tree["sha256"]):
+            return tree["value"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     return _refused(path)

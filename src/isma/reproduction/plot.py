@@ -70,24 +70,24 @@ def _lines(
     along: Float[np.ndarray, "values"],
     tables: Mapping[str, Float[np.ndarray, "values seeds"]],
     factor: float,
-) -> list[tuple[float, str, style.Look]]:
+) -> list[tuple[float, str, style.PolicyStyle]]:
     """Draw a line a policy; where each ends, for its label."""
     ends, tops = [], [0.0]
     means = [factor * float(value) for table in tables.values() for value in table.mean(axis=1)]
     for name, table in tables.items():
-        pen_style = style.look(name)
+        drawing = style.of_policy(name)
         middle = factor * table.mean(axis=1)
         half = factor * np.array([(high - low) / 2 for low, high in map(interval, table)])
         pen: Any = {
-            "color": pen_style.colour,
-            "linewidth": pen_style.width,
-            "linestyle": pen_style.dashes,
+            "color": drawing.colour,
+            "linewidth": drawing.width,
+            "linestyle": drawing.dashes,
         }
         tops.extend((middle + np.where(np.isfinite(half), half, 0)).tolist())
         axes.errorbar(
-            along, middle, half, marker=pen_style.marker, markersize=5, elinewidth=1.0, **pen
+            along, middle, half, marker=drawing.marker, markersize=5, elinewidth=1.0, **pen
         )
-        ends.append((float(middle[-1]), name, pen_style))
+        ends.append((float(middle[-1]), name, drawing))
     # Intervals of two worlds may be very wide: then the axis follows the means.
     low, high = min(0.0, *means), min(max(tops), _MOST * max(means))
     axes.set_ylim(low - 0.05 * (high - low), high + 0.08 * (high - low))

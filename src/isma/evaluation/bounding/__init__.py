@@ -1,1 +1,1 @@
-"""Bounds of worlds: how good any decision could be, any run, and any run that knows so much of the future."""
+"""Lower bounds of delay: of a decision, of a run, and of policies with limited foresight."""

@@ -1,4 +1,4 @@
-"""Levels of foresight: references that see so many seconds of a world's future, and no further."""
+"""Levels of foresight: references that know a world's future up to a given horizon."""
 
 import math
 
@@ -18,23 +18,25 @@ _CELL_STEP_S = 5.0
 """Users hardly change stations in less, and longer steps settle sooner."""
 _HORIZON_S = 600.0
 _STEPS_S = ((60.0, 5.0), (float("inf"), 10.0))
-"""How finely a future up to so many seconds is looked at."""
+"""Resolution of a known future, by its horizon in seconds."""
 
 
 def price_with_foresight(scenario: Scenario, ticks: Ticks, foresight_s: float) -> Price:
-    """The reference that sees so far into a world's ticks. Raises DataError or ScenarioError."""
+    """The reference that knows `foresight_s` of a world's future. Raises DataError or ScenarioError."""
     finest_s = next(step_s for longest_s, step_s in _STEPS_S if foresight_s <= longest_s)
-    known = math.ceil(foresight_s / finest_s)
-    # What is seen now lasts until the next decision.
+    known_steps = math.ceil(foresight_s / finest_s)
+    # The present observation holds until the next decision.
     period_s = float(np.mean(np.asarray(scenario.servers.decision_period_s)))
-    every = max(round((foresight_s / known if known else period_s) / scenario.time.tick_s), 1)
+    every = max(
+        round((foresight_s / known_steps if known_steps else period_s) / scenario.time.tick_s), 1
+    )
     track = Track(
         jnp.asarray(ticks.station[::every], jnp.int32),
         jnp.asarray(ticks.begin_uplink_s[::every]),
         jnp.asarray(every * scenario.time.slots_per_tick, jnp.int32),
     )
     future = TrueFuture(
-        track=track, value_s=_value_s(scenario), segments=max(known, 1), known=known
+        track=track, value_s=_value_s(scenario), segments=max(known_steps, 1), known=known_steps
     )
     # Small: a move that must pay for its stop along the true trajectory is no fickle one.
     return Price(valuation=future, margin=0.01, margin_on_hops=True, spread=0.0)

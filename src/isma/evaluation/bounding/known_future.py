@@ -1,4 +1,4 @@
-"""The future of a run, from the simulator: what its bound has to know."""
+"""The future of a run, from the simulator: the input of its bound."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -23,9 +23,9 @@ from isma.world.scenario import Scenario
 from isma.world.switches import Migrating
 
 MOST_SERVERS = 17
-"""Up to so many servers each is a place for every user."""
+"""Servers up to which each is a place for every user."""
 MOST_NEAR = 40
-"""Of more, so many are near a user and places of their own; the others are elsewhere."""
+"""Near servers of a user that are places of their own, where there are more; the others are elsewhere."""
 _FARTHEST = 8
 """Hops beyond which elsewhere counts as no farther."""
 _STAGE_STEPS = 60
@@ -52,7 +52,7 @@ class Ticks(NamedTuple):
     there: Bool[Table, "ticks users"]
     """Users that have come and have not left."""
     begin_uplink_s: Float[Table, "ticks users"]
-    """Time to send all data of a task that came at the tick's beginning."""
+    """Time to send all data of a task that arrives at the tick's beginning."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ def known_future(scenario: Scenario, params: Params, seed: int, evenly: bool = F
 def every_tick(scenario: Scenario, params: Params, seed: int) -> Ticks:
     """Events of each tick of a seed's world, from its beginning."""
     key = _key(seed)
-    found = _ticks(params, _reset(params, key), key, scenario.time.num_ticks)
-    return Ticks(*(np.asarray(part) for part in found))
+    ticks = _ticks(params, _reset(params, key), key, scenario.time.num_ticks)
+    return Ticks(*(np.asarray(part) for part in ticks))
 
 
 def _key(seed: int) -> PRNGKeyArray:
@@ -252,7 +252,7 @@ def _stops(
     slots = np.asarray(jnp.round(jnp.minimum(move.stop_s / params.slot_s, _LONGEST)), np.int64)
     if params.faults is not None:
         slots = np.minimum(slots, int(params.faults.restart_slots))
-    # The last class stands for all longer ways, and copying ahead can make a longer way a shorter stop.
+    # The last class stands for all longer paths, and with pre-copy a longer path may have a shorter stop.
     slots = np.minimum.accumulate(slots[:, ::-1], axis=1)[:, ::-1][:, :_MOST_CLASSES]
     step = np.arange(len(begin_slot))[:, None, None]
     until = begin_slot[:, None, None] + slots
@@ -263,7 +263,7 @@ def _stops(
 
 
 def _staged(value: np.ndarray, filler: float | Table) -> np.ndarray:
-    """Steps as stages of so many; the last one is filled up."""
+    """Steps in stages of equal length; the last one is padded."""
     missing = -len(value) % _STAGE_STEPS
     filled = np.concatenate(
         [value, np.full((missing, *value.shape[1:]), np.asarray(filler), value.dtype)]

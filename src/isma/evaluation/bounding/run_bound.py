@@ -30,7 +30,7 @@ _EFFORT, _CITY_EFFORT = Effort(0, 60, 40), Effort(100, 10, 0)
 
 _BOUND = "isma.evaluation.bounding.known_future", "isma.bounds.whole_run"
 _FORESIGHT = "isma.evaluation.bounding.foresight_levels", "isma.evaluation.cell"
-"""Modules that decide what is kept of a world."""
+"""Modules on which stored results of a world depend."""
 
 OnPart = Callable[[str], None]
 
@@ -47,9 +47,9 @@ class Reach:
     even_bound_s: float
     """The same if the tasks of each decision period came evenly spread over it; NaN if not asked for."""
     mean_s: Mapping[str, float]
-    """What each policy reaches."""
+    """Mean delay of each policy."""
     foresight_mean_s: Mapping[str, float]
-    """What references with foresight reach, by seconds of the future that they see."""
+    """Mean delay of references with foresight, by seconds of the future that they know."""
     wall_s: float
     """Time that both bounds took when they were computed; NaN where that is not known."""
 
@@ -112,7 +112,7 @@ def reach_all(
         _refuse_large(params)
     with nullcontext() if out is None else plan.claimed(out):
         parts = _Parts(policies, foresight_s, out)
-        found = [
+        reaches = [
             parts.reach(
                 point,
                 params,
@@ -126,8 +126,8 @@ def reach_all(
             for seed in plan.seeds
         ]
         if out is not None:
-            _write_table(found, out)
-    return found
+            _write_table(reaches, out)
+    return reaches
 
 
 def _write_table(reaches: Sequence[Reach], folder: Path) -> None:
@@ -147,10 +147,10 @@ def _write_table(reaches: Sequence[Reach], folder: Path) -> None:
 
 def at_points(reaches: Sequence[Reach]) -> list[list[Reach]]:
     """The worlds of each point together."""
-    found: dict[tuple, list[Reach]] = {}
+    by_point: dict[tuple, list[Reach]] = {}
     for reach in reaches:
-        found.setdefault(tuple(map(str, reach.point.values())), []).append(reach)
-    return list(found.values())
+        by_point.setdefault(tuple(map(str, reach.point.values())), []).append(reach)
+    return list(by_point.values())
 
 
 def _refuse_large(params: Params) -> None:
@@ -165,7 +165,7 @@ def _refuse_large(params: Params) -> None:
 
 
 def _is_city(params: Params) -> bool:
-    """Whether servers are so many that a bound takes minutes."""
+    """Whether a bound takes minutes, for the number of servers."""
     return params.shape.num_servers > MOST_SERVERS
 
 
@@ -250,7 +250,7 @@ def run_bound_s(
     """No policy's mean is below this one in that world, in seconds (docs/method/bounds.md).
 
     `evenly` spreads the tasks of each decision period over it: no longer proven, but close, since
-    nobody can share a server out anew for each task. `effort` goes into the prices.
+    no policy can divide a server anew for each task. `effort` is spent on the prices.
     """
     future = known_future(scenario, params, seed, evenly)
     if not float(future.counted):

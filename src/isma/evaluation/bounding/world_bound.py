@@ -33,7 +33,7 @@ def world_bound_s(
 ) -> float:
     """No policy's mean is below this one in that world, in seconds, up to sampling in time.
 
-    Every moment's bound stands by itself: what a decision costs later (waits for a service that
+    Every moment's bound is independent: later costs of a decision (waits for a service that
     stands still) is left out, which makes the bound looser, never wrong (docs/method/allocation.md). So
     does it that in a large city all CPU is taken to be that of one server.
     A user that is not there throughout counts for more in the moments that it has, since the mean
@@ -66,7 +66,7 @@ def world_bound_s(
 
 
 def _advanced(runner: Runner, params: Params, moment: Moment, ticks: int) -> tuple[State, Memory]:
-    """A world so many ticks later, where everybody stays alone."""
+    """A world `ticks` later, in which no user is offloaded or moved."""
     state, memory, key = moment
     while ticks > 0:
         some = min(ticks, most_ticks(params))
@@ -76,7 +76,7 @@ def _advanced(runner: Runner, params: Params, moment: Moment, ticks: int) -> tup
 
 
 def _there(emission: Emission, tick: int, slots_per_tick: int) -> Bool[np.ndarray, "users"]:
-    """Users that have come by the tick's end and were there at its beginning."""
+    """Users that have arrived by the tick's end and were present at its beginning."""
     there = np.asarray(emission.first_slot) < (tick + 1) * slots_per_tick
     if emission.leave_slot is None:
         return there
@@ -95,7 +95,7 @@ def _next(
 
 
 def _offer(params: Params, state: State) -> Offer:
-    """Offers of servers at their best: nobody waits, and everyone has the whole band."""
+    """Offers of servers at their best: no waiting, and the whole band for every user."""
     seen = observe(params, state, everyone(params, state), Visibility.FULL)
     seen = replace(seen, bandwidth_hz=None)
     if seen.infrastructure.near is None:
@@ -106,7 +106,7 @@ def _offer(params: Params, state: State) -> Offer:
 def _pooled(offer: Offer, seen: Observation) -> Offer:
     """The CPU of a large city as that of one server, as near to each user as its nearest one.
 
-    What is on offer then is never worse than any server's: with the part φ f / Σ f of the whole a
+    The pooled offer is never worse than any server's: with the part φ f / Σ f of the whole a
     task's cycles take as long as with the part φ of a server. So the bound is looser, never wrong.
     """
     work_s = seen.requests.cycles / jnp.sum(seen.infrastructure.server_hz)

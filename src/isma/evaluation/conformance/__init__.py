@@ -1,1 +1,1 @@
-"""Conformance of anybody's policy to the contract: `isma check-policy`."""
+"""Conformance of a policy to the contract: `isma check-policy`."""

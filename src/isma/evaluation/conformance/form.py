@@ -19,13 +19,13 @@ def check_rows(memory: object, users: int, servers: int) -> None:
             f"init must return an isma.contract.Memory, got {type(memory).__name__}"
         )
     kinds = (("per_server", "server", servers), ("per_user", "user", users))
-    for name, who, rows in kinds:
+    for name, owner, rows in kinds:
         for path, leaf in jax.tree_util.tree_leaves_with_path(getattr(memory, name)):
             shape = jnp.shape(leaf)
             if not shape or shape[0] != rows:
                 raise BrokenRuleError(
                     f"Memory.{name}{jax.tree_util.keystr(path)} must have a leading axis with a row "
-                    f"for each {who} ({rows}), got shape {shape}: keep what belongs to one {who} in "
+                    f"for each {owner} ({rows}), got shape {shape}: keep what belongs to one {owner} in "
                     f"its row, and what is common to all in none"
                 )
 

@@ -1,4 +1,4 @@
-"""Moments at which a policy is tried: what servers of a simulated world see, and what it remembers."""
+"""Probe moments for a policy: observations of a simulated world, with the policy's memory."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -45,20 +45,20 @@ def ask(policy: Policy, moment: ProbeMoment) -> Answer:
 
 def sights(params: Params, visibility: Visibility, seed: int) -> list[Observation]:
     """Views of a world's servers at moments some ticks apart, while users are served anywhere."""
-    world_key, who_key = jax.random.split(jax.random.key(seed))
+    world_key, users_key = jax.random.split(jax.random.key(seed))
     state, memory = jax.jit(reset)(params, world_key), Memory.none()
     longest = int(jnp.max(params.period_ticks))
-    found = []
-    while len(found) < NUMBER:
+    views = []
+    while len(views) < NUMBER:
         state, memory, _ = run_chunk(params, Random(), state, memory, world_key, _TICKS_APART)
         if state.tick >= longest:
-            keys = jax.random.split(jax.random.fold_in(who_key, len(found)))
-            found.append(_look(params, state, visibility, jnp.asarray(len(found)), keys))
-    return found
+            keys = jax.random.split(jax.random.fold_in(users_key, len(views)))
+            views.append(_observed(params, state, visibility, jnp.asarray(len(views)), keys))
+    return views
 
 
 @eqx.filter_jit
-def _look(
+def _observed(
     params: Params,
     state: State,
     visibility: Visibility,
@@ -81,12 +81,12 @@ def remembered(
     policy: Policy, first: Memory, observations: list[Observation], seed: int
 ) -> list[ProbeMoment]:
     """Moments with the policy's memory at each, after its decisions at those before it."""
-    memory, found = first, []
+    memory, moments = first, []
     for number, observation in enumerate(observations):
         moment = ProbeMoment(memory, observation, jax.random.fold_in(jax.random.key(seed), number))
-        found.append(moment)
+        moments.append(moment)
         memory = memory.renewed(ask(policy, moment).memory, observation)
-    return found
+    return moments
 
 
 def rows_of(observation: Observation) -> PyTree:

@@ -1,4 +1,4 @@
-"""The rules of the contract, and what is said of a policy that breaks one."""
+"""The rules of the contract, and the verdict on a policy."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -48,7 +48,7 @@ class RuleVerdict:
     rule: Rule
     outcome: RuleOutcome
     said: str = ""
-    """What was found where it is broken; why not where it was not tried."""
+    """Violation of a broken rule; reason of one that was not tried."""
 
     @property
     def line(self) -> str:

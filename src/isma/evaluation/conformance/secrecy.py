@@ -1,4 +1,4 @@
-"""Nothing crosses from server to server but the broadcast: what is elsewhere must make no difference."""
+"""Secrecy: nothing crosses from server to server but the broadcast, so hidden state must not matter."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -75,7 +75,7 @@ def check_users(policy: Policy, moment: ProbeMoment, donor: ProbeMoment) -> None
 
 
 def check_news(policy: Policy, moment: ProbeMoment, donor: ProbeMoment) -> None:
-    """Check that news heard by other servers changes nothing here. Raises BrokenRuleError."""
+    """Check that news received by other servers changes nothing here. Raises BrokenRuleError."""
     for maker in makers(moment.observation):
         mine = maker.among(moment.observation)
         news: News = choose(mine, moment.observation.news, donor.observation.news)

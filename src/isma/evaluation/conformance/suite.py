@@ -28,7 +28,7 @@ _PLAIN_ADVICE = (
 
 
 def check(policy: Policy, scenario: Scenario) -> list[RuleVerdict]:
-    """Try every rule. Raises ScenarioError where users could not be told from servers."""
+    """Try every rule. Raises ScenarioError for as many users as servers, whose rows would look alike."""
     params = build(scenario)
     users, servers = params.shape.num_users, params.shape.num_servers
     if users == servers:
@@ -56,7 +56,7 @@ def _verdict(policy: Policy, rule: Rule, trial: Callable[[], str]) -> RuleVerdic
             why_not = trial()
     except (BrokenRuleError, PolicyError) as broken:
         return RuleVerdict(rule, RuleOutcome.BROKEN, str(broken))
-    except Exception as error:  # Also what the simulator makes of a stranger's answer is a finding.
+    except Exception as error:  # An error of the simulator on a policy's answer is a finding too.
         return RuleVerdict(rule, RuleOutcome.BROKEN, f"{type(error).__name__}: {first_line(error)}")
     return RuleVerdict(rule, RuleOutcome.NOT_TRIED if why_not else RuleOutcome.KEPT, why_not)
 
@@ -73,7 +73,7 @@ class _Trials:
         self._sizes = shape.num_users, shape.num_servers
         with policy_errors(
             policy
-        ):  # Whom this world does not fit says so, before any rule is tried.
+        ):  # A policy that the world does not fit raises here, before any rule is tried.
             self._first = policy.init(scenario, *self._sizes, jax.random.key(0))
         self._moments: list[ProbeMoment] = []
         self._others: list[ProbeMoment] = []

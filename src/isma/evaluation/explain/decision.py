@@ -31,15 +31,15 @@ from isma.world.scenario import Scenario
 from isma.world.vary import Point
 
 _LOG = logging.getLogger(__name__)
-_USUAL = ("isma2", "price")
-"""Whose decisions are explained where none is named, the first that the run has."""
+_PREFERRED = ("isma2", "price")
+"""Policies that are explained by default, the first that the run has."""
 
 
 OnTicks = Callable[[int, int], None]
-"""Hears how many of the ticks before the decision are done, and how many there are."""
+"""Callback with the ticks before the decision that are done, and their number."""
 
 
-class _Look(NamedTuple):
+class _DecisionTick(NamedTuple):
     """A tick's decisions, before they are carried out."""
 
     observation: Observation
@@ -63,7 +63,7 @@ def explain(
     of `--vary` from 1. Raises IsmaError.
     """
     plan = plan_of(folder)
-    name = _usual(plan, folder) if policy is None else policy
+    name = _default_policy(plan, folder) if policy is None else policy
     if name not in plan.policies:
         raise RunError(f"{folder}: {unknown('policy of this run', name, plan.policies)}")
     given = (files.run_table(folder / "config.toml") or {}).get("given", {})
@@ -90,10 +90,10 @@ def explain(
         return of_world(at, name, made, user, time_s, world, on_ticks)
 
 
-def _usual(plan: Plan, folder: Path) -> str:
-    """Policy whose decisions are explained where none is named. Raises PolicyError for code of anybody's."""
-    known = [one for one in (*_USUAL, *plan.policies) if one in plan.policies]
-    name = next((one for one in known if not registry.is_outside(one)), known[0])
+def _default_policy(plan: Plan, folder: Path) -> str:
+    """Policy whose decisions are explained where none is named. Raises PolicyError for third-party code."""
+    ordered = [one for one in (*_PREFERRED, *plan.policies) if one in plan.policies]
+    name = next((one for one in ordered if not registry.is_outside(one)), ordered[0])
     registry.refuse_outside([name], folder, f"if you trust it, type --policy {name}")
     return name
 
@@ -117,15 +117,15 @@ def of_world(
     memory = policy.init(scenario, shape.num_users, shape.num_servers, memory_key)
     before_ticks = int(time_s / scenario.time.tick_s + 1e-6)
     state, memory = _run(params, policy, state, memory, key, before_ticks, on_ticks)
-    decided: tuple[State, _Look] | None = None
+    decided: tuple[State, _DecisionTick] | None = None
     times_s: list[float] = []
     stop_slots = 0
     while int(state.tick) < scenario.time.num_ticks:
-        look = _look(params, policy, state, memory, key)
-        if bool(look.observation.decides[user]):
+        now = _decided_at(params, policy, state, memory, key)
+        if bool(now.observation.decides[user]):
             if decided is not None:
                 break
-            decided = state, look
+            decided = state, now
         state, memory, outcome = run_chunk(params, policy, state, memory, key, 1)
         if decided is not None:
             times_s += np.asarray(outcome.completion_time_s)[0, user].tolist()
@@ -137,24 +137,24 @@ def of_world(
             f"user {user} must have a decision after {time_s:g} s, got none until the run's end"
         )
     done_s = np.array(times_s)[~np.isnan(times_s)]
-    before, look = decided
+    before, now = decided
     return Explanation(
         policy=name,
         user=user,
         time_s=int(before.tick) * scenario.time.tick_s,
-        station=int(look.observation.station[user]),
-        host=int(look.observation.host[user]),
-        target=int(look.action.server[user]),
-        offload_ratio=float(look.action.offload_ratio[user]),
-        cpu_share=float(look.action.cpu_share[user]),
-        choices=_choices(look, user),
-        now_s=float(look.breakdown.now_s[user]),
+        station=int(now.observation.station[user]),
+        host=int(now.observation.host[user]),
+        target=int(now.action.server[user]),
+        offload_ratio=float(now.action.offload_ratio[user]),
+        cpu_share=float(now.action.cpu_share[user]),
+        choices=_choices(now, user),
+        now_s=float(now.breakdown.now_s[user]),
         margin=policy.margin if isinstance(policy, Price) else None,
         priced=policy.publishes_price,
         stop_s=stop_slots * scenario.time.slot_s,
         tasks=len(done_s),
         mean_s=float(done_s.mean()) if len(done_s) else float("nan"),
-        weight=None if look.breakdown.weight is None else float(look.breakdown.weight[user]),
+        weight=None if now.breakdown.weight is None else float(now.breakdown.weight[user]),
     )
 
 
@@ -175,36 +175,38 @@ def _run(
 
 
 @eqx.filter_jit
-def _look(params: Params, policy: Policy, state: State, memory: Memory, key: PRNGKeyArray) -> _Look:
+def _decided_at(
+    params: Params, policy: Policy, state: State, memory: Memory, key: PRNGKeyArray
+) -> _DecisionTick:
     draws = draw(params, key, state.tick)
     state, deciding, _ = before_decisions(params, state, draws)
     seen = observe(params, state, deciding, policy.visibility or params.shape.visibility)
     action, _ = policy.act(memory, seen, draws.policy_key)
-    return _Look(seen, action, break_down(policy, memory, seen))
+    return _DecisionTick(seen, action, break_down(policy, memory, seen))
 
 
-def _choices(look: _Look, user: int) -> tuple[ServerCost, ...]:
+def _choices(tick: _DecisionTick, user: int) -> tuple[ServerCost, ...]:
     row = lambda value: np.asarray(value[user], float).tolist()  # noqa: E731
-    hops: Float[Array, "servers"] = look.observation.infrastructure.hops[
-        look.observation.station[user]
+    hops: Float[Array, "servers"] = tick.observation.infrastructure.hops[
+        tick.observation.station[user]
     ]
-    known = look.breakdown
-    found = [
+    breakdown = tick.breakdown
+    choices = [
         ServerCost(server, round(far), *values)
         for server, (far, *values) in enumerate(
             zip(
                 np.asarray(hops).tolist(),
-                row(known.load),
-                row(known.offload_ratio),
-                row(known.own_s),
-                row(known.others_s),
-                row(known.later_s),
-                row(known.hop_saving_s),
+                row(breakdown.load),
+                row(breakdown.offload_ratio),
+                row(breakdown.own_s),
+                row(breakdown.others_s),
+                row(breakdown.later_s),
+                row(breakdown.hop_saving_s),
                 strict=True,
             )
         )
     ]
-    return tuple(sorted(found, key=lambda choice: choice.cost_s))
+    return tuple(sorted(choices, key=lambda choice: choice.cost_s))
 
 
 def _check(scenario: Scenario, params: Params, user: int, time_s: float) -> None:

@@ -1,66 +1,66 @@
-"""A decision in words and numbers: what there was to choose from, what was chosen, what came of it."""
+"""Explanation of a decision in words and numbers: the candidates, the choice and its outcome."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class ServerCost:
-    """A server, as the one that decided saw it. Times are for one task."""
+    """A candidate server in the deciding server's view. Times are for one task."""
 
     server: int
     hops: int
     """From the user's station."""
     load: float
-    """Sum of the shares that its users ask for, as last heard."""
+    """Sum of the shares requested from it, by its last broadcast."""
     offload_ratio: float
-    """What the user would offload there."""
+    """The user's offload ratio there."""
     own_s: float
     """The user's completion time."""
     others_s: float
-    """What the server's other users lose by it."""
+    """Delay added for the server's other users."""
     later_s: float
-    """What going there adds beyond the present moment; infinite where that was not thought about."""
+    """Added cost beyond the present moment; infinite for a server that was not planned with."""
     hop_saving_s: float
-    """What going there saves whatever others do: hops."""
+    """Saving by fewer hops, which is certain."""
 
     @property
     def cost_s(self) -> float:
-        """All of it together."""
+        """Total of the three."""
         return self.own_s + self.others_s + self.later_s
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """A decision for one user: what there was to choose from, what was chosen, and what came of it."""
+    """Explanation of a decision for one user."""
 
     policy: str
     user: int
     time_s: float
-    """When it was decided: the first time from the one asked for on."""
+    """Time of the decision: the first from the requested one on."""
     station: int
     host: int
-    """Where the service was."""
+    """Host of the service before."""
     target: int
-    """Where it was sent."""
+    """Host that was chosen."""
     offload_ratio: float
     cpu_share: float
-    """What was asked for it."""
+    """CPU share that was requested."""
     choices: tuple[ServerCost, ...]
     """All servers, the cheapest first."""
     now_s: float
-    """Completion time where it was, as all shared that server."""
+    """Completion time at the host, as all shared that server."""
     margin: float | None
     """The part of the user's time that a move must save by prices; None if the policy has no such."""
     priced: bool
-    """Whether servers tell each other a price; else a user's cost elsewhere is guessed from load."""
+    """Whether servers broadcast a price; else a user's cost elsewhere is estimated from load."""
     stop_s: float
-    """Time for which the service stood still from then on."""
+    """Downtime of the service that followed."""
     tasks: int
-    """That came until it was decided again."""
+    """Tasks until the next decision."""
     mean_s: float
     """Their mean completion time; NaN if none came."""
     weight: float | None = None
-    """Weight of the plan along the forecast, as far as that has been borne out; None without a forecast."""
+    """Weight of the plan along the forecast, by the forecast's skill; None without a forecast."""
 
     def at(self, server: int) -> ServerCost:
         """Cost of one server."""
@@ -107,18 +107,18 @@ class Explanation:
 
     def _why_not(self, best: ServerCost, here: ServerCost) -> str:
         gain_s = here.cost_s - best.cost_s
-        found = f"Server {best.server} would have saved {gain_s:.4g} s a task"
+        text = f"Server {best.server} would have saved {gain_s:.4g} s a task"
         if self.margin is None:
-            return f"{found}, {self._blind()}"
+            return f"{text}, {self._blind()}"
         rests = min(max(1 - best.hop_saving_s / max(gain_s, 1e-12), 0.0), 1.0)
         least_s = self.margin * self.now_s * rests
         if gain_s <= least_s:
             return (
-                f"{found}, less than the {least_s:.4g} s that it must save: {self.margin:.0%} of the "
+                f"{text}, less than the {least_s:.4g} s that it must save: {self.margin:.0%} of the "
                 f"user's time for what rests on prices, here {rests:.0%} of the gain."
             )
         return (
-            f"{found}, enough to go. But a server moves few users in one decision, those with most "
+            f"{text}, enough to go. But a server moves few users in one decision, those with most "
             "to gain first, which changes the prices for the rest, and where many servers decide "
             "on the same news each lets only some of its users go."
         )
@@ -135,10 +135,12 @@ class Explanation:
         stood = f" The service stood still for {self.stop_s:.2f} s." if self.stop_s > 0 else ""
         if not self.tasks:
             return f"No task came until the next decision.{stood}"
-        beside = f", where {self.at(self.target).own_s:.4g} s were estimated" if self.priced else ""
+        estimate = (
+            f", where {self.at(self.target).own_s:.4g} s were estimated" if self.priced else ""
+        )
         return (
             f"Until the next decision {self.tasks} tasks came and took {self.mean_s:.4g} s on "
-            f"average{beside}.{stood}"
+            f"average{estimate}.{stood}"
         )
 
 

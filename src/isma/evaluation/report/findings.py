@@ -17,7 +17,7 @@ from isma.evaluation.report.sizing_findings import answers
 from isma.policies import registry
 
 CAUTION = "Caution: "
-"""How a sentence begins that says what the run cannot show."""
+"""Beginning of a sentence on a limit of the run."""
 
 _NEAREST, _LOCAL = "nearest", "local"
 _SIMPLE = {"local", "random", "stay", "nearest", "threshold"}
@@ -46,13 +46,13 @@ def findings(run: Run) -> list[str]:
 def _idle(run: Run) -> list[str]:
     """Varied fields over which nothing differs, to the last digit, for any policy."""
     columns = [name for name in run.summary.columns if name not in (*run.vary, *_TIMED)]
-    found = []
+    idle = []
     for field in run.vary:
         others = [name for name in run.vary if name != field]
         kept = run.summary[[*others, *columns]].drop_duplicates()
         if len(run.levels(field)) > 1 and len(kept) * len(run.levels(field)) == len(run.summary):
-            found.append(field)
-    return found
+            idle.append(field)
+    return idle
 
 
 def _changes_nothing(field: str) -> str:
@@ -66,7 +66,7 @@ def _at_one_point(run: Run, point: Point) -> list[str]:
     ranked = run.ranked(point)
     best = ranked[0]
     said = [_first(best), *_lead(ranked)]
-    said += _beside_nearest(run, point, ranked)
+    said += _against_nearest(run, point, ranked)
     said += _references(run, point, best)
     said += _bound(best)
     said += _without_offloading(ranked)
@@ -102,8 +102,8 @@ def _lead(ranked: list[Score]) -> list[str]:
     return [f"{lead}: not more than chance, so either may be the better one.{also}"]
 
 
-def _beside_nearest(run: Run, point: Point, ranked: list[Score]) -> list[str]:
-    """The rule of common sense: what it costs, and who loses to it."""
+def _against_nearest(run: Run, point: Point, ranked: list[Score]) -> list[str]:
+    """The rule `nearest`: its cost, and policies that lose to it."""
     order = [row.policy for row in ranked]
     if _NEAREST not in order:
         return []
@@ -134,7 +134,7 @@ def _losing(ranked: list[Score]) -> list[str]:
 
 
 def _references(run: Run, point: Point, best: Score) -> list[str]:
-    """How far the best policy is from those that nobody can run."""
+    """Distance of the best policy from references that cannot be run in practice."""
     said = []
     for row in run.standing(point):
         if not row.reference:
@@ -186,16 +186,16 @@ def _moves(ranked: list[Score]) -> list[str]:
     text = f"`{best.policy}` moves a service {_times(moves)} per user and hour"
     if math.isfinite(radio):
         text += f"; radios change station {_times(radio)}"
-    beside = [row.migrations_per_user_hour for row in ranked[1:] if row.policy == _NEAREST]
-    if beside:
-        text += f", and `{_NEAREST}` moves services {_times(beside[0])}"
+    nearest = [row.migrations_per_user_hour for row in ranked[1:] if row.policy == _NEAREST]
+    if nearest:
+        text += f", and `{_NEAREST}` moves services {_times(nearest[0])}"
     return [f"{text}."]
 
 
 def _over_points(run: Run) -> list[str]:
-    """Winners along `--vary`, by how much, and what nearest costs on the way."""
+    """Winners along `--vary`, their leads, and the cost of `nearest`."""
     ranked = {point: rows for point in run.points if (rows := run.ranked(point))}
-    said = [_who_wins(run, {point: rows[0].policy for point, rows in ranked.items()})]
+    said = [_winners(run, {point: rows[0].policy for point, rows in ranked.items()})]
     leads = [rows[1].above_best for rows in ranked.values() if len(rows) > 1]
     if leads:
         said.append(
@@ -203,10 +203,10 @@ def _over_points(run: Run) -> list[str]:
             f"more than chance at {sum(gap.certain for gap in leads)} of {len(leads)} points."
         )
     everywhere = [row for rows in ranked.values() for row in rows]
-    beside = [row.above_best_ratio for row in everywhere if row.policy == _NEAREST]
-    if any(ratio > _EQUAL for ratio in beside):
+    nearest = [row.above_best_ratio for row in everywhere if row.policy == _NEAREST]
+    if any(ratio > _EQUAL for ratio in nearest):
         said.append(
-            f"Following the radio (`{_NEAREST}`) takes {_reach(beside)} longer than the winner."
+            f"Following the radio (`{_NEAREST}`) takes {_reach(nearest)} longer than the winner."
         )
     lost = Counter(policy for rows in ranked.values() for policy in _losing(rows))
     said += [
@@ -226,7 +226,7 @@ def _over_points(run: Run) -> list[str]:
     return said
 
 
-def _who_wins(run: Run, winners: dict[Point, str]) -> str:
+def _winners(run: Run, winners: dict[Point, str]) -> str:
     names = list(dict.fromkeys(winners.values()))
     if len(names) == 1:
         return f"`{names[0]}` is fastest at all {len(winners)} points of {' and '.join(run.vary)}."
@@ -253,7 +253,7 @@ def _who_wins(run: Run, winners: dict[Point, str]) -> str:
 
 
 def _references_over(run: Run, ranked: dict[Point, list[Score]]) -> list[str]:
-    """How far the winners are from those that nobody can run."""
+    """Distance of the winners from references that cannot be run in practice."""
     above: dict[str, list[float]] = {}
     for point, rows in ranked.items():
         for row in run.standing(point):

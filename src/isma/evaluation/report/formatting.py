@@ -35,9 +35,9 @@ def name(policy: str) -> str:
 
     Which checkpoint it uses is left out: paths do not fit.
     """
-    told = re.sub(r":checkpoint=[^:]*", "", policy)
-    head, _, rest = told.partition(":")
-    short = rest if "." in head and rest else told
+    plain = re.sub(r":checkpoint=[^:]*", "", policy)
+    head, _, rest = plain.partition(":")
+    short = rest if "." in head and rest else plain
     return short if len(short) <= _LONGEST_NAME else f"{short[: _LONGEST_NAME - 1]}…"
 
 
@@ -49,7 +49,7 @@ def names(policies: Sequence[str]) -> dict[str, str]:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number to so many digits, never in powers of ten: 0.0284, 30.8, 307, 21,300."""
+    """A number to a number of digits, never in powers of ten: 0.0284, 30.8, 307, 21,300."""
     if not math.isfinite(value):
         return "–" if math.isnan(value) else ("∞" if value > 0 else "−∞")
     if value == 0:

@@ -30,7 +30,7 @@ _UNIT = re.compile(r"(?<=\d) (?=%|[mµ]?s\b)")
 
 @dataclass(frozen=True)
 class Value:
-    """A cell of a table: what is read, what it is sorted by, and a smaller second line."""
+    """A cell of a table: its text, its sort key, and a smaller second line."""
 
     text: str
     order: float | str
@@ -50,7 +50,7 @@ class ReportRow:
 
 @dataclass(frozen=True)
 class ReportSetting:
-    """A field of the scenario beside the package's default."""
+    """A field of the scenario with the package's default."""
 
     field: str
     value: str
@@ -76,7 +76,7 @@ def write(run_folder: Path, command: str = "") -> Path:
 
 
 def render(run: Run, drawn: list[figures.Figure], replay: str | None = None) -> str:
-    """The page as text; the same tables give the same page. It links to a `replay` beside it."""
+    """The page as text; the same tables give the same page. It links to a `replay` in its folder."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("isma.evaluation.report", "templates"),
         autoescape=True,
@@ -114,7 +114,7 @@ def _command(run: Run) -> str:
 
 
 def _marked(text: str) -> Markup:
-    """A sentence with backticks as code, all else escaped, units kept beside their numbers."""
+    """A sentence with backticks as code, all else escaped, and no break between numbers and units."""
     parts = [
         Markup("<code>{}</code>").format(part) if index % 2 else escape(_UNIT.sub("\u00a0", part))
         for index, part in enumerate(text.split("`"))
@@ -123,7 +123,7 @@ def _marked(text: str) -> Markup:
 
 
 def _cards(run: Run) -> list[tuple[str, str, str]]:
-    """The run in a few numbers: what it is called, the value, and a word on it."""
+    """The run in a few numbers: label, value and note of each."""
     first = run.standing(run.points[0])[0]
     worlds = formatting.plain(first.seeds)
     size = ("Seeds", worlds, f"intervals over {first.unit}s")
@@ -146,10 +146,10 @@ def _cards(run: Run) -> list[tuple[str, str, str]]:
 
 def _needed(run: Run) -> list[tuple[str, str, str]]:
     """How many servers are enough, where that was asked for all points alike."""
-    found = needs(run).get(None)
-    if not found:
+    enough = needs(run).get(None)
+    if not enough:
         return []
-    best, limit = found[0], formatting.setting("limit_s", found[0].limit_s)
+    best, limit = enough[0], formatting.setting("limit_s", enough[0].limit_s)
     if best.fewest is None:
         return [("Servers needed", "more", f"than {max(best.p95_s)}, for a p95 of {limit}")]
     return [("Servers needed", f"{best.fewest}", f"with {best.policy}, for a p95 of {limit}")]
@@ -176,12 +176,12 @@ def _headers(run: Run) -> list[tuple[str, str, str]]:
 
 
 def _beyond(run: Run) -> list[str]:
-    """The columns of what is switched on."""
+    """Columns of features that are switched on."""
     return [name for name in BEYOND if name in run.summary.columns]
 
 
 def _rows(run: Run, point: Point) -> list[ReportRow]:
-    looks = style.looks(run)
+    styles = style.of_policies(run)
     best = next((row.policy for row in run.ranked(point)), None)
     _, scale = _time_unit(run)
     fields = zip(run.vary, point, strict=True)
@@ -189,7 +189,7 @@ def _rows(run: Run, point: Point) -> list[ReportRow]:
     return [
         ReportRow(
             policy=row.policy,
-            colour=looks[row.policy].colour,
+            colour=styles[row.policy].colour,
             reference=row.reference,
             best=row.policy == best,
             cells=(
@@ -246,23 +246,23 @@ def _order(value: float) -> float:
 
 
 def _winners(run: Run) -> list[tuple[list[str], list[str]]]:
-    """For each point its fields' values, then winner, mean, runner-up, lead and what it means."""
-    found: list[tuple[list[str], list[str]]] = []
+    """For each point its fields' values, then winner, mean, runner-up, lead and its significance."""
+    rows: list[tuple[list[str], list[str]]] = []
     for point in run.points:
         ranked = run.ranked(point)
         if not ranked:
             continue
         at = [formatting.setting(f, v) for f, v in zip(run.vary, point, strict=True)]
         best = ranked[0]
-        told = [best.policy, formatting.duration(best.mean_s), "–", "–", "–"]
+        words = [best.policy, formatting.duration(best.mean_s), "–", "–", "–"]
         if len(ranked) > 1:
             gap = ranked[1].above_best
             sure = "more than chance" if gap.certain else "chance"
-            told[2:] = [ranked[1].policy, formatting.percent(gap.ratio), sure]
+            words[2:] = [ranked[1].policy, formatting.percent(gap.ratio), sure]
             if math.isnan(gap.low):
-                told[-1] = "unknown"
-        found.append((at, [*told, formatting.percent(best.above_bound_ratio)]))
-    return found
+                words[-1] = "unknown"
+        rows.append((at, [*words, formatting.percent(best.above_bound_ratio)]))
+    return rows
 
 
 def _time_unit(run: Run) -> tuple[str, float]:
@@ -271,7 +271,7 @@ def _time_unit(run: Run) -> tuple[str, float]:
 
 
 def settings_of(run: Run) -> list[ReportSetting]:
-    """Every field of the run's scenario beside the package's default."""
+    """Every field of the run's scenario with the package's default."""
     given = _flat({key: value for key, value in run.config.items() if key != "run"})
     kind = {"trace": Trace, "road": Road}.get(str(given.get("mobility.kind")), Steady)
     meanings = _meanings(Scenario, "", kind)

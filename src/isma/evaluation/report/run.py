@@ -1,4 +1,4 @@
-"""A finished run in Python: its tables, its figures by name, what a notebook shows, and exports."""
+"""A finished run in Python: tables, figures by name, notebook display and exports."""
 
 import base64
 import math
@@ -76,10 +76,10 @@ class Run(tables.Run):
         except ImportError:
             raise RunError("to_xarray needs xarray: pip install xarray") from None
         by = [*self.vary, "policy", "seed"]
-        found: Any = self.seeds.set_index(by)[list(_MEASURES)].to_xarray()
+        result: Any = self.seeds.set_index(by)[list(_MEASURES)].to_xarray()
         for name, unit in _MEASURES.items():
-            found[name].attrs["units"] = unit
-        return found.reindex(policy=self.policies).assign_attrs(scenario=self.name)
+            result[name].attrs["units"] = unit
+        return result.reindex(policy=self.policies).assign_attrs(scenario=self.name)
 
     def to_rliable(self) -> dict[str, np.ndarray]:
         """Scores by policy, worlds in rows and points in columns, as rliable takes them.
@@ -89,10 +89,10 @@ class Run(tables.Run):
         columns: dict[str, list[np.ndarray]] = {name: [] for name in self.policies}
         for point in self.points:
             rows = self.at(self.seeds, point).sort_values("seed")
-            for name, found in columns.items():
+            for name, result in columns.items():
                 own = tables.of_policy(rows, name)
-                found.append(tables.numbers(own, "bound_s") / tables.numbers(own, "mean_s"))
-        return {name: np.stack(found, axis=1) for name, found in columns.items()}
+                result.append(tables.numbers(own, "bound_s") / tables.numbers(own, "mean_s"))
+        return {name: np.stack(result, axis=1) for name, result in columns.items()}
 
     def _repr_html_(self) -> str:
         said = "".join(f"<li>{_code(escape(sentence))}</li>" for sentence in self.findings)

@@ -59,24 +59,24 @@ def needs(run: Run) -> dict[float | str | None, list[ServerNeed]]:
     if limit is None:
         return {}
     place = run.vary.index(SERVERS)
-    found: dict[float | str | None, dict[str, dict[int, float]]] = {}
+    needed: dict[float | str | None, dict[str, dict[int, float]]] = {}
     for point in run.points:
         other = next((value for i, value in enumerate(point) if i != place), None)
         for row in run.ranked(point):
-            by_number = found.setdefault(other, {}).setdefault(row.policy, {})
+            by_number = needed.setdefault(other, {}).setdefault(row.policy, {})
             by_number[int(point[place])] = row.p95_s
     return {
         other: _ordered(
             [ServerNeed(name, limit, dict(sorted(p95.items()))) for name, p95 in by.items()]
         )
-        for other, by in found.items()
+        for other, by in needed.items()
     }
 
 
-def _ordered(found: Sequence[ServerNeed]) -> list[ServerNeed]:
+def _ordered(needed: Sequence[ServerNeed]) -> list[ServerNeed]:
     """Those who need fewest servers first, and of equals the fastest there."""
     return sorted(
-        found,
+        needed,
         key=lambda need: (
             need.fewest is None,
             need.fewest or 0,

@@ -1,4 +1,4 @@
-"""How many servers are enough, in sentences: what a limit of p95 was given for."""
+"""Number of servers that is enough for a limit of p95, in sentences."""
 
 from collections.abc import Sequence
 
@@ -12,8 +12,8 @@ from isma.evaluation.report.sizing import ServerNeed, needs
 def answers(run: Run) -> list[str]:
     """The fewest servers that keep the limit, then what each policy needs; nothing without a limit."""
     said = []
-    for other, found in needs(run).items():
-        sentences = [_first(found), *(_each(need) for need in found if need is not found[0])]
+    for other, needed in needs(run).items():
+        sentences = [_first(needed), *(_each(need) for need in needed if need is not needed[0])]
         if other is not None:
             field = next(name for name in run.vary if name != SERVERS)
             at = f"At {field} = {formatting.setting(field, other)}: "
@@ -22,13 +22,13 @@ def answers(run: Run) -> list[str]:
     return said
 
 
-def _first(found: Sequence[ServerNeed]) -> str:
+def _first(needed: Sequence[ServerNeed]) -> str:
     """The answer: with the policy that needs fewest."""
-    best = found[0]
+    best = needed[0]
     done = f"95 % of tasks are done within {formatting.setting('limit_s', best.limit_s)}"
     if best.fewest is None:
         tried = _numbers(list(best.p95_s))
-        nearest = min(found, key=lambda need: need.p95_s[need.best])
+        nearest = min(needed, key=lambda need: need.p95_s[need.best])
         return (
             f"No number of servers that was tried ({tried}) is enough: {done} with none. The nearest "
             f"to it is `{nearest.policy}` with {nearest.best}: {duration(nearest.p95_s[nearest.best])}."

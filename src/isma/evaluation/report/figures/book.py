@@ -47,7 +47,7 @@ def drawn(folder: Path) -> list[Figure] | None:
     """Figures that a folder has, with their words; None where any is missing."""
     try:
         words = json.loads((folder / _WORDS).read_text(encoding="utf-8"))
-        found = [
+        figures = [
             Figure(
                 **{name: str(one[name]) for name in ("name", "title", "caption")},
                 svg_path=folder / "figures" / f"{Path(one['name']).name}.svg",
@@ -58,5 +58,7 @@ def drawn(folder: Path) -> list[Figure] | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return (
-        found if all(one.png_path.is_file() and one.svg_path.is_file() for one in found) else None
+        figures
+        if all(one.png_path.is_file() and one.svg_path.is_file() for one in figures)
+        else None
     )

@@ -32,7 +32,7 @@ _HUES = (
 _TRAIL_S = 300.0
 _MOST_TRAIL_POINTS = 6000
 _MOST_NUMBERED = 24
-_BESIDE = "nearest"
+_RULE = "nearest"
 _MOST_SQUARES = 300
 """Of more servers only the places are drawn: squares would cover the users."""
 
@@ -78,10 +78,10 @@ def _drawn(run: Run) -> str:
 def _chosen(run: Run) -> list[str]:
     """The best policy and `nearest`; the runner-up where `nearest` is the best or was not run."""
     rows = [*run.ranked(run.points[0]), *run.standing(run.points[0])]
-    known = set(run.snapshot["policy"])
-    seen = [policy for policy in dict.fromkeys(row.policy for row in rows) if policy in known]
-    if _BESIDE in seen[1:]:
-        return [seen[0], _BESIDE]
+    recorded = set(run.snapshot["policy"])
+    seen = [policy for policy in dict.fromkeys(row.policy for row in rows) if policy in recorded]
+    if _RULE in seen[1:]:
+        return [seen[0], _RULE]
     return seen[:2]
 
 
@@ -101,11 +101,13 @@ def _extent(run: Run) -> tuple[np.ndarray, np.ndarray]:
 
 def server_colours(run: Run) -> dict[int, str]:
     """A hue for each server, unlike those of its neighbours; the busiest choose first."""
-    beside = _servers(run)
+    stations = _servers(run)
     graph = nx.Graph()
-    graph.add_nodes_from(beside.values())
+    graph.add_nodes_from(stations.values())
     graph.add_edges_from(
-        (beside[a], beside[b]) for a, b in linked_pairs(run.links) if a in beside and b in beside
+        (stations[a], stations[b])
+        for a, b in linked_pairs(run.links)
+        if a in stations and b in stations
     )
     hosted = Counter(numbers(run.snapshot, "host").astype(int).tolist())
     order = sorted(graph, key=lambda server: (-hosted[server], server))

@@ -1,4 +1,4 @@
-"""Mean delay by policy with its interval, and beside it the paired distance to the best."""
+"""Mean delay by policy with its interval, and the paired distance to the best."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -51,9 +51,9 @@ def _means(run: Run, axes: Axes, rows: list[Score], far: Mapping[str, float]) ->
         for row in rows
     }
     _limits(axes, [bound, *(end for p, span in spans.items() if p not in far for end in span)])
-    looks, best = style.looks(run), _best(rows)
+    styles, best = style.of_policies(run), _best(rows)
     for index, row in enumerate(rows):
-        _mark(axes, index, spans[row.policy], looks[row.policy], row.policy in far, hollow=False)
+        _mark(axes, index, spans[row.policy], styles[row.policy], row.policy in far, hollow=False)
         _value(axes, index, formatting.duration(row.mean_s), bold=row.policy == best)
     more = "averaged over users"
     if math.isfinite(bound):
@@ -73,11 +73,11 @@ def _distances(run: Run, axes: Axes, rows: list[Score], far: Mapping[str, float]
         for row in rows
     }
     _limits(axes, [0.0, *(end for p, span in spans.items() if p not in far for end in span)])
-    looks, best = style.looks(run), _best(rows)
+    styles, best = style.of_policies(run), _best(rows)
     axes.axvline(0, color=style.INK, linewidth=1.1)
     for index, row in enumerate(rows):
         chance = not (row.above_best.certain or row.above_best.high < 0) and row.policy != best
-        _mark(axes, index, spans[row.policy], looks[row.policy], row.policy in far, hollow=chance)
+        _mark(axes, index, spans[row.policy], styles[row.policy], row.policy in far, hollow=chance)
         text = formatting.percent(row.above_best.ratio, signed=True)
         _value(axes, index, "best" if row.policy == best else text, bold=row.policy == best)
     style.title(axes, "Above the best policy", "paired: every policy met the same worlds")
@@ -98,23 +98,28 @@ def _limits(axes: Axes, values: Sequence[float]) -> None:
 
 
 def _mark(
-    axes: Axes, index: int, values: Sequence[float], look: style.Look, far: bool, hollow: bool
+    axes: Axes,
+    index: int,
+    values: Sequence[float],
+    drawing: style.PolicyStyle,
+    far: bool,
+    hollow: bool,
 ) -> None:
     """A dot with its interval; an arrow at the edge for a policy that is off the scale."""
     if far:
         edge: Any = axes.get_yaxis_transform()
-        axes.plot([0.9, 0.975], [index, index], color=look.colour, linewidth=1.6, transform=edge)
-        axes.plot([0.985], [index], ">", color=look.colour, markersize=7, transform=edge)
+        axes.plot([0.9, 0.975], [index, index], color=drawing.colour, linewidth=1.6, transform=edge)
+        axes.plot([0.985], [index], ">", color=drawing.colour, markersize=7, transform=edge)
         return
     middle, low, high = values
     if math.isfinite(low) and math.isfinite(high):
-        axes.plot([low, high], [index, index], color=look.colour, linewidth=2.2, alpha=0.55)
+        axes.plot([low, high], [index, index], color=drawing.colour, linewidth=2.2, alpha=0.55)
     axes.plot(
         [middle],
         [index],
-        marker=look.marker,
-        color=look.colour,
-        markerfacecolor=style.PAPER if hollow else look.colour,
+        marker=drawing.marker,
+        color=drawing.colour,
+        markerfacecolor=style.PAPER if hollow else drawing.colour,
         markeredgewidth=1.5,
         markersize=7,
     )

@@ -27,15 +27,19 @@ def draw(run: Run) -> Drawing | None:
         return None
     canvas = blank(3.9)
     left, right = canvas.subplots(1, 2)
-    looks, shown = style.looks(run), formatting.names(run.policies)
+    styles, shown = style.of_policies(run), formatting.names(run.policies)
     rows = run.standing(point)
     curves = {row.policy: _share_done(of_policy(table, row.policy)) for row in rows}
     curves = {policy: curve for policy, curve in curves.items() if len(curve[0])}
     unit, scale = formatting.time_unit([row.mean_s for row in rows])
     far = style.far(run, point)
     for policy, (time_s, done) in reversed(curves.items()):
-        look = looks[policy]
-        pen: Any = {"color": look.colour, "linestyle": look.dashes, "linewidth": look.width}
+        drawing = styles[policy]
+        pen: Any = {
+            "color": drawing.colour,
+            "linestyle": drawing.dashes,
+            "linewidth": drawing.width,
+        }
         left.plot(time_s / scale, done, label=shown[policy], **pen)
         if policy not in far:
             right.plot(time_s / scale, np.where(done < 1, 1 - done, np.nan), **pen)

@@ -1,4 +1,4 @@
-"""A figure on its way from the tables to SVG and PNG files that are the same bytes every time."""
+"""A figure as SVG and PNG files that are the same bytes every time."""
 
 from dataclasses import dataclass
 from io import BytesIO

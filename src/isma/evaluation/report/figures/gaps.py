@@ -1,4 +1,4 @@
-"""Where anyone could do better: the gap to the bound over two varied fields, and what foresight closes."""
+"""Gap to the bound over two varied fields, and the part that foresight closes."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A training's metrics against its updates: what it got, and how well it foretells."""
+"""A training's metrics against its updates: delays, and the skill of its forecasts."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -65,17 +65,17 @@ def draw(model: str, history: Sequence[Mapping[str, float]], folder: Path) -> Fi
 
 
 def _lines(axes: Axes, names: Mapping[str, str], history: Sequence[Mapping[str, float]]) -> None:
-    looks = (
+    strokes = (
         (style.PURPLE, style.SOLID, "o"),
         (style.ORANGE, style.DASHED, "s"),
         (style.MUTED, style.DASHED, "^"),
     )
-    for (name, label), (colour, dashes, marker) in zip(names.items(), looks, strict=False):
-        known = [row for row in history if name in row and math.isfinite(row[name])]
-        if known:
+    for (name, label), (colour, dashes, marker) in zip(names.items(), strokes, strict=False):
+        rows = [row for row in history if name in row and math.isfinite(row[name])]
+        if rows:
             axes.plot(
-                [row["step"] for row in known],
-                [row[name] for row in known],
+                [row["step"] for row in rows],
+                [row[name] for row in rows],
                 **{"color": colour, "linestyle": dashes, "marker": marker, "markersize": 3},
                 label=label,
             )

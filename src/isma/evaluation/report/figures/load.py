@@ -55,8 +55,8 @@ def _wide(table: pd.DataFrame, column: str, order: Sequence[str]) -> np.ndarray:
     wide = np.full((len(order), len(servers)), np.nan)
     for index, policy in enumerate(order):
         rows = of_policy(table, policy)
-        known, values = averages(numbers(rows, "server"), numbers(rows, column))
-        wide[index, np.searchsorted(servers, known)] = values
+        present, values = averages(numbers(rows, "server"), numbers(rows, column))
+        wide[index, np.searchsorted(servers, present)] = values
     return wide
 
 
@@ -104,17 +104,17 @@ def _shade(
 def _ranks(run: Run, order: Sequence[str], users: np.ndarray, asked: np.ndarray) -> Figure:
     canvas = blank(3.7)
     left, right = canvas.subplots(1, 2)
-    looks, shown = style.looks(run), formatting.names(run.policies)
+    styles, shown = style.of_policies(run), formatting.names(run.policies)
     for axes, values in ((left, users), (right, asked)):
         for index in reversed(range(len(order))):
-            look = looks[order[index]]
+            drawing = styles[order[index]]
             ranked = np.sort(np.nan_to_num(values[index]))[::-1]
             axes.plot(
                 np.arange(1, len(ranked) + 1),
                 ranked,
-                color=look.colour,
-                linestyle=look.dashes,
-                linewidth=look.width,
+                color=drawing.colour,
+                linestyle=drawing.dashes,
+                linewidth=drawing.width,
                 label=shown[order[index]],
             )
         axes.set_xlim(1, values.shape[1])

@@ -12,7 +12,7 @@ from isma.evaluation.report import formatting
 from isma.evaluation.report.figures import style
 from isma.evaluation.report.figures.drawing import Drawing, blank
 
-_BESIDE = "nearest"
+_RULE = "nearest"
 
 
 @dataclass(frozen=True)
@@ -25,36 +25,36 @@ class PhaseCell:
     certain: bool
     """Whether the lead is more than chance."""
     nearest: float
-    """What following the radio costs over the winner, as a ratio; NaN where it was not run."""
+    """Cost of following the radio over the winner, as a ratio; NaN where it was not run."""
 
 
 def draw(run: Run) -> Drawing | None:
-    """The phase diagram of a run with two varied fields, and beside it the cost of `nearest`."""
+    """The phase diagram of a run with two varied fields, with the cost of `nearest`."""
     if len(run.vary) != 2:
         return None
     cells = {point: cell(run, point) for point in run.points}
-    cells = {point: found for point, found in cells.items() if found is not None}
+    cells = {point: each for point, each in cells.items() if each is not None}
     if not cells:
         return None
     levels = [run.levels(field) for field in run.vary]
     axes_of = [
         formatting.axis(field, values) for field, values in zip(run.vary, levels, strict=True)
     ]
-    beside = any(math.isfinite(found.nearest) and found.nearest > 0 for found in cells.values())
+    with_rule = any(math.isfinite(each.nearest) and each.nearest > 0 for each in cells.values())
     canvas = blank(min(1.9 + 0.55 * len(levels[1]), 8.0))
-    panels = canvas.subplots(1, 2 if beside else 1, sharey=True, squeeze=False)[0]
-    wide = len(levels[0]) * (2 if beside else 1)
-    for point, found in cells.items():
+    panels = canvas.subplots(1, 2 if with_rule else 1, sharey=True, squeeze=False)[0]
+    wide = len(levels[0]) * (2 if with_rule else 1)
+    for point, each in cells.items():
         at = levels[0].index(point[0]), levels[1].index(point[1])
-        _winner(run, panels[0], at, found, wide)
-        if beside:
-            _cost(panels[1], at, found, wide, _most(cells))
+        _winner(run, panels[0], at, each, wide)
+        if with_rule:
+            _cost(panels[1], at, each, wide, _most(cells))
     for axes in panels:
         frame(axes, axes_of)
     panels[0].set_ylabel(axes_of[1].label)
     style.title(panels[0], "Which policy wins", "and how much longer the next one takes")
-    if beside:
-        style.title(panels[1], f"What {_BESIDE} costs", "over the winner of the cell")
+    if with_rule:
+        style.title(panels[1], f"What {_RULE} costs", "over the winner of the cell")
     canvas.legend(
         handles=_key(run, cells), loc="outside lower center", ncols=6, frameon=False, fontsize=8.5
     )
@@ -63,8 +63,8 @@ def draw(run: Run) -> Drawing | None:
         "lowest mean (references apart) and how much longer the runner-up takes; a hatched cell is "
         "not won by more than chance (the paired 95 % interval holds zero, or there is none)."
     )
-    if beside:
-        text += f" Right: how much longer the rule {_BESIDE} takes than the winner there."
+    if with_rule:
+        text += f" Right: how much longer the rule {_RULE} takes than the winner there."
     return Drawing("phase", "Which policy wins where", text, canvas)
 
 
@@ -73,7 +73,7 @@ def cell(run: Run, point: Point) -> PhaseCell | None:
     ranked = run.ranked(point)
     if not ranked:
         return None
-    nearest = next((row.above_best_ratio for row in ranked if row.policy == _BESIDE), math.nan)
+    nearest = next((row.above_best_ratio for row in ranked if row.policy == _RULE), math.nan)
     if len(ranked) < 2:
         return PhaseCell(ranked[0].policy, math.nan, False, nearest)
     lead = ranked[1].above_best
@@ -81,32 +81,32 @@ def cell(run: Run, point: Point) -> PhaseCell | None:
 
 
 def _most(cells: dict[Point, PhaseCell]) -> float:
-    return max(found.nearest for found in cells.values() if math.isfinite(found.nearest)) or 1.0
+    return max(each.nearest for each in cells.values() if math.isfinite(each.nearest)) or 1.0
 
 
-def _winner(run: Run, axes: Axes, at: tuple[int, int], found: PhaseCell, wide: int) -> None:
-    look = style.looks(run)[found.winner]
-    square = Rectangle((at[0] - 0.5, at[1] - 0.5), 1, 1, facecolor=look.colour, alpha=0.32)
+def _winner(run: Run, axes: Axes, at: tuple[int, int], shown: PhaseCell, wide: int) -> None:
+    drawing = style.of_policies(run)[shown.winner]
+    square = Rectangle((at[0] - 0.5, at[1] - 0.5), 1, 1, facecolor=drawing.colour, alpha=0.32)
     axes.add_patch(square)
-    if not found.certain:
+    if not shown.certain:
         hatch = Rectangle(
             (at[0] - 0.5, at[1] - 0.5), 1, 1, facecolor="none", hatch="///", linewidth=0
         )
         hatch.set_edgecolor(style.PAPER)
         axes.add_patch(hatch)
-    label = formatting.names(run.policies)[found.winner]
+    label = formatting.names(run.policies)[shown.winner]
     room = max(4, 160 // max(wide, 1))
     label = label if len(label) <= room else f"{label[: room - 1]}…"
-    lead = formatting.percent(found.lead, signed=True) if math.isfinite(found.lead) else ""
+    lead = formatting.percent(shown.lead, signed=True) if math.isfinite(shown.lead) else ""
     _write(axes, at, f"{label}\n{lead}".strip(), wide)
 
 
-def _cost(axes: Axes, at: tuple[int, int], found: PhaseCell, wide: int, most: float) -> None:
-    if not math.isfinite(found.nearest):
+def _cost(axes: Axes, at: tuple[int, int], shown: PhaseCell, wide: int, most: float) -> None:
+    if not math.isfinite(shown.nearest):
         return
-    depth = 0.05 + 0.6 * max(found.nearest, 0.0) / most
+    depth = 0.05 + 0.6 * max(shown.nearest, 0.0) / most
     axes.add_patch(Rectangle((at[0] - 0.5, at[1] - 0.5), 1, 1, facecolor=style.ORANGE, alpha=depth))
-    _write(axes, at, formatting.percent(found.nearest, signed=True), wide)
+    _write(axes, at, formatting.percent(shown.nearest, signed=True), wide)
 
 
 def _write(axes: Axes, at: tuple[int, int], text: str, wide: int) -> None:
@@ -132,10 +132,10 @@ def frame(axes: Axes, axes_of: list[formatting.Axis]) -> None:
 
 
 def _key(run: Run, cells: dict[Point, PhaseCell]) -> list[Patch]:
-    looks, shown = style.looks(run), formatting.names(run.policies)
-    winners = [p for p in run.policies if any(found.winner == p for found in cells.values())]
-    key = [Patch(facecolor=looks[p].colour, alpha=0.45, label=shown[p]) for p in winners]
-    if any(not found.certain for found in cells.values()):
+    styles, shown = style.of_policies(run), formatting.names(run.policies)
+    winners = [p for p in run.policies if any(each.winner == p for each in cells.values())]
+    key = [Patch(facecolor=styles[p].colour, alpha=0.45, label=shown[p]) for p in winners]
+    if any(not each.certain for each in cells.values()):
         chance = Patch(facecolor=style.RULE, hatch="///", label="not more than chance")
         chance.set_edgecolor(style.PAPER)
         key.append(chance)

@@ -24,8 +24,8 @@ def draw(scenario: Scenario) -> Drawing:
     start_s = motion.start.timestamp() if motion.start else traces.values(frame, "time_s").min()
     window = float(start_s), duration_s, motion.max_gap_s
     by_trace = scenario.presence.by_trace
-    found = (traces.visiting if by_trace else traces.followed)(frame, *window)
-    course = presence.course(found, window[0], duration_s)
+    stays = (traces.visiting if by_trace else traces.followed)(frame, *window)
+    course = presence.course(stays, window[0], duration_s)
     unit, scale = ("min", 60.0) if duration_s <= 10_800 else ("h", 3600.0)
     canvas = blank(3.4)
     axes = canvas.add_subplot()
@@ -39,7 +39,7 @@ def draw(scenario: Scenario) -> Drawing:
     axes.set_ylim(0, max(1, int(course.users.max(initial=0))) * 1.08)
     axes.set_xlabel(f"time since the start ({unit})")
     axes.set_ylabel("users there")
-    users, rows = len(np.unique(found.user)), len(found.user)
+    users, rows = len(np.unique(stays.user)), len(stays.user)
     note = f"{users:,} in all, {rows:,} stays; {course.mean:,.1f} on average (dotted); {first} to {last}"
     style.title(axes, "Users that are there", note)
     text = "Users from their first to their last fix; gaps above the longest are absences."

@@ -13,9 +13,9 @@ from isma.evaluation.report.figures.drawing import Drawing, blank
 from isma.evaluation.report.sizing import limit_s, needs
 
 _FAR = 4.0
-"""Past so many times the best p95, at every number, a policy would flatten the others."""
+"""Multiple of the best p95 beyond which, at every number, a policy is left out: it would flatten the rest."""
 _REACH = 3.0
-"""A limit past so many times the heights that are drawn is said, and not drawn."""
+"""Multiple of the drawn heights beyond which a limit is written, and not drawn."""
 
 
 def draw(run: Run) -> Drawing | None:
@@ -28,17 +28,21 @@ def draw(run: Run) -> Drawing | None:
     unit, scale = formatting.time_unit([float(v) for policy in near for v in p95_s[policy]])
     canvas = blank(4.2)
     axes = canvas.add_subplot()
-    looks, shown = style.looks(run), formatting.names(run.policies)
+    styles, shown = style.of_policies(run), formatting.names(run.policies)
     for policy in reversed(near):
-        look = looks[policy]
-        pen: Any = {"color": look.colour, "linewidth": look.width, "linestyle": look.dashes}
-        axes.plot(axis.positions, p95_s[policy] / scale, marker=look.marker, markersize=5, **pen)
+        drawing = styles[policy]
+        pen: Any = {
+            "color": drawing.colour,
+            "linewidth": drawing.width,
+            "linestyle": drawing.dashes,
+        }
+        axes.plot(axis.positions, p95_s[policy] / scale, marker=drawing.marker, markersize=5, **pen)
     limit = _limit(run, axes, [p95_s[policy] / scale for policy in near], scale)
     _rings(run, axes, near, scale)
     vary.along(axes, axis, True)
     axes.set_xlabel("servers")
     axes.set_ylabel(f"95 % of tasks within ({unit})")
-    ends = [(vary.last(run, p, "p95_s") / scale, shown[p], looks[p]) for p in near]
+    ends = [(vary.last(run, p, "p95_s") / scale, shown[p], styles[p]) for p in near]
     style.label_ends(axes, ends)
     beyond = [f"{shown[p]} {formatting.duration(float(np.nanmin(p95_s[p])))}" for p in off]
     more = f"off the scale: {', '.join(beyond)} at best" if beyond else ""
@@ -61,7 +65,7 @@ def _to_scale(p95_s: dict[str, np.ndarray]) -> tuple[list[str], list[str]]:
 
 
 def _limit(run: Run, axes: Axes, heights: list[np.ndarray], scale: float) -> str:
-    """Draw the limit where it is in reach, and say what it is; nothing where there is none."""
+    """Draw the limit where it is in range, and label it; nothing without a limit."""
     limit = limit_s(run)
     if limit is None:
         return ""
@@ -74,11 +78,11 @@ def _limit(run: Run, axes: Axes, heights: list[np.ndarray], scale: float) -> str
 
 
 def _rings(run: Run, axes: Axes, near: list[str], scale: float) -> None:
-    looks = style.looks(run)
-    for found in needs(run).values():
-        for need in found:
+    styles = style.of_policies(run)
+    for of_point in needs(run).values():
+        for need in of_point:
             if need.fewest is not None and need.policy in near:
                 height = need.p95_s[need.fewest] / scale
-                colour = looks[need.policy].colour
+                colour = styles[need.policy].colour
                 pen: Any = {"markerfacecolor": "none", "markeredgewidth": 1.4, "markersize": 12}
                 axes.plot([need.fewest], [height], "o", markeredgecolor=colour, **pen)

@@ -16,7 +16,7 @@ from isma.evaluation.report import formatting
 INK = "#22303c"
 """Text; the report replaces this and the next three by the colours of its theme."""
 MUTED = "#6b7784"
-"""What helps without being read first: ticks, references, units."""
+"""Colour of secondary text and lines: ticks, references, units."""
 RULE = "#dbe0e5"
 """Grids and frames."""
 PAPER = "#fffffe"
@@ -30,8 +30,8 @@ SOLID, DASHED, DOTTED = "-", (0, (4, 2)), (0, (1, 1.5))
 
 
 @dataclass(frozen=True)
-class Look:
-    """How one policy is drawn, in every figure alike."""
+class PolicyStyle:
+    """Style of one policy, the same in every figure."""
 
     colour: str
     marker: str = "o"
@@ -39,42 +39,42 @@ class Look:
     width: float = 1.8
 
 
-_REFERENCE = Look(MUTED, "D", DASHED, 1.4)
+_REFERENCE = PolicyStyle(MUTED, "D", DASHED, 1.4)
 _KNOWN = {
-    "local": Look(BROWN, "X"),
-    "random": Look(OLIVE, "P"),
-    "stay": Look(SKY, "s"),
-    "nearest": Look(ORANGE, "^"),
-    "threshold": Look(PINK, "v"),
-    "greedy": Look(GREEN, "o"),
-    "price": Look(VERMILION, "o"),
-    "break-even": Look(MAGENTA, "<"),
-    "mdp": Look(VIOLET, ">"),
-    "dqn": Look(TEAL, "p"),
-    "dqn:literal": Look(BROWN, "p", DOTTED),
-    "drac": Look(TEAL, "h", DASHED),
-    "ippo": Look(SKY, "h", DOTTED),
-    "mappo": Look(BROWN, "h", SOLID),
-    "isma": Look(PURPLE, "o"),
-    "isma:remote_price_s=30": Look(VIOLET, "D", DASHED),
-    "slsm": Look(PURPLE, "s", DASHED),
-    "dlsm": Look(PURPLE, "^", DOTTED),
-    "isma2": Look(BLUE, "o", SOLID, 2.2),
+    "local": PolicyStyle(BROWN, "X"),
+    "random": PolicyStyle(OLIVE, "P"),
+    "stay": PolicyStyle(SKY, "s"),
+    "nearest": PolicyStyle(ORANGE, "^"),
+    "threshold": PolicyStyle(PINK, "v"),
+    "greedy": PolicyStyle(GREEN, "o"),
+    "price": PolicyStyle(VERMILION, "o"),
+    "break-even": PolicyStyle(MAGENTA, "<"),
+    "mdp": PolicyStyle(VIOLET, ">"),
+    "dqn": PolicyStyle(TEAL, "p"),
+    "dqn:literal": PolicyStyle(BROWN, "p", DOTTED),
+    "drac": PolicyStyle(TEAL, "h", DASHED),
+    "ippo": PolicyStyle(SKY, "h", DOTTED),
+    "mappo": PolicyStyle(BROWN, "h", SOLID),
+    "isma": PolicyStyle(PURPLE, "o"),
+    "isma:remote_price_s=30": PolicyStyle(VIOLET, "D", DASHED),
+    "slsm": PolicyStyle(PURPLE, "s", DASHED),
+    "dlsm": PolicyStyle(PURPLE, "^", DOTTED),
+    "isma2": PolicyStyle(BLUE, "o", SOLID, 2.2),
 }
 _OTHERS = (
-    Look("#117a8b", "d"),
-    Look("#b5651d", "H"),
-    Look("#5b7fde", "8", DASHED),
-    Look("#7a9a01", "*", DASHED),
-    Look("#c2577a", "p", DOTTED),
+    PolicyStyle("#117a8b", "d"),
+    PolicyStyle("#b5651d", "H"),
+    PolicyStyle("#5b7fde", "8", DASHED),
+    PolicyStyle("#7a9a01", "*", DASHED),
+    PolicyStyle("#c2577a", "p", DOTTED),
 )
 _FAR = 1.6
-"""Past so many times the best mean a policy would flatten the differences among the good ones."""
+"""Multiple of the best mean beyond which a policy would flatten the differences among the good ones."""
 
 
 @contextmanager
 def theme() -> Iterator[None]:
-    """Draw and save inside this: matplotlib's defaults, then ours, whatever a person's rc says."""
+    """Context for drawing and saving: matplotlib's defaults, then ours, independent of a user's rc."""
     base = {k: v for k, v in matplotlib.rcParamsDefault.items() if "backend" not in k}
     ours: dict[Any, Any] = {
         "svg.hashsalt": "isma",
@@ -113,9 +113,9 @@ def theme() -> Iterator[None]:
         yield
 
 
-def looks(run: Run) -> dict[str, Look]:
-    """The look of each policy of a run; names that isma does not know take what is left."""
-    chosen: dict[str, Look] = {}
+def of_policies(run: Run) -> dict[str, PolicyStyle]:
+    """Style of each policy of a run; names that isma does not know take the remaining ones."""
+    chosen: dict[str, PolicyStyle] = {}
     spare = 0
     for policy in run.policies:
         if policy in run.references:
@@ -128,8 +128,8 @@ def looks(run: Run) -> dict[str, Look]:
     return chosen
 
 
-def look(policy: str) -> Look:
-    """The look of one policy that isma knows; references look alike."""
+def of_policy(policy: str) -> PolicyStyle:
+    """Style of one policy that isma knows; references share one."""
     return _KNOWN.get(policy, _REFERENCE)
 
 
@@ -140,7 +140,9 @@ def limit(means_s: Sequence[float]) -> float:
     return cut if sizes[-1] > cut and sizes[0] > 0 else float("inf")
 
 
-def label_ends(axes: Axes, ends: Sequence[tuple[float, str, Look]], gap: float = 0.0) -> None:
+def label_ends(
+    axes: Axes, ends: Sequence[tuple[float, str, PolicyStyle]], gap: float = 0.0
+) -> None:
     """Name lines at the right edge of `axes`, at the heights where they end, pushed apart.
 
     Call it when the limits of the axes are final; `gap` is the least distance as a part of the
@@ -156,14 +158,14 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, str, Look]], gap: float =
     spread = spread_apart(np.clip(np.array(heights)[order], 0, 1), step)
     for place, index in zip(spread, order, strict=True):
         start = float(np.clip(heights[index], 0, 1))
-        _, text, look = ends[index]
+        _, text, drawing = ends[index]
         axes.plot(
             [1.005, 1.03, 1.045],
             [start, place, place],
             transform=axes.transAxes,
-            color=look.colour,
+            color=drawing.colour,
             linewidth=1.0,
-            linestyle=look.dashes,
+            linestyle=drawing.dashes,
             clip_on=False,
         )
         axes.annotate(text, (1.055, place), xycoords="axes fraction", va="center", fontsize=8.5)
@@ -175,7 +177,7 @@ def round_steps(count: int = 6) -> MaxNLocator:
 
 
 def title(axes: Axes, text: str, more: str = "") -> None:
-    """Head a panel, with a quieter line on how to read it or what it leaves out."""
+    """Title of a panel, with a smaller line on how to read it or on its omissions."""
     axes.set_title(text, pad=21)
     axes.annotate(
         more,

@@ -20,7 +20,7 @@ Curve = tuple[np.ndarray, np.ndarray]
 
 
 def draw(run: Run) -> Drawing | None:
-    """Two panels over time, all seeds together: mean delay, and migrations beside hand-overs."""
+    """Two panels over time, all seeds together: mean delay, and migrations with hand-overs."""
     point = run.points[0]
     table = run.at(run.timeline, point)
     if table.empty:
@@ -81,16 +81,16 @@ def _moves(run: Run, axes: Axes, table: pd.DataFrame, order: Sequence[str]) -> N
     curves = {policy: _course(table, policy, "migrations", rate) for policy in order}
     curves = {policy: curve for policy, curve in curves.items() if len(curve[0])}
     time_s, handovers = _course(table, str(table["policy"].iloc[0]), "handovers", rate)
-    usual = [float(np.nanmean(values)) for _, values in curves.values()]
-    small = max(float(np.median(usual)), float(np.nanmean(handovers)), 1e-9)
-    if max(usual) > _UNEVEN * small:
+    means = [float(np.nanmean(values)) for _, values in curves.values()]
+    small = max(float(np.median(means)), float(np.nanmean(handovers)), 1e-9)
+    if max(means) > _UNEVEN * small:
         axes.set_yscale("symlog", linthresh=2 * small, linscale=2.0)
     axes.plot(time_s, handovers, color=style.INK, linestyle=style.DOTTED, linewidth=1.5)
     highest = max(
         float(np.nanmax(values)) for values in (handovers, *(v for _, v in curves.values()))
     )
     axes.set_ylim(0, 1.08 * highest or 1.0)
-    radio = style.Look(style.INK, "", style.DOTTED)
+    radio = style.PolicyStyle(style.INK, "", style.DOTTED)
     _lines(run, axes, curves, [(float(handovers[-1]), "hand-overs", radio)])
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: formatting.plain(value)))
     style.title(axes, "Migrations", "dotted: radio hand-overs")
@@ -101,25 +101,25 @@ def _lines(
     run: Run,
     axes: Axes,
     curves: Mapping[str, Curve],
-    more: Sequence[tuple[float, str, style.Look]] = (),
+    more: Sequence[tuple[float, str, style.PolicyStyle]] = (),
 ) -> None:
     """A line for each policy, named where it ends."""
-    looks, shown = style.looks(run), formatting.names(run.policies)
+    styles, shown = style.of_policies(run), formatting.names(run.policies)
     ends = list(more)
     for policy, (time_s, values) in reversed(list(curves.items())):
         if not np.isfinite(values).any():
             continue
-        look = looks[policy]
+        drawing = styles[policy]
         single = len(values) == 1
         axes.plot(
             time_s,
             values,
-            color=look.colour,
-            linestyle=look.dashes,
-            linewidth=look.width,
-            marker=look.marker if single else "",
+            color=drawing.colour,
+            linestyle=drawing.dashes,
+            linewidth=drawing.width,
+            marker=drawing.marker if single else "",
         )
-        ends.append((float(values[np.isfinite(values)][-1]), shown[policy], look))
+        ends.append((float(values[np.isfinite(values)][-1]), shown[policy], drawing))
     if axes.get_yscale() == "linear":
         axes.yaxis.set_major_locator(style.round_steps(5))
     axes.margins(x=0)

@@ -26,13 +26,13 @@ def draw(run: Run) -> Drawing | None:
     canvas = blank(4.5)
     far = _far(run)
     left, right = _panels(canvas, bool(far))
-    looks, shown = style.looks(run), formatting.names(run.policies)
+    styles, shown = style.of_policies(run), formatting.names(run.policies)
     unit, scale = formatting.time_unit(numbers(run.summary, "mean_s").tolist())
     _bound(run, left[-1], axis, scale)
     for axes, group in _groups(run, left, far):
         _curves(run, axes, axis, group, ("mean_s", "mean_s_low", "mean_s_high"), 1 / scale)
         axes.set_ylim(*_limits(run, group, scale, with_bound=axes is left[-1]))
-        ends = [(last(run, p, "mean_s") / scale, shown[p], looks[p]) for p in group]
+        ends = [(last(run, p, "mean_s") / scale, shown[p], styles[p]) for p in group]
         style.label_ends(axes, ends)
     style.title(left[0], "Mean completion time", "pale: 95 % over worlds; dotted: lower bound")
     left[-1].set_ylabel(f"mean ({unit})")
@@ -91,8 +91,8 @@ def _groups(run: Run, left: list[Axes], far: list[str]) -> list[tuple[Axes, list
 def column(run: Run, policy: str, name: str) -> np.ndarray:
     """A column of the summary along the points, NaN where the policy has none."""
     rows = of_policy(run.summary, policy)
-    known = dict(zip(rows[run.vary[0]], numbers(rows, name), strict=True))
-    return np.array([known.get(value, np.nan) for (value,) in run.points], dtype=float)
+    by_value = dict(zip(rows[run.vary[0]], numbers(rows, name), strict=True))
+    return np.array([by_value.get(value, np.nan) for (value,) in run.points], dtype=float)
 
 
 def last(run: Run, policy: str, name: str) -> float:
@@ -105,23 +105,25 @@ def last(run: Run, policy: str, name: str) -> float:
 def _curves(
     run: Run, axes: Axes, axis: Axis, group: list[str], columns: tuple[str, str, str], factor: float
 ) -> None:
-    looks = style.looks(run)
+    styles = style.of_policies(run)
     for index, policy in reversed(list(enumerate(group))):
-        look = looks[policy]
+        drawing = styles[policy]
         middle, low, high = (factor * column(run, policy, name) for name in columns)
         pen: Any = {
-            "color": look.colour,
-            "linewidth": look.width,
-            "marker": look.marker,
+            "color": drawing.colour,
+            "linewidth": drawing.width,
+            "marker": drawing.marker,
             "markersize": 5,
         }
         if axis.numeric:
-            axes.fill_between(axis.positions, low, high, color=look.colour, alpha=0.09, linewidth=0)
-            axes.plot(axis.positions, middle, linestyle=look.dashes, **pen)
+            axes.fill_between(
+                axis.positions, low, high, color=drawing.colour, alpha=0.09, linewidth=0
+            )
+            axes.plot(axis.positions, middle, linestyle=drawing.dashes, **pen)
         else:
-            beside = _SPREAD * ((index + 0.5) / len(group) - 0.5)
-            across = np.array(axis.positions) + beside
-            axes.vlines(across, low, high, color=look.colour, alpha=0.5, linewidth=2)
+            offset = _SPREAD * ((index + 0.5) / len(group) - 0.5)
+            across = np.array(axis.positions) + offset
+            axes.vlines(across, low, high, color=drawing.colour, alpha=0.5, linewidth=2)
             axes.plot(across, middle, linestyle="", **pen)
 
 
@@ -148,8 +150,8 @@ def _relative(run: Run, axes: Axes, axis: Axis, near: list[str]) -> None:
     columns = ("above_best_ratio", "above_best_low", "above_best_high")
     _curves(run, axes, axis, near, columns, 100.0)
     axes.axhline(0, color=style.INK, linewidth=1.1)
-    looks, shown = style.looks(run), formatting.names(run.policies)
-    ends = [(100 * last(run, p, "above_best_ratio"), shown[p], looks[p]) for p in near]
+    styles, shown = style.of_policies(run), formatting.names(run.policies)
+    ends = [(100 * last(run, p, "above_best_ratio"), shown[p], styles[p]) for p in near]
     style.label_ends(axes, [end for end in ends if np.isfinite(end[0])])
     axes.set_ylabel("per cent of the best policy's mean")
 
