@@ -16,7 +16,8 @@ from isma import notebook
 from isma.errors import RunError, ScenarioError
 from isma.errors import given as shown
 from isma.evaluation.comparison import compare as comparison
-from isma.evaluation.comparison import merging
+from isma.evaluation.comparison import dispatch, merging
+from isma.evaluation.comparison.engines import EngineChoice
 from isma.evaluation.comparison.sequential_sampling import compare_until
 from isma.evaluation.plan import Plan
 from isma.evaluation.report.run import Run
@@ -61,6 +62,7 @@ def compare(
     until: float | None = None,
     command: str = "",
     workers: int | None = None,
+    engine: str = "threads",
 ) -> Run:
     """Compare policies in the same worlds, write the folder with its report, and give its tables.
 
@@ -72,16 +74,18 @@ def compare(
     much of the mean to either side, or 256 are run. Without
     `out` the folder is `runs/<scenario>-<digest>`; in a folder with runs of the same scenario only
     what is missing is run. The report shows `command` as the one that made it. `workers` threads compile
-    and run, without it as many as cores. Raises IsmaError.
+    and run, without it as many as cores; with an `engine`, as "ray:jobs=8", in each of its jobs
+    (docs/engines.md). Raises IsmaError.
     """
+    chosen = EngineChoice.parse(engine)
     plan = _plan(scenario, policies, seeds, vary, p95_limit_s)
     folder = _folder_of(plan, out)
     finish = lambda out: _write_page(out, command)  # noqa: E731
     with notebook.reported(on_progress, comparison.told) as report:
         if until is None:
-            comparison.compare(plan, folder, report, finish, workers)
+            dispatch.compare(plan, folder, report, finish, workers, chosen)
         else:
-            compare_until(plan, folder, until, report, finish, workers)
+            compare_until(plan, folder, until, report, finish, workers, chosen)
     return Run.load(folder)
 
 

@@ -33,7 +33,7 @@ class _Run:
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     found: list[tuple[int, ...]] = []
     monkeypatch.setattr(
-        sequential_sampling.compare, "compare", lambda plan, *_: found.append(plan.seeds)
+        sequential_sampling.dispatch, "compare", lambda plan, *_: found.append(plan.seeds)
     )
     monkeypatch.setattr(sequential_sampling.Run, "load", lambda out: _Run(len(found[-1])))
     return found

@@ -70,6 +70,14 @@ WorkersOption = Annotated[
         show_default="as many as cores",
     ),
 ]
+EngineOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="what computes: threads, processes, submitit, ray or dask, with options as "
+        "submitit:jobs=8,timeout_min=60",
+    ),
+]
 ShardOption = Annotated[
     str | None,
     typer.Option(
@@ -98,6 +106,7 @@ def compare(
     set_: SetOption = None,
     p95_limit: P95LimitOption = None,
     workers: WorkersOption = None,
+    engine: EngineOption = "threads",
     shard: ShardOption = None,
     out: OutOption = None,
     quiet: QuietOption = False,
@@ -123,7 +132,11 @@ def compare(
 
     asked = loaded, names, worlds, varied, limit_s, out
     if part.of == 1:
-        run_and_print(*asked, share, quiet, json, workers)
+        run_and_print(*asked, share, quiet, json, workers, engine)
+    elif engine != "threads":
+        raise RunError(
+            f"--shard is computed where it is typed, and not by --engine {engine}: drop one"
+        )
     else:
         shard_and_print(*asked, str(part), quiet, json, workers)
 

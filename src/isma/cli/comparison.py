@@ -37,6 +37,7 @@ def run_and_print(
     quiet: bool,
     as_json: bool,
     workers: int | None = None,
+    engine: str = "threads",
 ) -> None:
     """Compare, then print what came of it. Raises IsmaError."""
     console = Console(stderr=True, quiet=quiet)
@@ -52,6 +53,7 @@ def run_and_print(
             until,
             command=typed_command(),
             workers=workers,
+            engine=engine,
         )
     if until is not None:
         rows = [row for point in run.points for row in run.ranked(point)]

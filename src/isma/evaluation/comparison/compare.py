@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ def compare(
     plan.refuse_taken(out)  # Told at once, not after a city has been laid out.
     if plan.shard is not None:
         refuse_whole_run(out)
-    work = _Work(plan, out, plan.points(), on_progress, workers or _cores())
+    work = _Work(plan, out, plan.points(), on_progress, workers or cores())
     key = finished.run_key(work.named)
     if plan.is_kept(out) and plan.shard is None:
         with plan.claimed(out):
@@ -92,11 +92,7 @@ def compare(
                 return out
     work.refuse_misfits()
     with plan.claimed(out):
-        work.compile()
-        cells = work.run()
-        bounds = work.bounds()
-        work.tell("timing decisions", CompareStage.REPORT)
-        work.time_decisions()
+        cells, bounds = work.compute()
         if plan.shard is None:
             work.tell("tables and figures", CompareStage.REPORT)
             work.write_tables(cells, bounds)
@@ -106,13 +102,29 @@ def compare(
     return out
 
 
+def compute(plan: Plan, out: Path, workers: int | None = None) -> None:
+    """Compute a plan's results in a folder that is held already; no tables. Raises IsmaError."""
+    _Work(plan, out, plan.points(), lambda progress: None, workers or cores()).compute()
+
+
+def refuse_misfits(
+    policies: Mapping[str, Policy], points: Sequence[Point], params: Sequence[Params]
+) -> None:
+    """Let every policy look at every world before anything is written. Raises PolicyError."""
+    for point, made in zip(points, params, strict=True):
+        for policy in policies.values():
+            sizes = made.shape.num_users, made.shape.num_servers
+            with policy_errors(policy):
+                policy.init(point.scenario, *sizes, jax.random.key(0))
+
+
 def refuse_whole_run(out: Path) -> None:
     """Refuse a folder whose tables are of more than a shard. Raises RunError."""
     if (out / "summary.csv").exists():
         raise RunError(f"{out} holds a whole run and not a shard; give another folder with --out")
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -193,13 +205,18 @@ class _Work:
             return self._params[point]
 
     def refuse_misfits(self) -> None:
-        """Let every policy look at every world before anything is written. Raises PolicyError."""
-        for number, point in enumerate(self._points):
-            shape = self.params(number).shape
-            for policy in self._policies.values():
-                sizes = shape.num_users, shape.num_servers
-                with policy_errors(policy):
-                    policy.init(point.scenario, *sizes, jax.random.key(0))
+        """Let every policy look at every world. Raises PolicyError."""
+        params = [self.params(index) for index in range(len(self._points))]
+        refuse_misfits(self._policies, self._points, params)
+
+    def compute(self) -> tuple[dict[CellKey, Cell], dict[World, float]]:
+        """Every cell and every bound, and how long decisions take. Raises IsmaError."""
+        self.compile()
+        cells = self.run()
+        bounds = self.bounds()
+        self.tell("timing decisions", CompareStage.REPORT)
+        self.time_decisions()
+        return cells, bounds
 
     def compile(self) -> None:
         """Compile every program that is still to be run, each once, side by side."""

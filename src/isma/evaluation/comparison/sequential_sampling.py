@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from isma.errors import RunError
-from isma.evaluation.comparison import compare
+from isma.evaluation.comparison import dispatch
 from isma.evaluation.comparison.compare import Report
+from isma.evaluation.comparison.engines import EngineChoice
 from isma.evaluation.comparison.precision import FEWEST_SEEDS, MOST_SEEDS, needed, widest
 from isma.evaluation.comparison.tables import Run
 from isma.evaluation.plan import Plan
@@ -24,6 +25,7 @@ def compare_until(
     on_progress: Report = lambda progress: None,
     then: Callable[[Path], object] = lambda out: None,
     workers: int | None = None,
+    engine: EngineChoice | None = None,
 ) -> Path:
     """Compare with more and more seeds until paired intervals are at most `share` of the mean wide.
 
@@ -40,7 +42,7 @@ def compare_until(
         )
     plan = _with(plan, FEWEST_SEEDS)
     while True:
-        compare.compare(plan, out, on_progress, then, workers)
+        dispatch.compare(plan, out, on_progress, then, workers, engine)
         run = Run.load(out)
         half = widest([row for point in run.points for row in run.ranked(point)])
         seeds = len(plan.seeds)
