@@ -1,1 +1,1 @@
-"""Speed, with a peer beside it: in a copy of the repository `python -m benchmarks`."""
+"""Speed in comparison with peers: in a copy of the repository `python -m benchmarks`."""

@@ -1,4 +1,4 @@
-"""Commands of `python -m benchmarks`: speed, with a peer beside it, and published results run again."""
+"""Commands of `python -m benchmarks`: speed in comparison with peers, and published results run again."""
 
 from pathlib import Path
 from typing import Annotated
@@ -47,7 +47,7 @@ def bench_simulator(
 
 @app.command("planner")
 def bench_planner(json: JsonOption = False) -> None:
-    """The paper's planner on RLSM: operations a second beside bare matrix products and other libraries."""
+    """The paper's planner on RLSM: operations a second against bare matrix products and other libraries."""
     with bar(Console(stderr=True)) as shown:
         task = shown.add_task("laying out", total=None)
         rates = planner.measure(lambda label: shown.update(task, description=label))
@@ -80,7 +80,7 @@ def bench_metropolis(
 ) -> None:
     """A tick, a decision of all servers at once, and memory, from 1,000 to 100,000 users."""
     if out is not None:
-        metropolis.picture_kind(out)  # A wrong name is told before minutes of work, not after.
+        metropolis.picture_kind(out)  # A wrong name is refused before minutes of work, not after.
     with bar(Console(stderr=True)) as shown:
         task = shown.add_task("laying out", total=None)
         sizes = metropolis.measure(
@@ -96,7 +96,7 @@ def bench_peers(
     json: JsonOption = False,
     quick: Annotated[bool, typer.Option("--quick", help="200 steps only: minutes less")] = False,
 ) -> None:
-    """Simulators of others on the same users as ours: 200 and 2,000 steps, and what each does not model."""
+    """Other simulators on the same users as ours: 200 and 2,000 steps, and features that each lacks."""
     lengths = comparison.STEPS[:1] if quick else comparison.STEPS
     with bar(Console(stderr=True)) as shown:
         task = shown.add_task("looking for peers", total=None)
@@ -126,7 +126,7 @@ def bench_forecast(
         Path | None, typer.Option(help="another model than the package's")
     ] = None,
 ) -> None:
-    """Forecasts of isma2's model beside last values, constant velocity and counted rates."""
+    """Forecasts of isma2's model against last values, constant velocity and counted rates."""
     model = forecast_model_of(ISMA2 if checkpoint is None else checkpoint)
     with bar(Console(stderr=True)) as shown:
         task = shown.add_task("laying out", total=None)
@@ -159,8 +159,8 @@ def bench_odd_worlds(
             shown.update(task, description=label, advance=runs)
 
         runs = list(odd_worlds.measure(worlds, range(seeds), names, on_batch))
-    told = odd_worlds.excess_of(runs)
-    typer.echo(odd_worlds.as_json(runs, told) if json else odd_worlds.as_text(told))
+    excess = odd_worlds.excess_of(runs)
+    typer.echo(odd_worlds.as_json(runs, excess) if json else odd_worlds.as_text(excess))
 
 
 @app.command("outlook", hidden=True)

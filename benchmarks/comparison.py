@@ -1,7 +1,7 @@
 """The peers' table: users followed by their services, in our simulator and in those of others, in one run.
 
 Everything is measured in turn, several rounds over, so that a machine that slows down slows all of
-it. A row is the median of its rounds; what takes long is measured once.
+it. A row is the median of its rounds; slow ones are measured once.
 """
 
 import json
@@ -170,7 +170,7 @@ def as_json(table: Table) -> str:
 
 
 def as_text(table: Table) -> str:
-    """The table as text: rates first, then what each does not model, then what is not there."""
+    """The table as text: rates first, then features that each lacks, then missing simulators."""
     lines = [
         f"{table.users} users, {table.servers} servers, services follow in every step; "
         f"{table.cores} cores, load {table.load:.1f} before, {table.processor}, jax {table.jax}",

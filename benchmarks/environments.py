@@ -1,4 +1,4 @@
-"""Environment steps a second: one world, many, all servers as agents, and mobile-env beside them."""
+"""Environment steps a second: one world, many, all servers as agents, against mobile-env."""
 
 import json
 import os
@@ -37,7 +37,7 @@ class StepRate:
     """Policy of the servers that do not learn."""
     worlds: int
     steps_per_s: float
-    """Steps of all worlds together; observations are NumPy arrays by then."""
+    """Steps of all worlds together, with observations as NumPy arrays."""
     ticks_per_s: float
     """Ticks simulated for them."""
     ticks_per_cpu_s: float
@@ -68,23 +68,23 @@ def measure(
 
     With `only_agents` all servers as agents, and mobile-env.
     """
-    found = []
+    rates = []
     for others in () if only_agents else ("nearest", "price"):
         on_step(f"one world, others {others}")
-        found.append(_one_world(others))
+        rates.append(_one_world(others))
         on_step(f"{WORLDS} worlds, others {others}")
-        found.append(_many_worlds(others))
+        rates.append(_many_worlds(others))
     on_step("all servers as agents")
-    found.append(_all_servers())
+    rates.append(_all_servers())
     on_step(f"all servers as agents, {WORLDS} worlds")
-    found.append(_all_servers_of_worlds())
+    rates.append(_all_servers_of_worlds())
     others, missing = _mobile_env(on_step)
     return StepRates(
         os.cpu_count() or 1,
         platform.processor() or platform.machine(),
         jax.__version__,
         gymnasium.__version__,
-        (*found, *others),
+        (*rates, *others),
         missing,
     )
 
@@ -125,8 +125,8 @@ def _all_servers_of_worlds() -> StepRate:
     def go() -> None:
         state = start
         for action in actions:
-            state, told = env.step(state, action)
-            np.asarray(told.observation)
+            state, moment = env.step(state, action)
+            np.asarray(moment.observation)
 
     return _rate("all servers", "-", WORLDS, 1, _repeated(go, len(actions), first_s))
 
@@ -142,11 +142,11 @@ def _mobile_env(on_step: Callable[[str], None]) -> tuple[list[StepRate], tuple[s
     began = time.perf_counter()
     world = there[0].ready(walk)
     spent = _repeated(world.go, walk.steps, time.perf_counter() - began, 1)
-    found = [_rate("mobile-env", "-", 1, 1, spent, walk.users)]
+    rates = [_rate("mobile-env", "-", 1, 1, spent, walk.users)]
     for name in MOBILE_ENVS:
         on_step(name)
-        found.append(_as_it_comes(name))
-    return found, ()
+        rates.append(_as_it_comes(name))
+    return rates, ()
 
 
 def _as_it_comes(name: str) -> StepRate:
@@ -192,7 +192,7 @@ def _repeated(
     repeats: int = REPEATS,
     before: Callable[[int], Any] = lambda repeat: None,
 ) -> _Spent:
-    """Medians over repeats of so many steps each."""
+    """Medians over repeats of a number of steps each."""
     spent = []
     for repeat in range(repeats):
         before(repeat)
@@ -226,10 +226,10 @@ def as_text(rates: StepRates) -> str:
     ]
     base = next((row.ticks_per_cpu_s for row in rates.rates if row.what == "mobile-env"), None)
     for row in rates.rates:
-        beside = "" if base is None else f"{row.ticks_per_cpu_s / base:,.1f} ×"
+        relative = "" if base is None else f"{row.ticks_per_cpu_s / base:,.1f} ×"
         lines.append(
             f"{row.what:21}{row.others:8}{row.worlds:>7}{row.users:>6}{row.steps_per_s:>9,.0f}"
-            f"{row.ticks_per_s:>9,.0f}{row.ticks_per_cpu_s:>12,.0f}{row.first_s:>14.1f}{beside:>9}"
+            f"{row.ticks_per_s:>9,.0f}{row.ticks_per_cpu_s:>12,.0f}{row.first_s:>14.1f}{relative:>9}"
         )
     if base is not None:
         lines.append(

@@ -1,4 +1,4 @@
-"""Skill of isma2's forecasts, beside the last value, constant velocity and counted rates.
+"""Skill of isma2's forecasts, against the last value, constant velocity and counted rates.
 
 In worlds of presets, with keys of which training makes no use. Forecasts from an observation are compared
 with the outcomes, up to two minutes ahead.
@@ -154,7 +154,7 @@ _Pairs = Sequence[tuple[Window, _Forecasts]]
 
 
 def _skills(preset: str, pairs: _Pairs) -> list[Skill]:
-    found = []
+    skills = []
     for segment, ahead_s in enumerate(HORIZONS_S):
         parts = [_predictions(*pair, segment) for pair in pairs]
         for quantity in parts[0]:
@@ -163,8 +163,8 @@ def _skills(preset: str, pairs: _Pairs) -> list[Skill]:
             model, last, *other = errors([part[quantity] for part in parts])
             measure = "Brier score" if event else "RMS error"
             known = other[0] if other else None
-            found.append(Skill(preset, quantity, ahead_s, measure, model, last, known))
-    return found
+            skills.append(Skill(preset, quantity, ahead_s, measure, model, last, known))
+    return skills
 
 
 def _predictions(

@@ -52,11 +52,11 @@ class Size:
     """One decision of all servers at once, for all their users."""
     decision_ms_p99: float
     run_bytes: int
-    """What the compiled run of ten ticks holds: what goes in, what comes out, and working space."""
+    """Memory of the compiled run of ten ticks: arguments, results and temporaries."""
     peak_bytes: int
-    """Most memory that the process held; compiling is what takes most."""
+    """Peak memory of the process, reached in compiling."""
     bare_bytes: int
-    """What it held before the city was laid out."""
+    """Memory of the process before the city was built."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def size(users: int, servers: int, name: str = POLICY) -> Size:
     params, policy, key = build(scenario), registry.get(name), jax.random.key(0)
     state = jax.jit(reset)(params, key)
     memory = policy.init(scenario, users, servers, key)
-    lowers: Any = run_chunk  # What filter_jit's type does not say.
+    lowers: Any = run_chunk  # Equinox's type lacks `lower`.
     run = lowers.lower(params, policy, state, memory, key, _TICKS).compile()
     state, memory, _ = run(params, policy, state, memory, key, _TICKS)
     spent = []
@@ -148,13 +148,13 @@ def size(users: int, servers: int, name: str = POLICY) -> Size:
         real_time=scenario.time.tick_s / tick_s,
         decision_ms_p50=median_ms,
         decision_ms_p99=p99_ms,
-        run_bytes=_held_bytes(run.compiled.memory_analysis()),
+        run_bytes=_memory_bytes(run.compiled.memory_analysis()),
         peak_bytes=_peak_bytes(),
         bare_bytes=bare,
     )
 
 
-def _held_bytes(needs: Any) -> int:
+def _memory_bytes(needs: Any) -> int:
     """Bytes by XLA's own count; memory that is shared counts once."""
     parts = needs.argument_size_in_bytes + needs.output_size_in_bytes + needs.temp_size_in_bytes
     return parts - needs.alias_size_in_bytes

@@ -44,7 +44,7 @@ class NumpyWorld:
     granted: np.ndarray
     load: np.ndarray
     ticks: int = field(default=0, init=False)
-    """Ticks lived through."""
+    """Ticks simulated."""
     moves: int = field(default=0, init=False)
     """Services moved to another server."""
 

@@ -1,6 +1,6 @@
-"""Worlds that nobody chose: every quantity of a scenario drawn log-uniform, and policies compared there.
+"""Random worlds: every quantity of a scenario drawn log-uniform, and policies compared there.
 
-Tuning on presets finds what presets ask for. Here users, servers, sizes, speeds, latencies, states and
+Tuning on presets overfits presets. Here users, servers, sizes, speeds, latencies, states and
 periods are drawn over ranges far wider than any city's, so that stops of minutes, links that never finish a
 copy and cells that are crossed in a second are among them. Worlds share a few forms (servers, layout, kind of
 migration), and users that a world does not have are rows that never come, so that one program serves many.
@@ -51,7 +51,7 @@ RANGES = {
     "migration.downtime_per_hop_s": (0.05, 10),
     "latency.per_hop_s": (1e-3, 0.2),
 }
-"""Ends of what is drawn log-uniform; of a quantity that each user draws, the low end of its range."""
+"""Ranges of log-uniform draws; of a quantity that each user draws, the range of its low end."""
 SPREADS = {
     "users.local_hz": (1, 4),
     "tasks.data_bits": (1, 5),
@@ -59,7 +59,7 @@ SPREADS = {
     "migration.state_bits": (3,),
     "migration.downtime_per_hop_s": (1, 3),
 }
-"""High end over low end of what each user draws, one of these."""
+"""Ratios of high to low end of quantities that each user draws."""
 _BATCH = 8
 """Worlds that run as one program."""
 
@@ -159,10 +159,10 @@ def excess_of(runs: Iterable[Outcome]) -> list[Excess]:
 
     Where fewer than two rules were run, over the best of the policies.
     """
-    found: dict[tuple[int, int], dict[str, float]] = {}
+    by_world: dict[tuple[int, int], dict[str, float]] = {}
     for run in runs:
-        found.setdefault((run.number, run.seed), {})[run.policy] = run.mean_s
-    cells = list(found.values())
+        by_world.setdefault((run.number, run.seed), {})[run.policy] = run.mean_s
+    cells = list(by_world.values())
     excesses = []
     for policy in cells[0]:
         others = [name for name in RULES if name in cells[0] and name != policy]

@@ -21,6 +21,6 @@ def of_plan(model: LatentModel, budget: Budget) -> int:
     """Operations of a whole search, a multiply-add being two.
 
     Nominal: what a plan spares (the first step's recurrent products, which its candidates share)
-    counts, and what is no matrix product (noise, activations, sorting) does not.
+    counts, and all but matrix products (noise, activations, sorting) do not.
     """
     return 2 * multiply_adds(model) * budget.latent_steps

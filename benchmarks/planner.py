@@ -1,4 +1,4 @@
-"""Speed of the paper's planner: float32 operations a second beside bare matrix products and peers.
+"""Speed of the paper's planner: float32 operations a second against bare matrix products and peers.
 
 Everything is measured in turn, several rounds over, so that a machine that slows down slows all of
 it; each figure is the median of the rounds.
@@ -44,7 +44,7 @@ class Rate:
     of_products: float
     """Against the better of the bare products of the same run."""
     decision_s: float | None
-    """Time of one decision with the paper's whole budget; None for what decides nothing."""
+    """Time of one decision with the paper's whole budget; None for rows without a decision."""
     note: str = ""
 
 
@@ -92,7 +92,7 @@ def measure(on_step: Callable[[str], None] = lambda label: None) -> Rates:
     products = max(rate for name, rate in gflops.items() if name.startswith("matrix"))
     whole = operations.of_plan(model, PAPER) / 1e9
     versions = {one.name: one.versions for one in peers}
-    found = [
+    rates = [
         Rate(
             name,
             rate,
@@ -112,7 +112,7 @@ def measure(on_step: Callable[[str], None] = lambda label: None) -> Rates:
         f"{PAPER.candidates}x{PAPER.iterations}x{PAPER.horizon}x{PAPER.elites}",
         adds,
         _seconds(whole_plan),
-        tuple(found),
+        tuple(rates),
         tuple(absent),
     )
 
@@ -123,8 +123,8 @@ def _planned(frame: Frame, model: LatentModel, budget: Budget) -> Callable[[], N
 
     @jax.jit
     def search(arrays: LatentModel, key: PRNGKeyArray) -> Searched:
-        known = eqx.combine(arrays, rest)
-        return plan(Search(budget), frame, known, known.start(), own, jnp.ones(_USERS), key)
+        model = eqx.combine(arrays, rest)
+        return plan(Search(budget), frame, model, model.start(), own, jnp.ones(_USERS), key)
 
     compiled = search.lower(arrays, jax.random.key(1)).compile()
     return lambda: jax.block_until_ready(compiled(arrays, jax.random.key(1)))
@@ -146,7 +146,7 @@ def _shapes(model: LatentModel) -> tuple[Callable[[], None], float]:
     @jax.jit
     def products(rows: list[jax.Array], weights: list[jax.Array]) -> list[jax.Array]:
         def again(_: jax.Array, outs: list[jax.Array]) -> list[jax.Array]:
-            # What comes out enters the next product, so that none can be left out.
+            # Each product's result enters the next one, so that none can be optimised away.
             return [
                 (x + out[:1, :1] * 1e-30) @ w for x, out, w in zip(rows, outs, weights, strict=True)
             ]
@@ -179,7 +179,7 @@ def as_text(rates: Rates) -> str:
     ]
     for row in rates.rates:
         decision = "" if row.decision_s is None else f"{row.decision_s:.1f}"
-        told = f"  {row.note}" if row.note else ""
-        lines.append(f"{row.what:38}{row.gflops:>9.1f}{row.of_products:>13.0%}{decision:>12}{told}")
+        note = f"  {row.note}" if row.note else ""
+        lines.append(f"{row.what:38}{row.gflops:>9.1f}{row.of_products:>13.0%}{decision:>12}{note}")
     lines.append(f"one decision with the whole budget, to its end: {rates.full_s:.1f} s")
     return "\n".join([*lines, *rates.absent])

@@ -1,4 +1,4 @@
-"""How long a rule takes to decide for all servers at once, by size; a NumPy loop beside `nearest`."""
+"""Time of a rule's decision for all servers at once, by size; `nearest` against a NumPy loop."""
 
 import json
 import os
@@ -63,29 +63,31 @@ def measure(
     sizes: tuple[tuple[int, int], ...] = SIZES,
     rules: tuple[str, ...] = tuple(registry.RULES),
 ) -> Decisions:
-    """Measure in worlds that have lived through a decision period, with every server due."""
-    load, found = os.getloadavg()[0], []
+    """Measure in worlds after a decision period, with every server due."""
+    load, times = os.getloadavg()[0], []
     for users, servers in sizes:
         size = f"{users:,} users, {servers} servers"
         on_step(f"NumPy loop, {size}")
-        found.append(_numpy(users, servers))
+        times.append(_numpy(users, servers))
         on_step(f"worlds, {size}")
-        worlds = {weighs: _lived(preset, users, servers) for weighs, preset in _PRESETS.items()}
+        worlds = {
+            weighs: _warm_world(preset, users, servers) for weighs, preset in _PRESETS.items()
+        }
         for rule in rules:
             on_step(f"{rule}, {size}")
-            found.append(_decision(rule, worlds[rule in _WEIGHS]))
+            times.append(_decision(rule, worlds[rule in _WEIGHS]))
     return Decisions(
         os.cpu_count() or 1,
         load,
         platform.processor() or platform.machine(),
         jax.__version__,
         np.__version__,
-        tuple(found),
+        tuple(times),
     )
 
 
 @dataclass(frozen=True)
-class _Lived:
+class _WarmWorld:
     """A world after its longest decision period, by `nearest`."""
 
     preset: str
@@ -94,15 +96,15 @@ class _Lived:
     state: State
 
 
-def _lived(preset: str, users: int, servers: int) -> _Lived:
+def _warm_world(preset: str, users: int, servers: int) -> _WarmWorld:
     scenario = files.load(preset, {"users.count": users, "sites.count": servers})
     params, key, nearest = build(scenario), jax.random.key(0), registry.get("nearest")
     state, memory = jax.jit(reset)(params, key), nearest.init(scenario, users, servers, key)
     state, _, _ = run_chunk(params, nearest, state, memory, key, _period_ticks(params))
-    return _Lived(preset, scenario, params, state)
+    return _WarmWorld(preset, scenario, params, state)
 
 
-def _decision(rule: str, world: _Lived) -> DecisionTime:
+def _decision(rule: str, world: _WarmWorld) -> DecisionTime:
     policy, params, key = registry.get(rule), world.params, jax.random.key(0)
     users, servers = params.shape.num_users, params.shape.num_servers
     most = _MOST_USERS.get(rule, users)
@@ -147,8 +149,8 @@ def as_text(decisions: Decisions) -> str:
     ]
     for row in decisions.decisions:
         times = f"{_ms(row.median_ms):>12}{_ms(row.p99_ms):>10}"
-        told = f"  {row.why_not}" if row.why_not else ""
-        lines.append(f"{row.rule:21}{row.scenario:17}{row.users:>6}{row.servers:>8}{times}{told}")
+        note = f"  {row.why_not}" if row.why_not else ""
+        lines.append(f"{row.rule:21}{row.scenario:17}{row.users:>6}{row.servers:>8}{times}{note}")
     return "\n".join(lines)
 
 

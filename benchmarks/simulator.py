@@ -50,7 +50,7 @@ class Figures:
     cores: int
     processor: str
     device: str
-    """What simulated: JAX's name of it."""
+    """Device, by JAX's name of it."""
     jax: str
     figures: tuple[SpeedFigure, ...]
 
@@ -63,17 +63,17 @@ def measure(
     users = params.shape.num_users
     on_step("NumPy loop, nearest")
     numpy_s = _numpy_s_per_tick(params)
-    found = [_figure("plain NumPy loop", "nearest", 1, _NUMPY_TICKS, users, numpy_s, numpy_s)]
+    rows = [_figure("plain NumPy loop", "nearest", 1, _NUMPY_TICKS, users, numpy_s, numpy_s)]
     for name in ("local", "nearest", "price"):
         policy = registry.get(name)
         on_step(f"one world, {name}")
         for ticks in (CHUNK_TICKS, LONG_TICKS):
             spent = _one_world_s_per_tick(params, policy, ticks)
-            found.append(_figure("one world", name, 1, ticks, users, spent, numpy_s))
+            rows.append(_figure("one world", name, 1, ticks, users, spent, numpy_s))
         for worlds in batches:
             on_step(f"{worlds:,} worlds, {name}")
             spent = _batch_s_per_tick(params, policy, worlds)
-            found.append(_figure("batch", name, worlds, CHUNK_TICKS, users, spent, numpy_s))
+            rows.append(_figure("batch", name, worlds, CHUNK_TICKS, users, spent, numpy_s))
     return Figures(
         users,
         params.shape.num_servers,
@@ -81,7 +81,7 @@ def measure(
         platform.processor() or platform.machine(),
         jax.devices()[0].device_kind,
         jax.__version__,
-        tuple(found),
+        tuple(rows),
     )
 
 

@@ -1,5 +1,5 @@
 # pyright: reportMissingImports=false
-"""LEAF: one application a user, placed anew on the server that it has reached, its power metered."""
+"""LEAF: one application a user, moved to the server that it has reached, its power metered."""
 
 import simpy
 from leaf.application import Application, ProcessingTask, SourceTask

@@ -1,5 +1,5 @@
 # pyright: reportMissingImports=false
-"""mobile-env: users on recorded ways, attached to the nearest station before they let go of the last."""
+"""mobile-env: users on recorded trajectories, attached to the nearest station before they leave the last."""
 
 import numpy as np
 from mobile_env.core.base import MComCore
@@ -26,7 +26,7 @@ class _Recorded(Movement):
 
 
 class _World:
-    """The environment, and what has been attached in it so far."""
+    """The environment, and the attachments so far."""
 
     def __init__(self, walk: Walk):
         config = MComCore.default_config() | {"EP_MAX_TIME": walk.steps, "movement": _Recorded}

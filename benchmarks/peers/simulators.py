@@ -1,4 +1,4 @@
-"""Which simulators of others are there, and what each is to the benchmark."""
+"""Other simulators: those that are installed, and the adapter of each."""
 
 import contextlib
 import io
@@ -19,10 +19,10 @@ class KnownPeer:
     """Name to import, and of the distribution that has its version."""
     distribution: str
     adapter: str
-    """Module beside this file."""
+    """Module in this folder."""
     install: str
     lacks: str
-    """What it does not model of what ours does."""
+    """Features of ours that it does not model."""
     make: str = "ready"
     """Function of the adapter that sets up a run of a `Walk`."""
 
@@ -99,7 +99,7 @@ class Missing:
 
 
 def find(known: tuple[KnownPeer, ...] = KNOWN) -> tuple[list[Simulator], list[Missing]]:
-    """The simulators that can run, and those that cannot. What they print is dropped."""
+    """The simulators that can run, and those that cannot. Their output is dropped."""
     found, missing = [], []
     for one in known:
         if util.find_spec(one.package) is None:

@@ -1,4 +1,4 @@
-"""The work that all simulators are given: the same users on the same ways, followed by their services."""
+"""Common workload of all simulators: the same users on the same trajectories, followed by their services."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Walk:
-    """Where users are at the beginning of every step and after the last, and who is attached where."""
+    """Positions and stations of users at the beginning of every step and after the last."""
 
     site_m: Float[np.ndarray, "stations 2"]
     links: tuple[tuple[int, int], ...]
@@ -40,7 +40,7 @@ class Walk:
         return self.station.shape[1]
 
     def handovers(self, steps: int) -> int:
-        """Users attached to another station in the first so many steps."""
+        """Hand-overs in the first `steps` steps."""
         return int(np.count_nonzero(np.diff(self.station[: steps + 1], axis=0)))
 
 
@@ -69,7 +69,7 @@ def scenario() -> Scenario:
 
 
 def record(steps: int) -> Walk:
-    """The ways of users in our own simulator; they do not depend on what is decided."""
+    """Trajectories of users in our own simulator; they do not depend on decisions."""
     params, policy = build(scenario()), registry.get("local")
     key = jax.random.key(SEED)
     start = reset(params, key)

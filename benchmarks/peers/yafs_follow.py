@@ -22,7 +22,7 @@ _LINK = {"BW": 1000, "PR": 0.001}
 _IPT = 10**9
 _INSTRUCTIONS, _BYTES = 10**6, 1000
 _MOMENT = 0.5
-"""Users move half a step before they send; what they send arrives and is done within the step."""
+"""Users move half a step before they send; their tasks arrive and are done within the step."""
 
 
 class _Shortest(Selection):
@@ -99,7 +99,7 @@ def ready(walk: Walk) -> PeerReady:
         sim.deploy_source(application.name, _node(walk, user), message, each)
 
     def go() -> None:
-        with contextlib.redirect_stdout(io.StringIO()):  # It prints what is deployed where.
+        with contextlib.redirect_stdout(io.StringIO()):  # It prints every deployment.
             sim.run(walk.steps + _MOMENT / 2)
 
     def count() -> Counts:

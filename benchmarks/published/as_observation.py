@@ -68,12 +68,12 @@ def moment(
     decides: Bool[Array, "users"],
     price_s: Float[Array, "servers"],
 ) -> Observation:
-    """Observation of a slot in which every server has just heard every other one's price.
+    """Observation of a slot in which every server has just received every other one's price.
 
     Tasks have no data and `work_s` seconds of work on a whole server.
     """
     each, servers = jnp.ones_like(work_s), jnp.ones_like(price_s)
-    heard = lambda row: jnp.broadcast_to(row, (len(servers), len(servers)))  # noqa: E731
+    for_every_server = lambda row: jnp.broadcast_to(row, (len(servers), len(servers)))  # noqa: E731
     return Observation(
         infrastructure=net,
         requests=Requests(
@@ -94,7 +94,9 @@ def moment(
         acting=servers > 0,
         due=servers > 0,
         slot=slot,
-        news=News(heard(servers), heard(price_s), heard(0 * servers)),
+        news=News(
+            for_every_server(servers), for_every_server(price_s), for_every_server(0 * servers)
+        ),
         position_m=None,
         visibility=Visibility.SERVER,
     )

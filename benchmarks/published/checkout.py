@@ -29,7 +29,7 @@ def commit_of(source: Path) -> str:
         return "unknown"
     asked = ["git", "-C", str(source), "rev-parse", "--short=8", "HEAD"]
     try:
-        told = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
-    return told.stdout.strip() or "unknown"
+    return done.stdout.strip() or "unknown"

@@ -98,7 +98,7 @@ def measure(
 
 
 def compared(one: Instance, published: dracm_code.Published) -> Check:
-    """Our costs beside those of the published code on its traces, of the same draws."""
+    """Our costs and those of the published code on its traces, with the same draws."""
     traces = len(published.optimum_s)
     few = Instance(*(part[:traces] for part in one))._replace(hops=one.hops)
     always, never = dracm_rules.always(few), dracm_rules.never(few)

@@ -42,11 +42,11 @@ def run(source: Path, seed: int, traces: int) -> Published:
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env=os.environ | {"TQDM_DISABLE": "1"}
     )
-    told = done.stdout.strip().splitlines()
-    if done.returncode or not told:
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
         last = (done.stderr.strip().splitlines() or ["nothing was printed"])[-1]
         raise RunError(f"the published code in {source} must run to its end, got: {last}")
-    return Published(*(np.array(part) for part in json.loads(told[-1])))
+    return Published(*(np.array(part) for part in json.loads(lines[-1])))
 
 
 def main(source: Path, seed: int, traces: int) -> list[Any]:

@@ -112,11 +112,11 @@ def positions_of(source: Path, test: Parameters) -> np.ndarray:
             f"{TRACES} must have {test.num_traces} traces of {test.slots} slots from trace "
             f"{test.first_trace} on, got {sum(len(one) == test.slots for one in taken)}"
         )
-    found = np.array(taken)
-    inside = (found >= 0).all() and (found < [test.width_m, test.height_m]).all()
+    position_m = np.array(taken)
+    inside = (position_m >= 0).all() and (position_m < [test.width_m, test.height_m]).all()
     if not inside:
         raise DataError(f"{TRACES} must have positions within the map, got some outside it")
-    return found
+    return position_m
 
 
 def drawn(position_m: np.ndarray, test: Parameters, seed: int) -> Instance:
@@ -139,7 +139,7 @@ def drawn(position_m: np.ndarray, test: Parameters, seed: int) -> Instance:
     return Instance(
         station,
         (load + work[..., None]) / test.server_rate
-        + way_s(hops[station], data_mbit[..., None], test)
+        + transfer_s(hops[station], data_mbit[..., None], test)
         + (data_mbit / radio_mbps)[..., None],
         load,
         work,
@@ -149,7 +149,7 @@ def drawn(position_m: np.ndarray, test: Parameters, seed: int) -> Instance:
     )
 
 
-def way_s(hops: np.ndarray, data_mbit: np.ndarray | float, test: Parameters) -> np.ndarray:
+def transfer_s(hops: np.ndarray, data_mbit: np.ndarray | float, test: Parameters) -> np.ndarray:
     """Time from station to server: the data crosses the fibre once, however many hops there are."""
     return data_mbit / test.fibre_mbps * np.minimum(hops, 1) + test.hop_s * hops
 
@@ -184,31 +184,31 @@ def arguments_of(text: str) -> dict[str, Any]:
         tree = ast.parse(text)
     except (SyntaxError, ValueError) as error:
         raise DataError(f"{SCRIPT} must be Python: {error}") from None
-    known: dict[str, Any] = {}
+    constants: dict[str, Any] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            value = _literal(node.value, known)
+            value = _literal(node.value, constants)
             if value is not None:
-                known[node.targets[0].id] = value
+                constants[node.targets[0].id] = value
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", None) == _CALL:
-            found = ((one.arg, _literal(one.value, known)) for one in node.keywords)
-            return {str(name): value for name, value in found if value is not None}
+            values = ((one.arg, _literal(one.value, constants)) for one in node.keywords)
+            return {str(name): value for name, value in values if value is not None}
     raise DataError(f"{SCRIPT} must make {_CALL}, got none")
 
 
-def _literal(node: ast.expr, known: Mapping[str, Any]) -> Any:
+def _literal(node: ast.expr, constants: Mapping[str, Any]) -> Any:
     """Value of numbers, their lists and products, and of names of such; None of anything else."""
     match node:
         case ast.Constant(value=int() | float() | str() as value):
             return value
         case ast.Name(id=name):
-            return known.get(name)
+            return constants.get(name)
         case ast.List(elts=parts) | ast.Tuple(elts=parts):
-            values = [_literal(part, known) for part in parts]
+            values = [_literal(part, constants) for part in parts]
             return None if None in values else values
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
-            sides = _literal(left, known), _literal(right, known)
+            sides = _literal(left, constants), _literal(right, constants)
             numbers = all(isinstance(side, int | float) for side in sides)
             return _ARITHMETIC[type(op)](*sides) if numbers and sides[1] != 0 else None
     return None

@@ -1,4 +1,4 @@
-"""Our policies in DRACM's test: one user, the others' load as one more at its server, and prices heard.
+"""Our policies in DRACM's test: one user, the others' load as one more at its server, and known prices.
 
 The user's work takes a seconds on a whole server, and others' work W before it another W / f. At price λ
 our policies expect a + 2 √(λ a): so √λ = W / (2 f √a). A server knows the price of its own CPU from the
@@ -44,8 +44,8 @@ def placement(
 ) -> np.ndarray:
     """Servers that a policy chooses, traces × slots; each trace is a world of its own."""
     policy = registry.get(name)
-    usual = float(np.mean(test.move_s_per_hop)), slot_s, float(one.work.mean() / test.server_rate)
-    numbers = tuple(jnp.asarray(value) for value in usual)
+    typical = float(np.mean(test.move_s_per_hop)), slot_s, float(one.work.mean() / test.server_rate)
+    numbers = tuple(jnp.asarray(value) for value in typical)
     moving = jnp.asarray(image is Image.MOVING, float)
     places = []
     for trace in range(len(one.station)):
@@ -92,7 +92,7 @@ def seen(
     host: Int[Array, ""],
     hops: Float[Array, "servers servers"],
     hop_s: float,
-    usual_move_s: Float[Array, ""],
+    mean_move_s: Float[Array, ""],
     slot_s: Float[Array, ""],
     work_s: Float[Array, ""],
 ) -> Observation:
@@ -100,8 +100,8 @@ def seen(
     move_s = slot.hop_move_s * hops + slot.image_s * (hops > 0)
     price_s = (slot.load_s / (2 * jnp.sqrt(work_s))) ** 2
     return moment(
-        network(hops, hop_s, move_s, usual_move_s, slot_s),
-        usual_move_s,
+        network(hops, hop_s, move_s, mean_move_s, slot_s),
+        mean_move_s,
         slot.number,
         station=jnp.stack([slot.station, host]),
         host=jnp.stack([host, host]),

@@ -7,7 +7,7 @@ from enum import Enum
 
 import numpy as np
 
-from benchmarks.published.dracm_instance import Instance, Parameters, hops_of, way_s
+from benchmarks.published.dracm_instance import Instance, Parameters, hops_of, transfer_s
 
 _BATCH = 60
 """Draws of a slot by which the future is averaged."""
@@ -100,7 +100,7 @@ def expected_later_s(one: Instance, test: Parameters, image: Image, seed: int) -
     traces, slots, servers = one.delay_s.shape
     generator = np.random.default_rng(seed)
     mean_mbit = max(1.0, test.user_tasks) * sum(test.data_bits) / 2 / 1024**2
-    way = way_s(hops_of(test)[one.station], mean_mbit, test)
+    path_s = transfer_s(hops_of(test)[one.station], mean_mbit, test)
     later = np.zeros((slots, traces, servers))
     for slot in reversed(range(1, slots)):
         load_s = _loads(generator, test) / test.server_rate
@@ -108,7 +108,7 @@ def expected_later_s(one: Instance, test: Parameters, image: Image, seed: int) -
         image_s = generator.uniform(*test.image_mb, (_BATCH, 1, 1)) * 8 / test.fibre_mbps
         moving = move_s(one.hops, hop_s, image_s, image)
         for trace in range(traces):
-            there = load_s + way[trace, slot] + later[slot, trace]
+            there = load_s + path_s[trace, slot] + later[slot, trace]
             later[slot - 1, trace] = (moving + there[:, None, :]).min(axis=2).mean(axis=0)
     return later
 

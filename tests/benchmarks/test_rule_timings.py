@@ -51,7 +51,7 @@ def test_a_rule_that_cannot_decide_says_why(decisions: rules.Decisions) -> None:
 
 def test_a_rule_that_is_too_large_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "_MOST_USERS", {"full-information": 6})
-    decision = rules._decision("full-information", rules._lived("paper", 7, 3))
+    decision = rules._decision("full-information", rules._warm_world("paper", 7, 3))
     assert decision.median_ms is None
     assert decision.why_not == "weighs pairs of users: asked of at most 6"
 
