@@ -123,7 +123,7 @@ def merge(
     Raises IsmaError where a shard is missing, not finished or of another run.
     """
     named = None if policies is None else given.named(policies)
-    held = merging.held_in([Path(folder) for folder in folders], named)
+    held = merging.plans_in([Path(folder) for folder in folders], named)
     target = _folder_of(replace(held[0][1], shard=None), out)
     with notebook.reported(on_progress, comparison.told) as report:
         merging.merge(held, target, report, lambda out: _write_page(out, command))

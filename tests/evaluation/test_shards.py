@@ -88,7 +88,7 @@ def no_more_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def merged(folders: list[Path], out: Path) -> Path:
-    return merging.merge(merging.held_in(folders), out)
+    return merging.merge(merging.plans_in(folders), out)
 
 
 def test_shards_together_are_the_run(
@@ -219,13 +219,13 @@ def test_a_folder_names_no_code(tmp_path: Path) -> None:
     with plan.claimed(tmp_path / "typed"):
         pass
     with pytest.raises(PolicyError, match="a file cannot ask for code to be run"):
-        merging.held_in([tmp_path / "typed"])
-    ((_, held),) = merging.held_in([tmp_path / "typed"], {name: name})
+        merging.plans_in([tmp_path / "typed"])
+    ((_, held),) = merging.plans_in([tmp_path / "typed"], {name: name})
     assert held == plan
     made: dict[str, str | Policy] = {"mine": plan_of(policies=("nearest",)).made()["nearest"]}
     with replace(plan, policies=("mine",), given=made).claimed(tmp_path / "given"):
         pass
     with pytest.raises(PolicyError, match="'mine' was given from Python"):
-        merging.held_in([tmp_path / "given"])
+        merging.plans_in([tmp_path / "given"])
     with pytest.raises(RunError, match="policies must be those of the shard, in their order, mine"):
-        merging.held_in([tmp_path / "given"], {"yours": made["mine"]})
+        merging.plans_in([tmp_path / "given"], {"yours": made["mine"]})

@@ -42,7 +42,7 @@ class TickReport(NamedTuple):
     migrations: Int[Array, ""]
 
 
-class ActsAsTold(Policy):
+class GivenAction(Policy):
     """Returns a given action."""
 
     action: Action
@@ -68,7 +68,7 @@ def advance(
     state, key, seen = moment.state, moment.key, moment.seen
     action = coding.decode_all(actions, seen)
     draws = draw(params, key, state.tick)
-    state, _, outcome = step(params, ActsAsTold(action), state, Memory.none(), draws)
+    state, _, outcome = step(params, GivenAction(action), state, Memory.none(), draws)
     theirs = jax.vmap(own, in_axes=(None, 0))(seen, jnp.arange(params.shape.num_servers))
     mean_s, world_mean_s, tasks = jax.vmap(means_s, in_axes=(None, 0))(
         outcome.completion_time_s, theirs

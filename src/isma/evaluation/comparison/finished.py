@@ -1,4 +1,4 @@
-"""Seal of a finished run: what its folder holds, so that it is opened again without computing anything."""
+"""Seal of a finished run: digests of its folder, so that it is opened again without computing anything."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -23,24 +23,24 @@ _WRITTEN_WITH = ("pandas", "pyarrow", "matplotlib", "jinja2")
 
 
 def run_key(results: Mapping[str, Any]) -> str:
-    """Key of all files of a run: its results' keys, and the code that makes tables and figures of them."""
-    told = {
+    """Key of all files of a run: its results' keys, and the code that makes tables and figures from them."""
+    identity = {
         "results": results,
         "code": sources.of_isma(*_WRITTEN_BY),
         "versions": {name: version(name) for name in _WRITTEN_WITH},
     }
-    return digest(repr(sorted(told.items())).encode())
+    return digest(repr(sorted(identity.items())).encode())
 
 
 def is_finished(out: Path, key: str) -> bool:
     """Whether a folder holds the run of that key, and every file is the one that was written."""
     path = stored_results.value_path(out / _TIMES, key)
-    held = stored_results.load_value(path, key)
-    return isinstance(held, dict) and held == dict(_digests(out, path))
+    digests = stored_results.load_value(path, key)
+    return isinstance(digests, dict) and digests == dict(_digests(out, path))
 
 
 def seal(out: Path, key: str) -> None:
-    """Note what a folder holds now that its run is finished. Raises RunError."""
+    """Write the digests of a finished run's folder. Raises RunError."""
     path = stored_results.value_path(out / _TIMES, key)
     stored_results.save_value(path, key, dict(_digests(out, path)))
 

@@ -1,4 +1,4 @@
-"""Put shards of a comparison together: their results into one folder, and the tables of the whole run."""
+"""Merge of a comparison's shards: their results into one folder, and the tables of the whole run."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -24,39 +24,39 @@ _SHOWN = 8
 
 
 def merge(
-    held: Sequence[tuple[Path, Plan]],
+    shard_plans: Sequence[tuple[Path, Plan]],
     out: Path,
     on_progress: Report = lambda progress: None,
     then: Callable[[Path], object] = lambda out: None,
 ) -> Path:
-    """Write the folder that one run would have written, from folders with its shards; gives it back.
+    """Write the folder that one run would have written, from folders with its shards; returns it.
 
     Each folder comes with its plan. Nothing is simulated, and nothing is written unless every result is
     there. Raises RunError where a shard is missing or not finished, plans differ, or a result has
     different bytes in two folders; `then` is as in `compare`.
     """
-    plan = _whole(held)
+    plan = _whole(shard_plans)
     plan.refuse_taken(out)
-    found = _Collection(plan, held, out).files()
-    lines = [_log(folder) for folder, _ in held]
+    sources = _Collection(plan, shard_plans, out).files()
+    lines = [_log(folder) for folder, _ in shard_plans]
     with plan.claimed(out):
-        for name, source in found.items():
+        for name, source in sources.items():
             if source != out / name:
                 write_atomically(out / name, _content(source))
         write_atomically(out / wall_times.CELLS, b"".join(lines))
     return compare.compare(plan, out, on_progress, then)
 
 
-def held_in(
+def plans_in(
     folders: Sequence[Path], policies: Mapping[str, str | Policy] | None = None
 ) -> list[tuple[Path, Plan]]:
-    """Folders with the plans of the shards that they hold.
+    """Folders with the plans of their shards.
 
     Code that a folder names is taken from `policies` alone, by name. Raises IsmaError.
     """
     if not folders:
         raise RunError("merge needs the folders of shards, got none")
-    found = []
+    plans = []
     for folder in dict.fromkeys(folders):
         plan = plan_of(folder)
         if policies is None:
@@ -68,8 +68,8 @@ def held_in(
             )
         else:
             plan = replace(plan, given=given.unregistered(policies))
-        found.append((folder, plan))
-    return found
+        plans.append((folder, plan))
+    return plans
 
 
 def _refuse_code(plan: Plan, folder: Path) -> None:
@@ -82,10 +82,10 @@ def _refuse_code(plan: Plan, folder: Path) -> None:
         )
 
 
-def _whole(held: Sequence[tuple[Path, Plan]]) -> Plan:
+def _whole(shard_plans: Sequence[tuple[Path, Plan]]) -> Plan:
     """The plan of which all these are shards. Raises RunError."""
-    first, plan = held[0]
-    for folder, other in held[1:]:
+    first, plan = shard_plans[0]
+    for folder, other in shard_plans[1:]:
         differs = _difference(plan, other)
         if differs is not None:
             raise RunError(f"{folder} holds a shard of another run than {first}: {differs}")
@@ -93,11 +93,11 @@ def _whole(held: Sequence[tuple[Path, Plan]]) -> Plan:
 
 
 def _difference(plan: Plan, other: Plan) -> str | None:
-    """In what another shard's plan differs, in words."""
+    """Difference of another shard's plan, in words; None if there is none."""
     there, here = (files.dumps(one.scenario).encode() for one in (other, plan))
-    told = differences(there, here, ".toml", files.RUN)
-    if told is not None:
-        return told
+    differs = differences(there, here, ".toml", files.RUN)
+    if differs is not None:
+        return differs
     for name in ("policies", "seeds", "vary", "p95_limit_s"):
         one, two = (getattr(which, name) for which in (other, plan))
         if one != two:
@@ -111,16 +111,16 @@ def _difference(plan: Plan, other: Plan) -> str | None:
 class _Collection:
     """Results of a plan in the folders that hold its shards."""
 
-    def __init__(self, plan: Plan, held: Sequence[tuple[Path, Plan]], out: Path) -> None:
-        self._plan, self._held, self._points = plan, held, plan.points()
+    def __init__(self, plan: Plan, shard_plans: Sequence[tuple[Path, Plan]], out: Path) -> None:
+        self._plan, self._shard_plans, self._points = plan, shard_plans, plan.points()
         self._keys = Keys(plan.given)
         self._results = result_keys(plan, self._points, self._keys)
         self._params = [build(point.scenario) for point in self._points]
-        self._folders = [*(folder for folder, _ in held), out]
+        self._folders = [*(folder for folder, _ in shard_plans), out]
 
     def files(self) -> dict[str, Path]:
-        """Where each file of the whole run is found, by its name in a run's folder. Raises RunError."""
-        found: dict[str, Path] = {}
+        """Path of each file of the whole run, by its name in a run's folder. Raises RunError."""
+        paths: dict[str, Path] = {}
         missing: list[object] = []
         for cell, key in self._results.cells.items():
             name = _name(stored_results.cell_path(Path(), key))
@@ -128,52 +128,52 @@ class _Collection:
             if source is None:
                 missing.append(cell)
                 continue
-            found[name] = source
+            paths[name] = source
             replay = _name(replay_recorder.replay_path(Path(), cell.policy, cell.seed))
-            beside = source.parents[1] / replay
-            if (cell.point, cell.seed) == (0, self._plan.seeds[0]) and beside.is_file():
-                found[replay] = beside
+            recorded = source.parents[1] / replay
+            if (cell.point, cell.seed) == (0, self._plan.seeds[0]) and recorded.is_file():
+                paths[replay] = recorded
         for world, key in self._results.bounds.items():
             name = _name(stored_results.value_path(Path("cells"), key))
             source = self._one(
                 name, f"the bound of seed {world[1]}", lambda at, key=key: _has_value(at, key)
             )
             missing += [world] if source is None else []
-            found |= {} if source is None else {name: source}
+            paths |= {} if source is None else {name: source}
         if missing:
-            raise RunError(self._told_missing(missing))
-        return found | self._times()
+            raise RunError(self._missing_text(missing))
+        return paths | self._times()
 
-    def _one(self, name: str, told: str, is_whole: Callable[[Path], bool]) -> Path | None:
+    def _one(self, name: str, label: str, is_whole: Callable[[Path], bool]) -> Path | None:
         """A result's file; None where no folder has it. Raises RunError where two have different ones."""
         whole = [path for folder in self._folders if is_whole(path := folder / name)]
         for other in whole[1:]:
             if _content(other) != _content(whole[0]):
                 raise RunError(
-                    f"{told} must be the same wherever it was computed, and differs between {whole[0]} "
+                    f"{label} must be the same wherever it was computed, and differs between {whole[0]} "
                     f"and {other}: remove one, and run that shard again"
                 )
         return whole[0] if whole else None
 
     def _times(self) -> dict[str, Path]:
-        """Times of decisions: each as it was first found, for no two measurements are the same."""
+        """Times of decisions, each from the first folder that has it: no two measurements are the same."""
         policies = self._plan.policies
         keys = wall_times.decision_keys(self._points, policies, self._params, self._keys)
-        found = {}
+        paths = {}
         for _, key in keys:
             name = _name(stored_results.value_path(Path("times"), key))
             whole = [path for folder in self._folders if _has_value(path := folder / name, key)]
-            found |= {name: whole[0]} if whole else {}
-        return found
+            paths |= {name: whole[0]} if whole else {}
+        return paths
 
     def _named(self, cell: CellKey) -> str:
         values = self._points[cell.point].values.items()
         at = "".join(f", {field} = {value}" for field, value in values)
         return f"{cell.policy}, seed {cell.seed}{at}"
 
-    def _told_missing(self, missing: Sequence[object]) -> str:
-        """Which shards are missing, or else which is not finished."""
-        shards = {plan.shard or Shard(1, 1): folder for folder, plan in reversed(self._held)}
+    def _missing_text(self, missing: Sequence[object]) -> str:
+        """Message on missing shards, or else on an unfinished one."""
+        shards = {plan.shard or Shard(1, 1): folder for folder, plan in reversed(self._shard_plans)}
         of = max(shard.of for shard in shards)
         division = divided(self._plan, self._points, lambda at: self._params[at].shape, of)
         owner = {**division.cells, **division.bounds}
@@ -182,9 +182,9 @@ class _Collection:
             Shard(number, of) for number in sorted(lacking) if Shard(number, of) not in shards
         ]
         if absent:
-            told = ", ".join(map(str, absent[:_SHOWN])) + (" ..." if len(absent) > _SHOWN else "")
+            named = ", ".join(map(str, absent[:_SHOWN])) + (" ..." if len(absent) > _SHOWN else "")
             return (
-                f"every shard must be given, and of {told} there is no folder: run it with --shard"
+                f"every shard must be given, and of {named} there is no folder: run it with --shard"
             )
         number = min(lacking)
         folder = shards[Shard(number, of)]
@@ -216,6 +216,6 @@ def _content(path: Path) -> bytes:
 
 
 def _log(folder: Path) -> bytes:
-    """Lines on the cells that a folder has run."""
+    """Log of the cells that a folder has run, as lines."""
     path = folder / wall_times.CELLS
     return _content(path) if path.is_file() else b""

@@ -1,4 +1,4 @@
-"""How well a run knows who is ahead, and how many seeds it takes to know it better."""
+"""Precision of a ranking, and the number of seeds for a better one."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from isma.evaluation.comparison.score import Score
 PRECISE = 0.005
 """Half the width of a paired interval that is aimed at, as a share of the mean."""
 FEWEST_SEEDS = 3
-"""From fewer the spread of worlds is hardly known, and no number of seeds can be foretold."""
+"""From fewer seeds the spread of worlds is hardly known, and no number of seeds can be estimated."""
 MOST_SEEDS = 256
 """Where adding seeds ends all the same."""
 _FAR = 0.6
@@ -21,11 +21,11 @@ def widest(rows: Sequence[Score]) -> tuple[str, float] | None:
         for row in rows
         if row.above_best.ratio < _FAR
     ]
-    known = [found for found in halves if found[0] > 0]
-    half, policy = max(known, key=lambda found: found[0], default=(0.0, ""))
-    return (policy, half) if known else None
+    positive = [found for found in halves if found[0] > 0]
+    half, policy = max(positive, key=lambda found: found[0], default=(0.0, ""))
+    return (policy, half) if positive else None
 
 
 def needed(seeds: int, half: float, share: float = PRECISE) -> int:
-    """How many seeds bring half a width down to a share, as far as so many can tell."""
+    """Estimated number of seeds for a half-width of `share`, from that of `seeds` seeds."""
     return math.ceil(seeds * (half / share) ** 2)

@@ -1,4 +1,4 @@
-"""A row of `summary.csv` as values with names: what a policy did at one point."""
+"""A row of `summary.csv` as named values: the results of a policy at one point."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -88,13 +88,13 @@ _FIELDS = dataclasses.fields(Score)
 COLUMNS: Mapping[str, str] = {
     field.name: field.metadata["meaning"] for field in _FIELDS if "heading" not in field.metadata
 }
-"""Columns of every run's summary and what they mean."""
+"""Columns of every run's summary, and their meaning."""
 TIMES: tuple[str, ...] = ("decision_ms_p50", "decision_ms_p99")
 """Those of them that a clock has measured: they stand in a table of their own."""
 BEYOND: Mapping[str, str] = {
     field.name: field.metadata["meaning"] for field in _FIELDS if "heading" in field.metadata
 }
-"""Columns of what is switched on beyond the paper, and what they mean."""
+"""Columns of features beyond the paper that are switched on, and their meaning."""
 HEADINGS: Mapping[str, tuple[str, str]] = {
     field.name: field.metadata["heading"] for field in _FIELDS if "heading" in field.metadata
 }

@@ -1,4 +1,4 @@
-"""`summary.csv`: a row per policy, with intervals that are paired wherever policies are compared."""
+"""`summary.csv`: a row per policy, with paired intervals wherever policies are compared."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Standing:
     bounds: Mapping[int, float]
     references: set[str]
     message_bytes: Mapping[str, tuple[float, float]]
-    """Bytes of one broadcast and of what travels with one migration, by policy."""
+    """Bytes of one broadcast, and of the data that travels with one migration, by policy."""
     edges_s: Float[np.ndarray, "edges"]
 
     def of(self, policy: str) -> list[Cell]:
@@ -102,17 +102,17 @@ def _rates(standing: Standing, policy: str) -> dict[str, float]:
     overloaded = float(np.mean([made.overloaded for made in cells]))
     broadcast_bytes, carried_bytes = standing.message_bytes[policy]
     period_s = max(standing.scenario.broadcast.period_s, time.tick_s)
-    heard = servers * (servers - 1) / period_s
+    received = servers * (servers - 1) / period_s
     return {
         "migrations_per_user_hour": migrations / users / span_s * 3600,
         "handovers_per_user_hour": handovers / users / span_s * 3600,
         "overload_ratio": overloaded / (ticks * servers),
-        "signalling_bytes_per_s": broadcast_bytes * heard + carried_bytes * migrations / span_s,
+        "signalling_bytes_per_s": broadcast_bytes * received + carried_bytes * migrations / span_s,
     }
 
 
 def _beyond(standing: Standing, policy: str) -> dict[str, float]:
-    """Columns of what is switched on beyond the paper, and of policies that forecast."""
+    """Columns of features beyond the paper that are switched on, and of policies that forecast."""
     scenario, cells = standing.scenario, standing.of(policy)
     time, users = scenario.time, float(np.mean([made.mean_users for made in cells]))
     hours = (time.duration_s - time.warmup_s) / 3600

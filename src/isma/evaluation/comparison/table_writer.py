@@ -71,7 +71,7 @@ def write_tables(
 
 
 def _message_bytes(plan: Plan, point: Point, params: Params, policy: Policy) -> tuple[float, float]:
-    """Bytes of one broadcast (sender, time, F, and a price if any) and of what migrates with a user.
+    """Bytes of one broadcast (sender, time, F, and a price if any) and of the data that migrates with a user.
 
     With a service go its user's id and request (five numbers) and the policy's memory of it.
     """
@@ -129,8 +129,12 @@ def _distribution(points: Sequence[Point], cells: Cells) -> pd.DataFrame:
         totals[place] = totals.get(place, 0) + made.histogram
     frames = []
     for (point, policy), tasks in totals.items():
-        held = tasks > 0
-        frame = {"low_s": _EDGES_S[:-1][held], "high_s": _EDGES_S[1:][held], "tasks": tasks[held]}
+        occupied = tasks > 0
+        frame = {
+            "low_s": _EDGES_S[:-1][occupied],
+            "high_s": _EDGES_S[1:][occupied],
+            "tasks": tasks[occupied],
+        }
         frames.append(pd.DataFrame({**points[point].values, "policy": policy, **frame}))
     return pd.concat(frames, ignore_index=True)
 
@@ -166,8 +170,8 @@ def _load(points: Sequence[Point], cells: Cells) -> pd.DataFrame:
 
 
 def _tasks(points: Sequence[Point], cells: Cells) -> pd.DataFrame:
-    held = sum(len(made.task_sample) for made in cells.values())
-    every = max(1, -(-held // _TASK_SAMPLE))
+    sampled = sum(len(made.task_sample) for made in cells.values())
+    every = max(1, -(-sampled // _TASK_SAMPLE))
     frame = _stacked(
         points,
         cells,
@@ -213,7 +217,7 @@ def _map(plan: Plan, point: Point, cells: Cells, out: Path) -> None:
     ]
     snapshot = pd.concat(snapshots, ignore_index=True)
     there = np.isfinite(np.asarray(snapshot["x_m"], np.float64))
-    # Where nobody is there at the end, the table still says which policies there are.
+    # Without users at the end, the table still names the policies.
     _parquet(out / "snapshot.parquet", snapshot.loc[there] if there.any() else snapshot)
     first = next(iter(shown.values()))
     moments, users, _ = first.position_m.shape

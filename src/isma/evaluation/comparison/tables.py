@@ -82,7 +82,7 @@ class InlinePage:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run's folder as tables: what figures, findings and the report are made from."""
+    """A run's folder as tables, the source of figures, findings and the report."""
 
     folder: Path
     config: Mapping[str, Any]
@@ -90,7 +90,7 @@ class Run:
     vary: tuple[str, ...]
     """Dotted names of the varied fields: none, one or two."""
     summary: pd.DataFrame
-    """The table `summary.csv`, and what decisions take, from `times/decisions.csv`."""
+    """The table `summary.csv`, with times of decisions from `times/decisions.csv`."""
     seeds: pd.DataFrame
     users: pd.DataFrame
     distribution: pd.DataFrame
@@ -123,8 +123,8 @@ class Run:
         }
         _check_summary(frames["summary"], folder / "summary.csv")
         _settle_vary(frames, vary)
-        beside = frames.pop("times")[[*vary, "policy", *TIMES]]
-        frames["summary"] = frames["summary"].merge(beside, how="left", on=[*vary, "policy"])
+        times = frames.pop("times")[[*vary, "policy", *TIMES]]
+        frames["summary"] = frames["summary"].merge(times, how="left", on=[*vary, "policy"])
         frames["load_by_server"] = frames.pop("load")
         return cls(folder=folder, config=config, vary=vary, **frames)
 
@@ -158,7 +158,7 @@ class Run:
 
     @property
     def references(self) -> set[str]:
-        """Policies that nobody can run."""
+        """Policies that cannot be run in practice: references."""
         return {row["policy"] for row in records(self.summary) if row["reference"]}
 
     @property
@@ -192,7 +192,7 @@ class Run:
         return [row for row in self.standing(point) if not row.reference]
 
     def gap(self, point: Point, policy: str, base: str) -> Gap:
-        """How much longer `policy` takes than `base`, paired by what the intervals are over."""
+        """Excess of `policy` over `base`, paired over the units of the intervals."""
         by_user = all(row.unit == "user" for row in self.standing(point))
         table = self.at(self.users if by_user else self.seeds, point)
         unit = "user" if by_user else "seed"
@@ -285,11 +285,11 @@ def _typed(frame: pd.DataFrame, name: str, path: Path) -> Any:
         return column.astype(str)
     if name in _FLAGS:
         return [str(value).lower() in ("true", "1") for value in column]
-    known = name in BEYOND or any(name in columns for _, columns in _FILES.values())
+    is_known = name in BEYOND or any(name in columns for _, columns in _FILES.values())
     try:
         return pd.to_numeric(column.replace("", np.nan))
     except (ValueError, TypeError):
-        if not known:
+        if not is_known:
             return column
         raise RunError(f"{path}: {name} must hold numbers, got something else") from None
 

@@ -105,8 +105,8 @@ def write_decisions(
 def _measured(out: Path, key: str, ask: Callable[[], tuple[float, float]]) -> dict[str, float]:
     """The times of that key, from the folder or measured now."""
     path = stored_results.value_path(out / "times", key)
-    found = stored_results.load_value(path, key)
-    if found is None:
-        found = dict(zip(TIMES, ask(), strict=True))
-        stored_results.save_value(path, key, found)
-    return found
+    times = stored_results.load_value(path, key)
+    if times is None:
+        times = dict(zip(TIMES, ask(), strict=True))
+        stored_results.save_value(path, key, times)
+    return times
