@@ -1,6 +1,7 @@
-"""Names and docstrings: one meaning for each public class, and sentences that can be read alone."""
+"""Names and docstrings: one meaning for each public class, sentences that can be read alone, plain words."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,10 @@ TWICE = {
     "Terms",  # Of the evidence lower bound, and of the actor-critic's loss.
 }
 """Names that stand for two public classes."""
+COINED = re.compile(r"told|reckon\w*|foretell\w*|foretold|lived|heard")
+"""Words of an identifier that say nothing of its content: the field has a term for it."""
+BROADCASTS = {"contract.py", "simulator/broadcast.py", "simulator/state.py", "simulator/step.py"}
+"""Files in which a server has heard broadcasts."""
 
 
 def sources() -> dict[str, str]:
@@ -52,6 +57,34 @@ def shared(files: Mapping[str, str]) -> dict[str, list[str]]:
     return {name: found for name, found in places.items() if len(found) > 1}
 
 
+def identifiers(text: str) -> Iterator[str]:
+    """Names of variables, arguments, attributes, functions and classes."""
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.Name(id=name) | ast.arg(arg=name) | ast.Attribute(attr=name):
+                yield name
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name
+            case ast.ClassDef(name=name):
+                yield name
+
+
+def words(identifier: str) -> list[str]:
+    """Words of an identifier in lower case."""
+    return re.findall(r"[A-Z]?[a-z]+|[A-Z]+", identifier)
+
+
+def coined(files: Mapping[str, str]) -> set[str]:
+    """Identifiers with a coined word."""
+    return {
+        f"{file}: {name}"
+        for file, text in files.items()
+        for name in identifiers(text)
+        for word in map(str.lower, words(name))
+        if COINED.fullmatch(word) and not (word == "heard" and file in BROADCASTS)
+    }
+
+
 def test_every_docstring_can_be_read_alone() -> None:
     assert not unreadable(sources())
 
@@ -59,6 +92,19 @@ def test_every_docstring_can_be_read_alone() -> None:
 def test_a_public_class_has_a_name_of_its_own() -> None:
     assert set(shared(sources())) == TWICE
     assert len(TWICE) <= 8
+
+
+def test_an_identifier_says_its_content_in_the_field_s_words() -> None:
+    assert not coined(sources())
+
+
+def test_a_planted_word_is_found() -> None:
+    planted = "told = 1\n\ndef _was_reckoned(heardPrice): ...\n\nclass Lived: ...\n\nheard = state.heard\n"
+    files = {"a.py": planted, "simulator/state.py": planted, "b.py": "untold = retold.unheard\n"}
+    assert coined(files) == {
+        *(f"a.py: {name}" for name in ("told", "_was_reckoned", "heardPrice", "Lived", "heard")),
+        *(f"simulator/state.py: {name}" for name in ("told", "_was_reckoned", "Lived")),
+    }
 
 
 def test_a_planted_case_is_found() -> None:

@@ -1,6 +1,6 @@
 """Functions for Python programs: everything that the command line does, without the terminal.
 
-Each imports what it does when it is called: a comparison waits neither for learners nor for environments.
+Each imports its implementation when it is called: a comparison waits neither for learners nor environments.
 """
 
 import hashlib
@@ -81,7 +81,7 @@ def compare(
     plan = _plan(scenario, policies, seeds, vary, p95_limit_s)
     folder = _folder_of(plan, out)
     finish = lambda out: _write_page(out, command)  # noqa: E731
-    with notebook.reported(on_progress, comparison.told) as report:
+    with notebook.reported(on_progress, comparison.progress_words) as report:
         if until is None:
             dispatch.compare(plan, folder, report, finish, workers, chosen)
         else:
@@ -106,7 +106,7 @@ def compare_shard(
     """
     whole = _plan(scenario, policies, seeds, vary, p95_limit_s)
     plan = replace(whole, shard=Shard.parse(shard))
-    with notebook.reported(on_progress, comparison.told) as report:
+    with notebook.reported(on_progress, comparison.progress_words) as report:
         return comparison.compare(plan, _folder_of(plan, out), report, workers=workers)
 
 
@@ -123,10 +123,10 @@ def merge(
     Raises IsmaError where a shard is missing, not finished or of another run.
     """
     named = None if policies is None else given.named(policies)
-    held = merging.plans_in([Path(folder) for folder in folders], named)
-    target = _folder_of(replace(held[0][1], shard=None), out)
-    with notebook.reported(on_progress, comparison.told) as report:
-        merging.merge(held, target, report, lambda out: _write_page(out, command))
+    shards = merging.plans_in([Path(folder) for folder in folders], named)
+    target = _folder_of(replace(shards[0][1], shard=None), out)
+    with notebook.reported(on_progress, comparison.progress_words) as report:
+        merging.merge(shards, target, report, lambda out: _write_page(out, command))
     return Run.load(target)
 
 
@@ -199,7 +199,7 @@ def explain(
     """Why a user's service was sent where it was, by the first decision from a time on.
 
     In a folder that `compare` wrote; without a policy by `isma2`, `price` or else the run's first, in its
-    first seed unless told; `point` counts the values of `vary` from 1. Raises IsmaError.
+    first seed by default; `point` counts the values of `vary` from 1. Raises IsmaError.
     """
     from isma.evaluation.explain import decision
 
@@ -215,7 +215,7 @@ def import_trace(
 ) -> "ImportResult":
     """Make a scenario from recorded trajectories and a table of sites; `out` is the file to write.
 
-    What it says of the data is in `lines`, the scenario's file in `file`: `isma.compare(it.file)`.
+    The report on the data is in `lines`, the scenario's file in `file`: `isma.compare(it.file)`.
     Options are those of `isma.world.importers.make.import_scenario`. Raises IsmaError.
     """
     from isma.world.importers.make import import_scenario  # Maps, which nothing else here needs.

@@ -44,7 +44,7 @@ class MigrationCost(eqx.Module):
 class Infrastructure(eqx.Module):
     """Public knowledge of every server about the operator's network: no news about any user.
 
-    What may be None is switched off in this world.
+    A part that is None is switched off in this world.
     """
 
     server_hz: Float[Array, "servers"]
@@ -235,7 +235,7 @@ class Memory(eqx.Module):
         return cls(None, None)
 
     def renewed(self, new: "Memory", observation: "Observation") -> "Memory":
-        """After a decision: rows of those who decided, and of users in sight, are new; others stay."""
+        """Memory after a decision: rows of deciding servers and visible users are new; others stay."""
         return Memory(
             choose(observation.acting, new.per_server, self.per_server),
             choose(observation.visible, new.per_user, self.per_user),

@@ -5,7 +5,7 @@ two of them. So a thread of its own hears of it too, by the byte that the signal
 ends the process where that has not ended itself.
 """
 
-# Until this is imported Ctrl-C has no answer: nothing here but what Python has in it already.
+# Until this is imported Ctrl-C is not handled: so only built-in modules are imported here.
 # `signal` and `threading` alone would take longer than all the rest.
 import _signal as signal  # pyright: ignore[reportMissingImports]
 import _thread

@@ -43,7 +43,7 @@ def _display() -> Any:
 
 
 class _Bar:
-    """A bar that is replaced as the work goes on, and gone when it is done."""
+    """A bar that is updated during the work, and removed when it is done."""
 
     def __init__(self, display: Any) -> None:
         self._display, self._lock = display, threading.Lock()

@@ -16,7 +16,7 @@ class _Head(msgspec.Struct, frozen=True):
 
 
 def packed(about: bytes, snapshot: Capture) -> bytes:
-    """A snapshot as it travels, with what the agents know of its context."""
+    """A snapshot on the wire, with the agents' data of its context."""
     head = msgspec.json.encode(_Head(msgspec.Raw(about or b"null"), snapshot.baseline))
     return b"".join((len(head).to_bytes(_SIZE_BYTES), head, snapshot.body))
 

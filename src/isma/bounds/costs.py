@@ -158,7 +158,7 @@ def _folded(
 def demand(
     future: Future, visits: Float[Array, "stages steps users places"], costs: Costs, price_s: Array
 ) -> Float[Array, "blocks servers"]:
-    """Part of each server that is asked for in each block by users who are at places so often."""
+    """Demand for each server in each block, as a part of its CPU, by users' visits of places."""
     taken = visits * costs.cpu_share * future.length[..., None, None]
     num_blocks, servers = price_s.shape
     where = future.block[..., None, None] * servers + costs.server

@@ -23,7 +23,7 @@ from isma.world.scenario import Scenario
 from isma.world.vary import Vary
 
 REFERENCE = "*"
-"""Mark of a policy that nobody can run."""
+"""Mark of a reference, which cannot be run in practice."""
 
 
 def run_and_print(
@@ -39,9 +39,9 @@ def run_and_print(
     workers: int | None = None,
     engine: str = "threads",
 ) -> None:
-    """Compare, then print what came of it. Raises IsmaError."""
+    """Compare, then print the results. Raises IsmaError."""
     console = Console(stderr=True, quiet=quiet)
-    with _told(console) as show:
+    with _progress(console) as show:
         run = api.compare(
             loaded,
             policies,
@@ -76,7 +76,7 @@ def shard_and_print(
 ) -> None:
     """Compute a shard, then print where it is. Raises IsmaError."""
     console = Console(stderr=True, quiet=quiet)
-    with _told(console) as show:
+    with _progress(console) as show:
         folder = api.compare_shard(
             loaded, shard, policies, seeds, vary, out, show, limit_s, workers
         )
@@ -91,14 +91,14 @@ def shard_and_print(
 def merge_and_print(
     folders: list[Path], out: Path | None, policies: list[str] | None, quiet: bool, as_json: bool
 ) -> None:
-    """Put shards together, then print what came of it. Raises IsmaError."""
-    with _told(Console(stderr=True, quiet=quiet)) as show:
+    """Merge shards, then print the results. Raises IsmaError."""
+    with _progress(Console(stderr=True, quiet=quiet)) as show:
         run = api.merge(folders, out, policies, show, typed_command())
     print_run(run, quiet, as_json)
 
 
 @contextmanager
-def _told(console: Console) -> Iterator[Callable[[Standing], None]]:
+def _progress(console: Console) -> Iterator[Callable[[Standing], None]]:
     """Progress of a comparison as a bar, and in the end how many results were computed."""
     last: Standing | None = None
     with bar(console) as shown:
@@ -116,8 +116,8 @@ def _told(console: Console) -> Iterator[Callable[[Standing], None]]:
 
         yield show
     if last is not None:
-        told = f"{last.computed} computed, {last.taken_up} reused"
-        console.print(f"results (a policy in a world): {told}", highlight=False)
+        counts = f"{last.computed} computed, {last.taken_up} reused"
+        console.print(f"results (a policy in a world): {counts}", highlight=False)
 
 
 def typed_command() -> str:
@@ -164,7 +164,7 @@ def as_tree(run: Run) -> dict[str, object]:
 
 
 def summary_columns(run: Run, point: Point) -> list[Column]:
-    """A point's table: what says who is better stays longest where the terminal is narrow."""
+    """A point's table; where the terminal is narrow, columns that rank the policies stay longest."""
     rows = run.standing(point)
     unit, scale = formatting.time_unit(numbers(run.summary, "mean_s").tolist())
     time = lambda seconds: formatting.number(seconds / scale, 4)  # noqa: E731

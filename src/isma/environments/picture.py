@@ -1,4 +1,4 @@
-"""Pictures of a world as arrays of pixels: who is where, and who is served where."""
+"""Pictures of a world as arrays of pixels: positions of users, and their hosts."""
 
 from typing import Any
 

@@ -222,7 +222,7 @@ class _Tally:
         else:
             tasks = np.zeros((0, 8))
         position_m = np.asarray(state.motion.position_m)[self._shown]
-        if not there.all():  # Who is not there is nowhere.
+        if not there.all():  # Absent users have no position.
             position_m = np.where(there[self._shown, None], position_m, np.nan)
         self._moments.add(SampledMoment(end_s, position_m, tasks))
         self._last = state

@@ -31,7 +31,7 @@ def export(source: Path | str, folder: Path) -> tuple[list[str], list[Path]]:
     """Write sites.geojson and links.geojson, users.geojson and, of a run, migrations.geojson.
 
     `source` is a scenario, of whose trace users are taken, or the folder of a run, of whose first
-    policy and seed they are. Returns what there is to say, and the files. Raises ScenarioError for
+    policy and seed they are. Returns a report in lines, and the files. Raises ScenarioError for
     a world that is nowhere on Earth.
     """
     run = Path(source)

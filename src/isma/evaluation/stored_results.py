@@ -1,7 +1,7 @@
 """Stored results of a run's folder: each carries its key, and is used for no other.
 
 A result is named by its key, a digest of all that decides it (`isma.evaluation.keys`). The key stands
-in the file too, which is sealed. A file that is damaged, or another's, is told and made again.
+in the file too, which is sealed. A file that is damaged, or another's, is reported and made again.
 """
 
 import io

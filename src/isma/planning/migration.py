@@ -1,4 +1,4 @@
-"""The price of a move: how long it stops a service, and what it sends over the backhaul.
+"""Cost of a migration: the downtime of its service, and the data sent over the backhaul.
 
 A state of M bits over n hops at R bit/s takes M n / R. Cold: the service is down meanwhile.
 Pre-copy (Clark et al., NSDI 2005): it runs on while the state is sent, and memory that it dirties
@@ -83,7 +83,7 @@ def delay_s2(observation: Observation, server: Places = None) -> Float[Array, "u
 
 
 def one_hop_delay_s2(observation: Observation) -> Float[Array, "users"]:
-    """Delay of all tasks over time, in s², that a move by one hop would add, wherever it leads."""
+    """Delay of all tasks over time, in s², that a move by one hop would add."""
     cost, requests = observation.infrastructure.migration, observation.requests
     if cost is None:
         return jnp.zeros_like(requests.cycles)

@@ -142,7 +142,7 @@ def marginal_costs_s(
 def savings_s(
     offer: Offer, home: Int[Array, "users"], root_price: Float[Array, "users places"]
 ) -> Float[Array, "users places"]:
-    """Delay saved for everybody by serving each user at each place and not at its home."""
+    """Delay saved for all users together by serving each user at each place and not at its home."""
     cost_s = marginal_costs_s(offer, home, root_price)
     return jnp.take_along_axis(cost_s, home[:, None], axis=1) - cost_s
 

@@ -181,7 +181,7 @@ class _Digest:
             self._hash.update(np.ascontiguousarray(array).tobytes())
 
     def _add_code(self, value: Any) -> bool:
-        """Functions, classes and modules: of what stands in a file that file, else the code itself."""
+        """Functions, classes and modules: by their file where there is one, else by their code."""
         match value:
             case ModuleType():
                 self._add_module(value.__name__)

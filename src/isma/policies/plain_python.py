@@ -51,7 +51,7 @@ class ServerView:
     nearest: Column
     """The server with the fewest hops from that station: the one at the station, if there is one."""
     host: Column
-    """Hosting server: `server`, unless the scenario shows everybody's users."""
+    """Hosting server: `server`, unless the scenario shows all users."""
     wait_s: Column
     """Time until the user's service runs again; 0 where it runs."""
     decides: Column

@@ -30,7 +30,7 @@ class Contender:
     """A policy that decides with a trained model."""
 
     name: str
-    """As it stands in tables: the policy's name with the options that tell it from others."""
+    """Name in tables: the policy's name with its distinguishing options."""
     training: ModelTraining
     option: str = "checkpoint"
     """The policy's option that takes the weights."""

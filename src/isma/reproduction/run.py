@@ -1,6 +1,6 @@
 """Running a reproduction: train the models, compare them with strong rules, judge, draw.
 
-Everything is kept in the folder as it is finished, so that an interrupted reproduction goes on from
+Every result is kept in the folder once it is finished, so that an interrupted reproduction resumes from
 there: trainings from their last round, comparisons from their last cell.
 """
 

@@ -29,7 +29,7 @@ class Migrated(NamedTuple):
 
 
 def arrive(params: Params, state: State) -> tuple[State, Bool[Array, "users"]]:
-    """Let targets take over the users whose state has been copied, and say who they are."""
+    """Hand over users whose state has been copied to their targets; the state, and their mask."""
     cost, down = params.infrastructure.migration, state.downtime
     if cost is None or down is None or down.moves is None:
         return state, jnp.zeros_like(state.station, bool)

@@ -20,7 +20,7 @@ def servers_up(state: State) -> Bool[Array, "servers"] | None:
 
 
 def fail(params: Params, state: State, draws: Draws) -> tuple[State, Bool[Array, "users"]]:
-    """Let servers fail, and users of failed ones turn to others: as newcomers, who are also given."""
+    """Let servers fail, and redirect users of failed ones as newcomers; the state, and their mask."""
     faults, outages, nobody = params.faults, state.outages, jnp.zeros_like(state.station, bool)
     if faults is None or outages is None or draws.failure is None or state.downtime is None:
         return state, nobody
@@ -54,7 +54,7 @@ def lose(params: Params, state: State, placement: Placement) -> tuple[State, Pla
     repair_tick = outages.repair_tick[placement.host]
     lost = outages.lost_tick != NEVER
     alone = active(params, state) & ~lost & (state.tick < repair_tick)
-    # Those who have not turned away although it is time find no server that is up.
+    # Users that should be redirected and are not have no server that is up.
     stranded = lost & (state.tick >= outages.lost_tick + faults.detection_ticks)
     away_tick = jnp.where(
         stranded, jnp.min(outages.repair_tick), state.tick + faults.detection_ticks

@@ -18,7 +18,7 @@ from isma.world.servers import Network, network, servers_among
 from isma.world.switches import Attendance, Propagation, VisitLength
 
 LAST_SLOT = 2**31 - 1
-"""A slot that does not come: of users who stay."""
+"""A slot that is never reached: the departure of users that stay."""
 
 
 class Shape(eqx.Module):
@@ -77,7 +77,7 @@ class Visits(eqx.Module):
 
 
 class Stays(eqx.Module):
-    """When users who follow a trace come and leave."""
+    """Arrival and departure of users on a trace."""
 
     arrival_slot: Int[Array, "users"]
     """0 for those that are there when the run begins."""

@@ -284,7 +284,7 @@ def _visiting(params: Params, emission: Emission, keys: Key[Array, "2"]) -> Emis
 
 
 def _staying(stays: Stays, requests: Requests, emission: Emission) -> tuple[Requests, Emission]:
-    """Users who come when their trace says so, and with the tasks they had if they were there before."""
+    """Emission on a trace: users arrive by their trace, and returning ones keep their tasks."""
     requests = jax.tree.map(lambda value: value[stays.same_as], requests)
     first_slot = jnp.where(stays.arrival_slot > 0, stays.arrival_slot, emission.first_slot)
     interval_slots = emission.interval_slots[stays.same_as]

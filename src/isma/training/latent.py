@@ -216,7 +216,7 @@ class LatentLearner(Learner):
         return LatentPlanner(search, self.frame, model, self.scales)
 
     def _scenarios(self, worlds: int, turn: int = 0) -> list[Scenario]:
-        """One scenario for each world, in a fixed shuffled order that goes on from turn to turn."""
+        """One scenario for each world, in a fixed shuffled order that continues from turn to turn."""
         known = self.scenarios
         order = np.random.default_rng(_ORDER_SEED).permutation(len(known))
         return [known[order[(turn * worlds + world) % len(known)]] for world in range(worlds)]

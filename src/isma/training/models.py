@@ -91,7 +91,7 @@ def refuse_other_training(path: Path, wanted: Mapping[str, Any]) -> None:
 
 
 def _worlds(texts: Any, path: Path) -> list[Scenario]:
-    """Scenarios of a training, whatever the order of their fields when they were written."""
+    """Scenarios of a training, independent of the order of their fields."""
     try:
         return [files.validate(tomllib.loads(text), str(path)) for text in texts]
     except (ValueError, TypeError, AttributeError) as error:

@@ -67,7 +67,7 @@ class TeamLearner(PolicyGradientLearner):
         )
 
     def sequences(self, experience: UserExperience) -> Sequences:
-        """All decisions, each rewarded by the mean completion time of everybody until the next."""
+        """All decisions, each rewarded by minus the mean completion time of all users until the next."""
         everybody = experience.everybody
         assert everybody is not None  # asked for in `collect`
         central = everybody.view if self.frame.sees_all else None

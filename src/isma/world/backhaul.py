@@ -107,7 +107,7 @@ def gabriel_links(position_m: Float[np.ndarray, "stations 2"], max_link_m: float
     """Edges of the Gabriel graph up to `max_link_m`, and the shortest that join the rest.
 
     Two sites are linked if the circle between them, its diameter their distance, holds no third
-    (Gabriel and Sokal, 1969). So a link never passes another site by, wherever a road leads.
+    (Gabriel and Sokal, 1969). So no link passes close by another site.
     """
     near = sorted(triangulation(position_m) | _along_line(position_m))
     if not near:
@@ -146,7 +146,7 @@ _DRAWN = {"delaunay": delaunay_links, "gabriel": gabriel_links}
 def read_graph(path: Path) -> nx.Graph:
     """Read a topology from GraphML, GML or node-link JSON (`edges` or `links`); nodes become text.
 
-    Raises DataError with the file and what is wrong in it.
+    Raises DataError with the file and its error.
     """
     data = inputs.content(path, "topology file", most_bytes=MOST_BYTES)
     if inputs.encoding_of(data) == "utf-8" and data.lstrip().startswith(b"<"):

@@ -73,7 +73,7 @@ def load(
 
 
 def _refuse_changed(run: Any, text: str, label: str) -> None:
-    """Refuse a run's file that is not what was written, if it carries a seal. Raises ScenarioError."""
+    """Refuse a run's file that has changed since it was written, if it is sealed. Raises ScenarioError."""
     seal = run.get(SEAL) if isinstance(run, dict) else None
     if seal is not None and not is_intact(text.encode(), str(seal)):
         raise ScenarioError(

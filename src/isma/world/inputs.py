@@ -127,7 +127,7 @@ def markup(path: Path, what: str) -> Iterator[BinaryIO]:
 def unpacked(path: Path, what: str) -> Iterator[IO[bytes]]:
     """A plain file, or the one file that it holds packed: gzip, xz, bzip2, zip or tar by its first bytes.
 
-    Nothing is written to disk, and no more is unpacked than is read. What reading it raises becomes
+    Nothing is written to disk, and no more is unpacked than is read. An error of reading becomes
     a DataError in one line.
     """
     plain(path, what)

@@ -31,7 +31,7 @@ class Migrating(StrEnum):
     COLD = "cold"
     """It stops, its state is sent, it starts."""
     PRECOPY = "precopy"
-    """It runs on while its state is sent, again and again what has changed; the last part stops it."""
+    """Pre-copy: it runs on while its state is sent, in rounds of dirtied memory; the last one stops it."""
 
 
 class Propagation(StrEnum):
@@ -108,7 +108,7 @@ class VisitLength(StrEnum):
 
 
 class Presence(Section):
-    """Users who come and go; the paper's are all there throughout."""
+    """Arrival and departure of users; the paper's are all present throughout."""
 
     enabled: bool = False
     """Whether some users are visitors."""

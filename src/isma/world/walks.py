@@ -1,4 +1,4 @@
-"""How users wander from station to station in a scenario: sample walks for those who plan ahead."""
+"""Sample walks of users from station to station in a scenario, for policies that plan ahead."""
 
 import math
 from functools import partial
@@ -50,7 +50,7 @@ def walks(
 def _drawn(
     scenario: Scenario, layout: sites.Layout, key: PRNGKeyArray, steps: int, step_s: float
 ) -> Float[Array, "samples users 2"]:
-    """Positions of users who move as in the simulator, but in steps of their own."""
+    """Positions of users that move as in the simulator, but in steps of another length."""
     motion = scenario.mobility
     assert isinstance(motion, Steady | Road)
     site_m = jnp.asarray(layout.position_m, float)

@@ -25,7 +25,7 @@ from isma.agent.ownership.vocabulary import (
 
 
 def end_attempt(state: Asking | Frozen, outcome: Outcome, reason: str) -> Step:
-    """Serve on after an attempt that has ended, and tell the target and the user's side."""
+    """Continue to serve after an attempt that has ended, and notify the target and the user's side."""
     serving = Serving(state.epoch, state.share_ppm, state.attempt)
     thaw = Thaw(state.epoch, state.attempt)
     abort = Send(state.target, Abort(state.epoch, state.attempt))

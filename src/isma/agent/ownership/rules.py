@@ -186,7 +186,7 @@ def release(state: Frozen, message: Stored, sender: str, room: Room) -> Step:
 
 
 def say_released(state: Released, event: Woken | Recovered, _: str, room: Room) -> Step:
-    """Tell the new owner, until it answers."""
+    """Notify the new owner, until it answers."""
     if isinstance(event, Woken):
         return Step(state, say_activate(state, event.turn))
     return Step(state, (*say_activate(state, 0), Retire(state.epoch)))

@@ -146,7 +146,7 @@ def _spread(ticks: Ticks, period_ticks: int, slots_per_tick: int) -> Ticks:
 def _changes(
     params: Params, state: State, first_tick: int, num_ticks: int
 ) -> Bool[np.ndarray, "ticks"]:
-    """Ticks in which any placement can change: a decision, a newcomer, someone who leaves.
+    """Ticks in which any placement can change: a decision, a newcomer, a departure.
 
     Services that are copied ahead arrive in any tick, and servers fail in any.
     """

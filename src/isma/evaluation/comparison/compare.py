@@ -27,7 +27,7 @@ from isma.programs import Programs
 from isma.simulator.params import Params, Shape, build
 
 _COMPILING, _REPORTING = 20.0, 5.0
-"""What compiling a policy and making the report weigh beside one cell that runs."""
+"""Costs of compiling a policy and of the report, relative to the run of one cell."""
 
 
 class _StopError(Exception):
@@ -69,18 +69,18 @@ def compare(
     then: Callable[[Path], object] = lambda out: None,
     workers: int | None = None,
 ) -> Path:
-    """Run what is not yet in the folder, write all tables there, and give the folder back.
+    """Compute missing results of a plan into a folder, write all tables there, and return the folder.
 
-    `then` is done with the folder before another process may have it. Without `workers`, threads that
-    compile and run, there are as many as cores. A folder that holds the whole run is left as it is.
+    `then` is called with the folder while it is locked. `workers` is the number of threads that compile
+    and run, by default as many as cores. A folder that holds the whole run is left as it is.
 
     Of a plan's shard only its own results are computed, and no tables are written: see `merge`.
 
-    A folder that holds the same scenario is gone on with, whatever policies, seeds and values it was
-    run with; its tables become those of this plan. One that holds anything else is refused, and so is
-    one that another process is writing. Ctrl-C keeps every finished cell. Raises IsmaError.
+    A folder of the same scenario is continued, with any policies, seeds and values; its tables become
+    those of this plan. One with other content is refused, and so is one that another process is
+    writing. Ctrl-C keeps every finished cell. Raises IsmaError.
     """
-    plan.refuse_taken(out)  # Told at once, not after a city has been laid out.
+    plan.refuse_taken(out)  # Before a city is built, which takes time.
     if plan.shard is not None:
         refuse_whole_run(out)
     work = _Work(plan, out, plan.points(), on_progress, workers or cores())
@@ -88,17 +88,17 @@ def compare(
     if plan.is_kept(out) and plan.shard is None:
         with plan.claimed(out):
             if finished.is_finished(out, key):
-                work.tell_finished()
+                work.report_finished()
                 return out
     work.refuse_misfits()
     with plan.claimed(out):
         cells, bounds = work.compute()
         if plan.shard is None:
-            work.tell("tables and figures", CompareStage.REPORT)
+            work.report("tables and figures", CompareStage.REPORT)
             work.write_tables(cells, bounds)
             then(out)
             finished.seal(out, key)
-    work.tell("")
+    work.report("")
     return out
 
 
@@ -110,7 +110,7 @@ def compute(plan: Plan, out: Path, workers: int | None = None) -> None:
 def refuse_misfits(
     policies: Mapping[str, Policy], points: Sequence[Point], params: Sequence[Params]
 ) -> None:
-    """Let every policy look at every world before anything is written. Raises PolicyError."""
+    """Initialise every policy in every world before anything is written. Raises PolicyError."""
     for point, made in zip(points, params, strict=True):
         for policy in policies.values():
             sizes = made.shape.num_users, made.shape.num_servers
@@ -131,8 +131,8 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def told(standing: CompareProgress) -> tuple[str, float, float]:
-    """Words for what is being done, how much is done, and how much there is."""
+def progress_words(standing: CompareProgress) -> tuple[str, float, float]:
+    """Label of the present work, the part that is done, and the whole."""
     return f"{standing.stage} {standing.label}", standing.part, 1.0
 
 
@@ -148,18 +148,18 @@ class _Work:
         workers: int,
     ) -> None:
         self._plan, self._out, self._points, self._workers = plan, out, points, workers
-        self._programs, self._made_of = Programs(), Keys(plan.given)
+        self._programs, self._result_keys = Programs(), Keys(plan.given)
         self._report, self._lock, self._stop = report, threading.Lock(), threading.Event()
         self._params: dict[int, Params] = {}
         self._done, self._computed, self._taken_up = 0, 0, 0
         self._bounded: set[World] = set()
         self._compiled: dict[tuple[str, Shape], bool] = {}
-        found = result_keys(plan, points, self._made_of)
+        keys = result_keys(plan, points, self._result_keys)
         if plan.shard is not None:
             shape = lambda point: self.params(point).shape  # noqa: E731
-            found = found.of_shard(plan.shard, divided(plan, points, shape, plan.shard.of))
-        self._named, self._bound_named = found.cells, found.bounds
-        self._keys = list(found.cells)
+            keys = keys.of_shard(plan.shard, divided(plan, points, shape, plan.shard.of))
+        self._named, self._bound_named = keys.cells, keys.bounds
+        self._keys = list(keys.cells)
         self.total_ticks = sum(points[key.point].scenario.time.num_ticks for key in self._keys)
 
     @property
@@ -171,14 +171,14 @@ class _Work:
     def _policies(self) -> dict[str, Policy]:
         return self._plan.made()
 
-    def tell_finished(self) -> None:
-        """Say that the folder had everything already."""
+    def report_finished(self) -> None:
+        """Report that the folder had all results already."""
         self._taken_up, self._done = len(self._keys), self.total_ticks
         self._bounded = set(self._bound_named)
-        self.tell("")
+        self.report("")
 
-    def tell(self, label: str, stage: CompareStage = CompareStage.RUN) -> None:
-        """Say what is being done, and how much of all is."""
+    def report(self, label: str, stage: CompareStage = CompareStage.RUN) -> None:
+        """Report the present work, and the part of the whole that is done."""
         self._report(
             CompareProgress(
                 self._done,
@@ -205,21 +205,21 @@ class _Work:
             return self._params[point]
 
     def refuse_misfits(self) -> None:
-        """Let every policy look at every world. Raises PolicyError."""
+        """Initialise every policy in every world. Raises PolicyError."""
         params = [self.params(index) for index in range(len(self._points))]
         refuse_misfits(self._policies, self._points, params)
 
     def compute(self) -> tuple[dict[CellKey, Cell], dict[World, float]]:
-        """Every cell and every bound, and how long decisions take. Raises IsmaError."""
+        """Every cell and every bound, and times of decisions. Raises IsmaError."""
         self.compile()
         cells = self.run()
         bounds = self.bounds()
-        self.tell("timing decisions", CompareStage.REPORT)
+        self.report("timing decisions", CompareStage.REPORT)
         self.time_decisions()
         return cells, bounds
 
     def compile(self) -> None:
-        """Compile every program that is still to be run, each once, side by side."""
+        """Compile every missing program, each once, in parallel."""
         asked: dict[tuple[str, Shape], CellKey] = {}
         worlds: dict[Shape, World] = {}
         for point, seed in self._bound_named:
@@ -237,7 +237,7 @@ class _Work:
     def _compile(self, key: CellKey) -> None:
         self._advance(0, key.policy, CompareStage.COMPILE)
         params, policy = self.params(key.point), self._policies[key.policy]
-        runner = self._made_of.runner(self._programs, key.policy)
+        runner = self._result_keys.runner(self._programs, key.policy)
         with policy_errors(policy):
             moment = runner.start(self._points[key.point].scenario, params, policy, key.seed)
             runner.program(params, policy, moment)
@@ -259,7 +259,7 @@ class _Work:
         return {world: future.result() for world, future in waiting.items()}
 
     def time_decisions(self) -> None:
-        """Measure how long decisions take, and write it; of a shard's programs only keep it.
+        """Measure times of decisions, and write the table; those of a shard are only stored.
 
         Raises RunError.
         """
@@ -269,7 +269,7 @@ class _Work:
             self._policies,
             params,
             {self._program(key) for key in self._keys},
-            self._made_of,
+            self._result_keys,
             self._programs,
             self._out,
         )
@@ -298,16 +298,16 @@ class _Work:
     def _one(self, key: CellKey) -> Cell:
         scenario, named = self._points[key.point].scenario, self._named[key]
         label, path = f"{key.policy}, seed {key.seed}", stored_results.cell_path(self._out, named)
-        found = stored_results.load_cell(path, named)
-        if found is not None:
+        stored = stored_results.load_cell(path, named)
+        if stored is not None:
             with self._lock:
                 self._taken_up += 1
             self._advance(scenario.time.num_ticks, label)
-            return found
+            return stored
         began = time.perf_counter()
         params, policy = self.params(key.point), self._policies[key.policy]
         advance = lambda ticks: self._advance(ticks, label)  # noqa: E731
-        runner = self._made_of.runner(self._programs, key.policy)
+        runner = self._result_keys.runner(self._programs, key.policy)
         recorder = None
         with ExitStack() as stack:
             if key.point == 0 and key.seed == self._plan.seeds[0]:
@@ -326,19 +326,19 @@ class _Work:
     def _bound(self, point: int, seed: int) -> float:
         named = self._bound_named[point, seed]
         path = stored_results.value_path(self._out / "cells", named)
-        found = stored_results.load_value(path, named)
-        if found is None:
-            found = world_bound.world_bound_s(
+        value = stored_results.load_value(path, named)
+        if value is None:
+            value = world_bound.world_bound_s(
                 self._points[point].scenario,
                 self.params(point),
                 seed,
                 lambda: self._advance(0, f"seed {seed}", CompareStage.BOUND),
-                self._made_of.runner(self._programs, None, BOUND),
+                self._result_keys.runner(self._programs, None, BOUND),
             )
-            stored_results.save_value(path, named, found)
+            stored_results.save_value(path, named, value)
         with self._lock:
             self._bounded.add((point, seed))
-        return float(found)
+        return float(value)
 
     def _program(self, key: CellKey) -> tuple[str, Shape]:
         """Points that differ in numbers alone share a compiled program."""
@@ -349,4 +349,4 @@ class _Work:
             raise _StopError
         with self._lock:
             self._done += ticks
-            self.tell(label, stage)
+            self.report(label, stage)

@@ -35,8 +35,8 @@ def compare(
 ) -> Path:
     """Compare on an engine, and write the files that one process would have written.
 
-    Without an engine by threads of this process, as `isma.evaluation.comparison.compare` does. What is
-    in the folder is not computed again. Raises IsmaError.
+    Without an engine it runs in threads of this process, as `isma.evaluation.comparison.compare`. Stored
+    results are not computed again. Raises IsmaError.
     """
     if engine is None:
         return comparing.compare(plan, out, on_progress, then, workers)
@@ -52,12 +52,12 @@ def compare(
             for lock in out.glob(_lock_name("*")):
                 lock.unlink(missing_ok=True)
 
-    def tell(at: CompareProgress) -> None:
-        """Count results of the jobs as computed, and not as found."""
+    def count_as_computed(at: CompareProgress) -> None:
+        """Count results of the jobs as computed, and not as reused."""
         now = min(lacking, at.taken_up)
         on_progress(replace(at, computed=at.computed + now, taken_up=at.taken_up - now))
 
-    return comparing.compare(plan, out, tell, then, workers)
+    return comparing.compare(plan, out, count_as_computed, then, workers)
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,12 @@ class ShardFiles:
         return sorted(self.files)
 
     def lacking(self, number: int) -> int:
-        """How many results of a shard are not there yet."""
+        """Number of missing results of a shard."""
         return sum(not path.exists() for path in self.files[number])
 
     def lacking_cells(self) -> int:
-        """How many cells of all shards are not there yet."""
-        cells = [path for held in self.files.values() for path in held if path.suffix == ".npz"]
+        """Number of missing cells of all shards."""
+        cells = [path for paths in self.files.values() for path in paths if path.suffix == ".npz"]
         return sum(not path.exists() for path in cells)
 
     def job(self, number: int, of: int, workers: int | None) -> Job:
@@ -91,7 +91,7 @@ class ShardFiles:
 
 
 def _shards(plan: Plan, out: Path, jobs: int | None) -> ShardFiles:
-    """Shards of a plan: so many, or one for each compiled program. Raises PolicyError for misfits."""
+    """Shards of a plan: `jobs`, or one for each compiled program. Raises PolicyError for misfits."""
     points = plan.points()
     params = [build(point.scenario) for point in points]
     comparing.refuse_misfits(plan.made(), points, params)
@@ -113,7 +113,7 @@ def run_all(
     on_progress: Report,
     work: Work | None = None,
 ) -> None:
-    """Have all shards computed that lack something. Raises RunError where one gets no further."""
+    """Compute all unfinished shards. Raises RunError where one makes no progress."""
     of, do = len(shards.numbers), work or run_job
     left = {number: shards.lacking(number) for number in shards.numbers}
     waiting: dict[int, Handle] = {}
@@ -154,10 +154,10 @@ def run_all(
 
 
 def _lost(handle: Handle) -> str | None:
-    """Why a job did not come to its end; None where it did. Raises RunError for what was asked wrongly."""
+    """Reason why a job was lost; None where it finished. Raises RunError for an error of the input."""
     try:
         mistake = handle.result()
-    except Exception as error:  # Whatever an engine says of a worker that is gone.
+    except Exception as error:  # An engine may raise anything when a worker is gone.
         return f"{type(error).__name__} {short(error, 200)}".strip()
     if mistake is not None:
         raise RunError(mistake)
@@ -170,9 +170,9 @@ def _progress(waiting: int, done: int, total: int) -> CompareProgress:
 
 
 def run_job(job: Job) -> str | None:
-    """Compute a shard in the run's folder; what is wrong with what was asked, or None.
+    """Compute a shard in the run's folder; an error of the input in words, or None.
 
-    The folder is held by the command that submitted the job, the shard by the job.
+    The folder is locked by the command that submitted the job, the shard by the job.
     """
     sys.path += [place for place in job.places if place not in sys.path]
     folder, shard = Path(job.folder), Shard.parse(job.shard)

@@ -32,7 +32,7 @@ class ResultKeys:
         return [*self.cells.values(), *self.bounds.values()]
 
     def of_shard(self, shard: Shard, division: "Division") -> "ResultKeys":
-        """The keys of what a shard computes."""
+        """Keys of a shard's results."""
         return ResultKeys(
             {one: key for one, key in self.cells.items() if division.cells[one] == shard.number},
             {one: key for one, key in self.bounds.items() if division.bounds[one] == shard.number},
@@ -61,7 +61,7 @@ class Division:
 def divided(
     plan: Plan, points: Sequence[Point], shape: Callable[[int], Shape], of: int
 ) -> Division:
-    """Division of a plan into so many shards; `shape` gives that of a point by its index."""
+    """Division of a plan into `of` shards; `shape` is that of a point by its index."""
     first: dict[Shape, int] = {}
     like = [first.setdefault(shape(index), index) for index in range(len(points))]
     size = [

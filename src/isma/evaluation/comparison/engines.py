@@ -1,7 +1,7 @@
 """Engines: where the jobs of a comparison run, each of which computes a shard.
 
-An engine submits a function with its job, and gives a handle as `concurrent.futures` has it. All that goes
-there and comes back is text: results are files in the run's folder, which every worker must see.
+An engine submits a function with its job, and returns a handle like that of `concurrent.futures`. Arguments
+and return values are text: results are files in the run's folder, which every worker must see.
 """
 
 import multiprocessing
@@ -35,30 +35,30 @@ class Job:
     workers: int | None
     """Threads; None for as many as cores that the job may use."""
     places: tuple[str, ...] = ()
-    """Folders in which policies of a person's own are found, after all others."""
+    """Folders of the import path for users' own policies, after all others."""
 
 
 Work = Callable[[Job], str | None]
-"""Does a job; gives back what is wrong with what was asked, or nothing."""
+"""Does a job; returns an error of the input in words, or None."""
 
 
 class Handle(Protocol):
     """Handle of a job that was submitted."""
 
     def done(self) -> bool:
-        """Whether it has ended, in whatever way."""
+        """Whether it has ended, also by an error."""
         ...
 
     def result(self) -> str | None:
-        """Give what the work gave back. Raises anything where it was cut off."""
+        """Return value of the work. Raises any exception where the job was lost."""
         ...
 
 
 class Engine(Protocol):
-    """Executor of jobs; left, it cancels those that are still to be done."""
+    """Executor of jobs, a context manager that cancels unfinished ones at its exit."""
 
     def submit(self, work: Work, job: Job) -> Handle:
-        """Have a job done as soon as there is room."""
+        """Queue a job."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -114,7 +114,7 @@ class EngineChoice:
 
 
 class _Processes:
-    """Processes of this machine, so many at a time."""
+    """Processes of this machine, `at_once` in parallel."""
 
     def __init__(self, out: Path, at_once: int = 2) -> None:
         if at_once < 1:
@@ -132,7 +132,7 @@ class _Processes:
             process.kill()
 
     def submit(self, work: Work, job: Job) -> Handle:
-        """Have a job done by a process of its own."""
+        """Run a job in a process of its own."""
         job = replace(job, workers=job.workers or self._workers)
         return self._threads.submit(self._run, work, job)
 
@@ -179,7 +179,7 @@ class _Submitit:
         for handle in self._submitted:
             if not handle.done():
                 handle.cancel()
-        if failure[0] is None:  # Else what the jobs have said may tell why.
+        if failure[0] is None:  # Else the jobs' logs may show the reason.
             shutil.rmtree(self._logs, ignore_errors=True)
 
     def submit(self, work: Work, job: Job) -> Handle:
@@ -194,9 +194,9 @@ class _Ray:
     def __init__(self, out: Path, address: str = "auto", **resources: Any) -> None:
         import ray  # pyright: ignore[reportMissingImports]
 
-        # Lost ones are submitted again by who asked: the engine does not do so besides.
+        # Lost jobs are submitted again by the caller, so the engine must not retry.
         self._remote = ray.remote(**{"max_retries": 0, **resources})
-        self._remote(_called)  # Refuses what is no resource.
+        self._remote(_called)  # Refuses unknown resources.
         self._ray, self._is_own = ray, not ray.is_initialized()
         if self._is_own:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
@@ -212,7 +212,7 @@ class _Ray:
             self._ray.shutdown()
 
     def submit(self, work: Work, job: Job) -> Handle:
-        """Have a job done as a task."""
+        """Run a job as a task."""
         self._submitted.append(self._remote(work).remote(job))
         return self._submitted[-1].future()
 
@@ -240,17 +240,17 @@ class _Dask:
         self._client.close()
 
     def submit(self, work: Work, job: Job) -> Handle:
-        """Have a job done as a task: by another worker where the first is gone."""
+        """Run a job as a task, on another worker where the first is gone."""
         self._submitted.append(self._client.submit(work, job, pure=False))
         return self._submitted[-1]
 
 
 THREADS = "threads"
-"""The engine that is none: threads of this process."""
+"""Name of the default: threads of this process."""
 
 
 class EngineKind(NamedTuple):
-    """How an engine is made, and what has to be installed for it."""
+    """Constructor of an engine, and the package that it needs."""
 
     make: Callable[..., Engine]
     module: str

@@ -1,4 +1,4 @@
-"""Seeds until a comparison is precise: as many as it takes, or as many as are allowed."""
+"""Sequential sampling: seeds are added until a comparison is precise, or up to a limit."""
 
 import math
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from isma.evaluation.plan import Plan
 from isma.world.motion import Trace
 
 _MOST_AT_ONCE = 2.0
-"""A first guess comes of few worlds: from it at most so many times as many are run."""
+"""Greatest growth of the number of worlds in a step, since the first estimates are from few worlds."""
 
 
 def compare_until(
@@ -27,11 +27,11 @@ def compare_until(
     workers: int | None = None,
     engine: EngineChoice | None = None,
 ) -> Path:
-    """Compare with more and more seeds until paired intervals are at most `share` of the mean wide.
+    """Compare with more and more seeds until paired half-widths are at most `share` of the mean.
 
-    Half of their width is meant, of every policy that is not far behind. It ends at `MOST_SEEDS` too.
-    Who stops as soon as intervals are narrow has some that are narrow by chance: they hold the truth a
-    little less often than 95 % of times. Raises IsmaError.
+    Those of every policy that is not far behind count, and `MOST_SEEDS` is the limit. Stopping as soon
+    as intervals are narrow favours those that are narrow by chance: they cover the truth a little less
+    often than 95 % of times. Raises IsmaError.
     """
     if not (math.isfinite(share) and share > 0):
         raise RunError(f"--until must be a share above 0, as 0.5%, got {share:g}")
@@ -53,7 +53,7 @@ def compare_until(
 
 
 def _with(plan: Plan, number: int) -> Plan:
-    """Plan with at least so many seeds, the next ones added."""
+    """Plan with at least `number` seeds, the next ones added."""
     following = max(plan.seeds) + 1
     more = max(0, number - len(plan.seeds))
     return replace(plan, seeds=(*plan.seeds, *range(following, following + more)))

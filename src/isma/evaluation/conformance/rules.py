@@ -16,17 +16,17 @@ class Rule(Enum):
     ANSWERS = "answers"
     """It gives an answer at every moment, and raises nothing."""
     RANGES = "ranges"
-    """What is decided can be carried out."""
+    """Decisions are in their ranges."""
     SAME_ANSWER = "same answer"
     """The same memory, observation and key get the same action, in any order."""
     HIDDEN_USERS = "hidden users"
     """Rows that are not visible are not read."""
     OTHERS_USERS = "other servers' users"
-    """What one server decides does not depend on users that it does not host."""
+    """The decisions of a server do not depend on users that it does not host."""
     OTHERS_NEWS = "other servers' news"
-    """Nor on what other servers have heard."""
+    """Nor on news that other servers have received."""
     OTHERS_MEMORY = "other servers' memory"
-    """Nor on what other servers remember."""
+    """Nor on the memory of other servers."""
 
 
 class RuleOutcome(Enum):

@@ -27,7 +27,7 @@ _MOST_MAKERS = 4
 
 
 class Maker(eqx.Module):
-    """One who decides: a server, or with `visibility=user` one user on its server."""
+    """A decision maker: a server, or with `visibility=user` one user on its server."""
 
     server: Int[Array, ""]
     own: Bool[Array, "users"]

@@ -105,7 +105,7 @@ def priced_situation(observation: Observation, scales: Scales) -> Situation:
 def central_view(
     observation: Observation, scales: Scales, load: Float[Array, "servers"]
 ) -> Float[Array, "servers columns"]:
-    """Each server as who sees every user knows it: its users together, its load and its clock."""
+    """Global view of each server: its users together, its load and its clock."""
     pools = Pools(
         jnp.where(observation.visible, observation.host, observation.acting.shape[0]),
         observation.acting.shape[0],

@@ -1,7 +1,7 @@
 """Dwell time: how long the gain of a migration lasts, estimated from hand-overs and migrations seen.
 
-The hops that a migration saves last about as long as its user stays in a cell, and what it gains by load
-as long as the service stays where it went. With n hand-overs in t seconds a user's dwell time is estimated
+The hops that a migration saves last about as long as its user stays in a cell, and its gain by load as long
+as the service stays where it went. With n hand-overs in t seconds a user's dwell time is estimated
 as (t + t₀) / (n + 1), t₀ being the prior: the posterior mean under a gamma prior of one hand-over in t₀.
 With n migrations, a service stays as long at a server. A difference of two servers' loads decays from both
 sides, users leaving the fuller one and coming to the emptier one: for each migration that was seen there

@@ -18,7 +18,7 @@ _MOST = 8.0
 _LEAST_PART = 1e-4
 _LEAST_S = 1e-6
 _VISITED = 3
-"""Stations that are remembered: the last few tell a user's direction."""
+"""Number of remembered stations: the last few show a user's direction."""
 _IN_SIGHT = 256
 """Most servers among which the end of a road is looked for; a larger city has none."""
 _MOST_ROOM = 16.0

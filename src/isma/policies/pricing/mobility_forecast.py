@@ -32,7 +32,7 @@ class MobilityForecast(eqx.Module):
     def expect(
         self, observation: Observation, server: Int[Array, "users places"], segments: int
     ) -> Expected:
-        """Expectations for some servers of each user, over so many segments."""
+        """Expectations for some servers of each user, over `segments` segments."""
 
 
 class Persistence(MobilityForecast):
@@ -107,5 +107,5 @@ def hops_now(
 def gain_midway(
     gain: Float[Array, "users"], changes: Float[Array, "segments users"]
 ) -> Float[Array, "segments users"]:
-    """Channel gain midway through each segment, if its log changes evenly by so much in each."""
+    """Channel gain midway through each segment, if its log changes evenly by `changes` in each."""
     return gain * jnp.exp(jnp.cumsum(changes, axis=0) - changes / 2)

@@ -1,4 +1,4 @@
-"""Prices: each server moves its own users against what the others charge."""
+"""Price policy: each server moves its own users against the prices of the others."""
 
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar
@@ -63,7 +63,7 @@ class Price(Policy):
     def act(
         self, memory: Memory, observation: Observation, key: PRNGKeyArray
     ) -> tuple[Action, Memory]:
-        """Move users one by one while it pays, then share out home's CPU among those who stay."""
+        """Move users one by one while it pays, then divide home's CPU among users that stay."""
         now, memory = self.situation(memory, observation)
         observation = now.observation
         result = search(now, self.valuation, self.rule, key)

@@ -1,4 +1,4 @@
-"""Price history: long-run mean prices of servers, as each server hears them broadcast.
+"""Price history: long-run mean prices of servers, from the broadcasts that each server receives.
 
 Some servers are full in the long run, since users gather there, and others for the moment. The first shows in
 a server's own mean over time. The lasting part of the variance between servers is their correlation ratio
@@ -21,7 +21,7 @@ _NEVER = -1
 
 
 class LongRunPrice(NamedTuple):
-    """Estimate of the long-run root prices √λ, in a row for each server that heard them."""
+    """Estimate of the long-run root prices √λ, in a row for each server that received them."""
 
     deviation: Float[Array, "listeners servers"]
     """Lasting deviation of each server's mean √λ from the mean over all servers."""

@@ -1,4 +1,4 @@
-"""Search: each decision maker moves its users one by one against what the others charge.
+"""Search: each decision maker moves its users one by one against the prices of the others.
 
 One search serves every city and every valuation: candidates, their added cost, and the best single move
 again and again (isma.planning.moves). In a large city it is asked of the users on a shortlist alone.

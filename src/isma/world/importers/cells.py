@@ -20,7 +20,7 @@ _HOUR_S = 3600.0
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well the nearest site of a trace tells the cell that was recorded."""
+    """Agreement of the nearest site of a trace with the recorded cell."""
 
     slots: int
     """Compared pairs of user and slot."""

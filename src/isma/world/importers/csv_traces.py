@@ -89,7 +89,7 @@ class Columns:
 
     @property
     def numbers(self) -> list[int] | None:
-        """Numbers of who, time and both coordinates, where all are given so; else None."""
+        """Numbers of the four columns, where all are given as numbers; else None."""
         given = (self.user_id, self.time, self.latitude or self.y, self.longitude or self.x)
         numbered = [int(name) for name in given if name is not None and name.isdecimal()]
         return numbered if len(numbered) == len(given) else None

@@ -133,7 +133,7 @@ def _by_forms(text: pd.Series, date: str) -> pd.Series:
 
 
 def _day_first(text: pd.Series, label: str) -> tuple[str, str]:
-    """Whether the day or the month comes first in 03/04/2020: only a number above 12 tells."""
+    """Whether the day or the month comes first in 03/04/2020: only a number above 12 shows it."""
     matches = [match for match in map(_SLASHED.match, text) if match]
     day_first, month_first = (any(int(match[part]) > 12 for match in matches) for part in (1, 2))
     if day_first == month_first:

@@ -1,4 +1,4 @@
-"""The map: sites and links, where users are at the end, and who serves them."""
+"""The map: sites and links, users at the end, and their hosts."""
 
 from collections import Counter
 from collections.abc import Sequence
