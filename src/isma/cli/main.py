@@ -61,7 +61,8 @@ COMMANDS = {
         "Compiled programs that are kept for the next command: where, how many, and how to remove them.",
     ),
     "bench": CommandEntry(
-        "isma.cli.benchmark:app", "Speed, with a peer beside it in the same run."
+        "isma.cli.benchmark:app",
+        "Speed, with a peer beside it in the same run; published results, run again.",
     ),
 }
 """Each is imported when it is called; the help says what its own help begins with."""
