@@ -7,8 +7,10 @@ import pytest
 from helpers.headless_browser import needs_chromium, opens_offline
 
 from isma import api
+from isma.reproduction import run
 from isma.reproduction.result import Result
-from isma.reproduction.run import FIGURES
+from isma.reproduction.run import FIGURES, TRAININGS
+from isma.reproduction.scale import SCALES
 
 pytestmark = pytest.mark.slow
 
@@ -56,6 +58,13 @@ def test_models_that_were_trained_before_are_taken(
     assert not (out / "models").exists()
     of_figure = pd.read_csv(folder / "claims.csv").query("figure == 'fig4'").reset_index(drop=True)
     pd.testing.assert_frame_equal(pd.read_csv(out / "claims.csv"), of_figure)
+
+
+def test_models_in_the_repository_are_those_that_the_figures_ask_for() -> None:
+    scale, given = SCALES["reduced"], Path(__file__).parents[2] / "reproduction/reduced/models"
+    for training in TRAININGS.values():
+        path = run.trained(scale, "paper", training, Path("none"), given, lambda progress: None)
+        assert path.is_file()
 
 
 def test_the_figures_vary_any_scenario(tmp_path: Path) -> None:

@@ -70,11 +70,11 @@ def reproduce(
         session.refuse_taken(out / _TRAINED / training)
     for figure in chosen:
         refuse_taken(out / figure.name / _COMPARED, "config.toml", None, "run")
-    trained = {
-        name: _trained(wanted, scenario, training, out / _TRAINED / name, given, on_progress)
+    checkpoints = {
+        name: trained(wanted, scenario, training, out / _TRAINED / name, given, on_progress)
         for name, training in TRAININGS.items()
     }
-    results = [_one(figure, wanted, trained, out, on_progress) for figure in chosen]
+    results = [_one(figure, wanted, checkpoints, out, on_progress) for figure in chosen]
     write_atomically(out / "claims.csv", page.claims_csv(results).encode())
     write_atomically(out / "reproduction.html", page.render(results).encode())
     return results
@@ -129,7 +129,7 @@ def _one(
     return Result(figure, scale, delays, findings, picture)
 
 
-def _trained(
+def trained(
     scale: Scale,
     base: str,
     training: ModelTraining,
