@@ -22,14 +22,8 @@ REPOSITORY = "BabarAli93/EdgeBus"
 _DATASET = "data/datasets/6"
 _NETWORK = f"{_DATASET}/networks/1"
 _RUNS = tuple(f"data/test-results/series/100/tests/{number}" for number in range(4))
-_ARRAYS = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-    ("numpy.multiarray", "scalar"): np.float64(0).__reduce__()[0],
-    ("builtins", "dict"): dict,
-}
-"""What a pickle may make; NumPy's own parts are under `core` or, since 2.0, under `_core`."""
+_NUMBERS = {f"{kind}{size}" for kind in "iuf" for size in (4, 8)}
+"""Types of numbers in an array, as NumPy names them."""
 
 
 class Cabs(NamedTuple):
@@ -63,14 +57,58 @@ class _Record:
         self.__dict__.update(state)
 
 
+class _Type:
+    """Type of an array's numbers; only its name and order of bytes are taken from a file."""
+
+    def __init__(self, name: str, *_: bool) -> None:
+        if name not in _NUMBERS:
+            raise ValueError(f"an array of {name}")
+        self.name, self.order = name, "<"
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.order = {"<": "<", ">": ">"}[state[1]]
+
+    def values(self, content: bytes) -> np.ndarray:
+        """Numbers of these bytes."""
+        return np.frombuffer(content, f"{self.order}{self.name}")
+
+
+class _Array:
+    """Array that is made of its bytes: NumPy's own reader would trust what a file says of its memory."""
+
+    def __setstate__(self, state: tuple[int, tuple[int, ...], _Type, bool, bytes]) -> None:
+        _, shape, of, by_columns, content = state
+        self.values = of.values(content).reshape(shape, order="F" if by_columns else "C")
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self.values.astype(dtype or self.values.dtype)
+
+
+def _scalar(of: _Type, content: bytes) -> float:
+    return of.values(content).item()
+
+
+_PARTS: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _Type,
+    ("numpy.multiarray", "_reconstruct"): lambda *_: _Array(),
+    ("numpy.multiarray", "scalar"): _scalar,
+    ("builtins", "dict"): dict,
+}
+"""What a pickle may make; NumPy's parts are under `core` or, since 2.0, under `_core`."""
+
+
 class _Unpickler(pickle.Unpickler):
     """Numbers, arrays and records."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """The class of an array or a record. Raises UnpicklingError for anything else."""
+        """What stands for a part. Raises UnpicklingError for anything that is no array and no record."""
         part = module.replace("numpy._core.", "numpy.").replace("numpy.core.", "numpy."), name
-        if part in _ARRAYS:
-            return _ARRAYS[part]
+        if part in _PARTS:
+            return _PARTS[part]
         if module.startswith("networkx."):
             return _Record
         raise pickle.UnpicklingError(f"{module}.{name}")
@@ -170,7 +208,10 @@ def _unpickled(source: Path, name: str) -> Any:
             ValueError,
             TypeError,
             AttributeError,
-            IndexError,
+            LookupError,
+            OverflowError,
+            MemoryError,
+            RecursionError,
         ) as error:
             raise DataError(
                 f"{name} must be a pickle of numbers, arrays and graphs, got {short(error)}"

@@ -97,6 +97,34 @@ def test_no_pickle_runs_code(source: Path) -> None:
         edgebus_trace.cabs_of(source / "elsewhere")
 
 
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([0, [1]], object),
+        np.array(["a"]),
+        np.zeros(2, [("x", "f8"), ("y", "O")]),
+        np.ma.masked_array([1.0, 2.0]),
+    ],
+    ids=["objects", "text", "records", "masked"],
+)
+def test_an_array_of_anything_but_numbers_is_refused(array: np.ndarray, source: Path) -> None:
+    """NumPy would make whatever a file says of its memory."""
+    config = source / NETWORK / "edge_simulator_config.pickle"
+    config.write_bytes(pickle.dumps({"network": 3, "services_nodes": array}))
+    with pytest.raises(DataError, match="must be a pickle of numbers"):
+        edgebus_trace.cabs_of(source)
+
+
+def test_arrays_are_those_that_were_written(source: Path) -> None:
+    """Also by columns, and with the most significant byte first."""
+    config = source / NETWORK / "edge_simulator_config.pickle"
+    content = pickle.loads(config.read_bytes())
+    for turned in (np.asfortranarray, lambda array: array.astype(">i4")):
+        changed = {**content, "services_nodes": turned(np.array([[2, 1], [0, 1]]))}
+        config.write_bytes(pickle.dumps(changed))
+        np.testing.assert_array_equal(edgebus_trace.cabs_of(source).first, [[2, 1], [0, 1]])
+
+
 # User 0 is at sites 0, 0, 1, 2, 2 and then, the trace going round, at 0; user 1 at 1.
 CABS = Cabs(
     distance=np.array([[0.0, 1.0, 3.0], [1.0, 0.0, 2.0], [3.0, 2.0, 0.0]]),

@@ -6,9 +6,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from isma.simulator.downtime import call_off
-from isma.simulator.params import Faults, Params
+from isma.simulator.params import Params
 from isma.simulator.placement import regrant
 from isma.simulator.state import NEVER, Downtime, Draws, Outages, Placement, State, active
+from isma.simulator.switched import Faults
 
 _LONGEST = 1e9
 """Ticks of a repair, so that they fit their type."""

@@ -10,9 +10,10 @@ from isma.contract import Backlog
 from isma.planning.allocation import latency_s, uplink_rate_bps
 from isma.simulator.band import bandwidth_hz
 from isma.simulator.channel import gain
+from isma.simulator.emission import Emission
 from isma.simulator.params import Params
 from isma.simulator.queues import queue_tasks
-from isma.simulator.state import Emission, Motion, Placement, State, network
+from isma.simulator.state import Motion, Placement, State, network
 
 
 class Served(NamedTuple):

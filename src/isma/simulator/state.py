@@ -1,7 +1,6 @@
 """State: everything that changes in one world, explicit; and Draws, all its randomness."""
 
 from dataclasses import replace
-from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -10,25 +9,16 @@ from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from isma import randomness
 from isma.contract import Backlog, Infrastructure, Requests
-from isma.simulator.params import LAST_SLOT, Params, Stays
+from isma.simulator.emission import Emission, draw_requests, request_ranges, staying, visiting
+from isma.simulator.params import Params
+from isma.simulator.switched import Stays
 from isma.world import mobility
-from isma.world.switches import Migrating, VisitLength
+from isma.world.switches import Migrating
 
 NEVER = -1
 """A tick that does not come."""
-_LONGEST = 1e9
-"""Slots of a stay, so that they fit their type."""
 _BEYOND = 2**31 - 1
 """Folded into a world's key for randomness beyond the paper's model; no tick reaches that number."""
-
-
-class Emission(eqx.Module):
-    """When a user emits tasks: at `first_slot` and every `interval_slots` until `leave_slot`."""
-
-    first_slot: Int[Array, "users"]
-    interval_slots: Int[Array, "users"]
-    leave_slot: Int[Array, "users"] | None = None
-    """Where users come and go: the slot from which a user is no longer there."""
 
 
 class Motion(eqx.Module):
@@ -157,18 +147,18 @@ def reset(params: Params, key: PRNGKeyArray) -> State:
     keys = jax.random.split(key, 8)
     users = (shape.num_users,)
     beyond = jax.random.split(jax.random.fold_in(key, _BEYOND), 10)
-    ranges = _request_ranges(params, beyond[8])
+    ranges = request_ranges(params, beyond[8])
     interval = ranges.interval_slots
     longest_slots = jnp.max(params.period_ticks) * params.slots_per_tick
     emission = Emission(
         first_slot=randomness.whole(keys[3], users, 0, longest_slots),
         interval_slots=randomness.whole(keys[4], users, interval[..., 0], interval[..., 1] + 1),
     )
-    requests = _requests(params, ranges, keys[:3], beyond[jnp.array([0, 1, 9])], emission)
+    requests = draw_requests(params, ranges, keys[:3], beyond[jnp.array([0, 1, 9])], emission)
     if isinstance(params.visits, Stays):
-        requests, emission = _staying(params.visits, requests, emission)
+        requests, emission = staying(params.visits, requests, emission)
     else:
-        emission = _visiting(params, emission, beyond[2:4])
+        emission = visiting(params, emission, beyond[2:4])
     motion = Motion(
         position_m=_start(params, keys[5], beyond[4]),
         heading_rad=_heading_rad(params, keys[6]),
@@ -209,86 +199,6 @@ def draw(params: Params, key: PRNGKeyArray, tick: Int[Array, ""]) -> Draws:
         failure=None if params.faults is None else randomness.uniform(failure_key, failing),
         fading=None if params.streets is None else randomness.normal(fading_key, fading),
     )
-
-
-class _RequestRanges(NamedTuple):
-    """Ranges of users' requests: the same for all, or those of each user's service class."""
-
-    interval_slots: Int[Array, "*users 2"]
-    data_bits: Float[Array, "*users 2"]
-    cycles: Float[Array, "*users 2"]
-    cycles_per_bit: Float[Array, "users 2"] | None
-
-
-def _request_ranges(params: Params, key: PRNGKeyArray) -> _RequestRanges:
-    classes = params.classes
-    if classes is None:
-        return _RequestRanges(params.interval_slots, params.data_bits, params.cycles, None)
-    unit = randomness.uniform(key, (params.shape.num_users,), classes.until.dtype)
-    # The last end is 1 but for rounding.
-    drawn = jnp.sum(unit[:, None] >= classes.until[:-1], axis=1)
-    return _RequestRanges(
-        classes.interval_slots[drawn],
-        classes.data_bits[drawn],
-        classes.cycles[drawn],
-        classes.cycles_per_bit[drawn],
-    )
-
-
-def _requests(
-    params: Params,
-    ranges: _RequestRanges,
-    keys: Key[Array, "3"],
-    beyond: Key[Array, "3"],
-    emission: Emission,
-) -> Requests:
-    def within(key: PRNGKeyArray, ends: Float[Array, "*users 2"]) -> Float[Array, "users"]:
-        unit = randomness.uniform(key, (params.shape.num_users,), ends.dtype)
-        return ends[..., 0] + (ends[..., 1] - ends[..., 0]) * unit
-
-    data_bits, cycles, local_hz = (
-        within(key, ends)
-        for key, ends in zip(keys, (ranges.data_bits, ranges.cycles, params.local_hz), strict=True)
-    )
-    if ranges.cycles_per_bit is not None:
-        cycles = cycles + data_bits * within(beyond[2], ranges.cycles_per_bit)
-    free = params.infrastructure.migration is None
-    nothing = jnp.zeros_like(cycles)
-    return Requests(
-        data_bits,
-        cycles,
-        local_hz,
-        deadline_s=cycles / local_hz,
-        interval_s=emission.interval_slots * params.slot_s,
-        state_bits=nothing if free else within(beyond[0], params.state_bits),
-        downtime_per_hop_s=nothing if free else within(beyond[1], params.downtime_per_hop_s),
-    )
-
-
-def _visiting(params: Params, emission: Emission, keys: Key[Array, "2"]) -> Emission:
-    """Emission in which visitors have arrival and departure times of their own."""
-    visits = params.visits
-    if visits is None or isinstance(visits, Stays):
-        return emission
-    users = (params.shape.num_users,)
-    visitor = jnp.arange(params.shape.num_users) < visits.num_visitors
-    arrival = randomness.whole(keys[0], users, visits.arrival_slot[0], visits.arrival_slot[1] + 1)
-    first_slot = jnp.where(visitor, arrival, emission.first_slot)
-    unit = randomness.uniform(keys[1], users, visits.stay_s.dtype)
-    if visits.kind is VisitLength.EXPONENTIAL:
-        unit = -jnp.log1p(-unit)
-    stay_s = visits.stay_s[0] + (visits.stay_s[1] - visits.stay_s[0]) * unit
-    stay_slots = jnp.round(jnp.clip(stay_s / params.slot_s, 1, _LONGEST)).astype(jnp.int32)
-    leave_slot = first_slot + jnp.minimum(stay_slots, LAST_SLOT - first_slot)
-    return Emission(first_slot, emission.interval_slots, jnp.where(visitor, leave_slot, LAST_SLOT))
-
-
-def _staying(stays: Stays, requests: Requests, emission: Emission) -> tuple[Requests, Emission]:
-    """Emission on a trace: users arrive by their trace, and returning ones keep their tasks."""
-    requests = jax.tree.map(lambda value: value[stays.same_as], requests)
-    first_slot = jnp.where(stays.arrival_slot > 0, stays.arrival_slot, emission.first_slot)
-    interval_slots = emission.interval_slots[stays.same_as]
-    return requests, Emission(first_slot, interval_slots, stays.leave_slot)
 
 
 def _start(params: Params, key: PRNGKeyArray, beyond: PRNGKeyArray) -> Float[Array, "users 2"]:

@@ -13,9 +13,10 @@ from isma.contract import Memory, Observation
 from isma.planning.allocation import Offer, offers
 from isma.policies.rules.local_random import Local
 from isma.policies.shared import nearest
+from isma.simulator.emission import Emission
 from isma.simulator.params import Params
 from isma.simulator.runner import PLAIN, Moment, Runner, most_ticks
-from isma.simulator.state import Emission, State
+from isma.simulator.state import State
 from isma.simulator.step import everyone, observe
 from isma.world.scenario import Scenario, Visibility
 
