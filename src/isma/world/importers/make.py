@@ -94,10 +94,9 @@ def import_scenario(
     A trace needs a table of `sites`, or `hexagonal:DISTANCE` for a lattice; its run starts at `start`,
     or with the window in which most `users` are there (or have fixes throughout). Gaps above `max_gap_s`
     are absences, fixes reached faster than at `max_speed_mps` are dropped. A topology (`graphml`,
-    `node-link`) gives sites and backhaul itself, a table of `sites` alone gives those. `cells`, a
-    table of recorded cells, is compared with the trace.
-    Fields that are not in the data are as in the preset `paper`, or as `world` adds to it, with
-    `services` and `migration` where they are given. Raises DataError, ScenarioError or RunError.
+    `node-link`) gives sites and backhaul itself, a table of `sites` alone gives those. Recorded `cells`
+    are compared with the trace. Fields that are not in the data are as in the preset `paper`, or as
+    `world` adds to it, with `services` and `migration`. Raises DataError, ScenarioError or RunError.
     """
     request = Request(
         one_of(ImportKind, kind, "kind of import"),
