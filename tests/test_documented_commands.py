@@ -13,6 +13,7 @@ from test_docs import CODE, FENCED, ROOT, pages
 from benchmarks.commands import app as benchmarks
 from isma.cli.deferred import Deferred
 from isma.cli.main import app as isma
+from leaderboard.commands import app as leaderboard
 
 PROGRAM = re.compile(r"^(?:isma|make|python -m [\w.]+)(?= |$)")
 SHOWN = re.compile(r"^ {4,}((?:isma|make|python -m [\w.]+)(?: .*)?)$", re.MULTILINE)
@@ -23,6 +24,7 @@ DATED = ("CHANGELOG.md", "docs/research/", "docs/decisions/")
 """Pages whose commands were so at their time."""
 ABBREVIATED = ("MissingParameter", "BadOptionUsage", "NoArgsIsHelpError")
 """Prose leaves out arguments and values, and a group alone stands for its commands."""
+APPS = {"isma": isma, "benchmarks": benchmarks, "leaderboard": leaderboard}
 AT_ONCE = {"-h", "--help", "--version", "--install-completion", "--show-completion"}
 """Options of every program that act while it reads them."""
 
@@ -67,10 +69,10 @@ def refusal(command: str) -> str | None:
     app = isma
     if program == "python":
         module, rest = rest[1], rest[2:]
-        if module not in ("isma", "benchmarks"):
+        if module not in APPS:
             known = find_spec(module.split(".")[0]) and find_spec(module)
             return None if known else f"no module {module}"
-        app = isma if module == "isma" else benchmarks
+        app = APPS[module]
     try:
         parse(typer.main.get_command(app), program, rest)
     except Exception as problem:  # Of whichever kind: it is told.
@@ -104,6 +106,7 @@ def test_a_planted_case_is_found() -> None:
         "isma scenario lists",
         "make tset",
         "python -m benchmarks simulate",
+        "python -m leaderboard validated",
         "python -m isma.absent",
     ):
         assert refusal(wrong), wrong

@@ -48,6 +48,7 @@ THOROUGH = (
     "reproduction/test_budgets.py",
     "reproduction/test_reproduce.py",
     "benchmarks/test_peers.py",
+    "leaderboard/test_leaderboard.py",
     "benchmarks/test_rule_timings.py",
     "benchmarks/test_operations.py",
     "benchmarks/test_published_dracm.py",
