@@ -109,6 +109,7 @@ NEEDS_FILES = {
     "mobility.start",
     "mobility.max_gap_s",
     "presence.kind",
+    "presence.file",
 }
 OF_ONES_OWN = {"observe_position"}
 """Read by nobody's policy here: the findings say that all points are equal."""

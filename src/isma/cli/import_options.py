@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from isma.cli.terminal import cycles, seconds
 from isma.world.importers.request import ImportKind
+from isma.world.importers.request_traces import Session
 
 KindArgument = Annotated[str, typer.Argument(help=", ".join(ImportKind))]
 SourceArgument = Annotated[Path, typer.Argument(help="the trace or the topology")]
@@ -74,6 +76,24 @@ MaxSpeedOption = Annotated[
         show_default="50 m/s",
     ),
 ]
+SessionOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME", help="requests: how long a user stays, as '60 s'", show_default="60 s"
+    ),
+]
+SessionRequestsOption = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="requests: how many each user has", show_default="10"),
+]
+CyclesPerTokenOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CYCLES",
+        help="requests: work of a token, as '125 Mcycles' (a model with 10^9 weights)",
+        show_default="125 Mcycles",
+    ),
+]
 BackhaulOption = Annotated[
     str | None,
     typer.Option(
@@ -102,3 +122,14 @@ UsersOption = Annotated[
         help="who of a trace takes part: all, each while it has fixes, or who has them throughout",
     ),
 ]
+
+
+def session_of(duration: str | None, requests: int | None, per_token: str | None) -> Session | None:
+    """Assumptions of a trace of requests as typed; None where nothing was. Raises ScenarioError."""
+    typed = {
+        "duration_s": seconds(duration, "--session"),
+        "requests": requests,
+        "cycles_per_token": cycles(per_token, "--cycles-per-token"),
+    }
+    given = {name: value for name, value in typed.items() if value is not None}
+    return Session(**given) if given else None

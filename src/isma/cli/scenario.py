@@ -126,6 +126,9 @@ def import_(
     users: import_options.UsersOption = "present",
     max_gap: import_options.MaxGapOption = None,
     max_speed: import_options.MaxSpeedOption = None,
+    session: import_options.SessionOption = None,
+    session_requests: import_options.SessionRequestsOption = None,
+    cycles_per_token: import_options.CyclesPerTokenOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -150,6 +153,7 @@ def import_(
         time_zone=time_zone,
         crs=crs,
         net=net,
+        session=import_options.session_of(session, session_requests, cycles_per_token),
         services=[name.strip() for name in (services or "").split(",") if name.strip()],
     )
     _tell(result.lines, result.paths, quiet, json)

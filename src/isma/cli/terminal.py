@@ -133,6 +133,11 @@ def metres_per_second(text: str | None, option: str = "--max-speed") -> float | 
     return _quantity(text, option, units.METRES_PER_S, False)
 
 
+def cycles(text: str | None, option: str) -> float | None:
+    """CPU cycles above 0, with a unit or without. Raises ScenarioError."""
+    return _quantity(text, option, units.CYCLES, False)
+
+
 def _quantity(
     text: str | None, option: str, known: dict[str, float], from_zero: bool
 ) -> float | None:

@@ -90,7 +90,12 @@ def visiting(params: Params, emission: Emission, keys: Key[Array, "2"]) -> Emiss
         return emission
     users = (params.shape.num_users,)
     visitor = jnp.arange(params.shape.num_users) < visits.num_visitors
-    arrival = randomness.whole(keys[0], users, visits.arrival_slot[0], visits.arrival_slot[1] + 1)
+    recorded = visits.recorded_slot
+    if recorded is None:
+        ends = visits.arrival_slot
+        arrival = randomness.whole(keys[0], users, ends[0], ends[1] + 1)
+    else:
+        arrival = recorded[randomness.whole(keys[0], users, 0, len(recorded))]
     first_slot = jnp.where(visitor, arrival, emission.first_slot)
     unit = randomness.uniform(keys[1], users, visits.stay_s.dtype)
     if visits.kind is VisitLength.EXPONENTIAL:

@@ -13,7 +13,7 @@ from isma.planning.migration import cost_of
 from isma.simulator import switched
 from isma.simulator.switched import Classes, Faults, Roadway, Stays, Streets, Visits
 from isma.units import db_to_ratio
-from isma.world import backhaul, limits, nearby, sites, traces
+from isma.world import arrivals, backhaul, limits, nearby, sites, traces
 from isma.world.motion import Road, Steady, Trace
 from isma.world.scenario import Remaining, Scenario, Visibility
 from isma.world.servers import Network, network, servers_among
@@ -184,6 +184,8 @@ def fit(scenario: Scenario) -> Shape:
     num_servers = servers_among(scenario, len(layout.ids))
     _per_server("servers.clock_hz", scenario.servers.clock_hz, num_servers)
     _per_server("servers.decision_period_s", scenario.servers.decision_period_s, num_servers)
+    if scenario.presence.recorded:
+        arrivals.read(scenario.presence)
     return _shape(scenario, len(layout.ids), num_servers, _followed(scenario, layout))
 
 

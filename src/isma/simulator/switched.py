@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from isma.world import traces
+from isma.world import arrivals, traces
 from isma.world.scenario import Scenario
-from isma.world.switches import Attendance, Propagation, VisitLength
+from isma.world.switches import Attendance, Presence, Propagation, VisitLength
 
 LAST_SLOT = 2**31 - 1
 """A slot that is never reached: the departure of users that stay."""
@@ -47,6 +47,8 @@ class Visits(eqx.Module):
     num_visitors: int = eqx.field(static=True)
     """Number of visitors; theirs are the first rows of users."""
     kind: VisitLength = eqx.field(static=True)
+    recorded_slot: Int[Array, "arrivals"] | None = None
+    """Arrivals of which each visitor draws one, in place of the range."""
 
 
 class Stays(eqx.Module):
@@ -114,7 +116,16 @@ def visits(
         radius_m=None if presence.within_m is None else jnp.asarray(presence.within_m),
         num_visitors=round(presence.part * num_users),
         kind=presence.stay,
+        recorded_slot=_recorded(presence, slot_s),
     )
+
+
+def _recorded(presence: Presence, slot_s: float) -> Int[Array, "arrivals"] | None:
+    """Slots of recorded arrivals; those that no run reaches are never there."""
+    if presence.kind is not Attendance.RECORDED:
+        return None
+    slot = np.round(arrivals.read(presence) / slot_s)
+    return jnp.asarray(np.minimum(slot, LAST_SLOT), jnp.int32)
 
 
 def _stays(moving: traces.Trajectories, slot_s: float) -> Stays:

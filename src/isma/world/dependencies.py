@@ -36,8 +36,11 @@ class Need(NamedTuple):
 
 _COSTS = Need("migration.kind", (Migrating.COLD, Migrating.PRECOPY))
 _PRECOPY = Need("migration.kind", (Migrating.PRECOPY,))
-_DRAWN = (Need("presence.enabled", (True,)), Need("presence.kind", (Attendance.DRAWN,)))
-_VISITORS = (*_DRAWN, Need("presence.part", ()))
+_ENABLED, _PART = Need("presence.enabled", (True,)), Need("presence.part", ())
+_DRAWN = (_ENABLED, Need("presence.kind", (Attendance.DRAWN,)))
+_RECORDED = (_ENABLED, Need("presence.kind", (Attendance.RECORDED,)))
+_VISITS = (_ENABLED, Need("presence.kind", (Attendance.DRAWN, Attendance.RECORDED)))
+_VISITORS = (*_VISITS, _PART)
 _FAILING = (Need("failures.enabled", (True,)),)
 _UMI = (Need("radio.model", (Propagation.UMI,)),)
 _LOG_DISTANCE = (Need("radio.model", (Propagation.LOG_DISTANCE,)),)
@@ -75,9 +78,11 @@ FIELDS: Mapping[str, tuple[Need, ...]] = {
     "migration.dirty_bps": (_PRECOPY,),
     "migration.stop_bits": (_PRECOPY,),
     "migration.most_rounds": (_PRECOPY,),
-    "presence.kind": _DRAWN[:1],
-    "presence.part": _DRAWN,
-    "presence.arrival_s": _VISITORS,
+    "presence.kind": (_ENABLED,),
+    "presence.part": _VISITS,
+    "presence.arrival_s": (*_DRAWN, _PART),
+    "presence.file": _RECORDED,
+    "presence.sha256": _RECORDED,
     "presence.stay_s": _VISITORS,
     "presence.stay": _VISITORS,
     "presence.within_m": _VISITORS,

@@ -83,7 +83,7 @@ def _refuse_changed(run: Any, text: str, label: str) -> None:
 
 def _refuse_others(made: Scenario, label: str) -> None:
     """Refuse a table that is not the one of which the scenario has the digest. Raises DataError."""
-    for name in ("sites", "backhaul", "mobility"):
+    for name in ("sites", "backhaul", "mobility", "presence"):
         section = getattr(made, name)
         file, wanted = getattr(section, "file", None), getattr(section, "sha256", None)
         if (

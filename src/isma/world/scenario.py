@@ -297,7 +297,7 @@ class Scenario(Section):
         check_ordered("users.local_hz", self.users.local_hz)
         if self.servers.clock_range_hz is not None:
             check_ordered("servers.clock_range_hz", self.servers.clock_range_hz)
-        for name in ("sites", "backhaul", "mobility"):
+        for name in ("sites", "backhaul", "mobility", "presence"):
             file = getattr(getattr(self, name), "file", None)
             if file is not None and not is_text(str(file)):  # A run's config.toml has to hold it.
                 raise ValueError(f"{name}.file must have a name in UTF-8, got {short(file)}")
@@ -359,7 +359,7 @@ class Scenario(Section):
                 )
             return
         latest_s, duration_s = self.presence.arrival_s[1], self.time.duration_s
-        if latest_s >= duration_s:
+        if self.presence.kind is Attendance.DRAWN and latest_s >= duration_s:
             raise ValueError(
                 f"presence.arrival_s must end before time.duration_s ({duration_s:g}), "
                 f"got {latest_s:g}"

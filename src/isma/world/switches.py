@@ -4,6 +4,7 @@ Equations and sources: docs/method/simulation.md and docs/method/readings.md.
 """
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -94,6 +95,8 @@ class Attendance(StrEnum):
 
     DRAWN = "drawn"
     """Visitors come at a drawn time and stay for a drawn time."""
+    RECORDED = "recorded"
+    """Visitors come at times drawn from a table of recorded ones, and stay for a drawn time."""
     TRACE = "trace"
     """Users are there from their first to their last fix; a gap above `mobility.max_gap_s` is an absence."""
 
@@ -118,6 +121,10 @@ class Presence(Section):
     """Part of the users that are visitors, to the nearest whole user; the others stay throughout."""
     arrival_s: WaitRange = (0.0, 300.0)
     """When a visitor comes and has its first task, uniform: a short range is a crowd."""
+    file: Path | None = None
+    """CSV with a column time_s: recorded times from the run's beginning, of which each visitor draws one."""
+    sha256: str | None = None
+    """Digest of that file, in hexadecimal: another is refused; none given: any will do."""
     stay_s: SecondsRange = (120.0, 600.0)
     """How long it stays."""
     stay: VisitLength = VisitLength.UNIFORM
@@ -129,7 +136,14 @@ class Presence(Section):
     def _ranges(self) -> "Presence":
         check_ordered("arrival_s", self.arrival_s)
         check_ordered("stay_s", self.stay_s)
+        if self.kind is Attendance.RECORDED and self.file is None:
+            raise ValueError('file must be given when kind is "recorded"')
         return self
+
+    @property
+    def recorded(self) -> bool:
+        """Whether visitors come at recorded times."""
+        return self.enabled and self.kind is Attendance.RECORDED
 
     @property
     def by_trace(self) -> bool:

@@ -1,6 +1,7 @@
 """Scenarios made from users' data: a TOML file and its tables."""
 
 import hashlib
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,9 @@ import tomli_w
 from scipy.spatial import KDTree
 
 from isma.errors import RunError, ScenarioError, short, some
+from isma.world import arrivals, files, scenario, sites, traces
 from isma.world import backhaul as network
-from isma.world import files, scenario, sites, traces
-from isma.world.importers import site_tables, summary, topology, window
+from isma.world.importers import request_traces, site_tables, summary, topology, window
 from isma.world.importers.cells import agreement
 from isma.world.importers.cleaning import EARTH, MAX_SPEED_MPS, Box, clean
 from isma.world.importers.csv_traces import Columns
@@ -30,6 +31,7 @@ from isma.world.importers.request import (
     check,
     one_of,
 )
+from isma.world.importers.request_traces import Session
 from isma.world.importers.trace_kinds import read_trace
 from isma.world.importers.window import TICK_S
 from isma.world.switches import Attendance, Migrating, Migration
@@ -88,14 +90,16 @@ def import_scenario(
     time_zone: str | None = None,
     crs: str | None = None,
     net: Path | None = None,
+    session: Session | None = None,
 ) -> ImportResult:
     """Make the scenario file `out` and the tables that it needs in the same folder, all of them or none.
 
     A trace needs a table of `sites`, or `hexagonal:DISTANCE` for a lattice; its run starts at `start`,
     or with the window in which most `users` are there (or have fixes throughout). Gaps above `max_gap_s`
     are absences, fixes reached faster than at `max_speed_mps` are dropped. A topology (`graphml`,
-    `node-link`) gives sites and backhaul itself, a table of `sites` alone gives those. Recorded `cells`
-    are compared with the trace. Fields that are not in the data are as in the preset `paper`, or as
+    `node-link`) gives sites and backhaul itself, a table of `sites` alone gives those. A trace of `requests`
+    gives users' arrivals and tasks, with a `session` for each user. Recorded `cells` are compared with the
+    trace. Fields that are not in the data are as in the preset `paper`, or as
     `world` adds to it, with `services` and `migration`. Raises DataError, ScenarioError or RunError.
     """
     request = Request(
@@ -119,12 +123,15 @@ def import_scenario(
         time_zone,
         crs,
         net,
+        session,
     )
     check(request)
     if request.is_topology:
         return _written(_from_topology(request), request)
     if request.kind is ImportKind.SITES:
         return _written(_from_sites(request), request)
+    if request.kind is ImportKind.REQUESTS:
+        return _written(_from_requests(request), request)
     return _written(_from_trace(request), request)
 
 
@@ -203,6 +210,31 @@ def _from_sites(request: Request) -> _Draft:
     return _without_trace(
         request, site_places.table, linked, lines, f"of {short(request.source.name)}"
     )
+
+
+def _from_requests(request: Request) -> _Draft:
+    """A scenario whose users come and ask as a trace of requests says."""
+    session = request.session or Session()
+    tree = _fields(request, request.out.stem, request.duration_s)
+    time, trace = scenario.Time(**tree["time"]), request_traces.read(request.source, request.times)
+    part, began = request_traces.window(trace, request.start, time.duration_s)
+    asked = request_traces.fields(part, session, time.duration_s, time.slot_s)
+    tree.pop("tasks", None)
+    tree |= {**asked, "users": tree["users"] | asked["users"]}
+    tree["time"]["warmup_s"] = max(time.warmup_s, float(math.ceil(session.duration_s)))
+    tree["description"] = (
+        f"{len(part.time_s):,} requests of {short(request.source.name)}, {time.duration_s:g} s from {began}"
+    )
+    tables, lines = {"arrivals.csv": arrivals.dumps(part.time_s)}, list(trace.lines)
+    draft, stations = _Draft(tree, tables, lines), tree["sites"].get("count", 0)
+    if request.sites is not None:
+        places = site_tables.read(request.sites, request.crs)
+        linked = _backhaul_of(request)
+        lines += [*places.lines, *_network_lines(linked, sites.from_table(places.table))]
+        draft, stations = _with_places(draft, places.table, linked), len(places.table.ids)
+    clock_hz = np.mean(scenario.Servers(**tree["servers"]).clock_hz) * stations
+    lines += request_traces.described(part, session, tree, float(clock_hz), began)
+    return draft
 
 
 def _without_trace(

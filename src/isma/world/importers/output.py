@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from isma.errors import RunError
 
-TABLES = ("trace", "sites", "backhaul")
+TABLES = ("trace", "sites", "backhaul", "arrivals")
 """Kinds of a scenario's tables: the first part of their endings."""
 _SCRATCH = ".import-"
 _LOCK = ".lock-import"

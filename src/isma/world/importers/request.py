@@ -12,6 +12,7 @@ from isma.world import services
 from isma.world.importers import dates
 from isma.world.importers.csv_traces import Columns
 from isma.world.importers.dates import TimeRule
+from isma.world.importers.request_traces import Session
 from isma.world.importers.site_tables import spacing_of
 from isma.world.switches import Migrating
 
@@ -43,6 +44,8 @@ class ImportKind(StrEnum):
     """The same from node-link JSON."""
     SITES = "sites"
     """A table of sites alone, users moving steadily."""
+    REQUESTS = "requests"
+    """A trace of requests with their tokens: users' arrivals and tasks, users moving steadily."""
 
 
 _OF_TRACES = (
@@ -52,16 +55,18 @@ _OF_TRACES = (
 
 _ONLY_OF: dict[str, tuple[ImportKind, ...]] = {
     "columns": (ImportKind.CSV,),
-    "time_unit": (ImportKind.CSV, ImportKind.CABSPOTTING),
-    "time_format": (ImportKind.CSV,),
-    "time_zone": (ImportKind.CSV, ImportKind.T_DRIVE),
+    "time_unit": (ImportKind.CSV, ImportKind.CABSPOTTING, ImportKind.REQUESTS),
+    "time_format": (ImportKind.CSV, ImportKind.REQUESTS),
+    "time_zone": (ImportKind.CSV, ImportKind.T_DRIVE, ImportKind.REQUESTS),
     "crs": (
         ImportKind.CSV,
         ImportKind.SUMO_FCD,
         ImportKind.GRAPHML,
         ImportKind.NODE_LINK,
         ImportKind.SITES,
+        ImportKind.REQUESTS,
     ),
+    "session": (ImportKind.REQUESTS,),
     "net": (ImportKind.SUMO_FCD,),
 }
 """Parts of a request that only some kinds of source have."""
@@ -119,6 +124,8 @@ class Request:
     time_zone: str | None = None
     crs: str | None = None
     net: Path | None = None
+    session: Session | None = None
+    """Assumptions of a trace of requests, where any is given."""
 
     @property
     def times(self) -> TimeRule:
@@ -181,6 +188,8 @@ def check(request: Request) -> None:
                 raise ScenarioError(
                     f"--{option} must not be given with {request.kind}: {places}, and users follow no trace"
                 )
+    elif request.kind is ImportKind.REQUESTS:
+        _check_requests(request)
     elif request.sites is None:
         raise ScenarioError(
             f"--sites must be given with {request.kind}: a CSV with columns site_id, latitude, longitude, "
@@ -196,6 +205,30 @@ def check(request: Request) -> None:
     spacing = request.spacing_m
     if spacing is not None and request.cells is not None:
         raise ScenarioError("--cells must not be given with made-up sites: nobody was served there")
+
+
+def _check_requests(request: Request) -> None:
+    for name in ("columns", "cells", "max_gap_s", "max_speed_mps", "services"):
+        if getattr(request, name):
+            option = name.removesuffix("_s").removesuffix("_mps").replace("_", "-")
+            raise ScenarioError(
+                f"--{option} must not be given with {request.kind}: it says who asks for what and when, and "
+                "not where"
+            )
+    if request.backhaul is not None and request.sites is None:
+        raise ScenarioError("--backhaul must be given with --sites alone, between which it runs")
+    if request.spacing_m is not None:
+        raise ScenarioError(
+            "--sites must be a table with requests: without one the stations are those of the preset paper"
+        )
+    session = request.session or Session()
+    for what, value in (
+        ("--session", session.duration_s),
+        ("--session-requests", session.requests),
+        ("--cycles-per-token", session.cycles_per_token),
+    ):
+        if not 0 < value < math.inf:
+            raise ScenarioError(f"{what} must be above 0, got {value:g}")
 
 
 def _check_start(start: datetime) -> None:

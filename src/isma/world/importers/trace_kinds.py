@@ -34,5 +34,5 @@ def read_trace(request: Request) -> Reading:
             return sumo_fcd.read(source, request.net, request.crs)
         case ImportKind.T_DRIVE:
             return t_drive.read(source, request.time_zone)
-        case ImportKind.GRAPHML | ImportKind.NODE_LINK | ImportKind.SITES:
+        case ImportKind.GRAPHML | ImportKind.NODE_LINK | ImportKind.SITES | ImportKind.REQUESTS:
             raise AssertionError(f"{request.kind} is no trace")
