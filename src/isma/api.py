@@ -164,16 +164,19 @@ def bound(
     foresight_s: Sequence[float] = (),
     out: str | Path | None = None,
     on_part: Callable[[str], None] = lambda part: None,
+    engine: str = "threads",
 ) -> "list[Reach]":
     """Bound the mean of any policy in the worlds 0, 1, ..., and run policies and foresight in them.
 
     With `out`, a table `bounds.csv` and, with two varied fields, a figure; what is there already is
-    not run again. Raises IsmaError.
+    not run again. An `engine`, as "ray:jobs=8", bounds worlds in its jobs (docs/engines.md), and needs
+    `out`. Raises IsmaError.
     """
     from isma.evaluation.bounding import run_bound
+    from isma.evaluation.comparison import bound_dispatch
     from isma.evaluation.report.figures import gaps
 
-    varied = _varied(vary)
+    chosen, varied = EngineChoice.parse(engine), _varied(vary)
     plan = run_bound.BoundPlan(
         _loaded(scenario, varied),
         tuple(given.split(policies) if isinstance(policies, str) else policies),
@@ -181,7 +184,7 @@ def bound(
         varied,
     )
     folder = None if out is None else Path(out)
-    found = run_bound.reach_all(plan, foresight_s, folder, on_part)
+    found = bound_dispatch.reach_all(plan, foresight_s, folder, on_part, chosen)
     if folder is not None:
         gaps.write(found, folder)
     return found

@@ -21,7 +21,14 @@ from isma.cli.output import (
     print_table,
 )
 from isma.cli.progress import bar
-from isma.cli.terminal import ScenarioArgument, SetOption, named, overrides_of, seeds_of
+from isma.cli.terminal import (
+    EngineOption,
+    ScenarioArgument,
+    SetOption,
+    named,
+    overrides_of,
+    seeds_of,
+)
 from isma.errors import RunError
 from isma.evaluation.bounding.run_bound import Reach, at_points, best_of, closed
 from isma.policies.defaults import BOUND_POLICIES
@@ -66,6 +73,7 @@ def bound(
     foresight: ForesightOption = None,
     vary: VaryOption = None,
     set_: SetOption = None,
+    engine: EngineOption = "threads",
     out: OutOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -87,6 +95,7 @@ def bound(
             foresight_s=levels,
             out=out,
             on_part=lambda part: shown.update(task, description=part),
+            engine=engine,
         )
     if json:
         worlds_found = [

@@ -8,7 +8,7 @@ import typer
 
 from isma.cli.completion import complete_policies, complete_scenario
 from isma.cli.output import JsonOption, QuietOption
-from isma.cli.terminal import SetOption, named, overrides_of, seconds, seeds_of
+from isma.cli.terminal import EngineOption, SetOption, named, overrides_of, seconds, seeds_of
 from isma.errors import RunError
 from isma.evaluation.comparison.precision import MOST_SEEDS
 from isma.evaluation.shard import Shard
@@ -68,14 +68,6 @@ WorkersOption = Annotated[
         min=1,
         help="threads that compile and run",
         show_default="as many as cores",
-    ),
-]
-EngineOption = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME",
-        help="what computes: threads, processes, submitit, ray or dask, with options as "
-        "submitit:jobs=8,timeout_min=60",
     ),
 ]
 ShardOption = Annotated[

@@ -19,6 +19,14 @@ ScenarioArgument = Annotated[
     str,
     typer.Argument(help="a preset's name or a TOML file", autocompletion=complete_scenario),
 ]
+EngineOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="what computes: threads, processes, submitit, ray or dask, with options as "
+        "submitit:jobs=8,timeout_min=60",
+    ),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="override a field of the scenario"),

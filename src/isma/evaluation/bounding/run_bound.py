@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -23,7 +23,6 @@ from isma.simulator.params import Params, build
 from isma.storage import write_atomically
 from isma.world.scale import LARGE, is_large
 from isma.world.scenario import Scenario
-from isma.world.vary import Point
 
 _EFFORT, _CITY_EFFORT = Effort(0, 60, 40), Effort(100, 10, 0)
 """In a city prices for free moves give nearly all of the bound, and those for paths take all the time."""
@@ -105,26 +104,9 @@ def reach_all(
     """
     if out is not None:
         plan.refuse_taken(out)
-    policies = plan.made()
-    points = plan.points()
-    laid = [build(point.scenario) for point in points]
-    for params in laid:
-        _refuse_large(params)
+    worlds = Worlds(plan, foresight_s, out)
     with nullcontext() if out is None else plan.claimed(out):
-        parts = _Parts(policies, foresight_s, out)
-        reaches = [
-            parts.reach(
-                point,
-                params,
-                seed,
-                lambda part, number=number, seed=seed: on_part(
-                    f"point {number + 1} of {len(points)}, seed {seed}: {part}"
-                ),
-                evenly=len(points) == 1 and not _is_city(params),
-            )
-            for number, (point, params) in enumerate(zip(points, laid, strict=True))
-            for seed in plan.seeds
-        ]
+        reaches = [worlds.reach(number, on_part) for number in range(len(worlds))]
         if out is not None:
             _write_table(reaches, out)
     return reaches
@@ -169,53 +151,92 @@ def _is_city(params: Params) -> bool:
     return params.shape.num_servers > MOST_SERVERS
 
 
-class _Parts:
-    """The bounds and means of worlds, each kept under its key if there is a folder."""
+class _WorldKeys(NamedTuple):
+    """Keys of a world's numbers."""
 
-    def __init__(
-        self, policies: Mapping[str, Policy], foresight_s: Sequence[float], out: Path | None
-    ) -> None:
-        self._policies, self._foresight_s, self._out = policies, foresight_s, out
-        self._keys = Keys()
+    bounds: Mapping[bool, str]
+    """Of the bound, and of that of even tasks."""
+    means: Mapping[str, str]
+    """Of each policy's mean."""
+    levels: Mapping[float, str]
+    """Of references with foresight, by seconds."""
 
-    def reach(
-        self, point: Point, params: Params, seed: int, on_part: OnPart, evenly: bool
-    ) -> Reach:
+
+class Worlds:
+    """The worlds of a plan, in the order of points and seeds.
+
+    With a folder each number is kept there under its key. Raises IsmaError for a world that cannot be
+    bounded.
+    """
+
+    def __init__(self, plan: Plan, foresight_s: Sequence[float], out: Path | None) -> None:
+        self._policies, self._foresight_s, self._out = plan.made(), foresight_s, out
+        self._keys, self._points = Keys(), plan.points()
+        self._laid = [build(point.scenario) for point in self._points]
+        for params in self._laid:
+            _refuse_large(params)
+        self._at = [(point, seed) for point in range(len(self._points)) for seed in plan.seeds]
+
+    def __len__(self) -> int:
+        """Number of worlds."""
+        return len(self._at)
+
+    def files(self, number: int, out: Path) -> list[Path]:
+        """Files of a world's numbers in a folder."""
+        keys = self._keys_of(number)
+        named = [*keys.bounds.values(), *keys.means.values(), *keys.levels.values()]
+        return [stored_results.value_path(out / "worlds", key) for key in named]
+
+    def reach(self, number: int, on_part: OnPart) -> Reach:
         """Bound one world, and run policies and references with foresight in it. Raises IsmaError."""
-        scenario = point.scenario
+        place, seed = self._at[number]
+        point, params, keys = self._points[place], self._laid[place], self._keys_of(number)
+        scenario, effort = point.scenario, _effort(params)
+        told = lambda part: on_part(  # noqa: E731
+            f"point {place + 1} of {len(self._points)}, seed {seed}: {part}"
+        )
 
-        def bound_s(label: str, evenly: bool) -> tuple[float, float]:
-            effort = _effort(params)
-            key = self._keys.world(scenario, seed, *_BOUND, evenly=evenly, effort=effort._asdict())
-            on_part(label)
-            return self._timed(key, lambda: run_bound_s(scenario, params, seed, evenly, effort))
+        def bound_s(evenly: bool) -> tuple[float, float]:
+            told("bound of even tasks" if evenly else "bound")
+            compute = lambda: run_bound_s(scenario, params, seed, evenly, effort)  # noqa: E731
+            return self._timed(keys.bounds[evenly], compute)
 
         def mean_s(label: str, key: str, policy: Callable[[], Policy]) -> float:
-            on_part(label)
+            told(label)
             run = lambda: cell.run(scenario, params, policy(), seed, lambda _: None).mean_s  # noqa: E731
             return self._timed(key, run)[0]
 
-        least_s, wall_s = bound_s("bound", evenly=False)
-        even_s, even_wall_s = (
-            bound_s("bound of even tasks", evenly=True) if evenly else (math.nan, 0)
-        )
+        bounds = {evenly: bound_s(evenly) for evenly in keys.bounds}
         means = {
-            name: mean_s(name, self._keys.cell(scenario, name, seed), lambda policy=policy: policy)
+            name: mean_s(name, keys.means[name], lambda policy=policy: policy)
             for name, policy in self._policies.items()
         }
         ticks = cache(lambda: every_tick(scenario, params, seed))
         levels = {
             f"{seen_s:g}": mean_s(
                 f"{seen_s:g} s of foresight",
-                self._keys.world(scenario, seed, *_FORESIGHT, seen_s=seen_s),
+                key,
                 lambda seen_s=seen_s: foresight_levels.price_with_foresight(
                     scenario, ticks(), seen_s
                 ),
             )
-            for seen_s in self._foresight_s
+            for seen_s, key in keys.levels.items()
         }
-        values = dict(point.values)
-        return Reach(values, seed, least_s, even_s, means, levels, wall_s + even_wall_s)
+        even_s = bounds[True][0] if True in bounds else math.nan
+        wall_s = sum(wall_s for _, wall_s in bounds.values())
+        return Reach(dict(point.values), seed, bounds[False][0], even_s, means, levels, wall_s)
+
+    def _keys_of(self, number: int) -> "_WorldKeys":
+        place, seed = self._at[number]
+        scenario, params = self._points[place].scenario, self._laid[place]
+        evenly = (False, True) if len(self._points) == 1 and not _is_city(params) else (False,)
+        effort = _effort(params)._asdict()
+        of_world = lambda *modules, **more: self._keys.world(scenario, seed, *modules, **more)  # noqa: E731
+        return _WorldKeys(
+            {even: of_world(*_BOUND, evenly=even, effort=effort) for even in evenly},
+            {name: self._keys.cell(scenario, name, seed) for name in self._policies},
+            {seen_s: of_world(*_FORESIGHT, seen_s=seen_s) for seen_s in self._foresight_s},
+        )
 
     def _timed(self, key: str, compute: Callable[[], float]) -> tuple[float, float]:
         """A number and the time that it took, from the folder or computed now."""

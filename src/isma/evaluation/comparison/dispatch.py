@@ -49,8 +49,7 @@ def compare(
     if any(map(shards.lacking, shards.numbers)):
         with engine.opened(out) as opened, plan.claimed(out):
             run_all(opened, shards, workers, on_progress)
-            for lock in out.glob(_lock_name("*")):
-                lock.unlink(missing_ok=True)
+            remove_locks(out)
 
     def count_as_computed(at: CompareProgress) -> None:
         """Count results of the jobs as computed, and not as reused."""
@@ -170,7 +169,12 @@ def _progress(waiting: int, done: int, total: int) -> CompareProgress:
 
 
 def run_job(job: Job) -> str | None:
-    """Compute a shard in the run's folder; an error of the input in words, or None.
+    """Compute a shard in the run's folder; an error of the input in words, or None."""
+    return in_shard(job, lambda plan, folder: comparing.compute(plan, folder, job.workers))
+
+
+def in_shard(job: Job, compute: Callable[[Plan, Path], object]) -> str | None:
+    """Compute a plan with its shard in the run's folder; an error of the input in words, or None.
 
     The folder is locked by the command that submitted the job, the shard by the job.
     """
@@ -179,12 +183,18 @@ def run_job(job: Job) -> str | None:
     try:
         plan = replace(plan_of(folder), policies=job.policies, shard=shard)
         with FileLock(folder / _lock_name(f"{shard.number}-of-{shard.of}"), blocking=False):
-            comparing.compute(plan, folder, job.workers)
+            compute(plan, folder)
     except Timeout:
         return f"{folder}: shard {shard} is in use by another job: wait until that is done"
     except IsmaError as error:
         return str(error)
     return None
+
+
+def remove_locks(out: Path) -> None:
+    """Remove the locks of all shards from a folder that is held."""
+    for lock in out.glob(_lock_name("*")):
+        lock.unlink(missing_ok=True)
 
 
 def _lock_name(shard: str) -> str:
