@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from evaluation.test_engines import _HereAndNow
+from evaluation.test_engines import HereAndNow
 from helpers.small_worlds import tiny
 
 import isma
@@ -37,16 +37,16 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> _HereAndNow:
+def engine(monkeypatch: pytest.MonkeyPatch) -> HereAndNow:
     """An engine of this process, under the name `here`."""
-    here = _HereAndNow()
+    here = HereAndNow()
     monkeypatch.setitem(engines.ENGINES, "here", engines.EngineKind(lambda out: here, "os", "none"))
     return here
 
 
 @pytest.mark.parametrize(("jobs", "submitted"), [(None, WORLDS), (2, 2), (4, 4), (9, WORLDS)])
 def test_every_world_is_bounded_once(
-    tmp_path: Path, calls: list[float], engine: _HereAndNow, jobs: int | None, submitted: int
+    tmp_path: Path, calls: list[float], engine: HereAndNow, jobs: int | None, submitted: int
 ) -> None:
     alone = run_bound.reach_all(PLAN, (), tmp_path / "alone", lambda part: None)
     each = len(calls)
@@ -61,7 +61,7 @@ def test_every_world_is_bounded_once(
 
 
 def test_what_is_there_is_not_computed_again(
-    tmp_path: Path, calls: list[float], engine: _HereAndNow
+    tmp_path: Path, calls: list[float], engine: HereAndNow
 ) -> None:
     run_bound.reach_all(PLAN, (), tmp_path, lambda part: None)
     world = next((tmp_path / "worlds").iterdir())

@@ -49,7 +49,7 @@ def test_what_an_engine_does_not_have_is_told_in_a_line(
         with pytest.raises(OptionError, match=r"engine processes: .*(at_once|speed)"):
             chosen.opened(tmp_path)
     monkeypatch.setitem(
-        engines.ENGINES, "none", engines.EngineKind(_HereAndNow, "no_such_module", "none")
+        engines.ENGINES, "none", engines.EngineKind(HereAndNow, "no_such_module", "none")
     )
     with pytest.raises(
         RunError, match=r"engine none needs no_such_module: pip install 'isma.none.'"
@@ -57,13 +57,13 @@ def test_what_an_engine_does_not_have_is_told_in_a_line(
         EngineChoice("none", {}, None).opened(tmp_path)
 
 
-class _HereAndNow:
+class HereAndNow:
     """An engine that does a job when it is submitted."""
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
 
-    def __enter__(self) -> "_HereAndNow":
+    def __enter__(self) -> "HereAndNow":
         return self
 
     def __exit__(self, *failure: Any) -> None:
@@ -83,9 +83,9 @@ def two_results(out: Path) -> dispatch.ShardFiles:
     return dispatch.ShardFiles(plan_of(), out, {1: [out / "a", out / "b"], 2: [out / "c"]})
 
 
-def run(out: Path, work: Work, engine: _HereAndNow | None = None) -> list[CompareProgress]:
+def run(out: Path, work: Work, engine: HereAndNow | None = None) -> list[CompareProgress]:
     heard: list[CompareProgress] = []
-    dispatch.run_all(engine or _HereAndNow(), two_results(out), None, heard.append, work)
+    dispatch.run_all(engine or HereAndNow(), two_results(out), None, heard.append, work)
     return heard
 
 
@@ -100,7 +100,7 @@ def test_a_lost_job_is_submitted_again_while_it_gets_on(tmp_path: Path) -> None:
         if rests:
             raise EOFError
 
-    engine = _HereAndNow()
+    engine = HereAndNow()
     parts = [progress.part for progress in run(tmp_path, work, engine)]
     assert parts == pytest.approx([2 / 3, 2 / 3, 2 / 3, 1])
     assert [job.shard for job in engine.jobs] == ["1/2"] * 4
@@ -136,7 +136,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_jobs_write_the_files_of_one_process(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = _HereAndNow()
+    engine = HereAndNow()
     monkeypatch.setitem(engines.ENGINES, "here", engines.EngineKind(lambda out: engine, "os"))
     chosen = EngineChoice("here", {}, None)
     out = dispatch.compare(plan_of(), tmp_path / "run", engine=chosen)
