@@ -125,6 +125,21 @@ def test_as_all_sequences_where_stops_cost_what_is_lost_meanwhile() -> None:
         assert float(found[user, first]) == pytest.approx(least_s2, rel=1e-3)
 
 
+def test_stops_count_as_often_as_asked() -> None:
+    """Going at once and staying there, with 1 s of stop: 0.5 s² for each time that it counts."""
+    observation = costing(seen(network([1e9] * 2, line(2)), [0], [1], size=1), downtime_s=1.0)
+    least = lambda weight: least_cost_s2(  # noqa: E731
+        observation,
+        jnp.array([[0, 1]]),
+        jnp.asarray(LENGTH_S),
+        jnp.broadcast_to(jnp.array([9.0, 0.0]), (3, 1, 2)),
+        jnp.array([[90.0, 0.0]]),
+        downtime_weight=weight,
+    )[0, 1]
+    assert float(least(1.0)) == pytest.approx(0.5)
+    assert float(least(3.0)) == pytest.approx(1.5)
+
+
 def stops_s2(
     path: tuple[int, ...],
     server: np.ndarray,

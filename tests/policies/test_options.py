@@ -111,6 +111,7 @@ OUT_OF_RANGE = {
         "destinations": ("0", "-1"),
         "shortlist": ("0", "-5"),
         "stay_s": ("-1e-30", "1e10"),
+        "downtime_weight": ("-1", "1e7"),
     },
     "isma2": {
         "margin": ("-0.1", "7"),
@@ -126,6 +127,7 @@ OUT_OF_RANGE = {
         "residual_load": ("-0.1", "1.1"),
         "leaving_hops": ("-0.1", "1e7"),
         "doubt_hops2": ("-1", "1e7"),
+        "downtime_weight": ("-1", "1e7"),
     },
     "mdp": {"horizon_s": ("0", "-600", "1e-30", "1e30")},
     "cell-mdp": {"horizon_s": ("0",)},

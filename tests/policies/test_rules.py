@@ -193,6 +193,14 @@ def test_a_move_must_pay_for_its_stop(case: tuple[str, tuple[float, float, bool]
     assert bool(np.any(np.asarray(by(f"{name}:stay_s={stay_s}", observation).server) == 1)) is goes
 
 
+@pytest.mark.parametrize(("weight", "goes"), [(1, True), (6, False)])
+def test_a_stop_counts_as_often_as_asked(weight: int, goes: bool) -> None:
+    """Of 0.7 s that a move gains, a stop of 2 s costs 0.2 s of every task in 10 s; six times 1.2 s."""
+    observation = costing(seen(TWO, [0, 0], local_s=SLOW), 2.0)
+    found = by(f"price:stay_s=10:downtime_weight={weight}", observation)
+    assert bool(np.any(np.asarray(found.server) == 1)) is goes
+
+
 def test_rules_of_the_radio_move_at_any_price() -> None:
     observation = costing(seen(THREE, [0, 0], [2, 1], local_s=SLOW), downtime_s=1e3)
     assert rows(by("nearest", observation))[0] == [2, 1]

@@ -22,6 +22,7 @@ def least_cost_s2(
     terminal_s2: Float[Array, "users places"],
     offload_gain_s: Float[Array, "segments users"] | None = None,
     terminal_lasts_s: Float[Array, "users"] | None = None,
+    downtime_weight: float = 1.0,
 ) -> Float[Array, "users places"]:
     """Least cost-to-go when a service now goes to each place (home first): delay of tasks times time.
 
@@ -29,7 +30,8 @@ def least_cost_s2(
     the last one. `offload_gain_s` says when a stop costs least: by how much its service does a task
     sooner than the user alone, if known. The rest of an earlier stop comes before that of the next
     move; a newcomer's first move is free. A copy may outlast the horizon: `terminal_lasts_s` is the time
-    over which the terminal cost accrues, which is then another place's for as long as it takes.
+    over which the terminal cost accrues, which is then another place's for as long as it takes. The
+    delay that stops cause counts `downtime_weight` times.
     """
     move, end_s = _moves(observation, server), jnp.cumsum(length_s)
     newcomer = (observation.decides & ~observation.due[observation.host])[:, None, None]
@@ -57,7 +59,9 @@ def least_cost_s2(
         passed_s = end_s[number] - length_s[number]
         wait_s = jnp.maximum(observation.wait_s - passed_s, 0)[:, None, None]
         gain = None if offload_gain_s is None else OffloadGain(offload_gain_s, end_s - passed_s)
-        delay_s2 = added_s2(observation, move.stop_s, jnp.where(home, wait_s, 0), gain)
+        delay_s2 = downtime_weight * added_s2(
+            observation, move.stop_s, jnp.where(home, wait_s, 0), gain
+        )
         delay_s2 = jnp.where(newcomer & (number == 0), 0, delay_s2)
         cost_s2 = length_s[number] * cost_s
         moving = delay_s2 + late_s2(number) + (cost_s2 + after_s2)[..., None, :]

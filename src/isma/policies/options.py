@@ -26,6 +26,8 @@ Duration = Annotated[float, Field(ge=0, le=1e9)]
 """Seconds, to thirty years."""
 PositiveDuration = Annotated[float, Field(gt=0, le=1e9)]
 """Seconds, of which there are some."""
+Factor = Annotated[float, Field(ge=0, le=1e6)]
+"""A factor of a cost."""
 Distance = Annotated[float, Field(ge=0, le=1e6)]
 """Hops over the backhaul."""
 _MANY = 1_000_000

@@ -24,6 +24,7 @@ from isma.planning.segment_sums import Pools
 from isma.policies.options import (
     Distance,
     Duration,
+    Factor,
     Part,
     Positive,
     PositiveDuration,
@@ -106,6 +107,8 @@ class Planned(Valuation):
     doubt_hops2: Annotated[float, Field(ge=0, le=1e6)] = eqx.field(static=True, default=1.0)
     """Prior doubt of a server's forecasts, c in isma.policies.pricing.forecast_skill; they count in full
     from twice as many squared hops that came as forecast."""
+    downtime_weight: Factor = eqx.field(static=True, default=1.0)
+    """Factor of the delay that stops of services cause: above 1 for fewer of them, at a higher mean."""
 
     def __check_init__(self) -> None:
         """Refuse a horizon beyond the model's, and a plan without servers."""
@@ -187,7 +190,7 @@ class Planned(Valuation):
         """
         observation, duration = candidates.observation, forecast.duration
         if observation.infrastructure.migration is None or forecast.mobility is None:
-            return stop_cost_s(candidates, duration)
+            return stop_cost_s(candidates, duration, self.downtime_weight)
         joined_s = marginal_costs_s(candidates.offer, candidates.home, candidates.root_price)
         number, user = joined_s.shape[1], jnp.arange(len(joined_s))
         saved_s = joined_s[user, candidates.home][:, None] - joined_s
@@ -214,12 +217,13 @@ class Planned(Valuation):
             ),
             offload_gain_s=offload_gain_s(observation, prices, gain),
             terminal_lasts_s=duration.hops_s,
+            downtime_weight=self.downtime_weight,
         )
         # Staying now and going after the first segment is a path too: going now saves no more than that.
         more_s = (cost_s2 - cost_s2[:, :1]) / length_s[0]
         planned_s = more_s + jnp.take_along_axis(saved_s, column, axis=1)
         planned_s = at_places(planned_s, column, number)
-        myopic_s = stop_cost_s(candidates, duration)
+        myopic_s = stop_cost_s(candidates, duration, self.downtime_weight)
         if forecast.weight is None or myopic_s is None:
             return planned_s
         weight = forecast.weight[:, None]

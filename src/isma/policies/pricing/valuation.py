@@ -18,7 +18,7 @@ from isma.contract import Memory, Observation
 from isma.planning.allocation import Offers, Split
 from isma.planning.migration import charge_s
 from isma.planning.moves import load_part, savings_s
-from isma.policies.options import Duration, check_fields
+from isma.policies.options import Duration, Factor, check_fields
 from isma.policies.pricing.candidates import Candidates
 from isma.policies.pricing.dwell_time import (
     PRIOR_S,
@@ -93,6 +93,8 @@ class Myopic(Valuation):
     period, whatever was learned."""
     learn_dwell: bool = eqx.field(static=True, default=True)
     """Whether that time is learned from each user's hand-overs; else it is always `stay_s`."""
+    downtime_weight: Factor = eqx.field(static=True, default=1.0)
+    """Factor of the delay that stops of services cause: above 1 for fewer of them, at a higher mean."""
 
     def __check_init__(self) -> None:
         """Refuse a time in which nothing could pay."""
@@ -120,7 +122,7 @@ class Myopic(Valuation):
         self, candidates: Candidates, forecast: Forecast
     ) -> Float[Array, "users places"] | None:
         """Stop per task over the time for which the gain lasts."""
-        return stop_cost_s(candidates, forecast.duration)
+        return stop_cost_s(candidates, forecast.duration, self.downtime_weight)
 
 
 def needs_memory(scenario: Scenario, stay_s: float) -> bool:
@@ -138,9 +140,10 @@ def expected_duration(
 
 
 def stop_cost_s(
-    candidates: Candidates, duration: GainDuration
+    candidates: Candidates, duration: GainDuration, weight: float
 ) -> Float[Array, "users places"] | None:
-    """Stop per task over the time for which each gain lasts; None where moves are free."""
+    """Weighted stop per task over the time for which each gain lasts; None where moves are free."""
     gain_s = savings_s(candidates.offer, candidates.home, candidates.root_price)
     lasts_s = duration.of(load_part(gain_s, candidates.hop_saving_s))
-    return charge_s(candidates.observation, lasts_s, candidates.server)
+    cost_s = charge_s(candidates.observation, lasts_s, candidates.server)
+    return None if cost_s is None else weight * cost_s
