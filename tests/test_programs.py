@@ -1,5 +1,6 @@
 """Compiled programs: each compiled once, kept in a folder, and never taken for another."""
 
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -94,7 +95,25 @@ def test_the_next_process_compiles_nothing(folder: Path) -> None:
     assert_same(answer(), made)
     assert traces() == 0
     assert_same(made, jax.jit(function, static_argnums=2)(ROWS, KEY, 2.0))
-    assert len(kept(folder)) == 1
+    assert len(kept(folder)) == 2, "the executable, and its key under that of all it depends on"
+
+
+def test_an_edit_that_changes_no_code_compiles_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = answer()
+    monkeypatch.delattr(jax.stages.Lowered, "compile")
+    assert_same(answer({"code": "with a comment"}), expected)
+    assert traces() == 2
+    assert_same(answer({"code": "with a comment"}), expected)
+    assert traces() == 0
+    assert len(kept(folder)) == 3
+
+
+def test_a_key_depends_on_no_order(folder: Path) -> None:
+    answer({"code": {"a": "1", "b": "2"}})
+    answer({"code": {"b": "2", "a": "1"}})
+    assert traces() == 1
 
 
 def test_whoever_asks_meanwhile_waits() -> None:
@@ -118,7 +137,7 @@ def test_everything_that_decides_a_program_names_it(folder: Path) -> None:
     answer(MADE_OF, ROWS[1:], KEY, 2.0)
     answer(MADE_OF, ROWS.astype(jnp.float16), KEY, 2.0)
     assert traces() == 5
-    assert len(kept(folder)) == 5
+    assert len(kept(folder)) == 5 + 4, "names, and executables: the second has the first one's code"
 
 
 def test_values_of_arrays_do_not(folder: Path) -> None:
@@ -142,22 +161,25 @@ def test_values_of_arrays_do_not(folder: Path) -> None:
 )
 def test_a_damaged_program_is_compiled_anew(damage: Callable[[bytes], bytes], folder: Path) -> None:
     expected = answer()
-    (path,) = kept(folder)
-    path.write_bytes(damage(path.read_bytes()))
-    assert_same(answer(), expected)
-    assert traces() == 2
-    answer()
-    assert traces() == 0, "and put in its place"
+    for path in kept(folder):
+        path.write_bytes(damage(path.read_bytes()))
+        traces()
+        assert_same(answer(), expected)
+        assert traces() == 1
+        answer()
+        assert traces() == 0, "and put in its place"
 
 
 def test_a_program_is_not_taken_for_another(folder: Path) -> None:
     answer()
     answer({"code": "2"})
-    first, second = kept(folder)
-    second.write_bytes(first.read_bytes())
+    paths = kept(folder)
+    contents = [path.read_bytes() for path in paths]
+    for path, content in zip(paths, [*contents[1:], contents[0]], strict=True):
+        path.write_bytes(content)
     answer()
     answer({"code": "2"})
-    assert traces() == 3
+    assert traces() == 2 + 2
 
 
 def test_what_is_not_known_to_the_last_bit_is_not_kept(folder: Path) -> None:
@@ -244,8 +266,8 @@ def test_what_others_may_have_written_is_never_run(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     made = answer()
-    (path,) = kept(folder)
-    for mode in (0o664, 0o646):
+    name, executable = kept(folder)
+    for path, mode in itertools.product((name, executable), (0o664, 0o646)):
         path.chmod(mode)
         traces()
         assert_same(answer(), made)
@@ -255,6 +277,6 @@ def test_what_others_may_have_written_is_never_run(
     assert program_cache.unusable(folder) is None
     folder.chmod(0o775)
     assert program_cache.unusable(folder) == "others may write to it, and so run code here"
-    mine = path.stat()
+    mine = name.stat()
     theirs = os.stat_result([*mine[:4], mine.st_uid + 1, *mine[5:10]])
     assert (program_cache.is_own(mine), program_cache.is_own(theirs)) == (True, False)

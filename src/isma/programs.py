@@ -2,8 +2,10 @@
 
 Nearly all of a first comparison is compilation by XLA. A program is named by a key of all that it depends
 on: the function, its code and options, the types of its arrays and all other arguments, versions, settings
-and the machine. So a stored program need not even be traced. Its file is sealed, and a damaged one is
-compiled again (docs/decisions/0037-compiled-programs.md).
+and the machine. So a stored program need not even be traced. Under that key stands the key of its
+executable, which is that of the lowered code: after an edit that changes none, as of a comment, a program is
+traced once, and not compiled. Files are sealed, and a damaged one is made again
+(docs/decisions/0037-compiled-programs.md).
 """
 
 import json
@@ -86,37 +88,52 @@ def _program(signature: _Signature, identity: ProgramIdentity, leaves: list[Any]
     """Program of a signature, from the cache folder or compiled."""
     folder, key = program_cache.cache_folder(), _key(signature, identity)
     if folder is None or key is None:
-        return _compiled(signature, leaves)[0]
-    path = folder / program_cache.PROGRAMS / f"{key[:_NAME]}.bin"
-    content = _read(path, key)
-    if content is not None:
-        try:
-            form, serialized = pickle.loads(content)
-            return _calling(serialize_executable.deserialize_and_load(*serialized), form)
-        except Exception as error:  # Another version of JAX may raise anything.
-            _LOG.info("%s cannot be loaded, and is compiled anew: %s", path, error)
-    call, keeps = _compiled(signature, leaves)
-    if keeps is not None:
-        _write(path, key, keeps)
+        lowered, form = _lowered(signature, leaves)
+        return _calling(lowered.compile(), form, leaves)
+    known = _load(folder, key, pickle.loads)
+    if known is not None:
+        form, code = known
+        compiled = _load(folder, code, _executable)
+        if compiled is not None:
+            return _calling(compiled, form, leaves)
+    lowered, form = _lowered(signature, leaves)
+    compiled, code = _compiled(folder, lowered)
+    if code is not None and _write(folder, key, pickle.dumps((form, code))):
         program_cache.prune(folder)
-    return call
+    return _calling(compiled, form, leaves)
 
 
-def _compiled(signature: _Signature, leaves: list[Any]) -> tuple[Call, bytes | None]:
-    """A program compiled now, and as bytes; None where it cannot be kept, as one that calls Python."""
+def _lowered(signature: _Signature, leaves: list[Any]) -> tuple[jax.stages.Lowered, Any]:
+    """Code of a signature before compiling, and the structure of its result."""
     forms: list[Any] = []
-    lowered = jax.jit(_of_arrays(signature, leaves, forms)).lower(_bare_arrays(leaves))
+    lowered = jax.jit(_of_arrays(signature, leaves, forms)).lower(
+        [_bare(leaf) for leaf in leaves if eqx.is_array(leaf)]
+    )
+    return lowered, forms[-1]
+
+
+def _compiled(folder: Path, lowered: jax.stages.Lowered) -> tuple[Call, str | None]:
+    """Executable of lowered code, and its key in the folder; None where it cannot be kept."""
+    text = lowered.as_text()
+    key = digest(json.dumps({"code": text, **_environment()}, sort_keys=True).encode())
+    known = _load(folder, key, _executable)
+    if known is not None:
+        return known, key
     before = _taken_from_jax()
-    compiled, form = lowered.compile(), forms[-1]
-    call = _calling(compiled, form)
-    # A program from JAX's own cache loses its functions where it is serialized again.
-    if _taken_from_jax() > before or _CALLBACK in lowered.as_text():
-        return call, None
+    compiled = lowered.compile()
+    # What calls Python cannot be kept, and what JAX's own cache gave loses its functions on serialization.
+    if _taken_from_jax() > before or _CALLBACK in text:
+        return compiled, None
     try:
-        return call, pickle.dumps((form, serialize_executable.serialize(compiled)))
+        content = pickle.dumps(serialize_executable.serialize(compiled))
     except Exception as error:  # A device or a policy's memory that cannot be written.
         _LOG.info("a program is not kept: %s", error)
-        return call, None
+        return compiled, None
+    return compiled, key if _write(folder, key, content) else None
+
+
+def _executable(content: bytes) -> Call:
+    return serialize_executable.deserialize_and_load(*pickle.loads(content))
 
 
 def _of_arrays(signature: _Signature, leaves: list[Any], forms: list[Any]) -> Call:
@@ -143,19 +160,20 @@ def _of_arrays(signature: _Signature, leaves: list[Any], forms: list[Any]) -> Ca
     return run
 
 
-def _calling(compiled: Call, form: Any) -> Call:
-    """The function of the arguments that a compiled function of arrays stands for."""
+def _calling(compiled: Call, form: Any, like: list[Any]) -> Call:
+    """Function of arguments with leaves like these, by a compiled function of arrays."""
     kinds, tree = jax.tree.flatten(form)
+    are_keys = [_is_key(leaf) for leaf in like if eqx.is_array(leaf)]
 
     def call(*args: Any) -> Any:
-        arrays = compiled(_bare_arrays(jax.tree.leaves(args)))
-        return jax.tree.unflatten(tree, map(_dressed, arrays, kinds))
+        arrays = filter(eqx.is_array, jax.tree.leaves(args))
+        bare = [
+            jax.random.key_data(array) if is_key else array
+            for array, is_key in zip(arrays, are_keys, strict=True)
+        ]
+        return jax.tree.unflatten(tree, map(_dressed, compiled(bare), kinds))
 
     return call
-
-
-def _bare_arrays(leaves: list[Any]) -> list[Any]:
-    return [_bare(leaf) for leaf in leaves if eqx.is_array(leaf)]
 
 
 def _key_kind(leaf: Any) -> str:
@@ -190,17 +208,23 @@ def _key(signature: _Signature, identity: ProgramIdentity) -> str | None:
             "made of": identity,
             "arguments": str(signature.tree),
             "leaves": [repr(leaf) for leaf in signature.leaves],
-            "machine": _machine(),
-            "settings": {
-                name: str(value)
-                for name, value in sorted(jax.config.values.items())
-                if not any(part in name for part in _CHANGE_NO_PROGRAM)
-            },
-            "flags": os.environ.get("XLA_FLAGS", ""),
+            **_environment(),
         },
+        sort_keys=True,
         default=str,
     )
     return None if _ADDRESS in description else digest(description.encode())
+
+
+def _environment() -> dict[str, Any]:
+    """Machine, versions and settings that compiling depends on."""
+    settings = {
+        name: str(value)
+        for name, value in jax.config.values.items()
+        if not any(part in name for part in _CHANGE_NO_PROGRAM)
+    }
+    flags = os.environ.get("XLA_FLAGS", "")
+    return {"machine": _machine(), "settings": settings, "flags": flags}
 
 
 def _taken_from_jax() -> int:
@@ -234,6 +258,21 @@ def _machine() -> dict[str, Any]:
     }
 
 
+def _load(folder: Path, key: str, load: Callable[[bytes], Any]) -> Any:
+    """A kept file, loaded; None where there is none, or where it cannot be."""
+    path = _path(folder, key)
+    content = _read(path, key)
+    try:
+        return None if content is None else load(content)
+    except Exception as error:  # Another version of JAX may raise anything.
+        _LOG.info("%s cannot be loaded, and is compiled anew: %s", path, error)
+        return None
+
+
+def _path(folder: Path, key: str) -> Path:
+    return folder / program_cache.PROGRAMS / f"{key[:_NAME]}.bin"
+
+
 def _read(path: Path, key: str) -> bytes | None:
     """Content of a file, if no other user can have written it, and it is whole and of that key."""
     try:
@@ -252,9 +291,13 @@ def _read(path: Path, key: str) -> bytes | None:
     return None
 
 
-def _write(path: Path, key: str, content: bytes) -> None:
+def _write(folder: Path, key: str, content: bytes) -> bool:
+    """Keep content under its key, and say whether that was possible."""
+    sealed_content = sealed(zlib.compress(content, 1) + key.encode() + BLANK)
     try:
-        write_atomically(path, sealed(zlib.compress(content, 1) + key.encode() + BLANK))
+        write_atomically(_path(folder, key), sealed_content)
+        return True
     except RunError as error:
         program_cache.turn_off()
         _LOG.warning("compiled programs are not kept: %s", error)
+        return False
