@@ -47,9 +47,11 @@ def blank(height_in: float) -> matplotlib.figure.Figure:
 
 def save(drawing: Drawing, folder: Path) -> Figure:
     """Write a drawing as SVG and PNG into `folder`; RunError where it cannot be written."""
+    layout = drawing.canvas.get_layout_engine()
+    assert layout is not None  # `blank` sets one.
     for _ in range(2):  # axes of equal scale settle in the second round
-        drawing.canvas.draw_without_rendering()
-    drawing.canvas.set_layout_engine("none")
+        layout.execute(drawing.canvas)
+    drawing.canvas.set_layout_engine(None)  # With "none", each file would be drawn twice.
     svg, png = folder / f"{drawing.name}.svg", folder / f"{drawing.name}.png"
     write_atomically(
         svg, _rendered(drawing, format="svg", metadata={"Date": None, "Creator": "isma"})
