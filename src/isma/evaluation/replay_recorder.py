@@ -112,7 +112,7 @@ class _Open:
 
     def add(self, columns: dict[str, np.ndarray], sums: dict[str, float]) -> None:
         for name, values in columns.items():
-            self.columns.setdefault(name, []).append(form.COLUMNS[name].whole(values))
+            self.columns.setdefault(name, []).append(values)
         for name, value in sums.items():
             self.sums.setdefault(name, []).append(value)
 
@@ -161,17 +161,16 @@ class ReplayRecorder:
 
     def add(self, first: int, outcome: TickOutcome) -> None:
         """Add the ticks from `first` on."""
-        scene, ticks = outcome.scene, len(outcome.completion_time_s)
-        self._note_migrations(first, scene)
-        last = self._recorded.scenario.time.num_ticks
-        at = 0
-        while at < ticks:
-            ends = min((first + at) // self._every * self._every + self._every, last)
-            until = min(ends - first, ticks)
-            self._gather(outcome, slice(at, until))
-            if first + until == ends:
-                self._frame(scene, until - 1)
-            at = until
+        ticks, last = len(outcome.completion_time_s), self._recorded.scenario.time.num_ticks
+        self._note_migrations(first, outcome.scene)
+        after = np.arange(1, ticks + 1)
+        ends = after[((first + after) % self._every == 0) | (first + after == last)]
+        columns, begins = self._columns(outcome.scene, ends - 1), 0
+        for frame, end in enumerate(ends):
+            self._gather(outcome, slice(begins, end))
+            self._frame({name: rows[frame] for name, rows in columns.items()})
+            begins = end
+        self._gather(outcome, slice(begins, ticks))
 
     def _has(self, name: str) -> bool:
         if name == "price_s":
@@ -197,32 +196,34 @@ class ReplayRecorder:
         per_tick = (outcome.migrations, outcome.handovers, outcome.overloaded)
         self._counts += np.array([np.asarray(counts[part]).sum() for counts in per_tick])
 
-    def _frame(self, scene: Scene, tick: int) -> None:
-        shown = self._shown
-        tasks = self._tasks[shown]
-        mean_s = self._time_s[shown] / np.maximum(tasks, 1)
-        self._delay_s = np.where(tasks > 0, mean_s, self._delay_s)
-        present = np.asarray(scene.present[tick])[shown]
+    def _columns(self, scene: Scene, at: Int[np.ndarray, "frames"]) -> dict[str, np.ndarray]:
+        """Columns of frames that end with these ticks, a row for each frame."""
+        of = lambda values: np.asarray(values)[at][:, self._shown]  # noqa: E731
+        position_m, present = of(scene.position_m), of(scene.present)
         state = np.where(present, form.SERVED, form.ABSENT)
         if scene.stopped is not None:
-            stopped = np.asarray(scene.stopped[tick])[shown]
-            state = np.where(present & stopped, form.STOPPED, state)
-        of = lambda values: np.asarray(values[tick])[shown]  # noqa: E731
+            state = np.where(present & of(scene.stopped), form.STOPPED, state)
         columns = {
-            "x_m": of(scene.position_m)[:, 0],
-            "y_m": of(scene.position_m)[:, 1],
+            "x_m": position_m[..., 0],
+            "y_m": position_m[..., 1],
             "state": state,
             "station": of(scene.station),
             "host": of(scene.host),
             "offload_ratio": of(scene.offload_ratio),
             "granted_share": of(scene.granted_share),
-            "tasks": tasks,
-            "delay_s": self._delay_s,
-            "load": np.asarray(scene.load[tick]),
-            "price_s": np.asarray(scene.price_s[tick]),
+            "load": np.asarray(scene.load)[at],
+            "price_s": np.asarray(scene.price_s)[at],
         }
         if scene.up is not None:
-            columns["up"] = np.asarray(scene.up[tick])
+            columns["up"] = np.asarray(scene.up)[at]
+        return columns
+
+    def _frame(self, columns: dict[str, np.ndarray]) -> None:
+        """Close a frame with these columns at its end."""
+        tasks = self._tasks[self._shown]
+        mean_s = self._time_s[self._shown] / np.maximum(tasks, 1)
+        self._delay_s = np.where(tasks > 0, mean_s, self._delay_s)
+        columns |= {"tasks": tasks, "delay_s": self._delay_s}
         names = ("migrations", "handovers", "overloaded")
         sums = {
             "time_s": float(self._time_s.sum()),
@@ -239,7 +240,10 @@ class ReplayRecorder:
         open_block, frames = self._open, self._open.frames
         if not frames:
             return
-        columns = {name: np.stack(rows) for name, rows in open_block.columns.items()}
+        columns = {
+            name: form.COLUMNS[name].whole(np.stack(rows))
+            for name, rows in open_block.columns.items()
+        }
         moved = np.concatenate(open_block.migrations, axis=1)
         # Those of a frame that is still open come with it.
         now = moved[0] < (self._written + frames) * self._every
