@@ -119,12 +119,13 @@ def run(
     chunk = chunk_ticks(params, span.num_ticks)
     with policy_errors(policy):
         state, memory, key = runner.start(scenario, params, policy, seed)
+        advance = runner.advance(params, policy, (state, memory, key))
         tally = _Tally(scenario, params, state)
         if recorder is not None:
             recorder.begin(state)
         for first in range(0, span.num_ticks, chunk):
             count = min(chunk, span.num_ticks - first)
-            state, memory, outcome = runner.run(params, policy, (state, memory, key), count)
+            state, memory, outcome = advance((state, memory, key), count)
             tally.add(first, outcome, state)
             if recorder is not None:
                 recorder.add(first, outcome)

@@ -21,6 +21,8 @@ _MOST_TASKS = 4_000_000
 Moment = tuple[State, Memory, PRNGKeyArray]
 """A world's state, its policy's memory, and the world's key."""
 Ticks = Callable[..., tuple[State, Memory, TickOutcome]]
+Advance = Callable[[Moment, int], tuple[State, Memory, TickOutcome]]
+"""Advances a world by a number of ticks; outcomes are NumPy arrays."""
 
 
 class Runner(NamedTuple):
@@ -58,14 +60,15 @@ class Runner(NamedTuple):
         args = params, policy, *moment, np.int32(0), most_ticks(params)
         return self.programs.get(rollout_up_to, self.run_identity, *args)
 
-    def run(
-        self, params: Params, policy: Policy, moment: Moment, num_ticks: int
-    ) -> tuple[State, Memory, TickOutcome]:
-        """Advance by ticks, at most `most_ticks`; outcomes are NumPy arrays."""
-        most = most_ticks(params)
-        advance = self.program(params, policy, moment)
-        state, memory, outcome = advance(params, policy, *moment, np.int32(num_ticks), most)
-        return state, memory, jax.tree.map(lambda part: np.asarray(part)[:num_ticks], outcome)
+    def advance(self, params: Params, policy: Policy, moment: Moment) -> Advance:
+        """Function that advances such worlds by ticks, at most `most_ticks`."""
+        most, program = most_ticks(params), self.program(params, policy, moment)
+
+        def run(moment: Moment, num_ticks: int) -> tuple[State, Memory, TickOutcome]:
+            state, memory, outcome = program(params, policy, *moment, np.int32(num_ticks), most)
+            return state, memory, jax.tree.map(lambda part: np.asarray(part)[:num_ticks], outcome)
+
+        return run
 
 
 PLAIN = Runner()

@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from isma.contract import Action, Memory, Observation, Policy
 from isma.simulator.params import Params
@@ -21,6 +20,8 @@ _LONGEST_S = 1.0
 _NEVER = 2**30
 """Ticks of a period that does not come round."""
 _MOST_CALLS, _FEWEST_CALLS = 200, 5
+_LONGEST_PAIRS_S, _MOST_PAIRS = 0.3, 100
+"""Bounds of what a comparison spends on a policy's times."""
 
 
 def decision_ms(
@@ -32,12 +33,12 @@ def decision_ms(
     after `ticks` ticks: no other program than the one that runs worlds has to be compiled for it.
     """
     moment = runner.start(scenario, params, policy, 0)
-    state, memory, _ = runner.run(params, policy, moment, ticks)
+    state, memory, _ = runner.advance(params, policy, moment)(moment, ticks)
     key, state = moment[2], _without_newcomers(params, state)
     advance, most = runner.program(params, policy, moment), most_ticks(params)
-    idle_state = replace(state, phase_ticks=jnp.full_like(state.phase_ticks, state.tick + 1))
-    idle = replace(params, period_ticks=jnp.full_like(params.period_ticks, _NEVER)), idle_state
-    busy = replace(params, period_ticks=jnp.ones_like(params.period_ticks)), state
+    idle_state = replace(state, phase_ticks=_filled(state.phase_ticks, int(state.tick) + 1))
+    idle = replace(params, period_ticks=_filled(params.period_ticks, _NEVER)), idle_state
+    busy = replace(params, period_ticks=_filled(params.period_ticks, 1)), state
 
     def spent_ms(of: tuple[Params, State], call_key: PRNGKeyArray) -> float:
         began = time.perf_counter()
@@ -48,7 +49,7 @@ def decision_ms(
     pairs: list[tuple[float, float]] = []
     # Alternating, so that both meet the same conditions; the first call is not counted.
     while len(pairs) <= _FEWEST_CALLS or (
-        np.sum(pairs) < 1e3 * _LONGEST_S and len(pairs) <= _MOST_CALLS
+        np.sum(pairs) < 1e3 * _LONGEST_PAIRS_S and len(pairs) <= _MOST_PAIRS
     ):
         call_key = jax.random.fold_in(key, len(pairs))
         pairs.append((spent_ms(idle, call_key), spent_ms(busy, call_key)))
@@ -59,12 +60,15 @@ def decision_ms(
 
 def _without_newcomers(params: Params, state: State) -> State:
     """State before a tick in which no user emits its first task, for which a server would decide."""
-    start = state.tick * params.slots_per_tick
-    first = state.emission.first_slot
-    new = (first >= start) & (first < start + params.slots_per_tick)
-    return replace(
-        state, emission=replace(state.emission, first_slot=jnp.where(new, start - 1, first))
-    )
+    start, slots = int(state.tick) * int(params.slots_per_tick), int(params.slots_per_tick)
+    first = np.array(state.emission.first_slot)
+    first[(first >= start) & (first < start + slots)] = start - 1
+    return replace(state, emission=replace(state.emission, first_slot=jax.device_put(first)))
+
+
+def _filled(like: Array, value: int) -> Array:
+    """Array of one value; made in NumPy, for which nothing is compiled."""
+    return jax.device_put(np.full(like.shape, value, like.dtype))
 
 
 def act_ms(

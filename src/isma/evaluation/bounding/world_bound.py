@@ -1,6 +1,6 @@
 """The lower bound of a world's mean completion time: the mean of its moments' decision bounds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import jax
@@ -9,13 +9,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from isma.bounds.decision import Bound, decision_bound, first_prices_s
-from isma.contract import Memory, Observation
+from isma.contract import Observation
 from isma.planning.allocation import Offer, offers
 from isma.policies.rules.local_random import Local
 from isma.policies.shared import nearest
 from isma.simulator.emission import Emission
 from isma.simulator.params import Params
-from isma.simulator.runner import PLAIN, Moment, Runner, most_ticks
+from isma.simulator.runner import PLAIN, Runner, most_ticks
 from isma.simulator.state import State
 from isma.simulator.step import everyone, observe
 from isma.world.scenario import Scenario, Visibility
@@ -44,6 +44,7 @@ def world_bound_s(
     moments = int(np.clip(_ENTRIES // (shape.num_users * shape.num_servers), 12, 60))
     ticks = max(1, (time.num_ticks - time.warmup_ticks) // moments)
     state, memory, key = runner.start(scenario, params, Local(), seed)
+    advance = runner.advance(params, Local(), (state, memory, key))
     moment = [tick for tick in range(0, time.num_ticks, ticks) if tick >= time.warmup_ticks]
     met = np.sum([_there(state.emission, tick, time.slots_per_tick) for tick in moment], axis=0)
     weight = len(moment) / np.maximum(met, 1)
@@ -61,19 +62,16 @@ def world_bound_s(
             )
             price, users = bound.price_s, np.count_nonzero(here)
             total_s += float(bound.mean_s) * float(here.sum())
-        state, memory = _advanced(runner, params, (state, memory, key), ticks)
+        for some in _parts(ticks, most_ticks(params)):
+            state, memory, _ = advance((state, memory, key), some)
     counted = np.count_nonzero(met)
     return total_s / (len(moment) * counted) if counted else float("nan")
 
 
-def _advanced(runner: Runner, params: Params, moment: Moment, ticks: int) -> tuple[State, Memory]:
-    """A world `ticks` later, in which no user is offloaded or moved."""
-    state, memory, key = moment
-    while ticks > 0:
-        some = min(ticks, most_ticks(params))
-        state, memory, _ = runner.run(params, Local(), (state, memory, key), some)
-        ticks -= some
-    return state, memory
+def _parts(total: int, most: int) -> Iterator[int]:
+    """Summands of a total, each at most `most`."""
+    for first in range(0, total, most):
+        yield min(most, total - first)
 
 
 def _there(emission: Emission, tick: int, slots_per_tick: int) -> Bool[np.ndarray, "users"]:
