@@ -93,10 +93,11 @@ def _digests(names: Iterable[str]) -> dict[str, str]:
 def _closure(names: Iterable[str]) -> dict[str, ModuleSpec]:
     """Own modules of these names and their imports, transitively, with the packages in between."""
     specs: dict[str, ModuleSpec] = {}
-    waiting = list(names)
+    seen, waiting = {_ROOT}, list(names)
     while waiting:
         name = waiting.pop()
-        spec = None if name in specs or name == _ROOT else _spec(name)
+        spec = None if name in seen else _spec(name)
+        seen.add(name)
         if spec is None or not spec.origin or not _is_own(Path(spec.origin)):
             continue
         specs[name] = spec
@@ -133,10 +134,14 @@ def _referenced(module: ModuleType | None) -> Iterator[str]:
 
 
 def _is_own(path: Path) -> bool:
-    if _is_isma(path):
-        return True
-    installed = _INSTALLED & set(path.parts) or any(map(path.resolve().is_relative_to, _PYTHON))
-    return path.is_file() and not installed
+    return _is_isma(path) or (path.is_file() and not _is_installed(path))
+
+
+@cache
+def _is_installed(path: Path) -> bool:
+    """Whether a file is of an installed package or of Python's library."""
+    parts = _INSTALLED & set(path.parts)
+    return bool(parts) or any(map(path.resolve().is_relative_to, _PYTHON))
 
 
 def _is_isma(path: Path) -> bool:

@@ -9,6 +9,7 @@ scenario's name, and code that draws and prints.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,17 @@ def key(*modules: str, **decides: Any) -> str:
     """Key of a result that these modules of isma compute from `decides`."""
     identity = {
         "code": sources.of_isma(*modules),
-        "versions": {name: version(name) for name in _VERSIONED},
+        "versions": _versions(),
         "device": jax.devices()[0].device_kind,
         "precision": str(jnp.zeros(()).dtype),
         **decides,
     }
     return digest(json.dumps(identity, sort_keys=True, default=str).encode())
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in _VERSIONED}
 
 
 @dataclass(frozen=True)
