@@ -11,10 +11,9 @@ from pathlib import Path
 
 import networkx as nx
 import numpy as np
+import scipy  # Its parts are loaded when they are first named: a finished run needs none.
 from jaxtyping import Float, Int
 from networkx.utils import UnionFind
-from scipy.sparse import csgraph, csr_array
-from scipy.spatial import Delaunay, KDTree, QhullError
 
 from isma.errors import DataError, IsmaError, ScenarioError, short, some
 from isma.world import inputs, scenario
@@ -44,7 +43,8 @@ def hop_counts(
     Raises DataError or ScenarioError when the backhaul leaves a site out of reach.
     """
     count, adjacency = len(layout.ids), _adjacency(backhaul, layout, coverage_radius_m)
-    hops = csgraph.shortest_path(adjacency, directed=False, unweighted=True)[:count, :count]
+    hops = scipy.sparse.csgraph.shortest_path(adjacency, directed=False, unweighted=True)
+    hops = hops[:count, :count]
     if not np.isfinite(hops).all():
         raise _not_connected(backhaul, layout, hops)
     return hops.astype(np.int32)
@@ -53,12 +53,14 @@ def hop_counts(
 def check_connected(backhaul: scenario.Backhaul, layout: Layout, coverage_radius_m: float) -> None:
     """Raise as `hop_counts` does, without a table of all pairs."""
     adjacency = _adjacency(backhaul, layout, coverage_radius_m)
-    label = csgraph.connected_components(adjacency, directed=False)[1][: len(layout.ids)]
-    if len(set(label.tolist())) > 1:
+    _, label = scipy.sparse.csgraph.connected_components(adjacency, directed=False)
+    if len(set(label[: len(layout.ids)].tolist())) > 1:
         hop_counts(backhaul, layout, coverage_radius_m)
 
 
-def _adjacency(backhaul: scenario.Backhaul, layout: Layout, coverage_radius_m: float) -> csr_array:
+def _adjacency(
+    backhaul: scenario.Backhaul, layout: Layout, coverage_radius_m: float
+) -> "scipy.sparse.csr_array":
     """Which nodes are linked, sites first, as a sparse matrix."""
     count = len(layout.ids)
     _check_nodes(count, "stations")
@@ -114,7 +116,7 @@ def gabriel_links(position_m: Float[np.ndarray, "stations 2"], max_link_m: float
         return []
     ends_m = position_m[np.array(near)]
     radius_m = np.linalg.norm(ends_m[:, 1] - ends_m[:, 0], axis=-1) / 2
-    within = KDTree(position_m).query_ball_point(
+    within = scipy.spatial.KDTree(position_m).query_ball_point(
         ends_m.mean(axis=1), radius_m * (1 + _ROUNDING), return_length=True
     )
     bare = {edge for edge, sites in zip(near, within, strict=True) if sites <= 2}
@@ -179,15 +181,16 @@ def _graph(backhaul: scenario.Backhaul, layout: Layout, coverage_radius_m: float
         graph.add_edges_from(_DRAWN[backhaul.kind](layout.position_m, backhaul.max_link_m))
     else:
         reach_m = NEIGHBOUR_REACH * math.sqrt(3) * coverage_radius_m
-        graph.add_edges_from(KDTree(layout.position_m).query_pairs(reach_m))
+        graph.add_edges_from(scipy.spatial.KDTree(layout.position_m).query_pairs(reach_m))
     return graph
 
 
 def triangulation(position_m: Float[np.ndarray, "stations 2"]) -> set[Link]:
     """Edges of the Delaunay triangulation; the links along it of sites that stand on one line."""
     try:
-        triangles = Delaunay(position_m)
-    except (QhullError, ValueError):  # fewer than three sites, or all of them on one line
+        triangles = scipy.spatial.Delaunay(position_m)
+    # Fewer than three sites, or all of them on one line.
+    except (scipy.spatial.QhullError, ValueError):
         return _along_line(position_m)
     corners = triangles.simplices
     pairs = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [0, 2]]])

@@ -6,8 +6,8 @@ clustering*, Information Systems 101, 2021). Nothing is drawn: the same input gi
 """
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Int
-from scipy import sparse
 
 _LEAST_GAIN = 1e-12
 """Part of the cost that a swap must save: less is rounding."""
@@ -67,7 +67,7 @@ def _best_swap(
     first = near[points, own]
     near[points, own] = distance.max()  # With one medoid there is no second one.
     second = near.min(axis=1)
-    of_medoid = sparse.csr_array((np.ones(len(own)), (own, points)), (len(chosen), len(own)))
+    of_medoid = scipy.sparse.csr_array((np.ones(len(own)), (own, points)), (len(chosen), len(own)))
     # A medoid that leaves costs its points the distance to their second, unless the new one is nearer.
     leaving = of_medoid @ (weight * (second - first))
     others = weight @ np.minimum(distance - first[:, None], 0)

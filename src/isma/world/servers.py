@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy
 from jaxtyping import Float, Int
-from scipy.spatial import KDTree
-from scipy.spatial.distance import cdist
 
 from isma.errors import ScenarioError
 from isma.world import backhaul, mobility, sites, splits, traces
@@ -65,7 +64,7 @@ def network(scenario: Scenario) -> Network:
     count = servers_among(scenario, stations)
     if count == stations:
         return Network(layout, hops, np.arange(stations))
-    distance_m = cdist(layout.position_m, layout.position_m)
+    distance_m = scipy.spatial.distance.cdist(layout.position_m, layout.position_m)
     distance = hops + _EQUAL_HOPS * distance_m / max(float(distance_m.max()), 1.0)
     home = medoids(distance, time_shares(scenario, layout), count)
     return Network(layout, hops[:, home], home)
@@ -143,4 +142,4 @@ def _crowd(within_m: float, layout: sites.Layout) -> Float[np.ndarray, "stations
 def _nearest(
     position_m: Float[np.ndarray, "... 2"], layout: sites.Layout
 ) -> Int[np.ndarray, "..."]:
-    return np.asarray(KDTree(layout.position_m).query(position_m)[1])
+    return np.asarray(scipy.spatial.KDTree(layout.position_m).query(position_m)[1])

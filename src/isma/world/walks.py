@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+import scipy
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
-from scipy.spatial import KDTree
 
 from isma import randomness
 from isma.errors import ScenarioError
@@ -135,4 +135,4 @@ def _recorded(
 def _nearest(
     position_m: Float[np.ndarray, "... 2"], layout: sites.Layout
 ) -> Int[np.ndarray, "..."]:
-    return np.asarray(KDTree(layout.position_m).query(position_m)[1])
+    return np.asarray(scipy.spatial.KDTree(layout.position_m).query(position_m)[1])
