@@ -47,6 +47,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     lanes.into_lanes(items, Path(__file__).parent)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def short_timings() -> None:
+    """Time decisions for an instant: every comparison takes a third of a second for each of its policies."""
+    from isma.simulator import timing
+
+    timing.LONGEST_PAIRS_S = 0.02
+
+
 @pytest.fixture(autouse=True, scope="module")
 def few_programs() -> Iterator[None]:
     """Forget compiled programs between files before there are too many to map one more."""

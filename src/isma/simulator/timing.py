@@ -20,7 +20,7 @@ _LONGEST_S = 1.0
 _NEVER = 2**30
 """Ticks of a period that does not come round."""
 _MOST_CALLS, _FEWEST_CALLS = 200, 5
-_LONGEST_PAIRS_S, _MOST_PAIRS = 0.3, 100
+LONGEST_PAIRS_S, _MOST_PAIRS = 0.3, 100
 """Bounds of what a comparison spends on a policy's times."""
 
 
@@ -49,7 +49,7 @@ def decision_ms(
     pairs: list[tuple[float, float]] = []
     # Alternating, so that both meet the same conditions; the first call is not counted.
     while len(pairs) <= _FEWEST_CALLS or (
-        np.sum(pairs) < 1e3 * _LONGEST_PAIRS_S and len(pairs) <= _MOST_PAIRS
+        np.sum(pairs) < 1e3 * LONGEST_PAIRS_S and len(pairs) <= _MOST_PAIRS
     ):
         call_key = jax.random.fold_in(key, len(pairs))
         pairs.append((spent_ms(idle, call_key), spent_ms(busy, call_key)))
