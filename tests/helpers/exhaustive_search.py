@@ -27,7 +27,7 @@ def one_server(
     fixed_s: np.ndarray | float = 0.0,
 ) -> Best:
     """The best ratios and shares for users (rows) that share one server."""
-    ratio = np.array(list(product(RATIOS, repeat=len(local_s)))).reshape(-1, len(local_s))
+    ratio = _every_ratio(len(local_s))
     share = best_shares(ratio, local_s, transfer_s, work_s, fixed_s)
     total = times_s(ratio, share, local_s, transfer_s, work_s, fixed_s).sum(axis=1)
     best = int(np.argmin(total))
@@ -58,18 +58,28 @@ def best_shares(
     """Shares that minimise the sum of times at fixed ratios (a row each), summing to at most 1.
 
     Each time falls and is convex in its share up to a cap, so the shares are min(√(η a) x, cap)
-    with one x, found by bisection.
+    with one x. Their sum is linear in x between the points from where users are capped: with those of
+    the lowest such points capped, x is what they leave over the others' √(η a), if no other is capped.
     """
     slack = (1 - ratio) * local_s - ratio * transfer_s - fixed_s
     needed = np.divide(ratio * work_s, slack, out=np.ones_like(ratio), where=slack > 0)
     cap = np.where(ratio > 0, np.minimum(needed, 1), 0)
     pull = np.sqrt(ratio * work_s)
-    low, high = np.zeros((len(ratio), 1)), np.full((len(ratio), 1), 1 / np.sqrt(work_s).min() * 1e6)
-    for _ in range(100):
-        middle = (low + high) / 2
-        fits = np.minimum(pull * middle, cap).sum(axis=1, keepdims=True) <= 1
-        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-    return np.minimum(pull * low, cap)
+    capped_from = np.divide(cap, pull, out=np.zeros_like(ratio), where=pull > 0)
+    order = np.argsort(capped_from, axis=1)
+    caps, pulls, knees = (np.take_along_axis(v, order, 1) for v in (cap, pull, capped_from))
+    left = 1 - (np.cumsum(caps, axis=1) - caps)
+    others = np.cumsum(pulls[:, ::-1], axis=1)[:, ::-1]
+    x = np.divide(left, others, out=np.zeros_like(ratio), where=others > 0)
+    first = np.argmax(x <= knees, axis=1)[:, None]
+    shared = np.minimum(pull * np.take_along_axis(x, first, 1), cap)
+    return np.where(cap.sum(axis=1, keepdims=True) <= 1, cap, shared)
+
+
+@cache
+def _every_ratio(users: int) -> np.ndarray:
+    """All combinations of offload ratios, a row each."""
+    return np.array(list(product(RATIOS, repeat=users))).reshape(-1, users)
 
 
 def assignments(offer: Offer) -> dict[tuple[int, ...], float]:
