@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from helpers import made_up_runs
 from helpers.mistakes import MISTAKES
+from helpers.quick_reports import leave_out_figures
 from helpers.small_worlds import tiny
 from markupsafe import escape
 
@@ -158,6 +159,7 @@ def test_compare_says_who_wins_and_a_run_makes_itself_again(
     assert str(first.relative_to(tmp_path) / "report.html") in out
     assert "isma:" not in err
     assert (first / "report.html").stat().st_size > 10_000
+    leave_out_figures(monkeypatch)
     run_table = tomllib.loads((first / "config.toml").read_text())["run"]
     assert (run_table["policies"], run_table["seeds"]) == (["local", "random"], [0, 1])
     assert run(monkeypatch, *asked) == 0, "without --out the same command finds its folder again"
@@ -182,6 +184,7 @@ def test_compare_says_who_wins_and_a_run_makes_itself_again(
 def test_shards_are_put_together(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    leave_out_figures(monkeypatch)
     asked = ["compare", "paper", *SHORT, "--policies", "local", "--seeds", "2"]
     assert run(monkeypatch, *asked, "--shard", "1/2", "-q") == 0
     first = capsys.readouterr().out.strip()
@@ -204,6 +207,7 @@ def test_shards_are_put_together(
 def test_a_finished_run_is_told_again_without_running(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    leave_out_figures(monkeypatch)
     made_up_runs.write(tmp_path / "made")
     monkeypatch.setenv("COLUMNS", "60")
     assert run(monkeypatch, "report", "made") == 0
