@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.random_weights import random_weights
 from safetensors.numpy import load_file, save_file
 
 from isma.errors import CheckpointError
@@ -32,14 +33,14 @@ def read(path: Path, kind: Kind) -> tuple[Frame, Any, Scales]:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "slsm.safetensors"
-    model = FRAME.make(jax.random.key(0))
+    model = random_weights(FRAME)
     weights.save(path, FRAME, model, scales([load("paper")]), {"seed": 7})
     return path
 
 
 def test_round_trip(path: Path) -> None:
     frame, found, scaled = read(path, Kind.SLSM)
-    model = FRAME.make(jax.random.key(0))
+    model = random_weights(FRAME)
     assert frame == FRAME
     assert checkpoint.about(path)["seed"] == 7
     assert float(scaled.data_bits) == 24e6
@@ -51,7 +52,7 @@ def test_round_trip(path: Path) -> None:
 
 def test_separate_models_round_trip(tmp_path: Path) -> None:
     frame = dataclasses.replace(FRAME, kind=Kind.RLSM, cells=2, separate=True)
-    model = frame.make(jax.random.key(1))
+    model = random_weights(frame, 1)
     weights.save(tmp_path / "m.safetensors", frame, model, scales([load("paper")]), {})
     again, found, _ = read(tmp_path / "m.safetensors", Kind.RLSM)
     assert again.separate

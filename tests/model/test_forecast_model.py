@@ -1,9 +1,12 @@
 """The forecast model: means by hand, rows that do not know of each other, noise that all futures share."""
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.random_weights import random_weights
 
 from isma.model.forecast import (
     HOP_CHANGES,
@@ -11,12 +14,18 @@ from isma.model.forecast import (
     PLACE_FEATURES,
     SERVER_FEATURES,
     USER_FEATURES,
+    ForecastFrame,
     ForecastModel,
     Latent,
     mean_hop_change,
 )
 
-MODEL = ForecastModel.make(jax.random.key(0), 8)
+
+@cache
+def model() -> ForecastModel:
+    return random_weights(ForecastFrame(width=8))
+
+
 SEGMENTS = len(LENGTHS_S)
 
 
@@ -30,62 +39,64 @@ def test_the_mean_change_of_hops_by_hand() -> None:
 def _seen(users: int, servers: int, seed: int = 1) -> tuple[Latent, jnp.ndarray]:
     keys = jax.random.split(jax.random.key(seed), 4)
     host = jax.random.randint(keys[0], (users,), 0, servers)
-    state = MODEL.update_users(
-        MODEL.start(users, servers), jax.random.normal(keys[1], (users, USER_FEATURES)), host
+    state = model().update_users(
+        model().start(users, servers), jax.random.normal(keys[1], (users, USER_FEATURES)), host
     )
-    pooled = jax.random.normal(keys[2], (servers, MODEL.width))
+    pooled = jax.random.normal(keys[2], (servers, model().width))
     features = jax.random.normal(keys[3], (servers, SERVER_FEATURES))
-    return Latent(state, MODEL.update_servers(MODEL.start(users, servers), features, pooled)), host
+    return Latent(
+        state, model().update_servers(model().start(users, servers), features, pooled)
+    ), host
 
 
 def test_users_are_alike() -> None:
     """Users in another order have the same futures in that order, however many there are."""
     latent, host = _seen(9, 3)
-    prices = MODEL.forecast_prices(latent.server)
-    users = lambda row: MODEL.forecast_users(  # noqa: E731
+    prices = model().forecast_prices(latent.server)
+    users = lambda row: model().forecast_users(  # noqa: E731
         latent.user[row], latent.server[host[row]], prices.sample[:, host[row]]
     )
     order = np.array([4, 2, 8])
     whole, part = users(np.arange(9)), users(order)
     np.testing.assert_allclose(part.leaves, whole.leaves[:, order], rtol=1e-5, atol=1e-6)
     place = jax.random.normal(jax.random.key(5), (9, 4, PLACE_FEATURES))
-    odds = MODEL.hop_changes(whole, place)
+    odds = model().hop_changes(whole, place)
     assert odds.shape == (SEGMENTS, 9, 4, len(HOP_CHANGES))
-    swapped = MODEL.hop_changes(whole, place[:, ::-1])
+    swapped = model().hop_changes(whole, place[:, ::-1])
     np.testing.assert_allclose(swapped, odds[:, :, ::-1], rtol=1e-5, atol=1e-6)
 
 
 def test_a_user_that_stays_in_its_cell_is_as_far_as_before() -> None:
     """Chances sum to 1; that of a change is at most that of having left, by the end of each segment."""
     latent, host = _seen(7, 3)
-    prices = MODEL.forecast_prices(latent.server)
-    users = MODEL.forecast_users(latent.user, latent.server[host], prices.sample[:, host])
+    prices = model().forecast_prices(latent.server)
+    users = model().forecast_users(latent.user, latent.server[host], prices.sample[:, host])
     place = jax.random.normal(jax.random.key(5), (7, 4, PLACE_FEATURES))
-    chance = np.exp(MODEL.hop_changes(users, place))
+    chance = np.exp(model().hop_changes(users, place))
     np.testing.assert_allclose(chance.sum(axis=-1), 1, rtol=1e-5)
     left = 1 - np.cumprod(1 / (1 + np.exp(users.leaves)), axis=0)
     changed = 1 - chance[..., HOP_CHANGES.index(0.0)]
     assert np.all(changed <= left[..., None] + 1e-6)
     nobody = users._replace(leaves=jnp.full_like(users.leaves, -40.0))
-    np.testing.assert_allclose(mean_hop_change(MODEL.hop_changes(nobody, place)), 0, atol=1e-4)
+    np.testing.assert_allclose(mean_hop_change(model().hop_changes(nobody, place)), 0, atol=1e-4)
 
 
 def test_futures_differ_by_their_samples_and_go_on_from_them() -> None:
     """No noise gives the mean; the actual change of a segment alters those after it, and not itself."""
     latent, host = _seen(5, 3)
     mean, drawn = (
-        MODEL.forecast_prices(latent.server),
-        MODEL.forecast_prices(latent.server, jnp.ones(SEGMENTS)),
+        model().forecast_prices(latent.server),
+        model().forecast_prices(latent.server, jnp.ones(SEGMENTS)),
     )
     np.testing.assert_allclose(mean.sample, mean.change.mean)
     np.testing.assert_allclose(drawn.sample, drawn.change.mean + drawn.change.std, rtol=1e-6)
     np.testing.assert_allclose(drawn.change.mean[0], mean.change.mean[0])
     assert not np.allclose(drawn.change.mean[1], mean.change.mean[1])
     price = mean.sample[:, host]
-    still = MODEL.forecast_users(
+    still = model().forecast_users(
         latent.user, latent.server[host], price, actual=jnp.zeros((SEGMENTS, 5))
     )
-    moves = MODEL.forecast_users(
+    moves = model().forecast_users(
         latent.user, latent.server[host], price, actual=jnp.ones((SEGMENTS, 5))
     )
     np.testing.assert_allclose(still.leaves[0], moves.leaves[0])

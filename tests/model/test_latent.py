@@ -1,12 +1,14 @@
 """The layers of the paper's models by hand, their carries, and Table I row by row."""
 
 import dataclasses
+from functools import cache
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.random_weights import random_weights
 from scipy.stats import norm
 
 from isma.model import describe
@@ -19,6 +21,16 @@ SIZES = Sizes(
 )
 every_kind = pytest.mark.parametrize("kind", list(Kind))
 KEY = jax.random.key(0)
+
+
+@cache
+def model_of(kind: Kind) -> LatentModel:
+    """With random weights, drawn by one program."""
+    return eqx.filter_jit(make)(kind, SIZES, KEY)
+
+
+observe = eqx.filter_jit(lambda model, *seen: model.observe(*seen))
+imagine = eqx.filter_jit(lambda model, *seen: model.imagine(*seen))
 
 
 def sigmoid(x: float) -> float:
@@ -67,17 +79,16 @@ def test_divergence_by_hand() -> None:
 
 @every_kind
 def test_rows_do_not_mix_and_shapes_hold(kind: Kind) -> None:
-    model = make(kind, SIZES, KEY)
+    model = model_of(kind)
     assert isinstance(model, LatentModel)
     action, observation = jax.random.uniform(KEY, (5, 6)), jax.random.uniform(KEY, (5, 15))
-    carry, seen, foretold = model.observe(model.start((5,)), action, observation, KEY)
+    carry, seen, foretold = observe(model, model.start((5,)), action, observation, KEY)
     assert carry.sample.shape == seen.mean.shape == foretold.std.shape == (5, 4)
     assert model.reward(carry).shape == (5, 2)
     assert model.reconstruct(carry).shape == (5, 11)
     assert float(seen.std.min()) >= 0.01
-    changed = model.observe(model.start((5,)), action.at[2].set(0), observation.at[3].set(0), KEY)[
-        0
-    ]
+    others = (action.at[2].set(0), observation.at[3].set(0))
+    changed = observe(model, model.start((5,)), *others, KEY)[0]
     same = np.all(np.isclose(carry.features, changed.features), axis=1)
     # SLSM's s after a first step depends on the action through its encoder, as RLSM's through h.
     assert same.tolist() == [True, True, False, False, True]
@@ -86,19 +97,19 @@ def test_rows_do_not_mix_and_shapes_hold(kind: Kind) -> None:
 @every_kind
 def test_what_is_drawn(kind: Kind) -> None:
     """DLSM draws nothing; the others do, also in imagination."""
-    model = make(kind, SIZES, KEY)
+    model = model_of(kind)
     carry, action = model.start((3,)), jnp.ones((3, 6))
-    one, other = (model.imagine(carry, action, jax.random.key(seed)).sample for seed in (1, 2))
+    one, other = (imagine(model, carry, action, jax.random.key(seed)).sample for seed in (1, 2))
     assert bool(jnp.all(one == other)) is (kind is Kind.DLSM)
 
 
 def test_only_its_own_state() -> None:
-    assert make(Kind.SLSM, SIZES, KEY).start().memory is None
-    assert make(Kind.SLSM, SIZES, KEY).start().features.shape == (4,)
-    memory = make(Kind.RLSM, SIZES, KEY).start().memory
+    assert model_of(Kind.SLSM).start().memory is None
+    assert model_of(Kind.SLSM).start().features.shape == (4,)
+    memory = model_of(Kind.RLSM).start().memory
     assert memory is not None
     assert len(memory.hidden) == 3
-    assert make(Kind.DLSM, SIZES, KEY).start().features.shape == (12,)
+    assert model_of(Kind.DLSM).start().features.shape == (12,)
 
 
 def test_rlsm_is_table_i() -> None:
@@ -139,7 +150,7 @@ def test_rlsm_is_table_i() -> None:
 
 def test_separate_models_differ() -> None:
     frame = Frame(Kind.SLSM, num_users=4, num_servers=3, cells=1, separate=True, largest=1.0)
-    weights = jax.tree.leaves(eqx.filter(frame.make(KEY), eqx.is_array))
+    weights = jax.tree.leaves(eqx.filter(random_weights(frame), eqx.is_array))
     assert all(leaf.shape[0] == 3 for leaf in weights)
     matrices = [leaf for leaf in weights if leaf.ndim == 3]
     assert all(not bool(jnp.all(leaf[0] == leaf[1])) for leaf in matrices)

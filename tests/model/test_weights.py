@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 from helpers import untrained_policies
+from helpers.random_weights import random_weights
 from helpers.small_worlds import SERVERS, at_random, decide
 
 from isma.contract import Policy
@@ -20,20 +21,17 @@ from isma.policies.learned.dqn import DqnFrame
 from isma.policies.learned.drac import DracFrame
 
 Load = Callable[[Path], Policy]
-KINDS: dict[str, tuple[Load, Policy, weights.NetworkFrame]] = {
-    "dqn": (dqn.load, untrained_policies.dqn(), DqnFrame(SERVERS, 16)),
-    "drac": (drac.load, untrained_policies.drac(), DracFrame(16)),
-    "mappo": (
-        partial(team.load, "mappo"),
-        untrained_policies.team("mappo"),
-        team.TeamFrame("mappo", 16),
-    ),
+KINDS: dict[str, tuple[Load, weights.NetworkFrame]] = {
+    "dqn": (dqn.load, DqnFrame(SERVERS, 16)),
+    "drac": (drac.load, DracFrame(16)),
+    "mappo": (partial(team.load, "mappo"), team.TeamFrame("mappo", 16)),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def stored(folder: Path, kind: str) -> Path:
-    _, made, frame = KINDS[kind]
+    _, frame = KINDS[kind]
+    made = untrained_policies.named(kind)
     path = folder / f"{kind}.safetensors"
     weights.save(path, frame, made.network, made.scales, {"seed": 3})
     return path
@@ -47,7 +45,7 @@ def retold(path: Path, change: Callable[[dict], None]) -> None:
 
 @every_kind
 def test_what_is_saved_is_loaded(kind: str, tmp_path: Path) -> None:
-    load, made, _ = KINDS[kind]
+    load, made = KINDS[kind][0], untrained_policies.named(kind)
     path = stored(tmp_path, kind)
     again = load(path)
     for one, other in zip(jax.tree.leaves(made), jax.tree.leaves(again), strict=True):
@@ -62,13 +60,13 @@ def test_what_is_saved_is_loaded(kind: str, tmp_path: Path) -> None:
 
 @every_kind
 def test_another_policys_weights_are_refused(kind: str, tmp_path: Path) -> None:
-    load, made, _ = KINDS[kind]
+    load, made = KINDS[kind][0], untrained_policies.named(kind)
     other = next(name for name in KINDS if name != kind)
     with pytest.raises(CheckpointError, match=f"holds {other}, where {kind} is wanted"):
         load(stored(tmp_path, other))
     frame = Frame(Kind.RLSM, 2, 2, 1, False, 1.0)
     latent = tmp_path / "rlsm.safetensors"
-    weights.save(latent, frame, frame.make(jax.random.key(0)), made.scales, {})
+    weights.save(latent, frame, random_weights(frame), made.scales, {})
     with pytest.raises(CheckpointError, match=f"holds rlsm, where {kind} is wanted"):
         load(latent)
     with pytest.raises(CheckpointError, match=f"holds {kind}, where rlsm is wanted"):

@@ -1,5 +1,7 @@
 """What every registered policy must keep to, whatever it decides."""
 
+from functools import cache
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,16 +17,12 @@ from isma.policies import registry
 from isma.world.scenario import Visibility
 
 COSTLY = {
-    f"{name} where moves cost": registry.get(name)
-    for name in ("greedy", "price", "break-even", "mdp", "cell-mdp")
-} | {"isma2 where moves cost": untrained_policies.isma2()}
-"""Rules that charge a move, in a world in which there is something to charge."""
-POLICIES = {
-    **{name: registry.get(name) for name in registry.RULES},
-    **COSTLY,
-    **untrained_policies.POLICIES,
+    f"{name} where moves cost": name
+    for name in ("greedy", "price", "break-even", "mdp", "cell-mdp", "isma2")
 }
-REFERENCES = {name for name, made in POLICIES.items() if made.visibility is Visibility.FULL}
+"""Rules that charge a move, in a world in which there is something to charge."""
+POLICIES = (*registry.RULES, *COSTLY, *untrained_policies.POLICIES)
+REFERENCES = {name for name in registry.RULES if registry.get(name).visibility is Visibility.FULL}
 OWN = [name for name in POLICIES if name not in REFERENCES]
 ALONE = [name for name in OWN if name not in untrained_policies.PLANNERS]
 """Policies that can also decide for each user by itself."""
@@ -36,13 +34,16 @@ every_own_policy = pytest.mark.parametrize("name", slow_but_for(FAST, OWN))
 ALONE_EACH_TIME = ("random", "nearest", "greedy", "price where moves cost", "dqn")
 
 
-def view_of(policy: Policy) -> Visibility:
-    return policy.visibility or Visibility.SERVER
+@cache
+def policy_named(name: str) -> Policy:
+    """A rule as it is, a learned policy with random weights."""
+    made = COSTLY.get(name, name)
+    return registry.get(made) if made in registry.RULES else untrained_policies.named(made)
 
 
 def moment(name: str, seed: int, visibility: Visibility | None = None) -> Observation:
     """At random, in the world that this policy is tried in."""
-    found = at_random(seed, visibility or view_of(POLICIES[name]))
+    found = at_random(seed, visibility or policy_named(name).visibility or Visibility.SERVER)
     return costing(found) if name in COSTLY else found
 
 
@@ -95,7 +96,7 @@ def assert_sound(action: Action, where: Array) -> None:
 
 @every_policy
 def test_actions_are_sound(name: str) -> None:
-    policy = POLICIES[name]
+    policy = policy_named(name)
     for seed in SEEDS:
         observation = moment(name, seed)
         assert_sound(decide(policy, observation, seed), observation.visible)
@@ -112,12 +113,12 @@ def test_actions_are_sound_in_other_views(view: tuple[str, Visibility]) -> None:
     name, visibility = view
     for seed in SEEDS:
         observation = moment(name, seed, visibility)
-        assert_sound(decide(POLICIES[name], observation, seed), observation.visible)
+        assert_sound(decide(policy_named(name), observation, seed), observation.visible)
 
 
 @every_policy
 def test_nobody_to_decide_for_is_no_trouble(name: str) -> None:
-    policy = POLICIES[name]
+    policy = policy_named(name)
     observation = hide(moment(name, 0), jnp.arange(USERS) >= 0)
     action = decide(policy, observation)
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(action))
@@ -126,7 +127,7 @@ def test_nobody_to_decide_for_is_no_trouble(name: str) -> None:
 @every_policy
 @pytest.mark.parametrize("extreme", ["no prices", "no CPU left", "no signal", "fast users"])
 def test_extremes_are_no_trouble(name: str, extreme: str) -> None:
-    policy = POLICIES[name]
+    policy = policy_named(name)
     observation = moment(name, 1)
     where, value = {
         "no prices": (lambda o: o.news.price_s, 0),
@@ -140,7 +141,7 @@ def test_extremes_are_no_trouble(name: str, extreme: str) -> None:
 
 @every_policy
 def test_the_same_question_gets_the_same_bytes(name: str) -> None:
-    policy = POLICIES[name]
+    policy = policy_named(name)
     observation = moment(name, 3)
     one, other = decide(policy, observation, 5), decide(policy, observation, 5)
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
@@ -149,7 +150,7 @@ def test_the_same_question_gets_the_same_bytes(name: str) -> None:
 
 @every_policy
 def test_memory_has_a_row_for_each_server_and_user(name: str) -> None:
-    policy, observation = POLICIES[name], moment(name, 4)
+    policy, observation = policy_named(name), moment(name, 4)
     before = first_memory(policy, observation)
     _, after = act(policy, before, observation, jax.random.key(0))
     assert jax.tree.structure(before) == jax.tree.structure(after)
@@ -171,7 +172,7 @@ def test_users_of_other_servers_change_nothing_here(name: str) -> None:
         other = eqx.tree_at(lambda o: o.acting, other, jnp.arange(SERVERS) <= seed % SERVERS)
         if seed % 2:
             other = hide(other, elsewhere & (other.host > seed % SERVERS))
-        first, second = (decide(POLICIES[name], seen, seed) for seen in (one, other))
+        first, second = (decide(policy_named(name), seen, seed) for seen in (one, other))
         assert_same_rows(first, second, np.flatnonzero(~elsewhere), [0])
         changed += int(np.any(first.offload_ratio != second.offload_ratio))
         changed += int(np.any(first.cpu_share != second.cpu_share))
@@ -184,7 +185,7 @@ def test_each_user_alone_decides_alone(name: str) -> None:
         one, other = (moment(name, s, Visibility.USER) for s in (seed, 100 + seed))
         me = jnp.arange(USERS) == seed % USERS
         first, second = (
-            decide(POLICIES[name], seen, seed) for seen in (one, mixed(one, other, ~me))
+            decide(policy_named(name), seen, seed) for seen in (one, mixed(one, other, ~me))
         )
         assert_same_rows(first, second, np.flatnonzero(me), [])
 
@@ -192,7 +193,7 @@ def test_each_user_alone_decides_alone(name: str) -> None:
 @every_policy
 def test_rows_out_of_sight_are_not_read(name: str) -> None:
     """The simulator blanks them; a policy that reads them all the same finds other numbers."""
-    policy = POLICIES[name]
+    policy = policy_named(name)
     for seed in SEEDS:
         observation, other = (moment(name, s) for s in (seed, 100 + seed))
         hidden = jnp.arange(USERS) >= 4
@@ -209,5 +210,5 @@ def test_news_of_other_listeners_is_not_read(name: str) -> None:
         rows = jnp.arange(SERVERS)[:, None] == 0
         news = jax.tree.map(lambda a, b, rows=rows: jnp.where(rows, a, b), one.news, other.news)
         heard = eqx.tree_at(lambda o: o.news, one, news)
-        first, second = (decide(POLICIES[name], seen, seed) for seen in (one, heard))
+        first, second = (decide(policy_named(name), seen, seed) for seen in (one, heard))
         assert_same_rows(first, second, np.flatnonzero(one.host == 0), [0])

@@ -38,17 +38,12 @@ FEW = {"sites.count": 7, "servers.count": SERVERS}
 INFRASTRUCTURE = {
     kind: build(tiny({**FEW, "migration.kind": kind})).infrastructure for kind in ("free", "cold")
 }
-LEARNED = {
-    "dqn": untrained_policies.dqn(),
-    "drac": untrained_policies.drac(),
-    "ippo": untrained_policies.team(),
-    "mappo": untrained_policies.team("mappo"),
-    **untrained_policies.PLANNERS,
-}
-POLICIES: dict[str, Policy] = {
-    **{name: registry.get(name) for name in registry.RULES},
-    **LEARNED,
-}
+LEARNED = ("dqn", "drac", "ippo", "mappo", *untrained_policies.PLANNERS)
+POLICIES = (*registry.RULES, *LEARNED)
+
+
+def policy_named(name: str) -> Policy:
+    return untrained_policies.named(name) if name in LEARNED else registry.get(name)
 
 
 def targets(name: str, observation: Observation) -> list[int]:
@@ -106,7 +101,7 @@ def moment(policy: Policy, kind: str, seed: int) -> Observation:
 @pytest.mark.parametrize("kind", slow_but_for(["cold"], INFRASTRUCTURE))
 @pytest.mark.parametrize("name", slow_but_for(["price", "isma", "dqn"], POLICIES))
 def test_every_policy_decides_soundly(name: str, kind: str) -> None:
-    policy, met = POLICIES[name], set()
+    policy, met = policy_named(name), set()
     scenario = tiny({**FEW, "migration.kind": kind})
     memory = policy.init(scenario, USERS, SERVERS, jax.random.key(0))
     for seed in range(4):
@@ -129,5 +124,5 @@ def test_a_models_size_is_that_of_servers() -> None:
     """Seven stations with three servers are three servers to a network that was made for three."""
     for name in ("isma", "dqn"):
         with pytest.raises(PolicyError, match="servers"):
-            LEARNED[name].init(tiny(FEW), USERS, 7, jax.random.key(0))
-        LEARNED[name].init(tiny(FEW), USERS, SERVERS, jax.random.key(0))
+            policy_named(name).init(tiny(FEW), USERS, 7, jax.random.key(0))
+        policy_named(name).init(tiny(FEW), USERS, SERVERS, jax.random.key(0))
