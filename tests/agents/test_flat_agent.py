@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.small_environments import SMALL
+from helpers.small_worlds import new_world
 
 from isma import agents
 from isma.agents.flat_agent import FlatAgent
@@ -17,7 +18,7 @@ from isma.errors import PolicyError
 from isma.policies import registry
 from isma.simulator.params import build
 from isma.simulator.rollout import run_chunk
-from isma.simulator.state import State, reset
+from isma.simulator.state import State
 from isma.world import files
 from isma.world.scenario import Scenario
 
@@ -30,7 +31,7 @@ KEY = jax.random.key(5)
 def run(policy: FlatAgent, ticks: int = TICKS) -> tuple[State, Any]:
     params = build(SCENARIO)
     memory = policy.init(SCENARIO, USERS, SERVERS, KEY)
-    state, _, outcome = run_chunk(params, policy, reset(params, KEY), memory, KEY, ticks)
+    state, _, outcome = run_chunk(params, policy, new_world(params, KEY), memory, KEY, ticks)
     return state, outcome
 
 
@@ -56,7 +57,7 @@ def test_it_decides_as_in_the_environment() -> None:
     params = build(SCENARIO)
     agent = agents.from_callable(answer, SCENARIO)
     expected = run_chunk(
-        params, agent, reset(params, key), agent.init(SCENARIO, USERS, SERVERS, KEY), key, TICKS
+        params, agent, new_world(params, key), agent.init(SCENARIO, USERS, SERVERS, KEY), key, TICKS
     )[0]
     state, seen, _ = worlds.reset([4])
     for _ in range(TICKS):

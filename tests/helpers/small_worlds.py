@@ -8,7 +8,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 from isma.contract import (
     Action,
@@ -61,6 +60,9 @@ EVERYTHING: dict[str, Any] = {
 """All switches at once, fast enough for `tiny`."""
 
 
+_INFRASTRUCTURE = build(tiny()).infrastructure
+
+
 def network(
     server_hz: list[float], hops: list[list[float]], home: list[int] | None = None
 ) -> Infrastructure:
@@ -73,9 +75,9 @@ def network(
             *(net.server_hz, net.decision_period_s, net.hops, net.backhaul_rate_bps),
             *(net.bandwidth_hz, net.power_w, net.noise_w),
         ),
-        build(tiny()).infrastructure,
+        _INFRASTRUCTURE,
         (
-            *(jnp.array(server_hz), 2.0 * jnp.ones(len(server_hz)), jnp.array(hops)),
+            *map(jnp.array, (server_hz, [2.0] * len(server_hz), hops)),
             *(jnp.asarray(1e6), jnp.asarray(1e6), jnp.asarray(1.0), jnp.asarray(1.0)),
         ),
     )
@@ -114,24 +116,24 @@ def seen(
     sight fill up to `size`, so that a policy is compiled once for all worlds.
     """
     users, servers = len(host), infrastructure.server_hz.shape[0]
-    filler = size - users
 
-    def column(value: Any, kind: type = float) -> Array:
-        rows = np.broadcast_to(np.asarray(value, kind), (users,))
-        return jnp.asarray(np.pad(rows, (0, filler)))
+    def rows(value: Any) -> np.ndarray:
+        return np.pad(np.broadcast_to(np.asarray(value, float), (users,)), (0, size - users))
 
-    heard = lambda value: jnp.broadcast_to(jnp.asarray(value, float), (servers, servers))  # noqa: E731
-    cycles = 1e9 * column(work_s)
-    time_s = column(local_s)
-    local_hz = cycles / jnp.where(time_s > 0, time_s, 1)
-    nothing = jnp.zeros_like(cycles)
+    column = lambda value, kind=float: jnp.asarray(rows(value).astype(kind))  # noqa: E731
+    table = lambda value: np.broadcast_to(np.asarray(value, float), (servers, servers))  # noqa: E731
+    heard = lambda value: jnp.asarray(table(value))  # noqa: E731
+    cycles, time_s = 1e9 * rows(work_s), rows(local_s)
+    local_hz = cycles / np.where(time_s > 0, time_s, 1)
+    nothing = jnp.asarray(np.zeros(size))
     requests = Requests(
-        *(1e6 * column(data_mbit), cycles, local_hz, time_s),
+        *map(jnp.asarray, (1e6 * rows(data_mbit), cycles, local_hz, time_s)),
         interval_s=column(1.0),
         state_bits=nothing,
         downtime_per_hop_s=nothing,
     )
-    remaining_hz = infrastructure.server_hz / (1 + heard(load if load else [0.0] * servers))
+    server_hz = np.asarray(infrastructure.server_hz)
+    remaining_hz = jnp.asarray(server_hz / (1 + table(load if load else [0.0] * servers)))
     return Observation(
         infrastructure=infrastructure,
         requests=requests,
@@ -187,8 +189,6 @@ def at_random(seed: int, visibility: Visibility = Visibility.SERVER) -> Observat
         visibility=visibility,
     )
 
-
-_INFRASTRUCTURE = build(tiny()).infrastructure
 
 new_world, drawn = jax.jit(reset), eqx.filter_jit(draw)
 """A world and the randomness of a tick: each a program for every test, and that of a comparison itself."""
