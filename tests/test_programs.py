@@ -204,7 +204,6 @@ def test_what_jaxs_own_cache_gave_is_not_written_again(folder: Path, tmp_path: P
     try:
         expected = answer()
         program_cache.clear(folder)
-        jax.clear_caches()
         assert_same(answer(), expected)
     finally:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", least)

@@ -1,4 +1,5 @@
 import warnings
+from typing import Any
 
 import gymnasium
 import jax
@@ -23,20 +24,20 @@ LOCAL = {"offload_tenths": np.zeros(7, int), "cpu_share": np.zeros(7, np.float32
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "overrides"),
     [
-        *("isma/Paper-v0", "isma/World-v0"),
+        *(("isma/Paper-v0", SMALL), ("isma/World-v0", SMALL)),
         *(
-            pytest.param(identity(name), marks=pytest.mark.slow)
-            for name in preset_names()
-            if name != "paper"
+            pytest.param(identity(name), {}, marks=pytest.mark.slow)
+            for name in ("world", *preset_names())
         ),
     ],
+    ids=str,
 )
-def test_every_id_passes_gymnasiums_checker(name: str) -> None:
+def test_every_id_passes_gymnasiums_checker(name: str, overrides: dict[str, Any]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_env(gymnasium.make(name, others="local").unwrapped)
+        check_env(gymnasium.make(name, others="local", overrides=overrides).unwrapped)
 
 
 def test_a_flat_one_passes_too_and_its_module_may_be_named() -> None:

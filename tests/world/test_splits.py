@@ -1,9 +1,11 @@
 """Splits have no world in common, and the real windows hold what they are said to hold."""
 
 import os
+from functools import cache
 from itertools import combinations, pairwise
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from isma.world import sites, traces
@@ -41,14 +43,21 @@ def test_published_and_tuning_seeds_are_those_of_the_house() -> None:
     assert split(Purpose.VALIDATION).seeds[0] == 100
 
 
+@cache
+def cleaned(archive: str) -> pd.DataFrame:
+    """Trace of an archive, which two splits take windows from."""
+    table = sites.read(DATA / "sf_celltowers" / "cells.csv")
+    read = cabspotting.read(DATA / "sf_cabspotting" / archive).frame
+    return clean(read, Box.around(table), label=archive)[0]
+
+
 @pytest.mark.parametrize("purpose", Purpose)
 def test_real_windows_follow_many_cabs(purpose: Purpose) -> None:
     found = split(purpose)
-    archive = DATA / "sf_cabspotting" / found.archive
-    if not archive.exists():
+    if not (DATA / "sf_cabspotting" / found.archive).exists():
         pytest.skip(f"no real traces at {DATA}")
-    table = sites.read(DATA / "sf_celltowers" / "cells.csv")
-    frame, _ = clean(cabspotting.read(archive).frame, Box.around(table), label=found.archive)
     for start in found.starts:
-        cabs = traces.covering(frame, start.timestamp(), WINDOW.total_seconds(), 300)
+        cabs = traces.covering(
+            cleaned(found.archive), start.timestamp(), WINDOW.total_seconds(), 300
+        )
         assert 125 <= len(cabs) <= 250
