@@ -1,5 +1,7 @@
 """Real vectors as actions."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,8 +10,10 @@ from scipy.stats import norm
 from isma.planning.action_code import Coded, decode, model_input
 
 ALONE = jnp.ones(1, bool)
+decoded = jax.jit(decode, static_argnums=2)
 
 
+@partial(jax.jit, static_argnums=1)
 def alone(code: jax.Array, servers: int) -> Coded:
     """Codes decoded one user at a time, so that no two ask the same server."""
     each = jax.vmap(lambda one: decode(one[None], ALONE, servers))(code)
@@ -41,7 +45,7 @@ def test_normal_noise_is_uniform_over_actions() -> None:
 
 
 def test_rows_of_others_ask_for_nothing() -> None:
-    coded = decode(jnp.full((3, 3), 0.5), jnp.array([True, False, True]), 3)
+    coded = decoded(jnp.full((3, 3), 0.5), jnp.array([True, False, True]), 3)
     assert (np.asarray(coded.cpu_share) > 0).tolist() == [True, False, True]
     assert (np.asarray(coded.offload_ratio) > 0).tolist() == [True, False, True]
 
@@ -54,6 +58,6 @@ def test_model_input_by_hand() -> None:
 
 
 def test_a_single_server() -> None:
-    coded = decode(jnp.zeros((2, 3)), jnp.ones(2, bool), 1)
+    coded = decoded(jnp.zeros((2, 3)), jnp.ones(2, bool), 1)
     assert coded.server.tolist() == [0, 0]
     assert np.all(np.isfinite(model_input(coded, 1)))

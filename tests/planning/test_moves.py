@@ -6,6 +6,7 @@ has a root price of 1; a server's price is the square of their sum S; to join co
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -63,19 +64,22 @@ def moves(
     may: Callable = anyone,
 ) -> MoveSearch:
     users = len(host)
-    table = lambda value: jnp.broadcast_to(jnp.asarray(value, float), (users, SERVERS))  # noqa: E731
-    work = jnp.broadcast_to(jnp.asarray(work_s, float), (users,))[:, None]
+
+    def table(value: Any, rows: int = users) -> Array:
+        return jnp.asarray(np.broadcast_to(np.asarray(value, float), (rows, SERVERS)))
+
+    work = np.broadcast_to(np.asarray(work_s, float), (users,))[:, None]
     fixed = None if fixed_s is None else table(fixed_s)
-    offer = Offer(jnp.full((users, 1), 1e6), table(1.0), table(work), fixed)
+    offer = Offer(jnp.asarray(np.full((users, 1), 1e6)), table(1.0), table(work), fixed)
     return move(
         offer,
         jnp.array(host, jnp.int32),
         Pools(jnp.array(host if maker is None else maker, jnp.int32), SERVERS),
-        jnp.broadcast_to(jnp.asarray(price_s, float), (SERVERS, SERVERS)),
+        table(price_s, SERVERS),
         jnp.array([True] * users if movable is None else movable),
-        jnp.full((users,), least_gain_s),
-        jnp.broadcast_to(jnp.asarray(added_cost_s or [0.0] * SERVERS), (users, SERVERS)),
-        jnp.broadcast_to(jnp.asarray(hop_saving_s or [0.0] * SERVERS), (users, SERVERS)),
+        jnp.asarray(np.full(users, least_gain_s)),
+        table(added_cost_s or 0.0),
+        table(hop_saving_s or 0.0),
         may,
         max_moves,
     )

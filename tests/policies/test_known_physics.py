@@ -22,8 +22,8 @@ def test_completion_times_by_hand() -> None:
     0.6 and 0.9 they get 0.4 and 0.6 of it. At server 1 a request of 1 gets 1 / 1.5 of the CPU.
     """
     observation = seen(TWO, [0, 0], [0, 0], data_mbit=1, work_s=3, local_s=60, load=[9.0, 0.5])
-    user, own = own_first(observation)
-    all_of = settings(observation, user)
+    user, own = jax.jit(own_first)(observation)
+    all_of = jax.jit(settings)(observation, user)
     setting = jax.tree.map(lambda leaf: leaf[0], all_of)
     np.testing.assert_allclose(setting.load, [0, 0.5], rtol=1e-5)
     home = Coded(jnp.zeros(7, int), jnp.ones(7), jnp.array([0.6, 0.9, 0, 0, 0, 0, 0])).of(own[0])

@@ -36,6 +36,7 @@ def telling(at_s: float, price_s: Sequence[float]) -> Observation:
 
 
 _hear = jax.jit(update_history)
+_long_run = jax.jit(lambda heard: heard.long_run(DECAY_S))
 
 
 def after(hearings: Sequence[tuple[float, Sequence[float]]]) -> PriceHistory:
@@ -56,8 +57,8 @@ def test_means_count_for_how_long_they_took(hearings: list[tuple[float, ...]]) -
     mean = np.average(pull, axis=0, weights=passed_s)
     np.testing.assert_allclose(heard.known_s[0], passed_s.sum(), rtol=1e-2)
     np.testing.assert_allclose(heard.mean[0], mean, rtol=0.03, atol=0.02)
-    apart = heard.long_run(DECAY_S).lasting_part[0] * (heard.mean[0] - heard.mean[0].mean())
-    np.testing.assert_allclose(heard.long_run(DECAY_S).deviation[0], apart, rtol=1e-5, atol=1e-5)
+    apart = _long_run(heard).lasting_part[0] * (heard.mean[0] - heard.mean[0].mean())
+    np.testing.assert_allclose(_long_run(heard).deviation[0], apart, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_means_count_for_how_long_they_took(hearings: list[tuple[float, ...]]) -
 def test_what_lasts_is_told_from_what_comes_and_goes(
     hearings: list[tuple[float, list[float]]], part: float
 ) -> None:
-    np.testing.assert_allclose(after(hearings).long_run(DECAY_S).lasting_part, part, atol=1e-3)
+    np.testing.assert_allclose(_long_run(after(hearings)).lasting_part, part, atol=1e-3)
 
 
 @pytest.mark.parametrize("minutes", [0.5, 2, 10])
@@ -93,6 +94,4 @@ def test_chance_is_not_taken_for_what_lasts(minutes: float, lasting: float) -> N
     for step in range(round(60 * minutes / step_s) + 1):
         hearings.append((step_s * step, (6 + own + odd) ** 2))
         odd = kept * odd + np.sqrt((1 - lasting) * (1 - kept**2)) * rng.normal(size=servers)
-    np.testing.assert_allclose(
-        after(hearings).long_run(DECAY_S).lasting_part[0], lasting, atol=0.12
-    )
+    np.testing.assert_allclose(_long_run(after(hearings)).lasting_part[0], lasting, atol=0.12)

@@ -1,5 +1,6 @@
 """Windows of feature histories, and targets of forecasts by hand."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -11,6 +12,7 @@ from isma.training.forecast_windows import History
 PERIODS, SERVERS = 40, 4
 HOPS = np.abs(np.subtract.outer(np.arange(SERVERS), np.arange(SERVERS))).astype(np.float32)
 ROAD = Topology(jnp.asarray(HOPS), jnp.asarray(HOPS))
+features, end_of = jax.jit(place_features), jax.jit(road_end)
 
 
 def observed() -> FeatureHistory:
@@ -65,7 +67,7 @@ def test_changes_of_hops_by_hand() -> None:
 def test_features_of_places_by_hand() -> None:
     """At station 2, before at 1 and still before at 0: server 3, where the road ends, is nearer by a hop
     each time, and one hop off; back from there it is two hops to server 2 and four to server 0."""
-    found = place_features(ROAD, jnp.array([2]), jnp.array([[1, 0, -1]]), jnp.array([[3, 2, 0]]))
+    found = features(ROAD, jnp.array([2]), jnp.array([[1, 0, -1]]), jnp.array([[3, 2, 0]]))
     user = [2 / 3, 1 / 4, np.exp(-1)]
     np.testing.assert_allclose(
         found[0],
@@ -80,14 +82,14 @@ def test_features_of_places_by_hand() -> None:
 
 def test_where_a_road_ends_by_hand() -> None:
     """Coming from 1 to 2 it ends at 3, from 2 to 1 at 0; at 3 one is there; from nowhere it is not known."""
-    end = road_end(jnp.asarray(HOPS), jnp.array([2, 1, 3, 2]), jnp.array([1, 2, 2, -1]))
+    end = end_of(jnp.asarray(HOPS), jnp.array([2, 1, 3, 2]), jnp.array([1, 2, 2, -1]))
     np.testing.assert_array_equal(end.server[:3], [3, 0, 3])
     np.testing.assert_array_equal(end.room, [1, 1, 0, 0])
     np.testing.assert_array_equal(end.known, [True, True, True, False])
 
 
 def test_far_off_a_city_ends_nowhere() -> None:
-    end = road_end(jnp.zeros((1, 257)), jnp.array([0, 0]), jnp.array([0, -1]))
+    end = end_of(jnp.zeros((1, 257)), jnp.array([0, 0]), jnp.array([0, -1]))
     np.testing.assert_array_equal(end.room, [16, 0])
     np.testing.assert_array_equal(end.known, [True, False])
 
@@ -95,13 +97,13 @@ def test_far_off_a_city_ends_nowhere() -> None:
 def test_an_end_where_stations_outnumber_servers() -> None:
     """Six stations, servers beside 1 and 3: going east from 1 to 2 the road ends at 3, from where it is two
     hops to the other; beyond it nothing is ahead, and all is as far as where nothing is known."""
-    hops = jnp.abs(jnp.arange(6.0)[:, None] - jnp.array([1.0, 3.0]))
-    ground = Topology(hops, hops[jnp.array([1, 3])])
+    hops = np.abs(np.arange(6.0)[:, None] - np.array([1.0, 3.0]))
+    ground = Topology(jnp.asarray(hops), jnp.asarray(hops[[1, 3]]))
     station, visited = jnp.array([2, 5]), jnp.array([[1, -1, -1], [4, -1, -1]])
-    end = road_end(hops, station, visited[:, 0])
+    end = end_of(jnp.asarray(hops), station, visited[:, 0])
     np.testing.assert_array_equal(end.known, [True, False])
     assert (int(end.server[0]), float(end.room[0])) == (1, 1.0)
-    by_end = 4 * place_features(ground, station, visited, jnp.array([[0, 1], [0, 1]]))[:, :, 6]
+    by_end = 4 * features(ground, station, visited, jnp.array([[0, 1], [0, 1]]))[:, :, 6]
     np.testing.assert_allclose(by_end, [[1 + 2, 1], [16, 16]])
 
 
