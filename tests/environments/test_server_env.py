@@ -32,7 +32,7 @@ LOCAL = {"offload_tenths": np.zeros(7, int), "cpu_share": np.zeros(7, np.float32
             for name in ("world", *preset_names())
         ),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else ("small" if value else "whole"),
 )
 def test_every_id_passes_gymnasiums_checker(name: str, overrides: dict[str, Any]) -> None:
     with warnings.catch_warnings():
