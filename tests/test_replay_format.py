@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.made_up_replays import made_up
+from benchmarks.made_up_replays import made_up
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.headless_browser import needs_chromium
-from helpers.made_up_replays import made_up
+from benchmarks.made_up_replays import made_up
 from helpers.small_worlds import tiny
 from PIL import Image
 

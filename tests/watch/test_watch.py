@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from helpers.made_up_replays import made_up
+from benchmarks.made_up_replays import made_up
 from helpers.small_worlds import tiny
 
 from isma.cli.watch import watch

@@ -28,6 +28,8 @@ _OFF = (
 _ON = ("headless=new", "no-first-run", "hide-scrollbars", "mute-audio", "remote-debugging-pipe")
 _RENDERER = ("disable-gpu", "enable-unsafe-swiftshader")
 _PATIENCE_S = 120.0
+_OF_THE_BROWSER = ("Target.", "SystemInfo.")
+"""Methods that no page has."""
 _WITH_PIPES = """
 import fcntl, os, sys
 ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
@@ -118,7 +120,7 @@ class Browser:
         """Call a method of the browser; returns its result. Raises RunError."""
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
-        if self._session is not None:
+        if self._session is not None and not method.startswith(_OF_THE_BROWSER):
             message["sessionId"] = self._session
         with suppress(BrokenPipeError):
             os.write(self._out, json.dumps(message).encode() + b"\0")

@@ -15,7 +15,10 @@ from isma.storage import digest
 
 _FIRST, _COMPARED = ("price", "nearest"), ("isma2", "isma", "price", "nearest")
 """Policies that a page opens with, the first that the run has."""
-_SCRIPTS = ("course.js", "colours.js", "city.js", "chart.js", "stories.js", "app.js", "controls.js")
+_SCRIPTS = (
+    *("course.js", "colours.js", "plain_layers.js", "city.js", "chart.js", "stories.js"),
+    *("app.js", "controls.js"),
+)
 _KEYS = (
     ("Space", "play, pause"),
     ("← →", "a frame back, on (with Shift ten)"),

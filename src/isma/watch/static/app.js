@@ -145,7 +145,7 @@ class App {
   picked(info) {
     if (!info?.layer) return this.choose({});
     if (info.layer.id.endsWith("users")) this.choose({ user: info.index });
-    else if (info.layer.id.endsWith("servers")) this.choose({ server: info.object.server });
+    else if (info.layer.id.endsWith("servers")) this.choose({ server: info.index });
     else this.choose({});
   }
 
@@ -157,8 +157,8 @@ class App {
       return { text: `user ${this.naming("user", course.header.user_id[info.index])}\nserver ${course.columns.host[k]}\ndelay ${this.duration(course.value("delay_s", info.index, frame))}` };
     }
     if (info.layer.id.endsWith("servers")) {
-      const { server, load } = info.object;
-      return { text: `server ${server} · ${course.nameOf(server)}\nload ${load.toFixed(2)}\n${course.usersOf(server, frame).length} users` };
+      const server = info.index;
+      return { text: `server ${server} · ${course.nameOf(server)}\nload ${course.value("load", server, frame).toFixed(2)}\n${course.usersOf(server, frame).length} users` };
     }
     return null;
   }
@@ -171,6 +171,7 @@ class App {
     if (!this.firstPicture && this.city) {
       this.firstPicture = performance.now();
       performance.mark("isma:first-picture");
+      this.dirty = true; // All else is drawn with the next one.
       document.body.dataset.drawn = "";
     }
   }
@@ -186,6 +187,7 @@ class App {
     return f.length > 1 ? (1000 * (f.length - 1)) / (f[f.length - 1] - f[0]) : 0;
   }
 
+  // What draws the map: a graphics card, or a program in its place.
   renderer() {
     const gl = document.createElement("canvas").getContext("webgl2"), named = gl?.getExtension("WEBGL_debug_renderer_info");
     return gl ? gl.getParameter(named ? named.UNMASKED_RENDERER_WEBGL : gl.RENDERER) : "none";

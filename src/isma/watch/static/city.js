@@ -2,13 +2,14 @@
 "use strict";
 
 const ARC_FRAMES = 6, ARC_LEAST_S = 2; // How long a migration's arc stays.
-const TRAIL_S = 40, TRAIL_PARTS = 24, TRAIL_PLACES = 60000;
+const TRAIL_S = 40, TRAIL_PARTS = 24, TRAIL_PLACES = 60000, TRAIL_ERROR = 1 / 1500;
 const MOST_LINES = 3000; // Users up to which every service has its line.
+const LINK = [128, 136, 150, 64], STANDING = [225, 29, 72];
 
 class City {
   constructor(parent, app) {
     this.app = app;
-    this.sides = [];
+    Object.assign(this, plainLayers());
     this.layout = "";
     const { header } = app.courses[0];
     this.middle = [mean(ends(header.station_x_m)), mean(ends(header.station_y_m))];
@@ -131,105 +132,121 @@ class City {
     this.deck.setProps({ layers, viewState });
   }
 
+  // A renderer takes a while to make a program for each kind of layer, and again for each form of its columns:
+  // the first picture has three, so that it is soon there, and all come after it.
   layersOf(course, id, timeS) {
-    const app = this.app, ink = app.dark() ? [235, 238, 245] : [30, 36, 48];
-    const held = (course.drawing ??= this.drawingOf(course));
-    const frame = course.place(timeS, held.place);
-    this.colour(course, held, frame, ink);
-    const servers = this.serversOf(course, held, frame);
-    const { header } = course, many = course.users > MOST_LINES;
-    const size = course.users > 3000 ? 2.2 : course.users > 400 ? 3.2 : course.users > 100 ? 4.4 : 5.5;
-    const attribute = (value, n) => ({ value, size: n });
-    const shade = (alpha) => [...ink, alpha];
+    const app = this.app, held = (course.drawing ??= this.drawingOf(course)), rest = app.firstPicture !== undefined;
+    const frame = this.placed(course, held, timeS);
+    this.colour(course, held, frame);
+    this.serve(course, held, frame);
     return [
-      app.streets && new deck.PathLayer({
-        id: `${id}streets`, data: app.streets, getPath: (d) => d, positionFormat: "XY", getColor: shade(app.dark() ? 46 : 40),
-        widthUnits: "pixels", getWidth: 1, updateTriggers: { getColor: app.dark() },
-      }),
-      new deck.LineLayer({
-        id: `${id}links`, data: header.links, getSourcePosition: ([a]) => [header.station_x_m[a], header.station_y_m[a]],
-        getTargetPosition: ([, b]) => [header.station_x_m[b], header.station_y_m[b]], getColor: shade(app.dark() ? 34 : 30),
-        getWidth: 1, updateTriggers: { getColor: app.dark() },
-      }),
-      !many && new deck.LineLayer({
-        id: `${id}services`,
-        data: { length: course.users, attributes: {
-          getSourcePosition: attribute(held.place, 2), getTargetPosition: attribute(held.served, 2), getColor: { value: held.lines, size: 4, normalized: true },
-        } },
-        positionFormat: "XY", getWidth: course.users > 100 ? 1 : 1.6,
-      }),
-      this.trails(course, id, timeS),
-      new deck.ScatterplotLayer({
-        id: `${id}prices`, data: servers.priced, positionFormat: "XY", getPosition: (s) => course.station(s.server),
-        getRadius: (s) => this.columnM * (1.3 + 1.7 * s.price), filled: false, stroked: true, lineWidthUnits: "pixels", getLineWidth: 1.5,
-        getLineColor: (s) => [...s.colour, 150], updateTriggers: { getRadius: frame, getLineColor: frame },
+      rest && this.streets(id),
+      new this.HairlineLayer({ id: `${id}links`, data: held.links }),
+      held.ends && new this.HairlineLayer({ id: `${id}services`, data: rows(2 * course.users, { getPosition: held.joined, getColor: held.lines }) }),
+      rest && this.trails(course, id, timeS),
+      rest && course.has("price_s") && new deck.ScatterplotLayer({
+        id: `${id}prices`, data: held.prices, positionFormat: "XY", filled: false, stroked: true, lineWidthUnits: "pixels", getLineWidth: 1.5,
       }),
       new deck.ColumnLayer({
-        id: `${id}servers`, data: servers.all, diskResolution: 12, radius: this.columnM, extruded: true, pickable: true,
-        getPosition: (s) => course.station(s.server), getElevation: (s) => s.height, getFillColor: (s) => s.colour,
-        material: { ambient: 0.62, diffuse: 0.5, shininess: 12 }, elevationScale: 1,
-        updateTriggers: { getElevation: frame, getFillColor: [frame, app.server, app.dark()] },
-        parameters: { depthTest: true },
+        id: `${id}servers`, data: held.servers, diskResolution: 12, radius: this.columnM, extruded: true, pickable: true,
+        material: { ambient: 0.62, diffuse: 0.5, shininess: 12 }, elevationScale: this.heightM, parameters: { depthTest: true },
       }),
-      new deck.ScatterplotLayer({
-        id: `${id}users`,
-        data: { length: course.users, attributes: {
-          getPosition: attribute(held.place, 2), getFillColor: { value: held.colours, size: 4, normalized: true },
-          getRadius: attribute(held.radii, 1), getLineColor: { value: held.rims, size: 4, normalized: true },
-        } },
-        positionFormat: "XY", radiusUnits: "pixels", radiusScale: size, stroked: course.users <= MOST_LINES, lineWidthUnits: "pixels",
-        getLineWidth: 1.2, pickable: true, billboard: true, parameters: { depthCompare: "always" },
+      new this.DotLayer({
+        id: `${id}users`, data: rows(course.users, { getPosition: held.at, getRadius: held.radii, getFillColor: held.fills, getLineColor: held.rims }),
+        pickable: true, parameters: { depthCompare: "always" },
       }),
-      this.arcs(course, id, timeS),
-      this.names(course, id, shade(235)),
+      rest && this.arcs(course, id, timeS),
+      rest && this.names(course, id),
     ];
   }
 
   drawingOf(course) {
-    const n = course.users;
+    const { header } = course, { links } = header, n = course.users, lined = n <= MOST_LINES;
+    const places = (stations) => column(Float32Array.from(stations.flatMap((at) => [header.station_x_m[at], header.station_y_m[at]])), 2);
+    // Columns have places in the form that deck.gl begins with: it complains of a change for want of their other parts.
+    const feet = Float64Array.from(header.server_station.flatMap((at) => [header.station_x_m[at], header.station_y_m[at], 0]));
     return {
-      place: new Float32Array(2 * n), served: new Float32Array(2 * n), colours: new Uint8Array(4 * n), lines: new Uint8Array(4 * n),
-      rims: new Uint8Array(4 * n), radii: new Float32Array(n), told: "",
+      feet: column(feet, 3), place: new Float32Array(2 * n), ends: lined ? new Float32Array(4 * n) : null, stands: places(header.server_station),
+      links: rows(2 * links.length, { getPosition: places(links.flat()), getColor: shades(2 * links.length, LINK) }), mostPrice: highest(course, "price_s"),
     };
   }
 
-  // Colours of users and of the lines to their servers; they change with the frame.
-  colour(course, held, frame, ink) {
-    const app = this.app, by = COLOURINGS[app.colouring], told = [frame, app.colouring, app.mark, app.dark()].join();
-    if (held.told === told) return;
-    held.told = told;
-    const some = app.selected.size > 0, rim = app.dark() ? [10, 14, 22] : [255, 255, 255];
-    for (let row = 0; row < course.users; row++) {
-      const k = frame * course.users + row, host = course.columns.host[k], stopped = course.columns.state[k] === STOPPED;
-      const rgb = by.index ? distinct(by.index(course, row, frame)) : warm(by.share(course, row, frame));
-      const marked = app.user === row, dim = (some && !app.selected.has(row)) || (app.server !== null && host !== app.server && !marked);
-      held.colours.set([...rgb, dim ? 60 : 255], 4 * row);
-      held.lines.set([...rgb, dim ? 12 : marked ? 255 : app.server === host ? 200 : course.users > 600 ? 60 : 110], 4 * row);
-      held.rims.set(marked ? [...ink, 255] : stopped ? [225, 29, 72, 255] : [...rim, dim ? 40 : 220], 4 * row);
-      held.radii[row] = marked ? 2.1 : stopped ? 1.5 : some && !dim ? 1.4 : 1;
-      held.served.set(course.station(host), 2 * row);
+  // Places of users, and the near ends of the lines to their servers.
+  placed(course, held, timeS) {
+    const { frame } = course.at(timeS);
+    if (held.timeS === timeS && held.frames === course.frames) return frame;
+    Object.assign(held, { timeS, frames: course.frames });
+    course.place(timeS, held.place);
+    held.at = column(held.place, 2);
+    for (let row = 0; held.ends && row < course.users; row++) {
+      const present = held.place[2 * row] < 1e8;
+      held.ends[4 * row] = present ? held.place[2 * row] : held.ends[4 * row + 2];
+      held.ends[4 * row + 1] = present ? held.place[2 * row + 1] : held.ends[4 * row + 3];
     }
+    held.joined = column(held.ends, 2);
+    return frame;
   }
 
-  serversOf(course, held, frame) {
-    if (held.servers?.frame === frame && held.servers.mark === this.app.mark) return held.servers;
-    const dearest = (held.dearest ??= highest(course, "price_s"));
-    const all = [];
-    for (let server = 0; server < course.servers; server++) {
-      const load = course.value("load", server, frame), down = course.has("up") && !course.columns.up[frame * course.servers + server];
-      const colour = down ? [120, 120, 120] : warm(load / 1.5);
-      const dim = this.app.server !== null && this.app.server !== server;
-      all.push({
-        server, load, colour: [...colour, dim ? 120 : 235].slice(0, 4), height: this.heightM * (0.06 + Math.min(load, 2)),
-        price: dearest && course.has("price_s") ? Math.sqrt(course.value("price_s", server, frame) / dearest) : 0,
-      });
+  // Colours of users and of the lines to their servers, and those lines' far ends; they change with the frame.
+  colour(course, held, frame) {
+    const app = this.app, by = COLOURINGS[app.colouring], dark = app.dark(), told = [frame, app.colouring, app.mark, dark].join();
+    if (held.told === told) return;
+    held.told = told;
+    const n = course.users, some = app.selected.size > 0, ink = this.ink(), paper = dark ? [10, 14, 22] : [255, 255, 255], size = sizeOf(n);
+    const faint = Math.min((n > 600 ? 60 : 110) * Math.max(devicePixelRatio, 1), 200);
+    const fills = new Uint8Array(4 * n), rims = new Uint8Array(4 * n), radii = new Float32Array(n), lines = new Uint8Array(held.ends ? 8 * n : 0);
+    for (let row = 0; row < n; row++) {
+      const k = frame * n + row, host = course.columns.host[k], stopped = course.columns.state[k] === STOPPED;
+      const rgb = by.index ? distinct(by.index(course, row, frame)) : warm(by.share(course, row, frame));
+      const marked = app.user === row, dim = (some && !app.selected.has(row)) || (app.server !== null && host !== app.server && !marked);
+      put(fills, row, rgb, dim ? 60 : 255);
+      if (marked) put(rims, row, ink, 255);
+      else if (stopped) put(rims, row, STANDING, 255);
+      else put(rims, row, held.ends ? paper : rgb, dim ? 40 : 220);
+      radii[row] = size * (marked ? 2.1 : stopped ? 1.5 : some && !dim ? 1.4 : 1);
+      if (!held.ends) continue;
+      const alpha = dim ? 12 : marked ? 255 : app.server === host ? 200 : faint;
+      for (const end of [2 * row, 2 * row + 1]) put(lines, end, rgb, alpha);
+      held.ends[4 * row + 2] = held.stands.value[2 * host];
+      held.ends[4 * row + 3] = held.stands.value[2 * host + 1];
     }
-    const priced = all.filter((s) => s.price > 0.01).map((s) => ({ ...s, colour: s.colour.slice(0, 3) }));
-    return (held.servers = { frame, mark: this.app.mark, all, priced });
+    Object.assign(held, { fills: column(fills, 4), rims: column(rims, 4), radii: column(radii, 1), lines: column(lines, 4), joined: column(held.ends, 2) });
+  }
+
+  // Heights and colours of servers, and the rings of their prices.
+  serve(course, held, frame) {
+    const app = this.app, told = [frame, app.server, course.frames].join();
+    if (held.servedTold === told) return;
+    held.servedTold = told;
+    const n = course.servers, colours = new Uint8Array(4 * n), heights = new Float32Array(n), rings = new Uint8Array(4 * n), radii = new Float32Array(n);
+    for (let server = 0; server < n; server++) {
+      const load = course.value("load", server, frame), down = course.has("up") && !course.columns.up[frame * n + server];
+      const rgb = down ? [120, 120, 120] : warm(load / 1.5), dim = app.server !== null && app.server !== server;
+      const price = held.mostPrice && course.has("price_s") ? Math.sqrt(course.value("price_s", server, frame) / held.mostPrice) : 0;
+      put(colours, server, rgb, dim ? 120 : 235);
+      put(rings, server, rgb, price > 0.01 ? 150 : 0);
+      heights[server] = 0.06 + Math.min(load, 2);
+      radii[server] = this.columnM * (1.3 + 1.7 * price);
+    }
+    held.servers = rows(n, { getPosition: held.feet, getElevation: column(heights, 1), getFillColor: column(colours, 4) });
+    held.prices = rows(n, { getPosition: held.stands, getRadius: column(radii, 1), getLineColor: column(rings, 4) });
+  }
+
+  ink() {
+    return this.app.dark() ? [235, 238, 245] : [30, 36, 48];
+  }
+
+  streets(id) {
+    const { app } = this, dark = app.dark();
+    return app.streets && new deck.PathLayer({
+      id: `${id}streets`, data: app.streets, getPath: (d) => d, positionFormat: "XY", getColor: [...this.ink(), dark ? 46 : 40],
+      widthUnits: "pixels", getWidth: 1, updateTriggers: { getColor: dark },
+    });
   }
 
   // The last part of users' ways, of all where they are few.
   trails(course, id, timeS) {
+    if (this.app.software && this.app.playing) return null; // Segments are instances: too many for each frame.
     const chosen = course.users * course.capacity <= TRAIL_PLACES ? null : [...(this.app.selected.size ? this.app.selected : []), ...(this.app.user === null ? [] : [this.app.user])];
     const rows = chosen ?? [...Array(course.users).keys()];
     const lengthS = Math.max(TRAIL_S, 8 * course.frameS), spanS = lengthS;
@@ -240,7 +257,7 @@ class City {
       held.trailTold = told;
       const first = Math.max(Math.floor(from / course.frameS), 0), last = Math.min(Math.ceil((from + lengthS + spanS) / course.frameS) + 1, course.frames);
       const step = Math.max(1, Math.floor(lengthS / TRAIL_PARTS / course.frameS));
-      held.trail = rows.map((row) => wayOf(course, row, first, last, step)).filter((way) => way.path.length > 1);
+      held.trail = rows.map((row) => straightened(wayOf(course, row, first, last, step), this.extentM * TRAIL_ERROR)).filter((way) => way.path.length > 1);
     }
     return new deck.TripsLayer({
       id: `${id}trails`, data: held.trail, getPath: (d) => d.path, getTimestamps: (d) => d.timeS, positionFormat: "XY", currentTime: timeS, trailLength: lengthS,
@@ -266,15 +283,39 @@ class City {
     });
   }
 
-  names(course, id, colour) {
+  names(course, id) {
     if (course.servers > 30 && this.app.server === null) return null;
     const of = course.servers > 30 ? [this.app.server] : [...Array(course.servers).keys()];
     return new deck.TextLayer({
       id: `${id}names`, data: of, getText: (s) => short(course.nameOf(s)), getPosition: (s) => [...course.station(s), 0], characterSet: "auto", fontFamily: "system-ui, sans-serif",
-      getSize: 12, getColor: colour, getPixelOffset: [0, 16], fontWeight: 600, background: false, updateTriggers: { getColor: this.app.dark(), getText: of.length },
+      getSize: 12, getColor: [...this.ink(), 235], getPixelOffset: [0, 16], fontWeight: 600, background: false, updateTriggers: { getColor: this.app.dark(), getText: of.length },
       parameters: { depthCompare: "always" },
     });
   }
+}
+
+// Data of a layer as deck.gl takes it without reading it row by row; it sends on what is another object.
+function rows(length, attributes) {
+  return { length, attributes };
+}
+
+function column(value, size) {
+  return { value, size, normalized: value instanceof Uint8Array };
+}
+
+function shades(count, rgba) {
+  const colours = new Uint8Array(4 * count);
+  for (let row = 0; row < count; row++) put(colours, row, rgba, rgba[3]);
+  return column(colours, 4);
+}
+
+function put(colours, row, rgb, alpha) {
+  for (let i = 0; i < 3; i++) colours[4 * row + i] = rgb[i];
+  colours[4 * row + 3] = alpha;
+}
+
+function sizeOf(users) {
+  return users > 3000 ? 2.2 : users > 400 ? 3.2 : users > 100 ? 4.4 : 5.5;
 }
 
 function wayOf(course, row, first, last, every) {
@@ -286,6 +327,22 @@ function wayOf(course, row, first, last, every) {
     timeS.push((k + 1) * course.frameS);
   }
   return { path, timeS };
+}
+
+// A way without the points that a straight and steady one between two others passes by itself.
+function straightened({ path, timeS }, errorM) {
+  const kept = path.length ? [0] : [];
+  const passes = (from, to, k) => {
+    const part = (timeS[k] - timeS[from]) / (timeS[to] - timeS[from]);
+    return [0, 1].every((i) => Math.abs(path[from][i] + (path[to][i] - path[from][i]) * part - path[k][i]) <= errorM);
+  };
+  for (let k = 1; k < path.length; k++) {
+    const from = kept[kept.length - 1];
+    let all = k + 1 < path.length;
+    for (let between = from + 1; all && between <= k; between++) all = passes(from, k + 1, between);
+    if (!all) kept.push(k);
+  }
+  return { path: kept.map((k) => path[k]), timeS: kept.map((k) => timeS[k]) };
 }
 
 function highest(course, name) {

@@ -13,8 +13,10 @@ function bytesOf(text) {
 }
 
 async function inflated(bytes, format) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream(format));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+  const { readable, writable } = new DecompressionStream(format), writer = writable.getWriter();
+  const written = Promise.all([writer.write(bytes), writer.close()]);
+  const [whole] = await Promise.all([new Response(readable).arrayBuffer(), written]);
+  return new Uint8Array(whole);
 }
 
 // Whole numbers of a column: bytes apart, differences from frame to frame.
