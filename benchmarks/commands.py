@@ -13,6 +13,7 @@ from benchmarks import (
     metropolis,
     odd_worlds,
     planner,
+    replay_page,
     rules,
     simulator,
 )
@@ -117,6 +118,29 @@ def bench_rules(
         task = shown.add_task("laying out", total=None)
         decisions = rules.measure(lambda label: shown.update(task, description=label), sizes)
     typer.echo(rules.as_json(decisions) if json else rules.as_text(decisions))
+
+
+@app.command("replay-page")
+def bench_replay_page(
+    run: Annotated[
+        Path | None, typer.Argument(help="a run's folder, for the first picture of its page")
+    ] = None,
+    json: JsonOption = False,
+    tries: Annotated[int, typer.Option(min=1, help="first pictures to take")] = replay_page.TRIES,
+    play_s: Annotated[
+        float, typer.Option(min=0.5, help="how long each city plays")
+    ] = replay_page.PLAY_S,
+) -> None:
+    """The replay's page in headless Chromium: first picture; frames a second of 500 and 10,000 users."""
+    with bar(Console(stderr=True)) as shown:
+        task = shown.add_task("opening", total=None)
+        figures = replay_page.measure(
+            run,
+            tries=tries,
+            play_s=play_s,
+            on_step=lambda label: shown.update(task, description=label),
+        )
+    typer.echo(replay_page.as_json(figures) if json else replay_page.as_text(figures))
 
 
 @app.command("forecast")

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.made_up_replays import made_up
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from benchmarks.made_up_replays import made_up
 from isma import replay_format as form
 from isma.errors import RunError
 from isma.replay_format import COLUMNS, ReplayFile, frame_ticks, header_line, packed, unpacked

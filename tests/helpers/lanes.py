@@ -60,6 +60,7 @@ THOROUGH = (
     "world/test_nearby.py",
     "agent/test_kills.py",
     "watch/test_replay_page.py",
+    "watch/test_replay_controls.py",
     "evaluation/test_replay_recorder.py",
 )
 """Files that compile programs of their own or start processes: those that take longest come first."""

@@ -1,7 +1,5 @@
 """The replay's page in headless Chromium, with the network off: driven, read and looked at."""
 
-import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.headless_browser import needs_chromium
-from benchmarks.made_up_replays import made_up
+from helpers.replay_pages import DRIVER, opened, shown, told, typed
 from helpers.small_worlds import tiny
 from PIL import Image
 
+from benchmarks.made_up_replays import made_up
 from isma.evaluation.comparison.compare import compare
 from isma.evaluation.plan import Plan
 from isma.watch import page, pictures, replays
@@ -20,52 +19,15 @@ from isma.watch.browser import Browser
 
 pytestmark = needs_chromium
 
-READY = "window.replay?.ready && 'drawn' in document.body.dataset"
-DRIVER = "GL Driver Message"
-"""Said by a software renderer where it is slow, and no fault of the page."""
 HOSTILE = (
     "</script><script>window.hurt = 1</script><img src=x onerror='window.hurt = 1'>\u2028{{ 7 }}"
 )
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with Browser(1000, 620) as opened:
-        yield opened
-
-
-def opened(browser: Browser, scratch: Path, html: str, link: str = "") -> Browser:
-    path = scratch / "page.html"
-    path.write_text(html)
-    browser.complaints.clear()
-    browser.open("about:blank")
-    browser.open(path.as_uri() + link)
-    browser.until(READY)
-    return browser
-
-
-@pytest.fixture(scope="module")
 def made(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Browser:
     html = page.render([made_up(failing=True), made_up(policy="stay", failing=True)])
     return opened(browser, tmp_path_factory.mktemp("page"), html)
-
-
-def shown(browser: Browser) -> np.ndarray:
-    """Pixels of the map."""
-    browser.ask(
-        "(async () => { replay.show(); replay.city.deck.redraw('test');"
-        " await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))) })()"
-    )
-    box = browser.ask(
-        "Object.values(document.getElementById('map').getBoundingClientRect().toJSON())"
-    )
-    left, top, wide, high = (round(value) for value in box[:4])
-    image = Image.open(io.BytesIO(browser.picture())).convert("RGB")
-    return np.asarray(image)[top : top + high, left : left + wide].astype(int)
-
-
-def told(browser: Browser, place: str) -> str:
-    return browser.ask(f"document.getElementById('{place}').textContent")
 
 
 def test_the_map_is_drawn_and_moves(made: Browser) -> None:
@@ -110,14 +72,6 @@ def test_keys_do_what_they_say(made: Browser) -> None:
     made.ask("document.getElementById('keys').close()")
 
 
-def typed(browser: Browser, place: str, text: str) -> None:
-    browser.ask(
-        f"(() => {{ const field = document.getElementById('{place}'); field.value = {text!r};"
-        " field.dispatchEvent(new Event('change')); field.blur(); })()"
-    )
-    browser.ask("replay.show()")
-
-
 def test_find_select_and_the_link_that_restores(made: Browser, tmp_path: Path) -> None:
     made.ask("(replay.seek(12), replay.choose({}), 0)")
     typed(made, "find", "s2")
@@ -142,20 +96,6 @@ def test_find_select_and_the_link_that_restores(made: Browser, tmp_path: Path) -
     assert made.ask(there) == before
     made.press("Escape")
     assert made.ask("[replay.user, replay.selected.size]") == [None, 0]
-
-
-def test_a_rectangle_selects_those_inside(made: Browser) -> None:
-    made.ask("(replay.overview(), replay.seek(3), replay.show(), 0)")
-    shown(made)
-    left, top, wide, high = made.ask(
-        "(b => [b.left, b.top, b.width, b.height])(document.getElementById('map').getBoundingClientRect())"
-    )
-    made.mouse("mousePressed", left + 3, top + 3, shift=True)
-    made.mouse("mouseMoved", left + wide / 2, top + high / 2, shift=True)
-    made.mouse("mouseMoved", left + wide - 70, top + high - 3, shift=True)
-    made.mouse("mouseReleased", left + wide - 70, top + high - 3, shift=True)
-    assert made.ask("replay.selected.size") > 3
-    made.ask("replay.select([])")
 
 
 def test_labels_for_those_who_listen(made: Browser) -> None:

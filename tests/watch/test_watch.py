@@ -11,9 +11,9 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from benchmarks.made_up_replays import made_up
 from helpers.small_worlds import tiny
 
+from benchmarks.made_up_replays import made_up
 from isma.cli.watch import watch
 from isma.errors import DataError, RunError
 from isma.evaluation.comparison.tables import InlinePage
@@ -157,6 +157,30 @@ def test_streets_are_lines_in_metres(tmp_path: Path) -> None:
     path.write_text(json.dumps({"type": "LineString", "coordinates": [[1, "x"]]}))
     with pytest.raises(DataError, match="pairs of numbers"):
         streets.lines_of(path, tiny())
+
+
+NET = """<?xml version="1.0"?>
+<net><location netOffset="0.00,0.00" projParameter="!"/>
+<edge id=":a" function="internal"><lane id=":a_0" shape="1,1 2,2"/></edge>
+<edge id="b"><lane id="b_0" shape="0,0 100.4,50,3"/><lane id="b_1" shape="0,3 100,53"/></edge></net>
+"""
+
+
+def test_streets_of_a_sumo_network_are_its_edges(tmp_path: Path) -> None:
+    path = tmp_path / "city.net.xml"
+    path.write_text(NET)
+    assert streets.lines_of(path, tiny()) == [[(0.0, 0.0), (100.0, 50.0)]]
+    packed = tmp_path / "city.net.xml.gz"
+    packed.write_bytes(gzip.compress(NET.encode()))
+    assert streets.lines_of(packed, tiny()) == [[(0.0, 0.0), (100.0, 50.0)]]
+    for text, told in (
+        (NET.replace("100.4,50,3", "100.4"), "line 4: a lane's shape must be points"),
+        (NET[:90], "not XML, or cut short"),
+        ("<!DOCTYPE a>" + NET.partition("\n")[2], "must have no document type"),
+    ):
+        path.write_text(text)
+        with pytest.raises(DataError, match=told):
+            streets.lines_of(path, tiny())
 
 
 def test_mistakes_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,9 @@ RecordOption = Annotated[
 ]
 StreetsOption = Annotated[
     Path | None,
-    typer.Option(help="GeoJSON with lines behind the map: degrees, or the scenario's metres"),
+    typer.Option(
+        help="lines behind the map: GeoJSON (degrees, or the scenario's metres) or a SUMO network"
+    ),
 ]
 TimeOption = Annotated[
     str | None,

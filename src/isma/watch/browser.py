@@ -27,6 +27,9 @@ _OFF = (
 )
 _ON = ("headless=new", "no-first-run", "hide-scrollbars", "mute-audio", "remote-debugging-pipe")
 _RENDERER = ("disable-gpu", "enable-unsafe-swiftshader")
+_ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+"""Pages that this machine serves can be opened, and no others."""
+_NEXT_FRAME = "new Promise(done => requestAnimationFrame(() => setTimeout(done, 20)))"
 _PATIENCE_S = 120.0
 _OF_THE_BROWSER = ("Target.", "SystemInfo.")
 """Methods that no page has."""
@@ -75,7 +78,7 @@ class Browser:
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-S", "-c", _WITH_PIPES, str(theirs_in), str(theirs_out)),
-                *(self._program, *flags, *root, "--host-resolver-rules=MAP * ~NOTFOUND"),
+                *(self._program, *flags, *root, _ALONE),
                 *(f"--user-data-dir={self._profile.name}", "about:blank"),
             ],
             pass_fds=(theirs_in, theirs_out),
@@ -183,22 +186,32 @@ class Browser:
             {"text": "\r" if key == "Enter" else text} if len(text) == 1 or key == "Enter" else {}
         )
         known = {"key": text, "windowsVirtualKeyCode": code, "modifiers": 8 * shift}
+        if len(text) > 1:
+            known["code"] = text
         self.send("Input.dispatchKeyEvent", type="keyDown", **known, **typed)
         self.send("Input.dispatchKeyEvent", type="keyUp", **known)
 
-    def mouse(self, kind: str, x: float, y: float, shift: bool = False) -> None:
-        """Do something with the mouse: mousePressed, mouseMoved or mouseReleased."""
-        down = kind != "mouseReleased"
+    def mouse(self, kind: str, x: float, y: float, shift: bool = False, held: bool = True) -> None:
+        """Do something with the mouse: mousePressed, mouseMoved (its button held or not) or mouseReleased."""
         self.send(
             "Input.dispatchMouseEvent",
             type=kind,
             x=x,
             y=y,
-            button="left",
-            buttons=int(down),
-            clickCount=1,
+            button="left" if held else "none",
+            buttons=int(held and kind != "mouseReleased"),
+            clickCount=int(kind != "mouseMoved"),
             modifiers=8 * shift,
         )
+
+    def drag(self, *places: tuple[float, float], shift: bool = False) -> None:
+        """Press the mouse at the first place, move it over the others, and let it go; one is a click."""
+        self.mouse("mouseMoved", *places[0], shift, held=False)
+        self.mouse("mousePressed", *places[0], shift)
+        for place in places[1:]:
+            self.ask(_NEXT_FRAME)  # What moves with the mouse listens from the next frame on.
+            self.mouse("mouseMoved", *place, shift)
+        self.mouse("mouseReleased", *places[-1], shift)
 
     def picture(self) -> bytes:
         """PNG of the page as it is seen."""

@@ -1,4 +1,4 @@
-"""Streets behind a replay: the lines of a GeoJSON file, in the scenario's metres."""
+"""Streets behind a replay: lines of a GeoJSON file or a SUMO network, in the scenario's metres."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from isma.errors import DataError
-from isma.world import sites
+from isma.world import inputs, sites
+from isma.world.importers import sumo_net
 from isma.world.scenario import Scenario
 
 _MOST_POINTS = 200_000
@@ -20,19 +21,18 @@ _MARGIN = 0.15
 def lines_of(path: Path, scenario: Scenario) -> list[list[tuple[float, float]]]:
     """Lines near a scenario's stations. Raises DataError or ScenarioError.
 
-    Places are WGS84 degrees where stations come from a table of degrees, else the scenario's metres.
+    Places of GeoJSON are WGS84 degrees where stations come from a table of degrees, else the
+    scenario's metres; a SUMO network says itself where it lies.
     """
     layout = sites.layout(scenario.sites)
-    try:
-        tree = json.loads(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise DataError(f"{path}: must be GeoJSON, got something else") from None
+    with inputs.unpacked(path, "streets") as file:
+        xml = file.read(1 << 10).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+    degrees = layout.projection is not None
+    found = sumo_net.streets(path, degrees) if xml else _geojson(path)
     low, high = layout.position_m.min(0), layout.position_m.max(0)
     margin = _MARGIN * float((high - low).max())
     near_lines: list[list[tuple[float, float]]] = []
-    for line in _lines(tree, path):
+    for line in found:
         at = np.asarray(line, float)
         if layout.projection is not None:
             at = layout.projection.to_metres(at[:, 1], at[:, 0])
@@ -48,6 +48,15 @@ def lines_of(path: Path, scenario: Scenario) -> list[list[tuple[float, float]]]:
     if not near_lines:
         raise DataError(f"{path}: must hold lines near the scenario's stations, got none")
     return near_lines
+
+
+def _geojson(path: Path) -> Iterator[list[tuple[float, float]]]:
+    """Lines of a GeoJSON file. Raises DataError."""
+    try:
+        tree = json.loads(inputs.content(path, "streets"))
+    except (ValueError, RecursionError):
+        raise DataError(f"{path}: must be GeoJSON or a SUMO network, got something else") from None
+    yield from _lines(tree, path)
 
 
 def _lines(tree: Any, path: Path) -> Iterator[list[tuple[float, float]]]:

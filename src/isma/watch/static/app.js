@@ -20,7 +20,6 @@ class App {
     this.frames = [];
     const { header } = this.courses[0];
     this.speed = SPEEDS.reduce((best, s) => (Math.abs(Math.log(s * 60 / header.duration_s)) < Math.abs(Math.log(best * 60 / header.duration_s)) ? s : best));
-    this.streets = page.streets?.map((line) => line.map(([x, y]) => [x, y])) ?? null;
   }
 
   sides() {

@@ -4,7 +4,8 @@
 const ARC_FRAMES = 6, ARC_LEAST_S = 2; // How long a migration's arc stays.
 const TRAIL_S = 40, TRAIL_PARTS = 24, TRAIL_PLACES = 60000, TRAIL_ERROR = 1 / 1500;
 const MOST_LINES = 3000; // Users up to which every service has its line.
-const LINK = [128, 136, 150, 64], STANDING = [225, 29, 72];
+const MOVES = { dragMode: "pan", keyboard: true, inertia: true };
+const STREET = [128, 136, 150, 190], LINK = [128, 136, 150, 64], STANDING = [225, 29, 72];
 
 class City {
   constructor(parent, app) {
@@ -17,13 +18,14 @@ class City {
     const gaps = this.extentM / Math.max(Math.sqrt(header.station_x_m.length), 2);
     this.columnM = gaps * 0.1; // Radius of a server.
     this.heightM = Math.min(gaps * 0.9, this.extentM / 6); // Height at a load of 1.
+    this.streets = app.page.streets && streetsOf(app.page.streets);
     this.view = { target: [...this.middle, 0], zoom: 0, rotationX: 46, rotationOrbit: -16 };
     this.view = this.whole();
     this.deck = new deck.Deck({
       parent,
       views: this.viewsOf(1),
       viewState: {},
-      controller: true,
+      controller: MOVES,
       layers: [],
       pickingRadius: 6,
       deviceProps: { type: "webgl", webgl: { antialias: !app.software, preserveDrawingBuffer: false } },
@@ -74,7 +76,7 @@ class City {
   }
 
   viewsOf(count) {
-    const made = (id) => new deck.OrbitView({ id, orbitAxis: "Z", controller: { dragMode: "pan", keyboard: true, inertia: true }, near: 0.01, far: 1000 });
+    const made = (id) => new deck.OrbitView({ id, orbitAxis: "Z", controller: MOVES, near: 0.01, far: 1000 });
     return count === 1 ? [made("A-")] : [made("A-"), made("B-")];
   }
 
@@ -140,7 +142,7 @@ class City {
     this.colour(course, held, frame);
     this.serve(course, held, frame);
     return [
-      rest && this.streets(id),
+      this.streets && new this.HairlineLayer({ id: `${id}streets`, data: this.streets }),
       new this.HairlineLayer({ id: `${id}links`, data: held.links }),
       held.ends && new this.HairlineLayer({ id: `${id}services`, data: rows(2 * course.users, { getPosition: held.joined, getColor: held.lines }) }),
       rest && this.trails(course, id, timeS),
@@ -236,14 +238,6 @@ class City {
     return this.app.dark() ? [235, 238, 245] : [30, 36, 48];
   }
 
-  streets(id) {
-    const { app } = this, dark = app.dark();
-    return app.streets && new deck.PathLayer({
-      id: `${id}streets`, data: app.streets, getPath: (d) => d, positionFormat: "XY", getColor: [...this.ink(), dark ? 46 : 40],
-      widthUnits: "pixels", getWidth: 1, updateTriggers: { getColor: dark },
-    });
-  }
-
   // The last part of users' ways, of all where they are few.
   trails(course, id, timeS) {
     if (this.app.software && this.app.playing) return null; // Segments are instances: too many for each frame.
@@ -307,6 +301,12 @@ function shades(count, rgba) {
   const colours = new Uint8Array(4 * count);
   for (let row = 0; row < count; row++) put(colours, row, rgba, rgba[3]);
   return column(colours, 4);
+}
+
+// Lines of streets, cut at their points.
+function streetsOf(lines) {
+  const places = lines.flatMap((line) => line.slice(1).flatMap((point, i) => [...line[i], ...point]));
+  return rows(places.length / 2, { getPosition: column(Float32Array.from(places), 2), getColor: shades(places.length / 2, STREET) });
 }
 
 function put(colours, row, rgb, alpha) {

@@ -170,6 +170,13 @@ class Course {
     return found;
   }
 
+  // Number of users of each server.
+  counts(frame) {
+    const found = new Int32Array(this.servers), { host, state } = this.columns;
+    for (let k = frame * this.users; k < (frame + 1) * this.users; k++) found[host[k]] += state[k] !== ABSENT;
+    return found;
+  }
+
   // Times at which servers fail.
   failures() {
     const found = [], up = this.columns.up;

@@ -37,7 +37,7 @@ class Stories {
     const app = this.app, sides = app.sides(), course = sides[0], { frame } = course.at(app.timeS);
     const held = (this.rows ??= new Map());
     const order = [...Array(course.servers).keys()].sort((a, b) => course.value("load", b, frame) - course.value("load", a, frame) || a - b).slice(0, 60);
-    const body = document.getElementById("servers");
+    const body = document.getElementById("servers"), counts = sides.map((c) => c.counts(frame));
     const rows = order.map((server) => {
       if (!held.has(server)) {
         const name = element("button", { type: "button", class: "link", onclick: () => app.choose({ server }) }, `${server}`);
@@ -47,7 +47,7 @@ class Stories {
       }
       const row = held.get(server), [, users, load, price] = row.children;
       row.classList.toggle("chosen", app.server === server);
-      fill(users, sides.map((c) => c.usersOf(server, frame).length).join(" · "));
+      fill(users, counts.map((of) => of[server]).join(" · "));
       load.replaceChildren(...sides.map((c, i) => bar(c.value("load", server, frame), SIDES[i])));
       fill(price, sides.map((c) => (c.has("price_s") ? app.duration(c.value("price_s", server, frame)) : "–")).join(" · "));
       return row;

@@ -84,7 +84,7 @@ def network_grid(net: Path) -> Grid | None:
             locations.append(given)
             raise StopIteration
 
-    _parse(net, "SUMO network", start)
+    parse(net, "SUMO network", start)
     if not locations:
         raise DataError(f"{net}: a SUMO network must have a <location>, got none")
     projection, offset = (
@@ -167,7 +167,7 @@ def _read(path: Path) -> _Seen:
         elif seen.geo is None and "<output>" in text and "fcd-output" in text:
             seen.geo = False  # SUMO writes every option that is not the default.
 
-    _parse(path, "trace", start, comment)
+    parse(path, "trace", start, comment)
     return seen
 
 
@@ -186,7 +186,7 @@ def _seconds(text: str, label: str) -> float:
     )
 
 
-def _parse(
+def parse(
     path: Path,
     what: str,
     start: Callable[[str, Mapping[str, str], int], None],
