@@ -192,17 +192,17 @@ class Worlds:
         place, seed = self._at[number]
         point, params, keys = self._points[place], self._laid[place], self._keys_of(number)
         scenario, effort = point.scenario, _effort(params)
-        told = lambda part: on_part(  # noqa: E731
+        report = lambda part: on_part(  # noqa: E731
             f"point {place + 1} of {len(self._points)}, seed {seed}: {part}"
         )
 
         def bound_s(evenly: bool) -> tuple[float, float]:
-            told("bound of even tasks" if evenly else "bound")
+            report("bound of even tasks" if evenly else "bound")
             compute = lambda: run_bound_s(scenario, params, seed, evenly, effort)  # noqa: E731
             return self._timed(keys.bounds[evenly], compute)
 
         def mean_s(label: str, key: str, policy: Callable[[], Policy]) -> float:
-            told(label)
+            report(label)
             run = lambda: cell.run(scenario, params, policy(), seed, lambda _: None).mean_s  # noqa: E731
             return self._timed(key, run)[0]
 
