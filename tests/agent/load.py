@@ -18,6 +18,8 @@ import sys
 import time
 from pathlib import Path
 
+import uvloop
+
 from isma.agent.decisions import TaskRequest
 from isma.agent.identity import Identity, Kind
 from isma.agent.init import write
@@ -203,11 +205,11 @@ def main() -> int:
     asked = parser.parse_args()
     folder = asked.out.resolve()
     if asked.part == "rate":
-        found = asyncio.run(rate(folder, asked.requests))
+        found = uvloop.run(rate(folder, asked.requests))
     elif asked.part == "moves":
-        found = asyncio.run(moves(folder, asked.requests, asked.moves, asked.kills))
+        found = uvloop.run(moves(folder, asked.requests, asked.moves, asked.kills))
     else:
-        found = asyncio.run(start(folder))
+        found = uvloop.run(start(folder))
     print(json.dumps(found))
     return 1 if found.get("lost") or found.get("doubled") else 0
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 
 from isma.agent import listening
@@ -25,9 +26,19 @@ def serve(config: Config) -> None:
     check_certificate(config)
     journal = Journal(Path(config.folder))
     try:
-        asyncio.run(_serve(config, journal))
+        _run(_serve(config, journal))
     finally:
         journal.close()
+
+
+def _run(serving: Coroutine[None, None, None]) -> None:
+    """Run on uvloop's event loop, which costs a request less CPU; on Windows there is none."""
+    if sys.platform == "win32":
+        asyncio.run(serving)
+    else:
+        import uvloop
+
+        uvloop.run(serving)
 
 
 def check_certificate(config: Config) -> None:
