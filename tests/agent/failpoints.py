@@ -1,7 +1,7 @@
-"""Run an agent that kills itself (-9) at one point: python -m agent.failpoints --config a.toml.
+"""Agents that kill themselves (-9) at one point; the product knows nothing of it.
 
-ISMA_TEST_FAILPOINT is NAME:WHAT:WHEN, as b:Ready:before (its record in the journal) or
-a:Send-Activate:after (the effect). The product knows nothing of it.
+A failpoint is NAME:WHAT:WHEN, as b:Ready:before (its record in the journal) or a:Send-Activate:after (the
+effect).
 """
 
 import os
@@ -17,8 +17,6 @@ from isma.agent.ownership.vocabulary import Send
 from isma.agent.peers import Peers
 from isma.agent.runtime import Runtime
 from isma.agent.serve import serve
-
-VARIABLE = "ISMA_TEST_FAILPOINT"
 
 
 def plant(name: str, failpoint: str) -> None:
@@ -58,8 +56,12 @@ def plant(name: str, failpoint: str) -> None:
     Peers.send = sent  # pyright: ignore[reportAttributeAccessIssue]
 
 
-if __name__ == "__main__":
-    config = read(Path(sys.argv[sys.argv.index("--config") + 1]))
-    if os.environ.get(VARIABLE):
-        plant(config.name, os.environ[VARIABLE])
-    serve(config)
+def agent(folder: Path, name: str, failpoint: str) -> None:
+    """Be an agent of a folder from now on, with its log there; an empty failpoint is none."""
+    os.chdir(folder)
+    log = os.open(f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (sys.stdout.fileno(), sys.stderr.fileno()):
+        os.dup2(log, stream)
+    if failpoint:
+        plant(name, failpoint)
+    serve(read(Path(f"{name}.toml")))

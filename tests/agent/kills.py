@@ -5,14 +5,14 @@ PYTHONPATH=src:tests python -m agent.kills --out runs/kills
 
 import argparse
 import asyncio
-import os
+import multiprocessing
 import shutil
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from agent.failpoints import VARIABLE
+from agent import failpoints
 from isma.agent.decisions import TaskRequest
 from isma.agent.identity import Identity, Kind
 from isma.agent.init import write
@@ -32,18 +32,36 @@ POINTS = [
 _MOST_WAIT_S = 60.0
 
 
-_TESTS = str(Path(__file__).parents[1])
-_WITH_FAILPOINTS = (
-    f"import runpy, sys; sys.path.insert(0, {_TESTS!r}); "
-    "runpy.run_module('agent.failpoints', run_name='__main__')"
-)
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["agent.failpoints"])
+"""An agent's process begins as a copy of one that has imported everything: that is most of a start."""
+
+
+class Forked:
+    """A process, as asyncio has them."""
+
+    def __init__(self, folder: Path, name: str, failpoint: str) -> None:
+        self._process = _FORKS.Process(target=failpoints.agent, args=(folder, name, failpoint))
+        self._process.start()
+        self.kill, self.terminate = self._process.kill, self._process.terminate
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status, negative for a signal; None while it runs."""
+        return self._process.exitcode
+
+    async def wait(self) -> None:
+        """Wait for its end."""
+        while self.returncode is None:
+            await asyncio.sleep(0.01)
 
 
 class Killed(Hosts):
     """Two agents that may kill themselves."""
 
     async def start_agent(self, name: str) -> None:
-        await self._start(name, "-c", _WITH_FAILPOINTS, "--config", f"{name}.toml")
+        """Start an agent that does not."""
+        self._begin(name, "")
 
     async def again(self, name: str, failpoint: str = "") -> None:
         """Start an agent again, with a point at which it dies."""
@@ -51,10 +69,11 @@ class Killed(Hosts):
         if process.returncode is None:
             process.kill()
         await process.wait()
-        os.environ[VARIABLE] = failpoint
-        await self.start_agent(name)
-        os.environ[VARIABLE] = ""
+        self._begin(name, failpoint)
         await self.answers(name)
+
+    def _begin(self, name: str, failpoint: str) -> None:
+        self._processes[name] = Forked(self._folder, name, failpoint)  # pyright: ignore
 
     async def died(self, name: str) -> bool:
         """Whether an agent dies in time."""
