@@ -37,8 +37,11 @@ def agent(context: typer.Context, config: ConfigOption = None) -> None:
     _needs_extra()
     from isma.agent.config import read
     from isma.agent.serve import serve
+    from isma.cli.cache import keep_programs
 
-    serve(read(config))
+    made = read(config)
+    keep_programs()  # Those of the planner's process, which takes up the environment.
+    serve(made)
 
 
 @app.command()

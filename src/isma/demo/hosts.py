@@ -58,7 +58,7 @@ class Hosts:
     async def _start(self, name: str, *words: str) -> None:
         with (self._folder / f"{name}.log").open("ab") as log:
             self._processes[name] = await asyncio.create_subprocess_exec(
-                sys.executable, *words, cwd=self._folder, stdout=log, stderr=log, env=os.environ
+                sys.executable, *words, cwd=self._folder, stdout=log, stderr=log, env={**os.environ}
             )
 
     async def answers(self, name: str) -> None:
