@@ -110,6 +110,27 @@ def test_an_edit_that_changes_no_code_compiles_nothing(
     assert len(kept(folder)) == 3
 
 
+def first_of_two(one: jax.Array, two: jax.Array) -> jax.Array:
+    return one + 1
+
+
+def second_of_two(one: jax.Array, two: jax.Array) -> jax.Array:
+    return two + 1
+
+
+def last_of_three(one: jax.Array, two: jax.Array, three: jax.Array) -> jax.Array:
+    return three + 1
+
+
+@pytest.mark.parametrize("later", [second_of_two, last_of_three])
+def test_code_that_reads_another_argument_is_other_code(later: Callable[..., jax.Array]) -> None:
+    """Without the arguments that are not used both would be the same text."""
+    given = (ROWS, ROWS + 1, ROWS + 2)
+    Programs().get(first_of_two, MADE_OF, *given[:2])(*given[:2])
+    args = given[: 2 if later is second_of_two else 3]
+    np.testing.assert_array_equal(Programs().get(later, MADE_OF, *args)(*args), args[-1] + 1)
+
+
 def test_a_key_depends_on_no_order(folder: Path) -> None:
     answer({"code": {"a": "1", "b": "2"}})
     answer({"code": {"b": "2", "a": "1"}})

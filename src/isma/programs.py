@@ -106,7 +106,8 @@ def _program(signature: _Signature, identity: ProgramIdentity, leaves: list[Any]
 def _lowered(signature: _Signature, leaves: list[Any]) -> tuple[jax.stages.Lowered, Any]:
     """Code of a signature before compiling, and the structure of its result."""
     forms: list[Any] = []
-    lowered = jax.jit(_of_arrays(signature, leaves, forms)).lower(
+    # Arguments that are not used stay, or the code would not say which of them it reads.
+    lowered = jax.jit(_of_arrays(signature, leaves, forms), keep_unused=True).lower(
         [_bare(leaf) for leaf in leaves if eqx.is_array(leaf)]
     )
     return lowered, forms[-1]
@@ -115,7 +116,12 @@ def _lowered(signature: _Signature, leaves: list[Any]) -> tuple[jax.stages.Lower
 def _compiled(folder: Path, lowered: jax.stages.Lowered) -> tuple[Call, str | None]:
     """Executable of lowered code, and its key in the folder; None where it cannot be kept."""
     text = lowered.as_text()
-    key = digest(json.dumps({"code": text, **_environment()}, sort_keys=True).encode())
+    described = {"code": text, "arguments": str(lowered.in_avals), "results": str(lowered.out_info)}
+    key = digest(json.dumps({**described, **_environment()}, sort_keys=True).encode())
+    if jax.config.values.get(
+        "jax_use_simplified_jaxpr_constants"
+    ):  # Constants are not in the code then.
+        return lowered.compile(), None
     known = _load(folder, key, _executable)
     if known is not None:
         return known, key
