@@ -4,6 +4,7 @@ import pytest
 from helpers.small_worlds import tiny
 
 from isma.errors import ScenarioError
+from isma.world import files
 from isma.world.vary import points, scalar, vary_from
 
 
@@ -46,6 +47,15 @@ def test_vary_mistakes(text: list[str], said: str) -> None:
     with pytest.raises(ScenarioError) as told:
         vary_from(text)
     assert said in str(told.value)
+
+
+@pytest.mark.parametrize("varied", ["speed_mps", "mobility.speed_mps"])
+def test_what_is_varied_is_not_set_too(varied: str) -> None:
+    """The value that was set would be in no world."""
+    told = r"^mobility\.speed_mps must be set or varied, not both, got 8 to set: vary it"
+    with pytest.raises(ScenarioError, match=told):
+        files.load("paper", {"speed_mps": 8}, {varied: (2, 4)})
+    assert files.load("paper", {"speed_mps": 8}, ["users.count"]).mobility.speed_mps == 8
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def load(
 
     Relative paths in a file are taken from the file's folder. An override of what is switched off is
     refused, unless its switch is among the fields that are going to be `varied`; in a file it gives a
-    ScenarioWarning. Raises ScenarioError.
+    ScenarioWarning. An override of a varied field is refused too. Raises ScenarioError.
     """
     tree, label, folder = _tree(source)
     if not isinstance(tree.pop(RUN, {}), Mapping):
@@ -65,6 +65,7 @@ def load(
             tree[field.removesuffix(".file")].pop("sha256", None)
     made = validate(_with_paths(tree, folder), label)
     _refuse_others(made, label)
+    _refuse_varied(changed, varied)
     _refuse_idle(made, changed, varied)
     warning = dependencies.warning(made, given_fields, {*varied, *changed})
     if warning is not None:
@@ -245,6 +246,15 @@ def _put(tree: dict[str, Any], field: str, value: Any) -> None:
         if not isinstance(tree, dict):
             raise ScenarioError(f"{section} must be a section, got {given(tree)}")
     tree[leaf] = value
+
+
+def _refuse_varied(changed: Mapping[str, Any], varied: Collection[str]) -> None:
+    """Refuse fields that are set and varied: the value that was set would be in no world."""
+    for field in {full_name(name) for name in varied} & set(changed):
+        raise ScenarioError(
+            f"{field} must be set or varied, not both, got {given(changed[field])} to set: vary it over the "
+            "values that are wanted (--vary goes before what a file varies)"
+        )
 
 
 def _refuse_idle(scenario: Scenario, fields: Collection[str], varied: Collection[str]) -> None:
