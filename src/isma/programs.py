@@ -115,13 +115,12 @@ def _lowered(signature: _Signature, leaves: list[Any]) -> tuple[jax.stages.Lower
 
 def _compiled(folder: Path, lowered: jax.stages.Lowered) -> tuple[Call, str | None]:
     """Executable of lowered code, and its key in the folder; None where it cannot be kept."""
+    # A setting of JAX that keeps constants out of the code.
+    if jax.config.values.get("jax_use_simplified_jaxpr_constants"):
+        return lowered.compile(), None
     text = lowered.as_text()
     described = {"code": text, "arguments": str(lowered.in_avals), "results": str(lowered.out_info)}
     key = digest(json.dumps({**described, **_environment()}, sort_keys=True).encode())
-    if jax.config.values.get(
-        "jax_use_simplified_jaxpr_constants"
-    ):  # Constants are not in the code then.
-        return lowered.compile(), None
     known = _load(folder, key, _executable)
     if known is not None:
         return known, key

@@ -126,13 +126,17 @@ def import_scenario(
         session,
     )
     check(request)
+    return _written(_draft(request), request)
+
+
+def _draft(request: Request) -> _Draft:
     if request.is_topology:
-        return _written(_from_topology(request), request)
+        return _from_topology(request)
     if request.kind is ImportKind.SITES:
-        return _written(_from_sites(request), request)
+        return _from_sites(request)
     if request.kind is ImportKind.REQUESTS:
-        return _written(_from_requests(request), request)
-    return _written(_from_trace(request), request)
+        return _from_requests(request)
+    return _from_trace(request)
 
 
 def _from_trace(request: Request) -> _Draft:
